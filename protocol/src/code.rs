@@ -1,0 +1,145 @@
+use std::fmt;
+
+macro_rules! error_codes {
+    ($($variant:ident $name:literal $number:literal $retry:literal $doc:literal;)*) => {
+        /// What went wrong, the same on the wire, in HTTP problems and in every SDK.
+        ///
+        /// Codes this version does not know survive a round trip as [`Other`](Self::Other).
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $(#[doc = $doc] $variant,)*
+            /// A code of a later version, by its name.
+            Other(Box<str>),
+        }
+
+        impl ErrorCode {
+            /// Every code of this version, in the order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Returns the name on the wire, such as `auth.expired`.
+            pub fn name(&self) -> &str {
+                match self { $(Self::$variant => $name,)* Self::Other(name) => name }
+            }
+
+            /// Returns the stable number; 0 for a code of a later version.
+            ///
+            /// Bands: 1xx client, 2xx transport, 3xx auth, 4xx request, 5xx server, 6xx continuity, 7xx limits.
+            pub fn number(&self) -> u16 {
+                match self { $(Self::$variant => $number,)* Self::Other(_) => 0 }
+            }
+
+            /// Tells whether the same request can succeed later without being changed.
+            pub fn is_retryable(&self) -> bool {
+                match self { $(Self::$variant => $retry,)* Self::Other(_) => false }
+            }
+
+            /// Returns the code with this name.
+            pub fn from_name(name: &str) -> Self {
+                match name { $($name => Self::$variant,)* other => Self::Other(other.into()) }
+            }
+
+            /// Returns the code with this number, if this version knows it.
+            pub fn from_number(number: u16) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)* _ => None }
+            }
+
+            /// Returns one sentence that says what the code means.
+            pub fn meaning(&self) -> &'static str {
+                match self { $(Self::$variant => $doc,)* Self::Other(_) => "A code of a later version." }
+            }
+        }
+    };
+}
+
+error_codes! {
+    AuthInvalid "auth.invalid" 300 false "The token is malformed, forged, or meant for someone else.";
+    AuthExpired "auth.expired" 301 false "The token has expired; fetch a new one.";
+    AuthRevoked "auth.revoked" 302 false "The token or its user was revoked.";
+    RequestMalformed "request.malformed" 400 false "The bytes are not a frame of this protocol.";
+    RequestOrder "request.order" 401 false "The frame is not allowed at this point.";
+    RequestUnsupported "request.unsupported" 402 false "The server does not know this frame or feature.";
+    ChannelInvalid "channel.invalid" 410 false "The channel name is not allowed.";
+    ChannelDenied "channel.denied" 411 false "The token does not grant this.";
+    ChannelNotSubscribed "channel.not_subscribed" 412 false "This connection is not subscribed to the channel.";
+    ChannelAlreadySubscribed "channel.already_subscribed" 413 false "This connection is subscribed to the channel already.";
+    ChannelNotDurable "channel.not_durable" 414 false "A durable cursor needs a named user and a device.";
+    AppUnknown "app.unknown" 420 false "The server has no app of this name.";
+    FeatureDisabled "feature.disabled" 421 false "The server or the app has this feature switched off.";
+    ServerInternal "server.internal" 500 true "The server failed; it has logged why.";
+    StorageUnavailable "storage.unavailable" 501 true "The log takes no writes at the moment.";
+    StorageFull "storage.full" 502 true "The log has no room left.";
+    PublishGap "publish.gap" 600 true "A sequence is missing; resend from `expected`.";
+    PublishReused "publish.reused" 601 false "The id or sequence was used for another message.";
+    PublishFenced "publish.fenced" 602 false "A newer connection of this producer exists.";
+    PublishUnknownProducer "publish.unknown_producer" 603 false "The server does not know this producer (any more).";
+    LimitMessage "limit.message" 700 false "The message is larger than allowed.";
+    LimitRate "limit.rate" 701 true "Too many requests; wait `after` ms.";
+    LimitChannels "limit.channels" 702 true "Too many channels.";
+    LimitConnections "limit.connections" 703 true "Too many connections of this user.";
+    LimitOutbox "limit.outbox" 704 true "The outbox is full (client).";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A WebSocket close code; its range says what the client does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CloseCode(pub u16);
+
+/// What a client does after a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseVerdict {
+    /// Reconnect through backoff.
+    Retry,
+    /// Fetch a new token, then reconnect through backoff.
+    RetryWithNewToken,
+    /// Stop and tell the app.
+    Final,
+}
+
+impl CloseCode {
+    /// Normal closure (RFC 6455).
+    pub const NORMAL: Self = Self(1000);
+    /// The server goes away or drains.
+    pub const GOING_AWAY: Self = Self(4000);
+    /// The peer was silent for longer than the ping interval + 10 s.
+    pub const PING_TIMEOUT: Self = Self(4001);
+    /// The server has too much to do.
+    pub const OVERLOADED: Self = Self(4002);
+    /// The log takes no writes.
+    pub const STORAGE_UNAVAILABLE: Self = Self(4003);
+    /// No `hello` within 10 s.
+    pub const HELLO_TIMEOUT: Self = Self(4004);
+    /// The token expired and was not refreshed in time.
+    pub const TOKEN_EXPIRED: Self = Self(4100);
+    /// The client broke the protocol.
+    pub const PROTOCOL_ERROR: Self = Self(4500);
+    /// No common protocol version.
+    pub const VERSION: Self = Self(4501);
+    /// The token is malformed or forged.
+    pub const TOKEN_INVALID: Self = Self(4502);
+    /// The token or its user was revoked.
+    pub const REVOKED: Self = Self(4503);
+    /// Another connection of this device took over.
+    pub const DISPLACED: Self = Self(4504);
+    /// The server has no such app.
+    pub const UNKNOWN_APP: Self = Self(4505);
+    /// A WebSocket message was larger than the transport limit.
+    pub const TOO_LARGE: Self = Self(4506);
+
+    /// Returns what a client does after this code.
+    ///
+    /// 4100–4199 ask for a new token, 4500–4999 are final, all others (4000–4099, what proxies send, codes of
+    /// later versions) are retried.
+    pub fn verdict(self) -> CloseVerdict {
+        match self.0 {
+            4100..=4199 => CloseVerdict::RetryWithNewToken,
+            4500..=4999 => CloseVerdict::Final,
+            _ => CloseVerdict::Retry,
+        }
+    }
+}
