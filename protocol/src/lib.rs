@@ -13,6 +13,7 @@ mod frame;
 pub mod json;
 pub mod limits;
 mod message;
+pub mod time;
 mod types;
 
 pub use code::{CloseCode, CloseVerdict, ErrorCode};

@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The Moorline server: a sans-IO [`node`], an [`engine`] behind submit and complete, and the shell around them.
+
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod node;
+pub mod planted;

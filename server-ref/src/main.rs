@@ -1,2 +1,2 @@
-//! Placeholder.
+//! The `moorline-server` binary.
 fn main() {}

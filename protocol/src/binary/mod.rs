@@ -61,6 +61,10 @@ pub struct DeliverHead {
 }
 
 /// Appends a `deliver` frame whose messages are already encoded by [`encode_message`].
-pub fn encode_deliver<'a>(_head: DeliverHead, _messages: impl ExactSizeIterator<Item = &'a Bytes> + Clone, _out: &mut Vec<u8>) {
+pub fn encode_deliver<'a>(
+    _head: DeliverHead,
+    _messages: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
+    _out: &mut Vec<u8>,
+) {
     todo!()
 }

@@ -1,0 +1,134 @@
+use moorline_protocol::Headers;
+use moorline_protocol::{HistoryRange, Position, Qos, ResetMode, Utf8Bytes};
+
+/// How a client connects. Everything has a default but the URL.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// `ws://` or `wss://` addresses, tried in turn; at least one.
+    pub urls: Vec<String>,
+    /// Where tokens come from.
+    pub token: TokenSource,
+    /// The client's software, such as `moorline-rust/0.1.0`.
+    pub sdk: String,
+    /// Smallest backoff in ms (default 500).
+    pub min_backoff_ms: u64,
+    /// Largest backoff in ms (default 20,000).
+    pub max_backoff_ms: u64,
+    /// ms connected after which backoff begins anew (default 30,000).
+    pub stable_ms: u64,
+    /// ms for opening a socket and receiving `welcome` (default 10,000).
+    pub connect_timeout_ms: u64,
+    /// ms for the answer to a probe (default 5,000).
+    pub probe_ms: u64,
+    /// Messages in the outbox (default 1,000).
+    pub outbox_messages: usize,
+    /// Bytes in the outbox (default 8 MiB).
+    pub outbox_bytes: usize,
+    /// Messages handed out on one channel and not yet consumed before the core asks the server to pause
+    /// (default 1,024).
+    pub queue_messages: usize,
+    /// Bytes of a payload, until the server says otherwise (default 64 KiB).
+    pub message_bytes: usize,
+    /// Planted bugs; see [`planted`](crate::planted).
+    pub bugs: crate::planted::Bugs,
+}
+
+impl ClientConfig {
+    /// Returns the defaults for one URL, anonymous.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            urls: vec![url.into()],
+            token: TokenSource::Anonymous,
+            sdk: concat!("moorline-core/", env!("CARGO_PKG_VERSION")).into(),
+            min_backoff_ms: 500,
+            max_backoff_ms: 20_000,
+            stable_ms: 30_000,
+            connect_timeout_ms: 10_000,
+            probe_ms: 5_000,
+            outbox_messages: 1_000,
+            outbox_bytes: 8 << 20,
+            queue_messages: 1_024,
+            message_bytes: moorline_protocol::limits::MESSAGE_BYTES,
+            bugs: crate::planted::Bugs::default(),
+        }
+    }
+}
+
+/// Where tokens come from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// None is sent.
+    Anonymous,
+    /// Always this one.
+    Fixed(String),
+    /// The host is asked with [`Output::NeedToken`](crate::Output::NeedToken).
+    Provider,
+}
+
+impl std::fmt::Debug for TokenSource {
+    /// Never shows a token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Fixed(_) => "Fixed(…)",
+            Self::Provider => "Provider",
+        })
+    }
+}
+
+/// Where a subscription begins when the app starts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartAt {
+    /// After this client's last position if it has one, else after the durable cursor if durable, else from now.
+    #[default]
+    Resume,
+    /// From now.
+    Live,
+    /// After the durable cursor.
+    Cursor,
+    /// With everything kept.
+    First,
+    /// With the newest so many messages.
+    Last(u32),
+    /// After a position that the app keeps.
+    Position(Position),
+    /// With everything stored at or after this time (ms since 1970).
+    Time(u64),
+}
+
+/// How a channel is read. `None` = inherit from the channel's other readers, or the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// Where to begin (default [`StartAt::Resume`]).
+    pub since: Option<StartAt>,
+    /// Where to go on when that cannot be honoured (default [`ResetMode::First`]).
+    pub reset: Option<ResetMode>,
+    /// The highest level wanted (default QoS 1; `durable` readers take 2).
+    pub qos: Option<Qos>,
+    /// Whether the server keeps a cursor (default false).
+    pub durable: Option<bool>,
+    /// Whether messages count as consumed and acknowledged the moment they are handed out (default false).
+    pub auto_ack: Option<bool>,
+}
+
+/// How a message is published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// The level (default: QoS 1).
+    pub qos: Option<Qos>,
+    /// The message's id (default: random).
+    pub id: Option<Utf8Bytes>,
+    /// Seconds until the message may be forgotten, unsent or stored.
+    pub ttl: Option<u32>,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// A history query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Which part of the log (default: the newest).
+    pub range: HistoryRange,
+    /// At most so many messages, 1–256 (default 50).
+    pub limit: Option<u32>,
+}

@@ -1,0 +1,77 @@
+use moorline_protocol::NameError;
+
+/// Why a publish was refused on the spot. Nothing was queued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The outbox is full (`limit.outbox`): wait until messages have gone out.
+    #[error("the outbox is full: wait for earlier messages to be stored")]
+    OutboxFull,
+    /// The payload is larger than the server allows (`limit.message`).
+    #[error("the message has {size} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// Bytes of the payload.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The channel name is not allowed (`channel.invalid`).
+    #[error(transparent)]
+    Channel(#[from] NameError),
+    /// The id is empty or longer than 128 bytes (`request.malformed`).
+    #[error("a message id is 1 to 128 bytes")]
+    Id,
+    /// There are more than 16 headers, more than 1 KiB of them, or one twice (`request.malformed`).
+    #[error("at most 16 headers with 1 KiB in all, each name once")]
+    Headers,
+    /// The payload is not the JSON it is said to be (`request.malformed`).
+    #[error("the payload is not valid JSON")]
+    NotJson,
+    /// The client is closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// Why a subscription was refused on the spot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The channel name is not allowed (`channel.invalid`).
+    #[error(transparent)]
+    Channel(#[from] NameError),
+    /// The channel is being read with other options; omit an option to inherit it.
+    #[error("the channel is already read with another value of `{0}`; omit the option to inherit it")]
+    Conflict(&'static str),
+    /// The options contradict each other.
+    #[error("{0}")]
+    Options(&'static str),
+    /// The client is closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no room left.
+    #[error("the store is full")]
+    Full,
+    /// Another process uses the store.
+    #[error("the store is in use by another process")]
+    Locked,
+    /// The store's content cannot be read.
+    #[error("the store is damaged: {0}")]
+    Corrupt(&'static str),
+    /// The store was written by a newer version.
+    #[error("the store has schema {found}; this version reads up to {known}")]
+    NewerSchema {
+        /// What it has.
+        found: u32,
+        /// What this version knows.
+        known: u32,
+    },
+    /// The store failed otherwise.
+    #[error("the store failed: {0}")]
+    Io(String),
+}

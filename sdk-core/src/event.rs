@@ -1,0 +1,240 @@
+use std::sync::Arc;
+
+use moorline_protocol::{
+    ChannelName, CloseCode, Epoch, ErrorCode, Message, Offset, Position, ResetReason, Start, UserName,
+};
+
+use crate::error::StoreError;
+use crate::ids::{PublishId, RequestId, SubscriptionId};
+
+/// The connection as the app sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// Not asked to connect.
+    Idle,
+    /// Connecting for the first time.
+    Connecting,
+    /// `welcome` has arrived.
+    Online,
+    /// The connection was lost; trying again.
+    Recovering,
+    /// Closed for good: by the app, or by a final refusal.
+    Closed,
+}
+
+/// Why the connection's state changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateReason {
+    /// The app asked for it.
+    Requested,
+    /// The server welcomed this client.
+    Welcome,
+    /// The socket closed, or could not be opened.
+    TransportClosed(Option<CloseCode>),
+    /// Nothing was heard for too long.
+    Silent,
+    /// Opening took too long.
+    ConnectTimeout,
+    /// The server sends its clients away and said when to come back.
+    Goaway,
+    /// The host said that the network is gone.
+    Offline,
+    /// No token could be had.
+    Token,
+    /// The server refused with this error; final.
+    Refused(Failure),
+    /// The server broke the protocol.
+    ProtocolViolation(&'static str),
+    /// The store failed; nothing could be promised any more.
+    Store(StoreError),
+}
+
+/// Who an error comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This client.
+    Client,
+    /// The server.
+    Server,
+    /// The connection.
+    Transport,
+}
+
+/// What went wrong, as every SDK shows it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// The code.
+    pub code: ErrorCode,
+    /// One sentence that says what to do.
+    pub message: String,
+    /// Who says so.
+    pub origin: Origin,
+}
+
+/// A message as the app gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Where.
+    pub channel: ChannelName,
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// The message.
+    pub message: Message,
+    /// Whether it comes from the log rather than live.
+    pub replayed: bool,
+    /// Whether it may have been handed to the app before, by an earlier process.
+    pub redelivered: bool,
+}
+
+impl Received {
+    /// Returns the message's position; `None` for an ephemeral one.
+    pub fn position(&self) -> Option<Position> {
+        Some(Position { epoch: self.epoch, offset: self.message.offset? })
+    }
+}
+
+/// Where a published message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// Its offset; `None` for an old duplicate of which only the fact is known.
+    pub offset: Option<Offset>,
+    /// Whether it was there already.
+    pub duplicate: bool,
+}
+
+/// How a publish ended; each ends exactly once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishOutcome {
+    /// At QoS 0: handed to the socket, or dropped because there was none.
+    Sent,
+    /// It is in the log.
+    Stored(Stored),
+    /// It will not be stored: refused, expired unsent (`ttl`), or the store failed.
+    Failed(Failure),
+    /// It was sent, and whether it was stored cannot be known any more; the app decides.
+    Uncertain,
+}
+
+/// What waits in the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxStats {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of their payloads.
+    pub bytes: usize,
+}
+
+/// A part of a channel's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// The oldest offset kept.
+    pub first: Offset,
+    /// The newest offset.
+    pub head: Offset,
+    /// Whether there is more in the direction of the query.
+    pub more: bool,
+    /// Ascending.
+    pub messages: Vec<Message>,
+}
+
+/// What the app is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The connection's state changed.
+    StateChanged {
+        /// To what.
+        state: ConnectionState,
+        /// Why.
+        reason: StateReason,
+    },
+    /// The server said who this is; once per connection, before [`ConnectionState::Online`].
+    Welcome {
+        /// The user.
+        user: Option<UserName>,
+    },
+    /// A channel is (again) being read; once per connection and channel.
+    Subscribed {
+        /// All readers of the channel.
+        readers: Arc<[SubscriptionId]>,
+        /// The newest position when it began.
+        head: Position,
+        /// Deliveries begin after here.
+        from: Offset,
+        /// How it begins.
+        start: Start,
+    },
+    /// A message.
+    Message {
+        /// All readers that were attached when it arrived.
+        readers: Arc<[SubscriptionId]>,
+        /// The message.
+        message: Received,
+    },
+    /// Continuity is broken: what lies between the last message and `from` is lost to this reader.
+    Reset {
+        /// All readers of the channel.
+        readers: Arc<[SubscriptionId]>,
+        /// Why.
+        reason: ResetReason,
+        /// The life of the log from now on.
+        epoch: Epoch,
+        /// The oldest offset kept.
+        first: Offset,
+        /// The newest offset.
+        head: Offset,
+        /// Deliveries go on after here.
+        from: Offset,
+    },
+    /// QoS 0 messages were dropped.
+    Dropped {
+        /// All readers of the channel.
+        readers: Arc<[SubscriptionId]>,
+        /// How many.
+        count: u64,
+    },
+    /// The subscription ended without the app asking.
+    SubscriptionEnded {
+        /// All readers of the channel.
+        readers: Arc<[SubscriptionId]>,
+        /// Why.
+        failure: Failure,
+    },
+    /// The durable cursor stands here.
+    Acked {
+        /// All readers of the channel.
+        readers: Arc<[SubscriptionId]>,
+        /// Where.
+        position: Position,
+    },
+    /// A publish was sent for the first time.
+    PublishSent {
+        /// Which.
+        id: PublishId,
+    },
+    /// A publish ended.
+    PublishSettled {
+        /// Which.
+        id: PublishId,
+        /// In which channel.
+        channel: ChannelName,
+        /// How.
+        outcome: PublishOutcome,
+    },
+    /// A history query ended.
+    HistoryFinished {
+        /// Which.
+        id: RequestId,
+        /// How.
+        result: Result<HistoryPage, Failure>,
+    },
+    /// [`Client::close`](crate::Client::close) is done: everything is flushed.
+    Closed,
+}

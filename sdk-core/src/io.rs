@@ -1,0 +1,135 @@
+use bytes::Bytes;
+use moorline_protocol::CloseCode;
+
+use crate::error::StoreError;
+use crate::event::{Event, Failure};
+
+/// The generation of a socket; grows with each one. Inputs of an old generation change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransportId(pub u64);
+
+/// Names a batch of writes to the store. Batches are committed in the order of their tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// What the host tells the core.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The socket is open, with subprotocol `moorline.v1.bin`.
+    TransportOpened {
+        /// Which.
+        id: TransportId,
+    },
+    /// A WebSocket message arrived.
+    Message {
+        /// On which socket.
+        id: TransportId,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// Other bytes arrived (a WebSocket ping): a sign of life.
+    Activity {
+        /// On which socket.
+        id: TransportId,
+    },
+    /// The socket is gone, or could not be opened.
+    TransportClosed {
+        /// Which.
+        id: TransportId,
+        /// The close code, if the peer sent one.
+        code: Option<CloseCode>,
+    },
+    /// The answer to [`Output::NeedToken`]; `Ok(None)` means anonymous.
+    Token(Result<Option<String>, Failure>),
+    /// The answer to [`Output::Persist`].
+    Persisted {
+        /// Which.
+        ticket: Ticket,
+        /// Whether the batch is durable. After an error nothing of the batch may become durable later.
+        result: Result<(), StoreError>,
+    },
+    /// Something happened to the device or the app.
+    Host(HostSignal),
+}
+
+/// What happens to the device or the app around the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostSignal {
+    /// The network is there (again) or is another one: probe at once, or reconnect at once.
+    Online,
+    /// There is no network: do not try until it is back, or 20 s have passed (some hosts lie).
+    Offline,
+    /// The app is in the foreground (again): probe at once.
+    Foreground,
+    /// The app goes to the background.
+    Background,
+    /// The device slept or timers stood still: probe at once.
+    Wake,
+}
+
+/// Why a token is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenReason {
+    /// For the first connection.
+    Connect,
+    /// The current one expires soon.
+    Expiring,
+    /// The server refused the current one as expired.
+    Refused,
+}
+
+/// A key and a value of the store. Keys are short ASCII texts, values ≤ 128 KiB.
+pub type StoreEntry = (Vec<u8>, Vec<u8>);
+
+/// Writes to the store that become durable together or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreBatch {
+    /// Whether everything is removed first (logout).
+    pub clear: bool,
+    /// Keys to remove.
+    pub deletes: Vec<Vec<u8>>,
+    /// Keys to write.
+    pub puts: Vec<StoreEntry>,
+}
+
+/// What the core tells the host, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Open a WebSocket to `url`, offering `moorline.v1.bin`. At most one socket is open or opening.
+    OpenTransport {
+        /// Its generation.
+        id: TransportId,
+        /// Where.
+        url: String,
+    },
+    /// Send one WebSocket message.
+    Send {
+        /// On which socket.
+        id: TransportId,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// Close the socket; no answer is awaited.
+    CloseTransport {
+        /// Which.
+        id: TransportId,
+        /// With what.
+        code: CloseCode,
+    },
+    /// Fetch a token; one request is outstanding at most.
+    NeedToken {
+        /// Why.
+        reason: TokenReason,
+    },
+    /// Commit these writes, in the order of tickets, then answer [`Input::Persisted`].
+    Persist {
+        /// Its name.
+        ticket: Ticket,
+        /// The writes.
+        batch: StoreBatch,
+    },
+    /// Tell the app.
+    Event(Event),
+}

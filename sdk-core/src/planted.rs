@@ -1,0 +1,40 @@
+//! Switches that break one rule of the client each, so that the simulator can prove that it would notice.
+//!
+//! Compiled only with the feature `planted-bugs`; otherwise [`Bugs::has`] is a constant `false`.
+
+/// One broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bug {
+    /// A QoS 2 message is sent before the store has committed it.
+    SendBeforePersist,
+}
+
+/// The switch: at most one bug at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bugs {
+    #[cfg(feature = "planted-bugs")]
+    active: Option<Bug>,
+}
+
+impl Bugs {
+    /// Switches one bug on; without the feature nothing happens.
+    #[must_use]
+    #[cfg_attr(not(feature = "planted-bugs"), expect(unused_variables, reason = "the switch is compiled out"))]
+    pub fn only(bug: Bug) -> Self {
+        Self {
+            #[cfg(feature = "planted-bugs")]
+            active: Some(bug),
+        }
+    }
+
+    /// Tells whether `bug` is switched on.
+    #[inline]
+    #[cfg_attr(not(feature = "planted-bugs"), expect(unused_variables, reason = "the switch is compiled out"))]
+    pub fn has(self, bug: Bug) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        return self.active == Some(bug);
+        #[cfg(not(feature = "planted-bugs"))]
+        false
+    }
+}
