@@ -1,2 +1,74 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask …`: every command of the README, in Rust.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "these commands speak to the person who typed them")]
+
+mod bench;
+mod cargo;
+mod error;
+mod layers;
+mod process;
+mod readme;
+mod run;
+mod sizes;
+mod step;
+mod test;
+mod tools;
+mod tree;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's commands. `cargo xtask test` is what continuous integration runs.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Two clients and a real server go through cuts, black holes and kills, and count what arrives.
+    Demo(run::Demo),
+    /// Everything that must hold before a change is merged.
+    Test(test::Test),
+    /// The long runs: server kills, simulator seeds.
+    Soak(run::Soak),
+    /// Measures Moorline, and its peers beside it.
+    Bench(bench::Bench),
+    /// Runs the simulator; everything after `sim` goes to it (`cargo xtask sim --seeds 100`, `cargo xtask sim --help`).
+    Sim(run::Sim),
+    /// Builds the cores for wasm32.
+    Wasm,
+    /// Formats all Rust code.
+    Fmt {
+        /// Only report what is not formatted.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Formatting, clippy, layers, file sizes and the README pair, without tests.
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(demo) => demo.run(),
+        Command::Test(test) => test.run(),
+        Command::Soak(soak) => soak.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Sim(sim) => sim.run(),
+        Command::Wasm => wasm::build(),
+        Command::Fmt { check } => cargo::fmt(check),
+        Command::Lint => test::lint(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

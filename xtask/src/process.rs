@@ -1,0 +1,98 @@
+//! Starts programs and waits for them.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::error::{Error, Result};
+use crate::step::Counts;
+
+/// A command line under construction.
+pub(crate) struct Process {
+    command: Command,
+    shown: String,
+}
+
+impl Process {
+    /// Begins a command line.
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
+        let program = program.as_ref();
+        Self { command: Command::new(program), shown: program.to_string_lossy().into_owned() }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        for arg in args {
+            let arg = arg.as_ref();
+            self.shown.push(' ');
+            self.shown.push_str(&arg.to_string_lossy());
+            self.command.arg(arg);
+        }
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets its working directory.
+    #[must_use]
+    pub(crate) fn directory(mut self, directory: impl AsRef<Path>) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    /// Runs it to its end; what it prints goes to the terminal.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::Failed`].
+    pub(crate) fn run(mut self) -> Result {
+        let status = self.command.status().map_err(|source| self.start(source))?;
+        if status.success() { Ok(()) } else { Err(Error::Failed { command: self.shown, status }) }
+    }
+
+    /// Runs it to its end and returns what it wrote to stdout.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::Failed`].
+    pub(crate) fn output(mut self) -> Result<String> {
+        let output = self.command.stderr(Stdio::inherit()).output().map_err(|source| self.start(source))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(Error::Failed { command: self.shown, status: output.status })
+        }
+    }
+
+    /// Tells whether it starts and succeeds, quietly.
+    pub(crate) fn succeeds(mut self) -> bool {
+        let quiet = self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
+    }
+
+    /// Runs it like [`run`](Self::run), and adds up the `test result:` lines it prints.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::Failed`]; the counts are kept in `counts` either way.
+    pub(crate) fn run_tests(mut self, counts: &mut Counts) -> Result {
+        let mut child = self.command.stdout(Stdio::piped()).spawn().map_err(|source| self.start(source))?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
+                counts.add_test_line(&line);
+                let mut terminal = std::io::stdout().lock();
+                writeln!(terminal, "{line}").map_err(|source| self.start(source))?;
+            }
+        }
+        let status = child.wait().map_err(|source| self.start(source))?;
+        if status.success() { Ok(()) } else { Err(Error::Failed { command: self.shown, status }) }
+    }
+
+    fn start(&self, source: std::io::Error) -> Error {
+        Error::Start { command: self.shown.clone(), source }
+    }
+}
