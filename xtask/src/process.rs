@@ -33,6 +33,12 @@ impl Process {
         self
     }
 
+    /// Adds an option and its value.
+    #[must_use]
+    pub(crate) fn arg(self, option: &str, value: &Path) -> Self {
+        self.args([option.as_ref(), value.as_os_str()])
+    }
+
     /// Sets a variable of its environment.
     #[must_use]
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {

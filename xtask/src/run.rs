@@ -1,0 +1,112 @@
+//! Commands that build binaries and run them: the demo, the simulator, the long runs.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::cargo::{self, TEST_FAST};
+use crate::error::Result;
+use crate::process::Process;
+
+const SERVER: (&str, &str) = ("moorline-server", "moorline-server");
+const COMMAND: (&str, &str) = ("moorline", "moorline");
+const CRASH: (&str, &str) = ("moorline-crash", "moorline-crash");
+const SIMULATOR: (&str, &str) = ("moorline-sim", "moorline-sim");
+
+/// `cargo xtask demo`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Fixed counts, ends by itself, exit code 1 if a message was lost, doubled or out of order.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Demo {
+    pub(crate) fn run(&self) -> Result {
+        let built = cargo::build(TEST_FAST, &[SERVER, COMMAND, CRASH])?;
+        demo(&built, self.check)
+    }
+}
+
+/// `cargo xtask soak`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Soak {
+    /// So many SIGKILLs of the real server under load.
+    #[arg(long, value_name = "N")]
+    kills: Option<u32>,
+    /// So many seeds of the simulator.
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// The seed of the kills, or the first seed of the simulator.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+impl Soak {
+    pub(crate) fn run(&self) -> Result {
+        let (kills, seeds) = match (self.kills, self.seeds) {
+            (None, None) => (Some(1_000), Some(100_000)),
+            chosen => chosen,
+        };
+        if let Some(kills) = kills {
+            let built = cargo::build(TEST_FAST, &[SERVER, CRASH])?;
+            crash(&built, kills, self.seed)?;
+        }
+        if let Some(seeds) = seeds {
+            let built = cargo::build(TEST_FAST, &[SIMULATOR])?;
+            let start = self.seed.map(|seed| ["--start".to_owned(), seed.to_string()]).into_iter().flatten();
+            simulator(&built, seeds).args(start).run()?;
+        }
+        Ok(())
+    }
+}
+
+/// `cargo xtask sim`
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Sim {
+    /// What the simulator is told.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+impl Sim {
+    pub(crate) fn run(&self) -> Result {
+        let built = cargo::build(TEST_FAST, &[SIMULATOR])?;
+        cargo::built(&built, SIMULATOR.1).args(&self.args).run()
+    }
+}
+
+/// Builds everything that [`demo`], [`crash`] and [`simulator`] start, and returns where it is.
+///
+/// # Errors
+/// As [`cargo::build`].
+pub(crate) fn build_all() -> Result<std::path::PathBuf> {
+    cargo::build(TEST_FAST, &[SERVER, COMMAND, CRASH, SIMULATOR])
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn demo(built: &Path, check: bool) -> Result {
+    let process = crash_command(built, "demo").arg("--command", &built.join(COMMAND.1));
+    if check { process.args(["--check"]).run() } else { process.run() }
+}
+
+/// Runs the crash test.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn crash(built: &Path, kills: u32, seed: Option<u64>) -> Result {
+    let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]).into_iter().flatten();
+    crash_command(built, "kills").args(["--kills".to_owned(), kills.to_string()]).args(seed).run()
+}
+
+/// Begins a run of the simulator over so many seeds.
+pub(crate) fn simulator(built: &Path, seeds: u64) -> Process {
+    cargo::built(built, SIMULATOR.1).args(["--seeds".to_owned(), seeds.to_string()])
+}
+
+fn crash_command(built: &Path, command: &str) -> Process {
+    cargo::built(built, CRASH.1).args([command]).arg("--server", &built.join(SERVER.1))
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask test`: what continuous integration runs.
+
+use crate::cargo::{self, cargo};
+use crate::error::Result;
+use crate::step::{Counts, Steps};
+use crate::{layers, readme, run, sizes, tools, wasm};
+
+/// Seeds of the simulator.
+const SEEDS: u64 = 2_000;
+/// SIGKILLs of the server under load.
+const KILLS: u32 = 50;
+
+/// `cargo xtask test`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// Stop at the first step that fails.
+    #[arg(long)]
+    fail_fast: bool,
+}
+
+/// One step of the test.
+type Step = fn(&mut Steps);
+
+const STEPS: &[Step] = &[
+    lints,
+    |steps| steps.count("tests", |counts| tests(&["--all-targets"], counts)),
+    |steps| steps.count("doc tests", |counts| tests(&["--doc"], counts)),
+    |steps| steps.check("documentation", documentation),
+    |steps| steps.check("cores on wasm32", wasm::build),
+    deny,
+    runs,
+];
+
+impl Test {
+    pub(crate) fn run(&self) -> Result {
+        let mut steps = Steps::default();
+        for step in STEPS {
+            step(&mut steps);
+            if self.fail_fast && !steps.all_passed() {
+                break;
+            }
+        }
+        steps.finish()
+    }
+}
+
+/// `cargo xtask lint`
+///
+/// # Errors
+/// Names the steps that failed.
+pub(crate) fn lint() -> Result {
+    let mut steps = Steps::default();
+    lints(&mut steps);
+    deny(&mut steps);
+    steps.finish()
+}
+
+fn lints(steps: &mut Steps) {
+    steps.check("formatting", || cargo::fmt(true));
+    steps.check("file sizes", sizes::check);
+    steps.check("layers", layers::check);
+    steps.check("README in both languages", readme::check);
+    steps.check("clippy", || {
+        cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]).run()
+    });
+}
+
+fn tests(which: &[&str], counts: &mut Counts) -> Result {
+    cargo(["test", "--workspace", "--no-fail-fast"]).args(which).run_tests(counts)
+}
+
+fn documentation() -> Result {
+    cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "-D warnings").run()
+}
+
+fn deny(steps: &mut Steps) {
+    let name = "licences, bans and sources";
+    if tools::answers("cargo", &["deny", "--version"]) {
+        steps.check(name, || cargo(["deny", "check", "bans", "licenses", "sources"]).run());
+    } else {
+        steps.not_checked(name, "cargo-deny is not installed");
+    }
+}
+
+/// What runs the real thing: the simulator, the crash test, the demo.
+fn runs(steps: &mut Steps) {
+    let mut built = None;
+    steps.check("build of simulator, crash test and demo", || run::build_all().map(|folder| built = Some(folder)));
+    let Some(built) = built else { return };
+    steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
+    steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
+    steps.check("demo", || run::demo(&built, true));
+}

@@ -1,0 +1,33 @@
+//! Finds the tools a command needs, and installs them where that is simple.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::process::Process;
+
+/// Installs Debian packages if this is Debian (or Ubuntu) and we are root.
+///
+/// # Errors
+/// [`Error::Missing`] with `elsewhere`, one sentence that says what to do on other machines, or as [`Process::run`].
+pub(crate) fn install_debian(packages: &[&str], elsewhere: &str) -> Result {
+    if !is_debian() || !is_root() {
+        let names = packages.join(" ");
+        return Err(Error::Missing(format!("{elsewhere} (on Debian, as root: apt-get install {names})")));
+    }
+    let apt = |args: &[&str]| Process::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    apt(&["update", "-qq"]).run()?;
+    apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages).run()
+}
+
+/// Tells whether a command answers.
+pub(crate) fn answers(program: &str, args: &[&str]) -> bool {
+    Process::new(program).args(args).succeeds()
+}
+
+fn is_debian() -> bool {
+    Path::new("/etc/debian_version").exists()
+}
+
+fn is_root() -> bool {
+    Process::new("id").args(["-u"]).output().is_ok_and(|user| user.trim() == "0")
+}
