@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 /// The project's commands. `cargo xtask test` is what continuous integration runs.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", version, arg_required_else_help = true)]
+#[command(name = "xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,6 +66,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error::Error::Steps) => ExitCode::FAILURE,
         Err(error) => {
             println!("{error}");
             ExitCode::FAILURE

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The fault proxy, the history checker, and the tests that kill the real server.
+
+#![forbid(unsafe_code)]
+
+pub mod proxy;
