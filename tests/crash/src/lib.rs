@@ -3,4 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod checker;
+pub mod log_reader;
 pub mod proxy;
+pub mod server;

@@ -26,7 +26,7 @@ fn judge_log(channel: &Channel, report: &mut Report) -> BTreeMap<Mark, Place> {
     let mut previous: Option<Place> = None;
     for entry in &channel.log {
         let place = &entry.place;
-        let after = previous.replace(place.clone()).unwrap_or(Place { offset: 0, ..place.clone() });
+        let after = previous.replace(place.clone()).unwrap_or_else(|| Place { offset: 0, ..place.clone() });
         if after.epoch != place.epoch || after.offset.checked_add(1) != Some(place.offset) {
             report.add(Violation::LogHole { after, next: place.clone() });
         }
