@@ -1,0 +1,31 @@
+use std::io;
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A server could not be started, or does not listen.
+    #[error("{program} does not run: {why}")]
+    Server {
+        /// Which program.
+        program: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A peer answered what was not expected.
+    #[error("{0} did not answer as expected while {1}")]
+    Answer(&'static str, &'static str),
+    /// A peer closed a connection while it was measured.
+    #[error("{0} closed a connection")]
+    Closed(&'static str),
+}
+
+impl From<rustix::io::Errno> for Error {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Error>;

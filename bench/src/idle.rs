@@ -1,0 +1,134 @@
+//! What connections cost that are open and quiet.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::error::{Error, Result};
+use crate::machine;
+use crate::peer::Peer;
+use crate::table::{self, Column};
+use crate::ws::Connection;
+
+/// Connections that are open and quiet, each with one subscription.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Idle {
+    /// The server's binary.
+    #[arg(long)]
+    server: PathBuf,
+    /// The peer's binary; without it only Moorline is measured.
+    #[arg(long)]
+    centrifuge: Option<PathBuf>,
+    /// How often each is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Connections.
+    #[arg(long, default_value_t = 5_000)]
+    connections: usize,
+    /// Seconds over which processor time is measured; two ping intervals by default.
+    #[arg(long, default_value_t = 50)]
+    seconds: u64,
+}
+
+const COLUMNS: &[Column] = &[("RSS bytes/connection", 0), ("CPU µs/s/connection", 2), ("RSS before MB", 1)];
+
+impl Idle {
+    pub(crate) fn run(&self) -> Result {
+        raise_file_limit()?;
+        let mut peers = vec![Peer::Moorline { program: self.server.clone(), level: 1 }];
+        peers.extend(self.centrifuge.clone().map(|program| Peer::Centrifuge { program }));
+        let mut samples = vec![Vec::new(); peers.len()];
+        for _ in 0..self.rounds {
+            for (peer, samples) in peers.iter().zip(&mut samples) {
+                samples.push(self.measure(peer)?);
+            }
+        }
+        let rows: Vec<_> = peers.iter().map(Peer::name).zip(samples).collect();
+        let title = format!("Idle: {} connections with one subscription each, {} s", self.connections, self.seconds);
+        table::print(&title, COLUMNS, &rows);
+        Ok(())
+    }
+
+    fn measure(&self, peer: &Peer) -> Result<Vec<f64>> {
+        let server = peer.start()?;
+        let before = machine::resident_bytes(server.process())?;
+        let mut quiet = Quiet::connect(peer, self.connections, &server)?;
+        let after = machine::resident_bytes(server.process())?;
+        let used = machine::processor_time(server.process())?;
+        quiet.stay(Duration::from_secs(self.seconds))?;
+        let used = machine::processor_time(server.process())?.saturating_sub(used);
+        let connections = self.connections as f64;
+        Ok(vec![
+            after.saturating_sub(before) as f64 / connections,
+            used.as_secs_f64() * 1e6 / self.seconds as f64 / connections,
+            before as f64 / f64::from(1 << 20),
+        ])
+    }
+}
+
+/// Both sides need a descriptor per connection.
+fn raise_file_limit() -> Result {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+}
+
+/// Connections that only answer pings.
+struct Quiet<'a> {
+    peer: &'a Peer,
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+}
+
+impl<'a> Quiet<'a> {
+    fn connect(peer: &'a Peer, connections: usize, server: &crate::server::Server) -> Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut quiet = Self { peer, epoll, connections: Vec::with_capacity(connections) };
+        for who in 0..connections {
+            let connection = peer.open(server.address(), who, true)?;
+            connection.stream.set_nonblocking(true)?;
+            epoll::add(&quiet.epoll, &connection.stream, EventData::new_u64(who as u64), EventFlags::IN)?;
+            quiet.connections.push(connection);
+        }
+        // What the server sends behind the last answer, and frees after it, belongs to connecting.
+        quiet.stay(Duration::from_secs(1))?;
+        Ok(quiet)
+    }
+
+    fn stay(&mut self, span: Duration) -> Result {
+        let mut events = Vec::with_capacity(1024);
+        let begin = Instant::now();
+        while let Some(left) = span.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) {
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            events.clear();
+            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&left))?;
+            for event in &events {
+                let event: &epoll::Event = event;
+                self.receive(event.data.u64())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, who: u64) -> Result {
+        let connection = usize::try_from(who).ok().and_then(|who| self.connections.get_mut(who));
+        let Some(connection) = connection else { return Ok(()) };
+        let mut buffer = [0; 4096];
+        let read = match connection.stream.read(&mut buffer) {
+            Ok(0) => return Err(Error::Closed(self.peer.name())),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut answers = Vec::new();
+        for message in connection.take_in(buffer.get(..read).unwrap_or_default()) {
+            self.peer.answer(&message, &mut answers);
+        }
+        Ok(connection.stream.write_all(&answers)?)
+    }
+}

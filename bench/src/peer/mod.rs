@@ -1,0 +1,86 @@
+//! Who is measured, and what to say to them on the wire.
+
+mod centrifuge;
+mod moorline;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::server::Server;
+use crate::ws::{self, Connection, Message, Opcode};
+
+pub(crate) use moorline::Acknowledged;
+
+/// A server that fans messages out over WebSockets.
+#[derive(Clone, Debug)]
+pub(crate) enum Peer {
+    /// This project's server, with its durable log.
+    Moorline {
+        /// The binary.
+        program: PathBuf,
+        /// At which level messages are published and subscribed.
+        level: u8,
+    },
+    /// The centrifuge library with history and recovery in memory, speaking Protobuf.
+    Centrifuge {
+        /// The binary.
+        program: PathBuf,
+    },
+}
+
+impl Peer {
+    /// Returns the name in tables.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Moorline { .. } => "Moorline",
+            Self::Centrifuge { .. } => "centrifuge library",
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn start(&self) -> Result<Server> {
+        match self {
+            Self::Moorline { program, .. } => moorline::start(program, disk(program)),
+            Self::Centrifuge { program } => Server::start(program, disk(program), |address, _| {
+                vec!["--listen".to_owned(), address.to_string(), "--history".to_owned()]
+            }),
+        }
+    }
+
+    /// Opens the connection number `who`, subscribed to the channel or not, ready to be used.
+    ///
+    /// # Errors
+    /// When the peer does not answer as its protocol says.
+    pub(crate) fn open(&self, address: SocketAddr, who: usize, subscribed: bool) -> Result<Connection> {
+        match self {
+            Self::Moorline { level, .. } => moorline::open(address, who, subscribed.then_some(*level), self.name()),
+            Self::Centrifuge { .. } => centrifuge::open(address, subscribed, self.name()),
+        }
+    }
+
+    /// Appends the WebSocket message that publishes `payload`, the `number`th of this connection.
+    pub(crate) fn publish(&self, number: u64, payload: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Moorline { level, .. } => moorline::publish(*level, number, payload, out),
+            Self::Centrifuge { .. } => centrifuge::publish(payload, out),
+        }
+    }
+
+    /// Appends the answer to a message if it is a sign of life that wants one.
+    pub(crate) fn answer(&self, message: &Message, out: &mut Vec<u8>) {
+        match self {
+            _ if message.opcode == ws::PING => ws::encode(Opcode::Pong, &message.payload, out),
+            Self::Moorline { .. } => moorline::answer(message, out),
+            Self::Centrifuge { .. } => centrifuge::answer(message, out),
+        }
+    }
+}
+
+/// Returns where servers keep their data: beside their binary, which is on a disk, unlike many a `/tmp`.
+pub(crate) fn disk(program: &Path) -> &Path {
+    program.parent().filter(|folder| folder.is_dir()).unwrap_or_else(|| Path::new("."))
+}

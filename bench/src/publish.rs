@@ -1,0 +1,195 @@
+//! Durable acknowledged publishes: how many per second one connection gets through.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::machine;
+use crate::peer::{Acknowledged, Peer, disk};
+use crate::scan;
+use crate::server::Server;
+use crate::table::{self, Column};
+use crate::ws::Connection;
+
+/// Durable acknowledged publishes, over one connection, for several windows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Publish {
+    /// The server's binary.
+    #[arg(long)]
+    server: PathBuf,
+    /// Redis; without it only Moorline is measured.
+    #[arg(long)]
+    redis: Option<PathBuf>,
+    /// How often each is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Publishes on their way at once.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 1_024])]
+    windows: Vec<u64>,
+    /// Bytes of a payload.
+    #[arg(long, default_value_t = 200)]
+    size: usize,
+    /// Seconds that are measured, after one second of warming up.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+}
+
+const COLUMNS: &[Column] = &[("acknowledged/s", 0), ("server µs/publish", 2)];
+const WARM: Duration = Duration::from_secs(1);
+const READ: usize = 64 << 10;
+
+/// Who stores durably.
+enum Store {
+    Moorline(Peer),
+    /// Append-only file, synced before each answer.
+    Redis(PathBuf),
+}
+
+/// A connection that publishes, and how its answers are counted.
+enum Publisher {
+    Moorline(Peer, Box<Connection>),
+    Redis(TcpStream),
+}
+
+impl Publish {
+    pub(crate) fn run(&self) -> Result {
+        let mut stores = vec![Store::Moorline(Peer::Moorline { program: self.server.clone(), level: 1 })];
+        stores.extend(self.redis.clone().map(Store::Redis));
+        for &window in &self.windows {
+            let mut samples = vec![Vec::new(); stores.len()];
+            for _ in 0..self.rounds {
+                for (store, samples) in stores.iter().zip(&mut samples) {
+                    samples.push(self.measure(store, window)?);
+                }
+            }
+            let rows: Vec<_> = stores.iter().map(Store::name).zip(samples).collect();
+            let title = format!("Durable publishes: one connection, window {window}, {} B", self.size);
+            table::print(&title, COLUMNS, &rows);
+        }
+        Ok(())
+    }
+
+    fn measure(&self, store: &Store, window: u64) -> Result<Vec<f64>> {
+        let server = store.start(&self.server)?;
+        let mut publisher = store.connect(&server)?;
+        let mut state = Progress { window, size: self.size, published: 0, acknowledged: 0 };
+        state.drive(&mut publisher, WARM)?;
+        let (acknowledged, used) = (state.acknowledged, machine::processor_time(server.process())?);
+        let begin = Instant::now();
+        state.drive(&mut publisher, Duration::from_secs(self.seconds))?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let used = machine::processor_time(server.process())?.saturating_sub(used);
+        let acknowledged = (state.acknowledged - acknowledged) as f64;
+        Ok(vec![acknowledged / seconds, used.as_secs_f64() * 1e6 / acknowledged.max(1.0)])
+    }
+}
+
+struct Progress {
+    window: u64,
+    size: usize,
+    published: u64,
+    acknowledged: u64,
+}
+
+impl Progress {
+    fn drive(&mut self, publisher: &mut Publisher, span: Duration) -> Result {
+        let begin = Instant::now();
+        let (mut out, mut buffer) = (Vec::new(), vec![0; READ]);
+        while begin.elapsed() < span {
+            while self.published < self.acknowledged + self.window {
+                self.published += 1;
+                publisher.encode(self.published, &scan::payload(self.published, self.size), &mut out);
+            }
+            publisher.stream().write_all(&out)?;
+            out.clear();
+            self.acknowledged += publisher.receive(&mut buffer)?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Moorline(_) => "Moorline",
+            Self::Redis(_) => "Redis, appendfsync always",
+        }
+    }
+
+    /// Both keep their data on the same disk.
+    fn start(&self, beside: &Path) -> Result<Server> {
+        match self {
+            Self::Moorline(peer) => peer.start(),
+            Self::Redis(program) => Server::start(program, disk(beside), |address, folder| {
+                let (port, folder) = (address.port().to_string(), folder.display().to_string());
+                let options = ["--bind", "127.0.0.1", "--port", &port, "--dir", &folder, "--save", ""];
+                let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+                options.iter().chain(&durable).map(|option| (*option).to_owned()).collect()
+            }),
+        }
+    }
+
+    fn connect(&self, server: &Server) -> Result<Publisher> {
+        match self {
+            Self::Moorline(peer) => {
+                let connection = Box::new(peer.open(server.address(), 0, false)?);
+                Ok(Publisher::Moorline(peer.clone(), connection))
+            }
+            Self::Redis(_) => {
+                let stream = TcpStream::connect(server.address())?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+                Ok(Publisher::Redis(stream))
+            }
+        }
+    }
+}
+
+impl Publisher {
+    fn stream(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Moorline(_, connection) => &mut connection.stream,
+            Self::Redis(stream) => stream,
+        }
+    }
+
+    fn encode(&self, number: u64, payload: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Moorline(peer, _) => peer.publish(number, payload, out),
+            Self::Redis(_) => {
+                let head = format!("*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nd\r\n${}\r\n", payload.len());
+                out.extend_from_slice(head.as_bytes());
+                out.extend_from_slice(payload);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Waits for answers and returns how many there were.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<u64> {
+        let name = if matches!(self, Self::Redis(_)) { "Redis" } else { "Moorline" };
+        let read = match self.stream().read(buffer) {
+            Ok(0) => return Err(Error::Closed(name)),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Error::Answer(name, "publishing")),
+            Err(error) => return Err(error.into()),
+        };
+        let bytes = buffer.get(..read).unwrap_or_default();
+        let (stored, refused) = match self {
+            // The answer to XADD is the entry's id as a bulk string; an error begins with a minus sign.
+            Self::Redis(_) => (count(b'$', bytes), bytes.starts_with(b"-")),
+            Self::Moorline(_, connection) => {
+                let answers: Vec<_> = connection.take_in(bytes).iter().map(Acknowledged::in_message).collect();
+                let refused = answers.iter().any(|answer| answer.refused > 0);
+                (answers.iter().map(|answer| answer.stored).sum(), refused)
+            }
+        };
+        if refused { Err(Error::Answer(name, "publishing")) } else { Ok(stored) }
+    }
+}
+
+fn count(byte: u8, bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(byte, bytes).count() as u64
+}
