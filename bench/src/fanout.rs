@@ -15,9 +15,9 @@ use generator::{Generator, Load, Sample};
 /// One publisher, many subscribers of one channel.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Fanout {
-    /// The server's binary.
+    /// The server's binary; without it only the peer is measured.
     #[arg(long)]
-    server: PathBuf,
+    server: Option<PathBuf>,
     /// The peer's binary; without it only Moorline is measured.
     #[arg(long)]
     centrifuge: Option<PathBuf>,
@@ -61,8 +61,7 @@ const COLUMNS: &[Column] = &[
 impl Fanout {
     pub(crate) fn run(&self) -> Result {
         let level = self.qos;
-        let mut peers = vec![Peer::Moorline { program: self.server.clone(), level }];
-        peers.extend(self.centrifuge.clone().map(|program| Peer::Centrifuge { program }));
+        let peers = Peer::all(self.server.as_deref(), level, self.centrifuge.as_deref());
         let (mut paced, mut saturated) = (vec![Vec::new(); peers.len()], vec![Vec::new(); peers.len()]);
         for _ in 0..self.rounds {
             for ((peer, paced), saturated) in peers.iter().zip(&mut paced).zip(&mut saturated) {

@@ -19,9 +19,9 @@ use crate::ws::Connection;
 /// Connections that are open and quiet, each with one subscription.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Idle {
-    /// The server's binary.
+    /// The server's binary; without it only the peer is measured.
     #[arg(long)]
-    server: PathBuf,
+    server: Option<PathBuf>,
     /// The peer's binary; without it only Moorline is measured.
     #[arg(long)]
     centrifuge: Option<PathBuf>,
@@ -41,8 +41,7 @@ const COLUMNS: &[Column] = &[("RSS bytes/connection", 0), ("CPU µs/s/connection
 impl Idle {
     pub(crate) fn run(&self) -> Result {
         raise_file_limit()?;
-        let mut peers = vec![Peer::Moorline { program: self.server.clone(), level: 1 }];
-        peers.extend(self.centrifuge.clone().map(|program| Peer::Centrifuge { program }));
+        let peers = Peer::all(self.server.as_deref(), 1, self.centrifuge.as_deref());
         let mut samples = vec![Vec::new(); peers.len()];
         for _ in 0..self.rounds {
             for (peer, samples) in peers.iter().zip(&mut samples) {

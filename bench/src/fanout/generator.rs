@@ -131,6 +131,8 @@ impl<'a> Generator<'a> {
         let begin = Instant::now();
         self.drive(load, WARM + span)?;
         let seconds = begin.elapsed().as_secs_f64();
+        let server = machine::processor_time(self.server.process())?.saturating_sub(server);
+        let generator = machine::processor_time(this)?.saturating_sub(generator);
         let mut latencies = self.latencies.take().unwrap_or_default();
         latencies.sort_unstable();
         Ok(Sample {
@@ -139,8 +141,8 @@ impl<'a> Generator<'a> {
             expected: (self.published - published) * self.subscribers.len() as u64,
             bytes: self.bytes - bytes,
             latencies,
-            server: machine::processor_time(self.server.process())?.saturating_sub(server),
-            generator: machine::processor_time(this)?.saturating_sub(generator),
+            server,
+            generator,
         })
     }
 

@@ -30,6 +30,13 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// Returns the peers whose binaries are given, Moorline at `level` first.
+    pub(crate) fn all(moorline: Option<&Path>, level: u8, centrifuge: Option<&Path>) -> Vec<Self> {
+        let moorline = moorline.map(|program| Self::Moorline { program: program.to_path_buf(), level });
+        let centrifuge = centrifuge.map(|program| Self::Centrifuge { program: program.to_path_buf() });
+        moorline.into_iter().chain(centrifuge).collect()
+    }
+
     /// Returns the name in tables.
     pub(crate) fn name(&self) -> &'static str {
         match self {
