@@ -26,7 +26,7 @@ pub use frame::{
     ReusedBy, Run, ServerFrame, Since, Start, StatusRequest, Statuses, Subscribe, Subscribed, Unsubscribe,
     Unsubscribed, UserStatus, Welcome,
 };
-pub use message::{Headers, Message, Payload};
+pub use message::{Headers, Message, Payload, headers_are_valid};
 pub use types::{
     AppName, ChannelName, ChannelNumber, DeviceId, Epoch, Generation, NameError, Offset, Position, ProducerId, Qos,
     Sequence, UserName, Utf8Bytes,

@@ -64,3 +64,12 @@ impl Message {
         self.prev.or_else(|| self.offset.map(Offset::previous))
     }
 }
+
+/// Tells whether headers keep the limits: at most 16, at most 1 KiB in all, each name once and not empty.
+pub fn headers_are_valid(headers: &Headers) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len()).sum();
+    let unique = |index: usize, name: &Utf8Bytes| headers.iter().take(index).all(|(other, _)| other != name);
+    headers.len() <= crate::limits::HEADERS
+        && bytes <= crate::limits::HEADER_BYTES
+        && headers.iter().enumerate().all(|(index, (name, _))| !name.as_bytes().is_empty() && unique(index, name))
+}

@@ -1,51 +1,22 @@
 //! The binary codec: each frame is a varint length, a type byte and a body (`docs/protocol.md`, Binary form).
 
+mod client;
+mod message;
+mod parts;
+mod server;
+pub(crate) mod varint;
+
 use bytes::Bytes;
 
+pub use client::{decode_client, encode_client};
+pub use message::{decode_message, encode_message};
+pub use server::{decode_server, encode_server};
+
 use crate::codec::{DecodeError, Decoded};
-use crate::frame::{ClientFrame, ServerFrame};
-use crate::message::Message;
 use crate::types::{ChannelNumber, Offset};
 
-/// Appends one frame.
-pub fn encode_client(_frame: &ClientFrame, _out: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Appends one frame.
-pub fn encode_server(_frame: &ServerFrame, _out: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Takes the next frame; `None` at the end of the WebSocket message.
-///
-/// # Errors
-/// [`DecodeError`].
-pub fn decode_client(_message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>, DecodeError> {
-    todo!()
-}
-
-/// Takes the next frame; `None` at the end of the WebSocket message.
-///
-/// # Errors
-/// [`DecodeError`].
-pub fn decode_server(_message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>, DecodeError> {
-    todo!()
-}
-
-/// Appends a message as it stands inside a `deliver` frame: self-delimiting, so that a log can keep these bytes and
-/// a page is a concatenation of them.
-pub fn encode_message(_message: &Message, _out: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Takes the next message that [`encode_message`] wrote.
-///
-/// # Errors
-/// [`DecodeError`].
-pub fn decode_message(_bytes: &mut Bytes) -> Result<Message, DecodeError> {
-    todo!()
-}
+/// The bit of a type byte that lets a reader ignore a frame it does not know.
+const NON_CRITICAL: u8 = 0x80;
 
 /// How a `deliver` frame is headed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +33,41 @@ pub struct DeliverHead {
 
 /// Appends a `deliver` frame whose messages are already encoded by [`encode_message`].
 pub fn encode_deliver<'a>(
-    _head: DeliverHead,
-    _messages: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
-    _out: &mut Vec<u8>,
+    head: DeliverHead,
+    messages: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
+    out: &mut Vec<u8>,
 ) {
-    todo!()
+    let mut start = Vec::with_capacity(24);
+    start.push(server::DELIVER);
+    varint::put(u64::from(head.number.0), &mut start);
+    server::put_deliver_head(head.replay, head.more, head.at, &mut start);
+    let size: usize = messages.clone().map(Bytes::len).sum();
+    out.reserve(size + start.len() + 5);
+    varint::put((start.len() + size) as u64, out);
+    out.extend_from_slice(&start);
+    for message in messages {
+        out.extend_from_slice(message);
+    }
+}
+
+/// Appends what `write` writes as one frame of a type.
+fn frame(kind: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.push(kind);
+    write(out);
+    message::prefix_length(at, out);
+}
+
+/// Takes the next frame's type and body; `None` at the end.
+fn next(message: &mut Bytes) -> Result<Option<(u8, Bytes)>, DecodeError> {
+    if message.is_empty() {
+        return Ok(None);
+    }
+    let mut body = varint::take_bytes(message)?;
+    Ok(Some((varint::take_u8(&mut body)?, body)))
+}
+
+/// What a frame of an unknown type is.
+fn unknown<F>(kind: u8) -> Decoded<F> {
+    if kind & NON_CRITICAL == 0 { Decoded::Unsupported { req: None } } else { Decoded::Ignored }
 }

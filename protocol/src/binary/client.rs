@@ -1,0 +1,349 @@
+//! Frames of the client. Type numbers and flags are part of the wire: never change them, only add.
+
+use bytes::Bytes;
+
+use super::message::{payload, payload_tag, put_headers, take_headers, take_id};
+use super::parts::{
+    flag, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, put_texts, take_channel, take_device,
+    take_epoch, take_list, take_name, take_offset, take_opt, take_position, take_producer, take_qos, take_state,
+    take_texts, take_token, take_user, when,
+};
+use super::varint::{put, put_bytes, take, take_safe, take_text, take_u8, take_u32};
+use super::{frame, next, unknown};
+use crate::codec::{DecodeError, Decoded};
+use crate::frame::{
+    Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
+    PresenceRequest, ProducerRequest, Publish, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
+};
+use crate::limits;
+
+const HELLO: u8 = 1;
+const AUTH: u8 = 2;
+const SUBSCRIBE: u8 = 3;
+const UNSUBSCRIBE: u8 = 4;
+const PUBLISH: u8 = 5;
+const ACK: u8 = 6;
+const MORE: u8 = 7;
+const PAUSE: u8 = 8;
+const HISTORY: u8 = 9;
+const PRESENCE: u8 = 10;
+const STATUS: u8 = 11;
+const PARK: u8 = 12;
+const UNPARK: u8 = 13;
+pub(super) const PING: u8 = 14;
+pub(super) const PONG: u8 = 15;
+
+/// Appends one frame.
+pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
+    match value {
+        ClientFrame::Hello(hello) => frame(HELLO, out, |out| put_hello(hello, out)),
+        ClientFrame::Auth(auth) => frame(AUTH, out, |out| {
+            put(flag(&auth.channel, 1), out);
+            put(auth.req, out);
+            put_bytes(auth.token.as_bytes(), out);
+            put_opt(auth.channel.as_ref(), out, |channel, out| put_text(channel.as_str(), out));
+        }),
+        ClientFrame::Subscribe(subscribe) => frame(SUBSCRIBE, out, |out| put_subscribe(subscribe, out)),
+        ClientFrame::Unsubscribe(unsubscribe) => frame(UNSUBSCRIBE, out, |out| {
+            put(when(unsubscribe.forget, 1), out);
+            put(unsubscribe.req, out);
+            put_channel(&unsubscribe.channel, out);
+        }),
+        ClientFrame::Publish(publish) => frame(PUBLISH, out, |out| put_publish(publish, out)),
+        ClientFrame::Ack(ack) => frame(ACK, out, |out| {
+            put_channel(&ack.channel, out);
+            put_epoch(ack.epoch, out);
+            put(ack.offset.0, out);
+        }),
+        ClientFrame::More(more) => frame(MORE, out, |out| {
+            put(flag(&more.epoch, 1) | when(more.rewind, 2), out);
+            put_channel(&more.channel, out);
+            put_opt(more.epoch, out, put_epoch);
+            put(more.after.0, out);
+        }),
+        ClientFrame::Pause(pause) => frame(PAUSE, out, |out| put_channel(&pause.channel, out)),
+        ClientFrame::History(history) => frame(HISTORY, out, |out| put_history(history, out)),
+        ClientFrame::Presence(presence) => frame(PRESENCE, out, |out| {
+            put(flag(&presence.state, 1) | flag(&presence.cursor, 2), out);
+            put(presence.req, out);
+            put_channel(&presence.channel, out);
+            out.push(presence.op as u8);
+            put_opt(presence.state.as_ref(), out, |state, out| put_bytes(state, out));
+            put_opt(presence.cursor.as_ref(), out, |cursor, out| put_bytes(cursor.as_bytes(), out));
+        }),
+        ClientFrame::Status(status) => frame(STATUS, out, |out| {
+            put(when(status.watch, 1), out);
+            put(status.req, out);
+            put(status.users.len() as u64, out);
+            status.users.iter().for_each(|user| put_text(user.as_str(), out));
+        }),
+        ClientFrame::Park(park) => frame(PARK, out, |out| {
+            put(flag(&park.ping, 1), out);
+            put_opt(park.ping, out, |ping, out| put(u64::from(ping), out));
+        }),
+        ClientFrame::Unpark => frame(UNPARK, out, |_| {}),
+        ClientFrame::Ping(ping) => frame(PING, out, |out| put_ping(*ping, out)),
+        ClientFrame::Pong(pong) => frame(PONG, out, |out| put(pong.n, out)),
+    }
+}
+
+/// Takes the next frame; `None` at the end of the WebSocket message.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>, DecodeError> {
+    let Some((kind, mut body)) = next(message)? else { return Ok(None) };
+    let body = &mut body;
+    let value = match kind {
+        HELLO => ClientFrame::Hello(take_hello(body)?),
+        AUTH => {
+            let flags = take(body)?;
+            let (req, token) = (take_safe(body)?, take_token(body)?);
+            ClientFrame::Auth(Auth { req, token, channel: take_opt(flags, 1, body, take_name)? })
+        }
+        SUBSCRIBE => ClientFrame::Subscribe(take_subscribe(body)?),
+        UNSUBSCRIBE => {
+            let flags = take(body)?;
+            let (req, channel) = (take_safe(body)?, take_channel(body)?);
+            ClientFrame::Unsubscribe(Unsubscribe { req, channel, forget: flags & 1 != 0 })
+        }
+        PUBLISH => ClientFrame::Publish(take_publish(body)?),
+        ACK => {
+            let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
+            ClientFrame::Ack(Ack { channel, epoch, offset: take_offset(body)? })
+        }
+        MORE => {
+            let flags = take(body)?;
+            let channel = take_channel(body)?;
+            let epoch = take_opt(flags, 1, body, take_epoch)?;
+            ClientFrame::More(More { channel, epoch, after: take_offset(body)?, rewind: flags & 2 != 0 })
+        }
+        PAUSE => ClientFrame::Pause(Pause { channel: take_channel(body)? }),
+        HISTORY => ClientFrame::History(take_history(body)?),
+        PRESENCE => ClientFrame::Presence(take_presence(body)?),
+        STATUS => {
+            let flags = take(body)?;
+            let (req, users) = (take_safe(body)?, take_list(body, take_user)?);
+            if users.len() > limits::STATUS_USERS {
+                return Err(DecodeError::Field("users"));
+            }
+            ClientFrame::Status(StatusRequest { req, users, watch: flags & 1 != 0 })
+        }
+        PARK => {
+            let flags = take(body)?;
+            ClientFrame::Park(Park { ping: take_opt(flags, 1, body, take_u32)? })
+        }
+        UNPARK => ClientFrame::Unpark,
+        PING => ClientFrame::Ping(take_ping(body)?),
+        PONG => ClientFrame::Pong(Pong { n: take_safe(body)? }),
+        _ => return Ok(Some(unknown(kind))),
+    };
+    Ok(Some(Decoded::Frame(value)))
+}
+
+pub(super) fn put_ping(ping: Ping, out: &mut Vec<u8>) {
+    put(flag(&ping.next, 1), out);
+    put(ping.n, out);
+    put_opt(ping.next, out, |next, out| put(u64::from(next), out));
+}
+
+pub(super) fn take_ping(body: &mut Bytes) -> Result<Ping, DecodeError> {
+    let flags = take(body)?;
+    Ok(Ping { n: take_safe(body)?, next: take_opt(flags, 1, body, take_u32)? })
+}
+
+fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
+    let producer = match hello.producer {
+        None => 0,
+        Some(ProducerRequest::New) => 16,
+        Some(ProducerRequest::Resume(_)) => 32,
+    };
+    put(flag(&hello.token, 1) | flag(&hello.device, 2) | flag(&hello.run, 4) | flag(&hello.sdk, 8) | producer, out);
+    put(u64::from(hello.v), out);
+    put_opt(hello.token.as_ref(), out, |token, out| put_bytes(token.as_bytes(), out));
+    put_opt(hello.device.as_ref(), out, |device, out| put_text(device.as_str(), out));
+    put_opt(hello.run, out, |run, out| {
+        put(run.boot, out);
+        put(run.transport, out);
+    });
+    put_opt(hello.sdk.as_ref(), out, |sdk, out| put_bytes(sdk.as_bytes(), out));
+    if let Some(ProducerRequest::Resume(id)) = hello.producer {
+        put_producer(id, out);
+    }
+    put_texts(&hello.caps, out);
+    put(hello.subscribe.len() as u64, out);
+    for subscribe in &hello.subscribe {
+        let at = out.len();
+        put_subscribe(subscribe, out);
+        super::message::prefix_length(at, out);
+    }
+}
+
+fn take_hello(body: &mut Bytes) -> Result<Hello, DecodeError> {
+    let flags = take(body)?;
+    let v = take_u32(body)?;
+    let token = take_opt(flags, 1, body, take_token)?;
+    let device = take_opt(flags, 2, body, take_device)?;
+    let run = take_opt(flags, 4, body, |body| Ok(Run { boot: take_safe(body)?, transport: take_safe(body)? }))?;
+    let sdk = take_opt(flags, 8, body, take_text)?;
+    let producer = match (flags >> 4) & 3 {
+        0 => None,
+        1 => Some(ProducerRequest::New),
+        2 => Some(ProducerRequest::Resume(take_producer(body)?)),
+        _ => return Err(DecodeError::Field("producer")),
+    };
+    let caps = take_texts(body)?;
+    let subscribe = take_list(body, |body| take_subscribe(&mut super::varint::take_bytes(body)?))?;
+    Ok(Hello { v, token, device, run, sdk, producer, caps, subscribe })
+}
+
+/// Since: 0 now, 1 position, 2 last, 3 first, 4 time, 5 cursor, 6 cursor with the client's own position.
+fn put_since(since: Since, out: &mut Vec<u8>) {
+    match since {
+        Since::Now => out.push(0),
+        Since::Position(position) => {
+            out.push(1);
+            put_position(position, out);
+        }
+        Since::Last(count) => {
+            out.push(2);
+            put(u64::from(count), out);
+        }
+        Since::First => out.push(3),
+        Since::Time(time) => {
+            out.push(4);
+            put(time, out);
+        }
+        Since::Cursor(None) => out.push(5),
+        Since::Cursor(Some(position)) => {
+            out.push(6);
+            put_position(position, out);
+        }
+    }
+}
+
+fn take_since(body: &mut Bytes) -> Result<Since, DecodeError> {
+    match take_u8(body)? {
+        0 => Ok(Since::Now),
+        1 => take_position(body).map(Since::Position),
+        2 => take_u32(body).map(Since::Last),
+        3 => Ok(Since::First),
+        4 => take_safe(body).map(Since::Time),
+        5 => Ok(Since::Cursor(None)),
+        6 => take_position(body).map(|position| Since::Cursor(Some(position))),
+        _ => Err(DecodeError::Field("since")),
+    }
+}
+
+fn put_subscribe(subscribe: &Subscribe, out: &mut Vec<u8>) {
+    let presence = match subscribe.presence {
+        PresenceMode::None => 0,
+        PresenceMode::Watch => 4,
+        PresenceMode::Join => 8,
+    };
+    let live = when(subscribe.reset == ResetMode::Live, 2);
+    put(when(subscribe.durable, 1) | live | presence | flag(&subscribe.state, 16) | flag(&subscribe.token, 32), out);
+    put(subscribe.req, out);
+    put_text(subscribe.channel.as_str(), out);
+    put_since(subscribe.since, out);
+    out.push(subscribe.qos.level());
+    put_opt(subscribe.state.as_ref(), out, |state, out| put_bytes(state, out));
+    put_opt(subscribe.token.as_ref(), out, |token, out| put_bytes(token.as_bytes(), out));
+}
+
+fn take_subscribe(body: &mut Bytes) -> Result<Subscribe, DecodeError> {
+    let flags = take(body)?;
+    let req = take_safe(body)?;
+    let channel = take_name(body)?;
+    let since = take_since(body)?;
+    let qos = take_qos(body)?;
+    let presence = match (flags >> 2) & 3 {
+        0 => PresenceMode::None,
+        1 => PresenceMode::Watch,
+        2 => PresenceMode::Join,
+        _ => return Err(DecodeError::Field("presence")),
+    };
+    let reset = if flags & 2 == 0 { ResetMode::First } else { ResetMode::Live };
+    let state = take_opt(flags, 16, body, take_state)?;
+    let token = take_opt(flags, 32, body, take_token)?;
+    Ok(Subscribe { req, channel, since, reset, qos, durable: flags & 1 != 0, presence, state, token })
+}
+
+/// Flags: 3 bits QoS and payload tag (qos | tag << 2), then req, id, seq, gen, ttl, headers.
+fn put_publish(publish: &Publish, out: &mut Vec<u8>) {
+    let kind = u64::from(publish.qos.level()) | u64::from(payload_tag(&publish.payload)) << 2;
+    let fields = flag(&publish.req, 16)
+        | flag(&publish.id, 32)
+        | flag(&publish.seq, 64)
+        | flag(&publish.generation, 128)
+        | flag(&publish.ttl, 256)
+        | when(!publish.headers.is_empty(), 512);
+    put(kind | fields, out);
+    put_channel(&publish.channel, out);
+    put_opt(publish.req, out, put);
+    put_opt(publish.id.as_ref(), out, |id, out| put_bytes(id.as_bytes(), out));
+    put_opt(publish.seq, out, put);
+    put_opt(publish.generation, out, put);
+    put_opt(publish.ttl, out, |ttl, out| put(u64::from(ttl), out));
+    put_headers(&publish.headers, out);
+    put_bytes(publish.payload.bytes(), out);
+}
+
+fn take_publish(body: &mut Bytes) -> Result<Publish, DecodeError> {
+    let flags = take(body)?;
+    let qos = crate::types::Qos::from_level((flags & 3) as u8).ok_or(DecodeError::Field("qos"))?;
+    let channel = take_channel(body)?;
+    let req = take_opt(flags, 16, body, take_safe)?;
+    let id = take_opt(flags, 32, body, take_id)?;
+    let seq = take_opt(flags, 64, body, take_safe)?;
+    let generation = take_opt(flags, 128, body, take_safe)?;
+    let ttl = take_opt(flags, 256, body, take_u32)?;
+    let headers = take_opt(flags, 512, body, take_headers)?.unwrap_or_default();
+    let payload = payload(((flags >> 2) & 3) as u8, super::varint::take_bytes(body)?)?;
+    Ok(Publish { channel, qos, req, id, seq, generation, ttl, headers, payload })
+}
+
+/// Range: 0 newest, 1 after offset, 2 after time, 3 before offset, 4 before time.
+fn put_history(history: &History, out: &mut Vec<u8>) {
+    put(flag(&history.limit, 1), out);
+    put(history.req, out);
+    put_channel(&history.channel, out);
+    let (tag, value) = match history.range {
+        HistoryRange::Newest => (0, None),
+        HistoryRange::After(offset) => (1, Some(offset.0)),
+        HistoryRange::AfterTime(time) => (2, Some(time)),
+        HistoryRange::Before(offset) => (3, Some(offset.0)),
+        HistoryRange::BeforeTime(time) => (4, Some(time)),
+    };
+    out.push(tag);
+    put_opt(value, out, put);
+    put_opt(history.limit, out, |limit, out| put(u64::from(limit), out));
+}
+
+fn take_history(body: &mut Bytes) -> Result<History, DecodeError> {
+    let flags = take(body)?;
+    let (req, channel) = (take_safe(body)?, take_channel(body)?);
+    let range = match take_u8(body)? {
+        0 => HistoryRange::Newest,
+        1 => HistoryRange::After(take_offset(body)?),
+        2 => HistoryRange::AfterTime(take_safe(body)?),
+        3 => HistoryRange::Before(take_offset(body)?),
+        4 => HistoryRange::BeforeTime(take_safe(body)?),
+        _ => return Err(DecodeError::Field("range")),
+    };
+    Ok(History { req, channel, range, limit: take_opt(flags, 1, body, take_u32)? })
+}
+
+fn take_presence(body: &mut Bytes) -> Result<PresenceRequest, DecodeError> {
+    let flags = take(body)?;
+    let (req, channel) = (take_safe(body)?, take_channel(body)?);
+    let op = match take_u8(body)? {
+        0 => PresenceOp::Get,
+        1 => PresenceOp::Enter,
+        2 => PresenceOp::Update,
+        3 => PresenceOp::Leave,
+        _ => return Err(DecodeError::Field("op")),
+    };
+    let state = take_opt(flags, 1, body, take_state)?;
+    Ok(PresenceRequest { req, channel, op, state, cursor: take_opt(flags, 2, body, take_text)? })
+}

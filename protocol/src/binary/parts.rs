@@ -1,0 +1,172 @@
+//! Parts that several frames share.
+
+use bytes::Bytes;
+
+use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
+use crate::codec::DecodeError;
+use crate::frame::{ChannelRef, PresenceVersion};
+use crate::limits;
+use crate::types::{
+    ChannelName, ChannelNumber, DeviceId, Epoch, Offset, Position, ProducerId, Qos, UserName, Utf8Bytes,
+};
+
+pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_bytes(text.as_bytes(), out);
+}
+
+pub(super) fn put_opt<T>(value: Option<T>, out: &mut Vec<u8>, write: impl FnOnce(T, &mut Vec<u8>)) {
+    if let Some(value) = value {
+        write(value, out);
+    }
+}
+
+/// Takes a field that is there if `flag` is set.
+pub(super) fn take_opt<T>(
+    flags: u64,
+    flag: u64,
+    body: &mut Bytes,
+    read: impl FnOnce(&mut Bytes) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    if flags & flag == 0 { Ok(None) } else { read(body).map(Some) }
+}
+
+/// Returns `flag` if the field is there.
+pub(super) fn flag<T>(value: &Option<T>, flag: u64) -> u64 {
+    if value.is_some() { flag } else { 0 }
+}
+
+/// Returns `flag` if the condition holds.
+pub(super) fn when(condition: bool, flag: u64) -> u64 {
+    if condition { flag } else { 0 }
+}
+
+pub(super) fn put_channel(channel: &ChannelRef, out: &mut Vec<u8>) {
+    match channel {
+        ChannelRef::Name(name) => {
+            out.push(0);
+            put_text(name.as_str(), out);
+        }
+        ChannelRef::Number(number) => put(u64::from(number.0), out),
+    }
+}
+
+pub(super) fn take_channel(body: &mut Bytes) -> Result<ChannelRef, DecodeError> {
+    match take_u32(body)? {
+        0 => take_name(body).map(ChannelRef::Name),
+        number => Ok(ChannelRef::Number(ChannelNumber(number))),
+    }
+}
+
+pub(super) fn take_name(body: &mut Bytes) -> Result<ChannelName, DecodeError> {
+    Ok(ChannelName::new(&take_text(body)?)?)
+}
+
+pub(super) fn take_user(body: &mut Bytes) -> Result<UserName, DecodeError> {
+    Ok(UserName::new(&take_text(body)?)?)
+}
+
+pub(super) fn take_device(body: &mut Bytes) -> Result<DeviceId, DecodeError> {
+    Ok(DeviceId::new(&take_text(body)?)?)
+}
+
+pub(super) fn take_offset(body: &mut Bytes) -> Result<Offset, DecodeError> {
+    take_safe(body).map(Offset)
+}
+
+pub(super) fn put_epoch(epoch: Epoch, out: &mut Vec<u8>) {
+    put_text(epoch.as_str(), out);
+}
+
+pub(super) fn take_epoch(body: &mut Bytes) -> Result<Epoch, DecodeError> {
+    Ok(Epoch::new(&take_text(body)?)?)
+}
+
+pub(super) fn put_position(position: Position, out: &mut Vec<u8>) {
+    put_epoch(position.epoch, out);
+    put(position.offset.0, out);
+}
+
+pub(super) fn take_position(body: &mut Bytes) -> Result<Position, DecodeError> {
+    Ok(Position { epoch: take_epoch(body)?, offset: take_offset(body)? })
+}
+
+pub(super) fn put_producer(id: ProducerId, out: &mut Vec<u8>) {
+    out.extend_from_slice(&id.0.to_be_bytes());
+}
+
+pub(super) fn take_producer(body: &mut Bytes) -> Result<ProducerId, DecodeError> {
+    let bytes = body.get(..16).and_then(|bytes| bytes.try_into().ok()).ok_or(DecodeError::Truncated)?;
+    let _ = body.split_to(16);
+    Ok(ProducerId(u128::from_be_bytes(bytes)))
+}
+
+pub(super) fn take_qos(body: &mut Bytes) -> Result<Qos, DecodeError> {
+    Qos::from_level(take_u8(body)?).ok_or(DecodeError::Field("qos"))
+}
+
+pub(super) fn take_token(body: &mut Bytes) -> Result<Utf8Bytes, DecodeError> {
+    let token = take_text(body)?;
+    if token.as_bytes().len() <= limits::TOKEN_BYTES { Ok(token) } else { Err(DecodeError::Field("token")) }
+}
+
+pub(super) fn take_state(body: &mut Bytes) -> Result<Bytes, DecodeError> {
+    let state = take_bytes(body)?;
+    if state.len() <= limits::PRESENCE_STATE_BYTES { Ok(state) } else { Err(DecodeError::Field("state")) }
+}
+
+pub(super) fn put_texts(texts: &[Utf8Bytes], out: &mut Vec<u8>) {
+    put(texts.len() as u64, out);
+    for text in texts {
+        put_bytes(text.as_bytes(), out);
+    }
+}
+
+pub(super) fn take_texts(body: &mut Bytes) -> Result<Vec<Utf8Bytes>, DecodeError> {
+    take_list(body, take_text)
+}
+
+/// Takes a count and so many items. The list grows as items are found, so a lie about the count costs nothing.
+pub(super) fn take_list<T>(
+    body: &mut Bytes,
+    mut read: impl FnMut(&mut Bytes) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = take(body)?;
+    if count > body.len() as u64 {
+        return Err(DecodeError::Truncated);
+    }
+    let mut list = Vec::new();
+    for _ in 0..count {
+        list.push(read(body)?);
+    }
+    Ok(list)
+}
+
+pub(super) fn put_version(version: PresenceVersion, out: &mut Vec<u8>) {
+    put(version.run, out);
+    put(version.n, out);
+}
+
+pub(super) fn take_version(body: &mut Bytes) -> Result<PresenceVersion, DecodeError> {
+    Ok(PresenceVersion { run: take_safe(body)?, n: take_safe(body)? })
+}
+
+/// Appends the number of an open enumeration; 0 with a name for a value of a later version.
+pub(super) fn put_open(number: u8, name: &str, out: &mut Vec<u8>) {
+    out.push(number);
+    if number == 0 {
+        put_text(name, out);
+    }
+}
+
+/// Takes the number of an open enumeration; a number this version does not know becomes its decimal name.
+pub(super) fn take_open<T>(
+    body: &mut Bytes,
+    known: impl FnOnce(u8) -> Option<T>,
+    other: impl FnOnce(Box<str>) -> T,
+) -> Result<T, DecodeError> {
+    let number = take_u8(body)?;
+    if number == 0 {
+        return Ok(other(take_text(body)?.as_str().into()));
+    }
+    Ok(known(number).unwrap_or_else(|| other(number.to_string().into())))
+}
