@@ -1,14 +1,49 @@
+use std::time::Duration;
+
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{ChannelName, Offset, Payload, Position, ProducerId};
+use moorline_protocol::{ChannelName, CloseCode, DeviceId, Payload, Position, ProducerId};
 
 use crate::config::{ClientConfig, HistoryQuery, PublishOptions, SubscribeOptions};
+use crate::connection::{Connection, State, closed_failure};
+use crate::dice::Dice;
 use crate::error::{PublishError, StoreError, SubscribeError};
-use crate::event::{ConnectionState, OutboxStats};
+use crate::event::{ConnectionState, Event, OutboxStats, StateReason};
+use crate::history::Queries;
 use crate::ids::{PublishId, RequestId, SubscriptionId};
 use crate::io::{Input, Output, StoreEntry};
+use crate::outbox::Outbox;
+use crate::outgoing::Outgoing;
+use crate::store::Store;
+use crate::subscription::Subscriptions;
+use crate::timer::earliest;
+
+/// `close` waits at most so long for the server and the store.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// The client's state machine. See the crate's documentation for how to drive it.
-pub struct Client {}
+pub struct Client {
+    pub(crate) config: ClientConfig,
+    pub(crate) connection: Connection,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) outbox: Outbox,
+    pub(crate) history: Queries,
+    pub(crate) out: Outgoing,
+    pub(crate) dice: Dice,
+    pub(crate) phase: Phase,
+    pub(crate) last_call: Now,
+}
+
+/// Whether the app is still using the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    /// Waiting for `acked` and the store.
+    Closing {
+        deadline: Timestamp,
+        failure: Option<StoreError>,
+    },
+    Done,
+}
 
 impl Client {
     /// Creates a client that is idle. `stored` is everything the store holds, in any order; `seed` feeds jitter, the
@@ -18,30 +53,64 @@ impl Client {
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`] or [`StoreError::Corrupt`]; the store is untouched then.
-    pub fn new(
-        _config: ClientConfig,
-        _stored: Vec<StoreEntry>,
-        _seed: [u8; 32],
-        _now: Now,
-    ) -> Result<Self, StoreError> {
-        todo!()
+    pub fn new(config: ClientConfig, stored: Vec<StoreEntry>, seed: [u8; 32], now: Now) -> Result<Self, StoreError> {
+        let mut dice = Dice::new(seed);
+        let device = DeviceId::new(&dice.name()).map_err(|_| StoreError::Corrupt("the device id"))?;
+        let (store, loaded) = Store::load(stored, device)?;
+        let outbox = Outbox::new(&config, loaded.publishes, loaded.sequences, store.producer(), now);
+        Ok(Self {
+            connection: Connection::new(config.token.clone()),
+            subscriptions: Subscriptions::new(&config, loaded.cursors),
+            outbox,
+            history: Queries::default(),
+            out: Outgoing::new(store),
+            dice,
+            phase: Phase::Open,
+            last_call: now,
+            config,
+        })
     }
 
     /// Begins to connect, and stays connected from then on. Does nothing when already asked.
-    pub fn connect(&mut self, _now: Now) {
-        todo!()
+    pub fn connect(&mut self, now: Now) {
+        if self.phase == Phase::Open && matches!(self.connection.state, State::Idle) {
+            self.outbox.settle_orphans(&mut self.out);
+            self.attempt(now);
+            self.tell_state(StateReason::Requested);
+        }
+        self.end_call(now);
     }
 
     /// Disconnects; subscriptions and the outbox stay. [`connect`](Self::connect) goes on.
-    pub fn disconnect(&mut self, _now: Now) {
-        todo!()
+    pub fn disconnect(&mut self, now: Now) {
+        if self.phase == Phase::Open && !matches!(self.connection.state, State::Idle | State::Closed) {
+            self.subscriptions.flush_acks(now.mono, &mut self.out);
+            self.hang_up(CloseCode::NORMAL);
+            self.connection.state = State::Idle;
+            self.detach();
+            self.tell_state(StateReason::Requested);
+        }
+        self.end_call(now);
     }
 
     /// Sends outstanding acknowledgements, waits for them and for the store (≤ 5 s), disconnects;
-    /// [`Event::Closed`](crate::Event::Closed) ends it. Unsent messages stay in the store. With `wipe` (logout) the
+    /// [`Event::Closed`] ends it. Unsent messages stay in the store. With `wipe` (logout) the
     /// store is cleared, and what was not stored fails.
-    pub fn close(&mut self, _wipe: bool, _now: Now) {
-        todo!()
+    pub fn close(&mut self, wipe: bool, now: Now) {
+        if self.phase == Phase::Open {
+            self.subscriptions.flush_acks(now.mono, &mut self.out);
+            self.history.fail_all(&closed_failure(), &mut self.out);
+            if wipe {
+                self.outbox.wipe(&closed_failure(), &mut self.out);
+                self.out.store.wipe();
+            }
+            if !self.connection.is_online() && !self.connection.is_closed() {
+                self.hang_up(CloseCode::NORMAL);
+                self.connection.state = State::Idle;
+            }
+            self.phase = Phase::Closing { deadline: now.mono + CLOSE, failure: None };
+        }
+        self.end_call(now);
     }
 
     /// Adds a reader to a channel. Readers of one channel share one subscription; each gets every message that
@@ -51,92 +120,162 @@ impl Client {
     /// [`SubscribeError`].
     pub fn subscribe(
         &mut self,
-        _channel: &ChannelName,
-        _options: SubscribeOptions,
-        _now: Now,
+        channel: &ChannelName,
+        options: SubscribeOptions,
+        now: Now,
     ) -> Result<SubscriptionId, SubscribeError> {
-        todo!()
+        if self.phase != Phase::Open || self.connection.is_closed() {
+            return Err(SubscribeError::Closed);
+        }
+        let is_online = self.connection.is_online();
+        let id = self.subscriptions.subscribe(channel, options, is_online, &mut self.out)?;
+        self.end_call(now);
+        Ok(id)
     }
 
     /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`.
-    pub fn unsubscribe(&mut self, _id: SubscriptionId, _forget: bool, _now: Now) {
-        todo!()
+    pub fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Now) {
+        self.subscriptions.unsubscribe(id, forget, now.mono, &mut self.out);
+        self.end_call(now);
     }
 
     /// The app has taken so many messages of this reader from its queue. Ends a pause when enough are gone.
-    pub fn consumed(&mut self, _id: SubscriptionId, _messages: usize, _now: Now) {
-        todo!()
+    pub fn consumed(&mut self, id: SubscriptionId, messages: usize, now: Now) {
+        self.subscriptions.consumed(id, messages, &mut self.out);
+        self.end_call(now);
     }
 
     /// The app is done with everything up to `position` (cumulative). Ignored for another epoch.
-    pub fn ack(&mut self, _id: SubscriptionId, _position: Position, _now: Now) {
-        todo!()
+    pub fn ack(&mut self, id: SubscriptionId, position: Position, now: Now) {
+        self.subscriptions.ack(id, position, now.mono, &mut self.out);
+        self.end_call(now);
     }
 
     /// Queues a message. It goes out by itself, and ends with one
-    /// [`Event::PublishSettled`](crate::Event::PublishSettled).
+    /// [`Event::PublishSettled`].
     ///
     /// # Errors
     /// [`PublishError`]: nothing was queued.
     pub fn publish(
         &mut self,
-        _channel: &ChannelName,
-        _payload: Payload,
-        _options: PublishOptions,
-        _now: Now,
+        channel: &ChannelName,
+        payload: Payload,
+        options: PublishOptions,
+        now: Now,
     ) -> Result<PublishId, PublishError> {
-        todo!()
+        if self.phase != Phase::Open || self.connection.is_closed() {
+            return Err(PublishError::Closed);
+        }
+        let id = self.outbox.publish(channel, payload, options, now, &mut self.dice, &mut self.out)?;
+        self.end_call(now);
+        Ok(id)
     }
 
-    /// Asks for a part of a channel's log. Ends with one [`Event::HistoryFinished`](crate::Event::HistoryFinished);
+    /// Asks for a part of a channel's log. Ends with one [`Event::HistoryFinished`];
     /// asked again after a reconnect.
-    pub fn history(&mut self, _channel: &ChannelName, _query: HistoryQuery, _now: Now) -> RequestId {
-        todo!()
+    pub fn history(&mut self, channel: &ChannelName, query: HistoryQuery, now: Now) -> RequestId {
+        let is_online = self.connection.is_online();
+        let id = self.history.ask(channel, query, is_online, now.mono, &mut self.out);
+        if self.phase != Phase::Open || self.connection.is_closed() {
+            self.history.fail_all(&closed_failure(), &mut self.out);
+        }
+        self.end_call(now);
+        id
     }
 
     /// Handles one input.
-    pub fn handle_input(&mut self, _input: Input, _now: Now) {
-        todo!()
+    pub fn handle_input(&mut self, input: Input, now: Now) {
+        if self.phase == Phase::Done {
+            return;
+        }
+        self.notice_jump(now);
+        match input {
+            Input::Message { id, bytes } => self.on_message(id, bytes, now),
+            Input::Activity { id } => self.on_activity(id, now),
+            Input::TransportOpened { id } => self.on_opened(id),
+            Input::TransportClosed { id, code } => self.on_transport_closed(id, code, now),
+            Input::Token(result) => self.on_token(result, now),
+            Input::Persisted { ticket, result } => self.on_persisted(ticket, result, now),
+            Input::Host(signal) => self.on_host(signal, now),
+        }
+        self.end_call(now);
     }
 
     /// Handles deadlines that have passed; extra calls change nothing.
-    pub fn handle_timeout(&mut self, _now: Now) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.phase == Phase::Done {
+            return;
+        }
+        self.notice_jump(now);
+        self.on_connection_timeout(now);
+        self.subscriptions.on_timeout(now.mono, &mut self.out);
+        self.outbox.on_timeout(now.mono, &mut self.out);
+        self.history.on_timeout(now.mono, &mut self.out);
+        self.end_call(now);
     }
 
     /// Returns the next thing to do. Call until `None` after each command and input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        self.out.pop()
     }
 
     /// Returns the next deadline.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        todo!()
+        match self.phase {
+            Phase::Open => earliest(&[
+                self.connection.deadline(),
+                self.subscriptions.deadline(),
+                self.outbox.deadline(),
+                self.history.deadline(),
+            ]),
+            Phase::Closing { deadline, .. } => earliest(&[Some(deadline), self.connection.deadline()]),
+            Phase::Done => None,
+        }
     }
 
     /// Returns the connection's state.
     pub fn state(&self) -> ConnectionState {
-        todo!()
+        self.connection.public_state()
     }
 
     /// Returns what waits in the outbox.
     pub fn outbox(&self) -> OutboxStats {
-        todo!()
+        self.outbox.stats()
     }
 
     /// Returns the publishes found in the store at start and still unsettled: their ids, channels and message ids.
     pub fn restored(&self) -> impl Iterator<Item = (PublishId, &ChannelName, &str)> {
-        [].into_iter()
+        self.outbox.restored()
     }
 
     /// Returns the producer that QoS 2 messages are sent under, once known.
     pub fn producer(&self) -> Option<ProducerId> {
-        todo!()
+        self.outbox.producer()
     }
 
     /// Returns the last position handed out on a channel, if it is being read.
-    pub fn position(&self, _channel: &ChannelName) -> Option<Position> {
-        let _ = Offset::ZERO;
-        todo!()
+    pub fn position(&self, channel: &ChannelName) -> Option<Position> {
+        self.subscriptions.position(channel)
+    }
+
+    /// Ends every command and input: closes if all is flushed, and queues what is to be sent and stored.
+    fn end_call(&mut self, now: Now) {
+        if let Phase::Closing { deadline, .. } = self.phase {
+            let is_flushed = !self.connection.is_online() || self.subscriptions.is_acked();
+            if deadline <= now.mono || (is_flushed && self.out.store.is_settled()) {
+                self.finish_close();
+            }
+        }
+        self.out.flush();
+    }
+
+    fn finish_close(&mut self) {
+        let Phase::Closing { failure, .. } = std::mem::replace(&mut self.phase, Phase::Done) else { return };
+        self.hang_up(CloseCode::NORMAL);
+        if !self.connection.is_closed() {
+            self.connection.state = State::Closed;
+            self.tell_state(failure.map_or(StateReason::Requested, StateReason::Store));
+        }
+        self.out.event(Event::Closed);
     }
 }

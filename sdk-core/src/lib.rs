@@ -7,11 +7,20 @@
 
 mod client;
 mod config;
+mod connection;
+mod dice;
 mod error;
 mod event;
+mod history;
 mod ids;
+mod inbound;
 mod io;
+mod outbox;
+mod outgoing;
 pub mod planted;
+mod store;
+mod subscription;
+mod timer;
 
 pub use client::Client;
 pub use config::{ClientConfig, HistoryQuery, PublishOptions, StartAt, SubscribeOptions, TokenSource};

@@ -8,6 +8,28 @@
 pub enum Bug {
     /// A QoS 2 message is sent before the store has committed it.
     SendBeforePersist,
+    /// The position moves to a message that shows a hole, although it is not accepted.
+    PositionBeforeAccept,
+    /// A reset changes the epoch of the position and keeps its offset.
+    EpochWithoutOffset,
+    /// A hole is delivered as if it were none.
+    HoleIgnored,
+    /// Messages at or before the position are delivered again.
+    DuplicatesAccepted,
+    /// After a reconnect, messages without an answer get a new sequence.
+    ResendWithNewSequence,
+    /// The next sequence of a channel is not stored.
+    SequenceNotPersisted,
+    /// Reconnects wait for a millisecond, whatever happened.
+    BackoffWithoutDelay,
+    /// Late callbacks of an old socket count as the current one's.
+    LateCallbacks,
+    /// Messages are acknowledged when they are handed out, not when the app is done.
+    AckBeforeConsumed,
+    /// A `goaway` changes nothing.
+    GoawayIgnored,
+    /// An error for a send from before a rewind counts for the send after it.
+    StaleErrors,
 }
 
 /// The switch: at most one bug at a time.

@@ -1,0 +1,388 @@
+//! How the connection moves from state to state, and what that means to the other rooms.
+
+use std::time::Duration;
+
+use moorline_protocol::limits::SDK_MESSAGE_BYTES;
+use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::{
+    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, Hello, Park, Ping, ProducerRequest, Run, Subscribe,
+    Utf8Bytes, Welcome,
+};
+
+use super::auth::Ready;
+use super::backoff::spread;
+use super::heartbeat::Verdict;
+use super::{Acquaintance, Departure, Heartbeat, Network, Online, State, Visibility, Wait};
+use crate::client::{Client, Phase};
+use crate::event::{Event, Failure, Origin, StateReason};
+use crate::io::{HostSignal, Output, TransportId};
+use crate::planted::Bug;
+
+/// A host's "offline" is believed for so long.
+const OFFLINE: Duration = Duration::from_secs(20);
+
+/// Who ended a connection or an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    Peer,
+    Client,
+}
+
+impl Client {
+    /// Begins an attempt, as far as store and token allow.
+    pub(crate) fn attempt(&mut self, now: Now) {
+        if !self.out.store.is_booted() {
+            self.connection.state = State::WaitingForStore;
+            return;
+        }
+        if let Ready::Wait = self.connection.auth.prepare(now.mono, &mut self.out) {
+            self.connection.state = State::WaitingForToken;
+            return;
+        }
+        let (transport, url) = self.connection.next_transport(&self.config.urls);
+        let deadline = now.mono + Duration::from_millis(self.config.connect_timeout_ms.max(1));
+        self.connection.refusal = None;
+        self.connection.state = State::Opening { transport, deadline };
+        self.out.push(Output::OpenTransport { id: transport, url });
+    }
+
+    pub(crate) fn on_opened(&mut self, id: TransportId) {
+        let State::Opening { transport, deadline } = self.connection.state else { return };
+        if transport != id {
+            return;
+        }
+        self.connection.state = State::Handshaking { transport, deadline };
+        self.out.open(transport);
+        self.send_hello(transport);
+    }
+
+    fn send_hello(&mut self, transport: TransportId) {
+        let mut inline = self.subscriptions.join_all(&mut self.out);
+        let mut size = 0;
+        let fits = inline.iter().take_while(|subscribe| {
+            size += size_of(subscribe);
+            size < SDK_MESSAGE_BYTES / 2
+        });
+        let later = inline.split_off(fits.count());
+        let producer = self.outbox.producer().map_or(ProducerRequest::New, ProducerRequest::Resume);
+        self.out.send(&ClientFrame::Hello(Hello {
+            v: 1,
+            token: self.connection.auth.hello_token(),
+            device: Some(self.out.store.device().clone()),
+            run: Some(Run { boot: self.out.store.boot(), transport: transport.0 }),
+            sdk: Some(Utf8Bytes::from(self.config.sdk.as_str())),
+            producer: Some(producer),
+            caps: Vec::new(),
+            subscribe: inline,
+        }));
+        for subscribe in later {
+            self.out.send(&ClientFrame::Subscribe(subscribe));
+        }
+    }
+
+    pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
+        let State::Handshaking { transport, .. } = self.connection.state else { return Err("a second welcome") };
+        self.connection.backoff.arrive();
+        self.connection.acquaintance = Acquaintance::Known;
+        self.connection.state = State::Online(Online {
+            transport,
+            since: now.mono,
+            heartbeat: Heartbeat::new(welcome.ping, now.mono),
+            departure: None,
+            spread: Duration::from_millis(u64::from(welcome.limits.spread)),
+        });
+        self.out.event(Event::Welcome { user: welcome.user });
+        self.tell_state(StateReason::Welcome);
+        self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
+        self.outbox.on_welcome(welcome.producer.as_ref(), welcome.limits, now.mono, &mut self.out);
+        self.history.on_online(now.mono, &mut self.out);
+        if self.connection.visibility == Visibility::Background {
+            self.out.send(&ClientFrame::Park(Park { ping: None }));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_goaway(&mut self, goaway: &Goaway, now: Timestamp) {
+        if self.config.bugs.has(Bug::GoawayIgnored) {
+            return;
+        }
+        let stable = Duration::from_millis(self.config.stable_ms);
+        let window = Duration::from_millis(u64::from(goaway.window));
+        let mut at = now + Duration::from_millis(u64::from(goaway.after)) + spread(window, &mut self.dice);
+        let is_restless = match &self.connection.state {
+            State::Online(online) => now.since(online.since) < stable && !self.connection.backoff.is_fresh(),
+            State::Idle
+            | State::WaitingForStore
+            | State::WaitingForToken
+            | State::Opening { .. }
+            | State::Handshaking { .. }
+            | State::Waiting { .. }
+            | State::Closed => false,
+        };
+        // A server that sends its clients away again and again must not make them spin.
+        if is_restless {
+            at = at.max(now + self.connection.backoff.delay(&self.config, &mut self.dice));
+        }
+        if let Some(online) = self.connection.online() {
+            online.departure = Some(Departure { at, window });
+        }
+    }
+
+    pub(crate) fn on_transport_closed(&mut self, id: TransportId, code: Option<CloseCode>, now: Now) {
+        if !self.is_current(id) {
+            return;
+        }
+        self.out.abandon();
+        let reason = StateReason::TransportClosed(code);
+        match code.map_or(CloseVerdict::Retry, CloseCode::verdict) {
+            CloseVerdict::Retry => self.lose(reason, EndedBy::Peer, now),
+            CloseVerdict::RetryWithNewToken if self.connection.auth.is_replaceable() => {
+                self.connection.auth.refuse();
+                self.lose(reason, EndedBy::Peer, now);
+            }
+            CloseVerdict::Final if code == Some(CloseCode::TOO_LARGE) && self.outbox.fail_largest(&mut self.out) => {
+                self.lose(reason, EndedBy::Peer, now);
+            }
+            CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {
+                let failure = self.connection.refusal.take().unwrap_or_else(|| failure_of(code));
+                self.stop(StateReason::Refused(failure));
+            }
+        }
+    }
+
+    /// Tells whether an input of this socket counts.
+    pub(crate) fn is_current(&self, id: TransportId) -> bool {
+        match self.connection.transport() {
+            Some(current) => current == id || self.config.bugs.has(Bug::LateCallbacks),
+            None => false,
+        }
+    }
+
+    /// The server broke the protocol: closes the connection and tries again through backoff.
+    pub(crate) fn violate(&mut self, what: &'static str, now: Now) {
+        self.hang_up(CloseCode::PROTOCOL_ERROR);
+        self.lose(StateReason::ProtocolViolation(what), EndedBy::Client, now);
+    }
+
+    /// Closes the connection for a reason of its own and tries again through backoff.
+    pub(crate) fn reconnect(&mut self, reason: StateReason, now: Now) {
+        self.hang_up(CloseCode::NORMAL);
+        self.lose(reason, EndedBy::Client, now);
+    }
+
+    /// Closes the socket, whether it is open or opening.
+    pub(crate) fn hang_up(&mut self, code: CloseCode) {
+        self.out.close(code);
+        if let State::Opening { transport, .. } = self.connection.state {
+            self.out.push(Output::CloseTransport { id: transport, code });
+        }
+    }
+
+    /// The connection or the attempt is over; the next attempt is planned.
+    fn lose(&mut self, reason: StateReason, by: EndedBy, now: Now) {
+        let ended = std::mem::replace(&mut self.connection.state, State::Idle);
+        self.detach();
+        if self.phase != Phase::Open {
+            return;
+        }
+        let (mut until, why) = self.plan_retry(ended, by, now.mono);
+        let mut reason = reason;
+        if let Network::Down { until: down } = self.connection.network
+            && down > now.mono
+        {
+            until = until.max(down);
+            reason = StateReason::Offline;
+        }
+        self.connection.state = State::Waiting { until, why };
+        self.tell_state(reason);
+    }
+
+    fn plan_retry(&mut self, ended: State, by: EndedBy, now: Timestamp) -> (Timestamp, Wait) {
+        let connection = &mut self.connection;
+        let mut vanished = Duration::ZERO;
+        match ended {
+            State::Online(online) => {
+                if now.since(online.since) >= Duration::from_millis(self.config.stable_ms) {
+                    connection.backoff.reset();
+                }
+                if let Some(departure) = online.departure {
+                    connection.backoff.depart(departure.window);
+                    return (departure.at.max(now + Duration::from_millis(1)), Wait::Goaway);
+                }
+                if by == EndedBy::Peer && connection.backoff.is_fresh() {
+                    vanished = online.spread;
+                }
+            }
+            State::Opening { .. } | State::Handshaking { .. } => connection.rotate(),
+            State::Idle | State::WaitingForStore | State::WaitingForToken | State::Waiting { .. } | State::Closed => {}
+        }
+        if !vanished.is_zero() {
+            connection.backoff.depart(Duration::ZERO);
+            return (now + spread(vanished, &mut self.dice), Wait::Backoff);
+        }
+        (now + connection.backoff.delay(&self.config, &mut self.dice), Wait::Backoff)
+    }
+
+    /// Ends the client for good.
+    pub(crate) fn stop(&mut self, reason: StateReason) {
+        self.hang_up(CloseCode::NORMAL);
+        self.connection.state = State::Closed;
+        self.detach();
+        self.history.fail_all(&closed_failure(), &mut self.out);
+        self.tell_state(reason);
+    }
+
+    /// Tells all rooms that the connection is gone.
+    pub(crate) fn detach(&mut self) {
+        self.connection.auth.on_lost();
+        self.subscriptions.on_lost();
+        self.outbox.on_lost();
+        self.history.on_lost();
+    }
+
+    pub(crate) fn tell_state(&mut self, reason: StateReason) {
+        let state = self.connection.public_state();
+        self.out.event(Event::StateChanged { state, reason });
+    }
+
+    pub(crate) fn on_token(&mut self, result: Result<Option<String>, Failure>, now: Now) {
+        let answer = self.connection.auth.on_token(result, now.mono, &mut self.out);
+        if !matches!(self.connection.state, State::WaitingForToken) {
+            return;
+        }
+        match answer {
+            Ok(()) => self.attempt(now),
+            Err(_) => self.lose(StateReason::Token, EndedBy::Client, now),
+        }
+    }
+
+    /// The boot counter is durable, or could not be made so.
+    pub(crate) fn on_store_answer(&mut self, failure: Option<crate::StoreError>, now: Now) {
+        if !matches!(self.connection.state, State::WaitingForStore) {
+            return;
+        }
+        match failure {
+            Some(error) => self.lose(StateReason::Store(error), EndedBy::Client, now),
+            None => self.attempt(now),
+        }
+    }
+
+    pub(crate) fn on_host(&mut self, signal: HostSignal, now: Now) {
+        match signal {
+            HostSignal::Offline => {
+                let until = now.mono + OFFLINE;
+                self.connection.network = Network::Down { until };
+                if let State::Waiting { until: planned, .. } = &mut self.connection.state {
+                    *planned = (*planned).max(until);
+                }
+                self.probe(now.mono);
+            }
+            HostSignal::Background => {
+                self.connection.visibility = Visibility::Background;
+                self.subscriptions.flush_acks(now.mono, &mut self.out);
+                if self.connection.is_online() {
+                    self.out.send(&ClientFrame::Park(Park { ping: None }));
+                }
+            }
+            HostSignal::Foreground => {
+                let before = std::mem::replace(&mut self.connection.visibility, Visibility::Foreground);
+                if before == Visibility::Background && self.connection.is_online() {
+                    self.out.send(&ClientFrame::Unpark);
+                }
+                self.hurry(now);
+            }
+            HostSignal::Online => {
+                self.connection.network = Network::Up;
+                self.hurry(now);
+            }
+            HostSignal::Wake => self.hurry(now),
+        }
+    }
+
+    /// Something suggests that the network is there: probes, or tries at once.
+    fn hurry(&mut self, now: Now) {
+        if let State::Waiting { why: Wait::Backoff, .. } = self.connection.state {
+            self.attempt(now);
+        } else {
+            self.probe(now.mono);
+        }
+    }
+
+    /// Notices a jump of a clock between two calls: silence proves nothing then, a probe does.
+    pub(crate) fn notice_jump(&mut self, now: Now) {
+        let before = std::mem::replace(&mut self.last_call, now);
+        let is_jump = self.connection.online().is_some_and(|online| online.heartbeat.is_jump(before, now));
+        if is_jump {
+            self.probe(now.mono);
+        }
+    }
+
+    fn probe(&mut self, now: Timestamp) {
+        let span = Duration::from_millis(self.config.probe_ms.max(1));
+        let n = self.out.req();
+        if let Some(online) = self.connection.online()
+            && online.heartbeat.probe(n, span, now)
+        {
+            self.out.send(&ClientFrame::Ping(Ping { n, next: None }));
+        }
+    }
+
+    pub(crate) fn on_connection_timeout(&mut self, now: Now) {
+        if self.connection.deadline().is_none_or(|deadline| deadline > now.mono) {
+            return;
+        }
+        match &self.connection.state {
+            State::Opening { .. } | State::Handshaking { .. } => {
+                self.hang_up(CloseCode::NORMAL);
+                self.lose(StateReason::ConnectTimeout, EndedBy::Client, now);
+            }
+            State::Waiting { .. } => self.attempt(now),
+            State::Online(online) => {
+                if online.heartbeat.verdict(now.mono) == Verdict::Silent {
+                    self.hang_up(CloseCode::PING_TIMEOUT);
+                    self.lose(StateReason::Silent, EndedBy::Client, now);
+                } else if online.departure.is_some_and(|departure| departure.at <= now.mono) {
+                    self.subscriptions.flush_acks(now.mono, &mut self.out);
+                    self.reconnect(StateReason::Goaway, now);
+                } else {
+                    self.connection.auth.on_timeout(now.mono, &mut self.out);
+                }
+            }
+            State::Idle | State::WaitingForStore | State::WaitingForToken | State::Closed => {}
+        }
+    }
+}
+
+/// Bytes of a subscription in `hello`, at most.
+fn size_of(subscribe: &Subscribe) -> usize {
+    let token = subscribe.token.as_ref().map_or(0, |token| token.as_bytes().len());
+    subscribe.channel.as_str().len() + subscribe.state.as_ref().map_or(0, bytes::Bytes::len) + token + 64
+}
+
+/// What a client that is closed answers.
+pub(crate) fn closed_failure() -> Failure {
+    Failure {
+        code: ErrorCode::Other("client.closed".into()),
+        message: "the client is closed".to_owned(),
+        origin: Origin::Client,
+    }
+}
+
+/// What a final close code means where the server sent no error before it.
+fn failure_of(code: Option<CloseCode>) -> Failure {
+    let number = code.map_or(0, |code| code.0);
+    let (code, message) = match code {
+        Some(CloseCode::TOKEN_EXPIRED) => (ErrorCode::AuthExpired, "the token has expired; connect with a new one"),
+        Some(CloseCode::VERSION) => (ErrorCode::RequestUnsupported, "the server speaks another protocol version"),
+        Some(CloseCode::TOKEN_INVALID) => (ErrorCode::AuthInvalid, "the server does not accept the token"),
+        Some(CloseCode::REVOKED) => (ErrorCode::AuthRevoked, "the token or its user was revoked"),
+        Some(CloseCode::DISPLACED) => {
+            (ErrorCode::Other("connection.displaced".into()), "another connection of this device took over")
+        }
+        Some(CloseCode::UNKNOWN_APP) => (ErrorCode::AppUnknown, "the server has no such app; check the URL"),
+        Some(CloseCode::TOO_LARGE) => (ErrorCode::LimitMessage, "the server refused a frame as too large"),
+        Some(_) | None if (4100..4200).contains(&number) => (ErrorCode::AuthExpired, "the server wants another token"),
+        Some(_) | None => (ErrorCode::RequestMalformed, "the server closed the connection for good"),
+    };
+    Failure { code, message: message.to_owned(), origin: Origin::Server }
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use moorline_protocol::time::Timestamp;
+use moorline_protocol::{ChannelName, ChannelRef, ClientFrame, ErrorCode, ErrorFrame, History, Page};
+
+use crate::config::HistoryQuery;
+use crate::event::{Event, Failure, HistoryPage, Origin};
+use crate::ids::RequestId;
+use crate::inbound::failure;
+use crate::outgoing::Outgoing;
+use crate::timer::is_due;
+
+/// While online, an answer is awaited for so long.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// History queries that have no answer yet, oldest first.
+#[derive(Default)]
+pub(crate) struct Queries {
+    waiting: Vec<Query>,
+    next_id: u64,
+}
+
+struct Query {
+    id: RequestId,
+    channel: ChannelName,
+    query: HistoryQuery,
+    asked: Option<Asked>,
+}
+
+/// A query on the current connection.
+struct Asked {
+    req: u64,
+    deadline: Timestamp,
+}
+
+impl Queries {
+    pub(crate) fn ask(
+        &mut self,
+        channel: &ChannelName,
+        query: HistoryQuery,
+        is_online: bool,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) -> RequestId {
+        self.next_id += 1;
+        let id = RequestId(self.next_id);
+        let mut query = Query { id, channel: channel.clone(), query, asked: None };
+        if is_online {
+            query.send(now, out);
+        }
+        self.waiting.push(query);
+        id
+    }
+
+    pub(crate) fn on_online(&mut self, now: Timestamp, out: &mut Outgoing) {
+        for query in &mut self.waiting {
+            query.send(now, out);
+        }
+    }
+
+    pub(crate) fn on_lost(&mut self) {
+        for query in &mut self.waiting {
+            query.asked = None;
+        }
+    }
+
+    pub(crate) fn on_page(&mut self, page: Page, out: &mut Outgoing) {
+        let result = HistoryPage {
+            epoch: page.epoch,
+            first: page.first,
+            head: page.head,
+            more: page.more,
+            messages: page.messages,
+        };
+        self.finish(page.req, Ok(result), out);
+    }
+
+    /// Takes an error; tells whether it answers a query.
+    pub(crate) fn on_error(&mut self, req: u64, error: &ErrorFrame, out: &mut Outgoing) -> bool {
+        self.finish(req, Err(failure(error)), out)
+    }
+
+    pub(crate) fn fail_all(&mut self, failure: &Failure, out: &mut Outgoing) {
+        for query in self.waiting.drain(..) {
+            out.event(Event::HistoryFinished { id: query.id, result: Err(failure.clone()) });
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.waiting.iter().filter_map(|query| Some(query.asked.as_ref()?.deadline)).min()
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
+        self.waiting.retain(|query| {
+            let is_late = is_due(query.asked.as_ref().map(|asked| asked.deadline), now);
+            if is_late {
+                let failure = Failure {
+                    code: ErrorCode::Other("request.timeout".into()),
+                    message: "the server did not answer within 30 s".to_owned(),
+                    origin: Origin::Transport,
+                };
+                out.event(Event::HistoryFinished { id: query.id, result: Err(failure) });
+            }
+            !is_late
+        });
+    }
+
+    fn finish(&mut self, req: u64, result: Result<HistoryPage, Failure>, out: &mut Outgoing) -> bool {
+        let answered = |query: &Query| query.asked.as_ref().is_some_and(|asked| asked.req == req);
+        let Some(index) = self.waiting.iter().position(answered) else { return false };
+        let query = self.waiting.remove(index);
+        out.event(Event::HistoryFinished { id: query.id, result });
+        true
+    }
+}
+
+impl Query {
+    fn send(&mut self, now: Timestamp, out: &mut Outgoing) {
+        let req = out.req();
+        self.asked = Some(Asked { req, deadline: now + TIMEOUT });
+        out.send(&ClientFrame::History(History {
+            req,
+            channel: ChannelRef::Name(self.channel.clone()),
+            range: self.query.range,
+            limit: self.query.limit,
+        }));
+    }
+}

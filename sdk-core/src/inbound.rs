@@ -1,0 +1,125 @@
+//! What arrives from the socket and the store, handed to the room it concerns.
+
+use bytes::Bytes;
+use moorline_protocol::time::Now;
+use moorline_protocol::{ClientFrame, Codec, Decoded, ErrorFrame, Ping, Pong, ServerFrame};
+
+use crate::client::{Client, Phase};
+use crate::connection::{Fencing, State};
+use crate::error::StoreError;
+use crate::event::{Failure, Origin, StateReason};
+use crate::io::{Ticket, TransportId};
+use crate::outbox::Verdict;
+
+impl Client {
+    pub(crate) fn on_activity(&mut self, id: TransportId, now: Now) {
+        if self.is_current(id)
+            && let Some(online) = self.connection.online()
+        {
+            online.heartbeat.on_bytes(now.mono);
+        }
+    }
+
+    pub(crate) fn on_message(&mut self, id: TransportId, bytes: Bytes, now: Now) {
+        self.on_activity(id, now);
+        let mut rest = bytes;
+        // A frame can end the connection: what follows it is void then.
+        while self.is_current(id) && !matches!(self.connection.state, State::Opening { .. }) {
+            match Codec::Binary.decode_server(&mut rest) {
+                Ok(Some(Decoded::Frame(frame))) => {
+                    if let Err(violation) = self.on_frame(frame, now) {
+                        return self.violate(violation, now);
+                    }
+                }
+                Ok(Some(Decoded::Ignored | Decoded::Unsupported { .. })) => {}
+                Ok(None) => return,
+                Err(_) => return self.violate("a frame that cannot be read", now),
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: ServerFrame, now: Now) -> Result<(), &'static str> {
+        match frame {
+            ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
+                return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
+            }
+            ServerFrame::Deliver(_) | ServerFrame::Packed(_) => {}
+            ServerFrame::Welcome(welcome) => return self.on_welcome(welcome, now),
+            ServerFrame::Authed(authed) => self.connection.auth.on_authed(authed, now.mono),
+            ServerFrame::Subscribed(subscribed) => {
+                return self.subscriptions.on_subscribed(subscribed, &mut self.out);
+            }
+            ServerFrame::Unsubscribed(unsubscribed) => self.subscriptions.on_unsubscribed(unsubscribed, &mut self.out),
+            ServerFrame::Published(published) => {
+                if self.outbox.on_published(published, now.mono, &mut self.out) {
+                    self.connection.fencing = Fencing::Free;
+                }
+            }
+            ServerFrame::Acked(acked) => self.subscriptions.on_acked(&acked, &mut self.out),
+            ServerFrame::Reset(reset) => self.subscriptions.on_reset(reset, &mut self.out),
+            ServerFrame::Dropped(dropped) => self.subscriptions.on_dropped(&dropped, &mut self.out),
+            ServerFrame::Page(page) => self.history.on_page(page, &mut self.out),
+            ServerFrame::Goaway(goaway) => self.on_goaway(&goaway, now.mono),
+            ServerFrame::Ping(ping) => self.on_ping(ping),
+            ServerFrame::Pong(pong) => self.on_pong(pong),
+            ServerFrame::Error(error) => self.on_error(error, now),
+            // Presence is not asked for by this version.
+            ServerFrame::Members(_) | ServerFrame::Presence(_) | ServerFrame::Statuses(_) => {}
+        }
+        Ok(())
+    }
+
+    fn on_ping(&mut self, ping: Ping) {
+        if let (Some(online), Some(next)) = (self.connection.online(), ping.next) {
+            online.heartbeat.set_interval(next);
+        }
+        self.out.send(&ClientFrame::Pong(Pong { n: ping.n }));
+    }
+
+    fn on_pong(&mut self, pong: Pong) {
+        if let Some(online) = self.connection.online() {
+            online.heartbeat.on_pong(pong.n);
+        }
+        self.subscriptions.on_pong(pong.n);
+    }
+
+    fn on_error(&mut self, error: ErrorFrame, now: Now) {
+        let Some(req) = error.req else {
+            self.connection.refusal = Some(failure(&error));
+            return;
+        };
+        if self.connection.auth.on_error(req, now.mono)
+            || self.subscriptions.on_error(req, &error, now.mono, &mut self.out)
+            || self.history.on_error(req, &error, &mut self.out)
+        {
+            return;
+        }
+        match self.outbox.on_error(req, &error, now.mono, &mut self.out) {
+            Verdict::Handled => {}
+            Verdict::Reattach => self.reconnect(StateReason::TransportClosed(None), now),
+            Verdict::Fenced if self.connection.fencing == Fencing::Free => {
+                self.connection.fencing = Fencing::Once;
+                self.reconnect(StateReason::TransportClosed(None), now);
+            }
+            Verdict::Fenced => self.stop(StateReason::Refused(failure(&error))),
+        }
+    }
+
+    pub(crate) fn on_persisted(&mut self, ticket: Ticket, result: Result<(), StoreError>, now: Now) {
+        if self.out.store.on_persisted(ticket, result.is_ok()).is_none() {
+            return;
+        }
+        self.outbox.on_persisted(ticket, result.as_ref().err(), now.mono, &mut self.out);
+        let failure = result.err();
+        if let Phase::Closing { failure: known, .. } = &mut self.phase {
+            *known = known.take().or(failure);
+        } else {
+            self.on_store_answer(failure, now);
+        }
+    }
+}
+
+/// Turns the server's error into what the app sees.
+pub(crate) fn failure(error: &ErrorFrame) -> Failure {
+    Failure { code: error.code.clone(), message: error.message.as_str().to_owned(), origin: Origin::Server }
+}

@@ -1,0 +1,248 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::{ChannelName, Headers, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
+
+use crate::ids::PublishId;
+use crate::io::Ticket;
+use crate::outgoing::Outgoing;
+use crate::store::{Key, StoredPublish};
+
+/// The messages of one channel, in the order of publishing.
+pub(super) struct Lane {
+    pub(super) channel: ChannelName,
+    pub(super) entries: VecDeque<Entry>,
+    /// The sequence that the next message gets.
+    pub(super) next_seq: Sequence,
+    /// Where the store keeps `next_seq`.
+    pub(super) record: Option<Key>,
+    pub(super) flow: Flow,
+    /// Refusals in a row.
+    pub(super) tries: u32,
+}
+
+/// Whether the channel's messages may go out.
+#[derive(Clone, Copy)]
+pub(super) enum Flow {
+    Open,
+    /// The server refused for the moment, or asked for a rewind.
+    Held {
+        until: Timestamp,
+    },
+}
+
+/// One message that is not settled.
+pub(super) struct Entry {
+    pub(super) id: PublishId,
+    pub(super) key: Key,
+    pub(super) qos: Qos,
+    pub(super) message_id: Utf8Bytes,
+    pub(super) payload: Payload,
+    pub(super) headers: Headers,
+    expires: Option<Expiry>,
+    /// The batch that first stored it.
+    pub(super) stored: Option<Ticket>,
+    pub(super) origin: Origin,
+    pub(super) number: Number,
+    pub(super) progress: Progress,
+}
+
+/// When a message may be forgotten, by both clocks.
+#[derive(Clone, Copy)]
+struct Expiry {
+    mono: Timestamp,
+    unix: u64,
+}
+
+/// Where an entry comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From this process.
+    Fresh,
+    /// From the store: an earlier process may have sent it if it has a sequence.
+    Restored,
+    /// From the store, numbered under a producer that is not ours any more: its fate cannot be known.
+    Orphaned,
+}
+
+/// The sequence of a QoS 2 message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    None,
+    /// Not to be sent before this batch is durable.
+    Committing {
+        seq: Sequence,
+        ticket: Ticket,
+    },
+    Durable {
+        seq: Sequence,
+    },
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    Unsent,
+    /// Sent, on an earlier connection or before a rewind: must be sent again.
+    SentBefore,
+    /// Sent on this connection as this request.
+    Waiting {
+        req: u64,
+    },
+}
+
+impl Entry {
+    pub(super) fn new(
+        id: PublishId,
+        key: Key,
+        qos: Qos,
+        message_id: Utf8Bytes,
+        payload: Payload,
+        (headers, ttl): (Headers, Option<u32>),
+        now: Now,
+    ) -> Self {
+        let expires = ttl.map(|seconds| Expiry {
+            mono: now.mono + Duration::from_secs(u64::from(seconds)),
+            unix: now.unix.saturating_add(u64::from(seconds) * 1_000),
+        });
+        Self {
+            id,
+            key,
+            qos,
+            message_id,
+            payload,
+            headers,
+            expires,
+            stored: None,
+            origin: Origin::Fresh,
+            number: Number::None,
+            progress: Progress::Unsent,
+        }
+    }
+
+    pub(super) fn restored(
+        id: PublishId,
+        key: Key,
+        stored: StoredPublish,
+        producer: Option<ProducerId>,
+        now: Now,
+    ) -> Self {
+        let expires = stored
+            .expires
+            .map(|unix| Expiry { mono: now.mono + Duration::from_millis(unix.saturating_sub(now.unix)), unix });
+        let (origin, number) = match stored.seq {
+            Some((of, seq)) if Some(of) == producer => (Origin::Restored, Number::Durable { seq }),
+            Some(_) => (Origin::Orphaned, Number::None),
+            None => (Origin::Restored, Number::None),
+        };
+        // What an earlier process did with a numbered message, or one at QoS 1, is not known: it may be sent.
+        let progress = match (stored.qos, number) {
+            (Qos::ExactlyOnce, Number::None) => Progress::Unsent,
+            (Qos::AtMostOnce | Qos::AtLeastOnce | Qos::ExactlyOnce, _) => Progress::SentBefore,
+        };
+        Self {
+            id,
+            key,
+            qos: stored.qos,
+            message_id: stored.id,
+            payload: stored.payload,
+            headers: stored.headers,
+            expires,
+            stored: None,
+            origin,
+            number,
+            progress,
+        }
+    }
+
+    pub(super) fn seq(&self) -> Option<Sequence> {
+        match self.number {
+            Number::None => None,
+            Number::Committing { seq, .. } | Number::Durable { seq } => Some(seq),
+        }
+    }
+
+    /// Tells whether the server may have it.
+    pub(super) fn may_be_sent(&self) -> bool {
+        self.progress != Progress::Unsent || self.origin == Origin::Orphaned
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.progress, Progress::Waiting { .. })
+    }
+
+    /// Returns when it is given up, while nothing depends on it.
+    pub(super) fn expiry(&self) -> Option<Timestamp> {
+        if self.progress == Progress::Unsent && self.number == Number::None {
+            self.expires.map(|expires| expires.mono)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the seconds that remain, at least one: what has a sequence is not given up.
+    pub(super) fn remaining_ttl(&self, now: Timestamp) -> Option<u32> {
+        let left = self.expires?.mono.since(now).as_millis().div_ceil(1_000).max(1);
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// The connection is gone, or the server wants it again.
+    pub(super) fn rewind(&mut self) {
+        if self.is_waiting() {
+            self.progress = Progress::SentBefore;
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(channel: ChannelName) -> Self {
+        Self { channel, entries: VecDeque::new(), next_seq: 1, record: None, flow: Flow::Open, tries: 0 }
+    }
+
+    /// Adds an entry and stores it.
+    pub(super) fn store(&mut self, mut entry: Entry, out: &mut Outgoing) {
+        entry.stored = Some(out.store.ticket());
+        self.put(&entry, None, out);
+        self.entries.push_back(entry);
+    }
+
+    /// Writes an entry as it is now.
+    pub(super) fn put(&self, entry: &Entry, producer: Option<ProducerId>, out: &mut Outgoing) {
+        let stored = StoredPublish {
+            channel: self.channel.clone(),
+            qos: entry.qos,
+            id: entry.message_id.clone(),
+            seq: producer.zip(entry.seq()),
+            expires: entry.expires.map(|expires| expires.unix),
+            headers: entry.headers.clone(),
+            payload: entry.payload.clone(),
+        };
+        out.store.put_publish(entry.key, &stored);
+    }
+
+    pub(super) fn index(&self, key: Key) -> Option<usize> {
+        self.entries.binary_search_by_key(&key, |entry| entry.key).ok()
+    }
+
+    pub(super) fn take(&mut self, key: Key) -> Option<Entry> {
+        let index = self.index(key)?;
+        self.entries.remove(index)
+    }
+
+    /// Tells whether nothing would be lost with the lane.
+    pub(super) fn is_idle(&self) -> bool {
+        self.entries.is_empty() && self.next_seq == 1 && self.record.is_none()
+    }
+
+    pub(super) fn held_until(&self) -> Option<Timestamp> {
+        match self.flow {
+            Flow::Open => None,
+            Flow::Held { until } => Some(until),
+        }
+    }
+
+    pub(super) fn expiry(&self) -> Option<Timestamp> {
+        self.entries.iter().filter_map(Entry::expiry).min()
+    }
+}

@@ -1,0 +1,254 @@
+//! The outbox: every publish until it is settled, in the order of publishing per channel.
+
+mod answers;
+mod entry;
+mod producer;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use moorline_protocol::limits::{self, PUBLISH_WINDOW};
+use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::{ChannelName, Generation, Headers, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
+
+pub(crate) use answers::Verdict;
+
+use crate::config::{ClientConfig, PublishOptions};
+use crate::dice::Dice;
+use crate::error::PublishError;
+use crate::event::{Event, Failure, OutboxStats, PublishOutcome};
+use crate::ids::PublishId;
+use crate::io::Ticket;
+use crate::outgoing::Outgoing;
+use crate::planted::Bugs;
+use crate::store::{Key, StoredPublish};
+use crate::timer::earliest;
+use entry::{Entry, Lane};
+
+/// Sends whose answers are awaited: older ones are forgotten beyond this, as if their answers were lost.
+const MAX_SENDS: usize = 8_192;
+
+/// Every message that is not settled.
+pub(crate) struct Outbox {
+    /// In the order of their channels' names.
+    lanes: Vec<Lane>,
+    stats: OutboxStats,
+    limits: OutboxLimits,
+    link: Link,
+    /// The producer, as far as known.
+    producer: Option<ProducerId>,
+    /// Sends of this connection by request, ascending, with where the entry is.
+    sends: Vec<Send>,
+    /// Batches under way that give sequences, in order.
+    commits: Vec<(Ticket, ChannelName)>,
+    next_id: u64,
+    restored: Vec<(PublishId, ChannelName, Utf8Bytes)>,
+    bugs: Bugs,
+}
+
+#[derive(Clone, Copy)]
+struct OutboxLimits {
+    messages: usize,
+    bytes: usize,
+    message: usize,
+    window: usize,
+}
+
+/// What the current connection allows.
+#[derive(Clone, Copy)]
+enum Link {
+    Down,
+    /// QoS 2 needs the generation.
+    Up {
+        generation: Option<Generation>,
+    },
+}
+
+/// One send of an entry.
+struct Send {
+    req: u64,
+    channel: ChannelName,
+    key: Key,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        config: &ClientConfig,
+        publishes: Vec<(Key, StoredPublish)>,
+        sequences: Vec<(Key, ChannelName, ProducerId, Sequence)>,
+        producer: Option<ProducerId>,
+        now: Now,
+    ) -> Self {
+        let mut outbox = Self {
+            lanes: Vec::new(),
+            stats: OutboxStats::default(),
+            limits: OutboxLimits {
+                messages: config.outbox_messages,
+                bytes: config.outbox_bytes,
+                message: config.message_bytes,
+                window: PUBLISH_WINDOW,
+            },
+            link: Link::Down,
+            producer,
+            sends: Vec::new(),
+            commits: Vec::new(),
+            next_id: 1,
+            restored: Vec::new(),
+            bugs: config.bugs,
+        };
+        for (key, channel, of, next) in sequences {
+            let lane = outbox.lane(&channel);
+            lane.record = Some(key);
+            if Some(of) == producer {
+                lane.next_seq = lane.next_seq.max(next);
+            }
+        }
+        for (key, stored) in publishes {
+            outbox.restore(key, stored, now);
+        }
+        outbox
+    }
+
+    fn restore(&mut self, key: Key, stored: StoredPublish, now: Now) {
+        let id = PublishId(self.next_id);
+        self.next_id += 1;
+        self.restored.push((id, stored.channel.clone(), stored.id.clone()));
+        self.stats.messages += 1;
+        self.stats.bytes += stored.payload.bytes().len();
+        let producer = self.producer;
+        let lane = self.lane(&stored.channel);
+        if let Some((of, seq)) = stored.seq
+            && Some(of) == producer
+        {
+            lane.next_seq = lane.next_seq.max(seq + 1);
+        }
+        lane.entries.push_back(Entry::restored(id, key, stored, producer, now));
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        channel: &ChannelName,
+        payload: Payload,
+        options: PublishOptions,
+        now: Now,
+        dice: &mut Dice,
+        out: &mut Outgoing,
+    ) -> Result<PublishId, PublishError> {
+        let qos = options.qos.unwrap_or(Qos::AtLeastOnce);
+        self.check(&payload, &options, qos)?;
+        let id = PublishId(self.next_id);
+        self.next_id += 1;
+        if qos == Qos::AtMostOnce {
+            self.send_ephemeral(channel, payload, options, out);
+            out.event(Event::PublishSettled { id, channel: channel.clone(), outcome: PublishOutcome::Sent });
+            return Ok(id);
+        }
+        self.stats.messages += 1;
+        self.stats.bytes += payload.bytes().len();
+        let message_id = options.id.unwrap_or_else(|| Utf8Bytes::from(dice.name()));
+        let key = out.store.key();
+        let entry = Entry::new(id, key, qos, message_id, payload, (options.headers, options.ttl), now);
+        self.lane(channel).store(entry, out);
+        self.pump(channel, now.mono, out);
+        Ok(id)
+    }
+
+    fn check(&self, payload: &Payload, options: &PublishOptions, qos: Qos) -> Result<(), PublishError> {
+        let size = payload.bytes().len();
+        if size > self.limits.message {
+            return Err(PublishError::TooLarge { size, limit: self.limits.message });
+        }
+        if options.id.as_ref().is_some_and(|id| !(1..=limits::MESSAGE_ID).contains(&id.as_bytes().len())) {
+            return Err(PublishError::Id);
+        }
+        if !are_headers_valid(&options.headers) {
+            return Err(PublishError::Headers);
+        }
+        let is_full = self.stats.messages >= self.limits.messages || self.stats.bytes + size > self.limits.bytes;
+        if is_full && qos > Qos::AtMostOnce {
+            return Err(PublishError::OutboxFull);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stats(&self) -> OutboxStats {
+        self.stats
+    }
+
+    pub(crate) fn producer(&self) -> Option<ProducerId> {
+        self.producer
+    }
+
+    pub(crate) fn restored(&self) -> impl Iterator<Item = (PublishId, &ChannelName, &str)> {
+        self.restored.iter().map(|(id, channel, message)| (*id, channel, message.as_str()))
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.lanes.iter().filter_map(|lane| earliest(&[lane.held_until(), lane.expiry()])).min()
+    }
+
+    /// Learns what the server allows.
+    fn adopt_limits(&mut self, limits: Limits) {
+        self.limits.message = usize::try_from(limits.message).unwrap_or(usize::MAX);
+        let window = usize::try_from(limits.window).unwrap_or(usize::MAX);
+        self.limits.window = window.clamp(1, PUBLISH_WINDOW);
+    }
+
+    /// Returns the channel's lane, a new one if there is none.
+    fn lane(&mut self, channel: &ChannelName) -> &mut Lane {
+        let index = match self.lanes.binary_search_by(|lane| lane.channel.cmp(channel)) {
+            Ok(index) => index,
+            Err(index) => {
+                self.lanes.insert(index, Lane::new(channel.clone()));
+                index
+            }
+        };
+        // The index was found or made just now.
+        #[expect(clippy::indexing_slicing, reason = "the index was found or made just now")]
+        &mut self.lanes[index]
+    }
+
+    fn find_lane(&mut self, channel: &ChannelName) -> Option<&mut Lane> {
+        let index = self.lanes.binary_search_by(|lane| lane.channel.cmp(channel)).ok()?;
+        self.lanes.get_mut(index)
+    }
+
+    /// Ends a publish; its place in the store goes with it.
+    fn settle(&mut self, channel: &ChannelName, key: Key, outcome: PublishOutcome, out: &mut Outgoing) {
+        let Some(lane) = self.find_lane(channel) else { return };
+        let Some(entry) = lane.take(key) else { return };
+        let is_idle = lane.is_idle();
+        self.stats.messages = self.stats.messages.saturating_sub(1);
+        self.stats.bytes = self.stats.bytes.saturating_sub(entry.payload.bytes().len());
+        self.restored.retain(|(id, ..)| *id != entry.id);
+        out.store.delete_publish(key);
+        out.event(Event::PublishSettled { id: entry.id, channel: channel.clone(), outcome });
+        if is_idle {
+            self.lanes.retain(|lane| lane.channel != *channel);
+        }
+    }
+
+    /// Settles everything, for a store that is cleared: what was sent may have been stored.
+    pub(crate) fn wipe(&mut self, failure: &Failure, out: &mut Outgoing) {
+        for (channel, key, was_sent) in self.all_entries() {
+            let outcome = if was_sent { PublishOutcome::Uncertain } else { PublishOutcome::Failed(failure.clone()) };
+            self.settle(&channel, key, outcome, out);
+        }
+    }
+
+    fn all_entries(&self) -> Vec<(ChannelName, Key, bool)> {
+        let of = |lane: &Lane| {
+            let channel = lane.channel.clone();
+            lane.entries.iter().map(move |entry| (channel.clone(), entry.key, entry.may_be_sent())).collect::<Vec<_>>()
+        };
+        self.lanes.iter().flat_map(of).collect()
+    }
+}
+
+fn are_headers_valid(headers: &Headers) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len()).sum();
+    let is_twice = |index: usize, name: &Utf8Bytes| headers.iter().skip(index + 1).any(|(other, _)| other == name);
+    headers.len() <= limits::HEADERS
+        && bytes <= limits::HEADER_BYTES
+        && !headers.iter().enumerate().any(|(index, (name, _))| is_twice(index, name))
+}

@@ -1,0 +1,159 @@
+//! Acknowledgements: cumulative, the lowest of all readers, at most one per channel and 500 ms.
+
+use std::time::Duration;
+
+use moorline_protocol::time::Timestamp;
+use moorline_protocol::{Ack, Acked, ClientFrame, Epoch, Offset, Position};
+
+use super::channel::{Channel, State};
+use super::{Cursor, Subscriptions};
+use crate::event::Event;
+use crate::ids::SubscriptionId;
+use crate::outgoing::Outgoing;
+
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The durable cursor of a channel.
+#[derive(Default)]
+pub(super) struct Acks {
+    /// As the app has it; in the store at the latest 500 ms later.
+    cursor: Option<Cursor>,
+    /// Whether `cursor` was told to the store and to the server on this connection.
+    sent: Sent,
+    /// What the server has confirmed.
+    confirmed: Option<Position>,
+    last: Option<Timestamp>,
+}
+
+#[derive(Default)]
+enum Sent {
+    /// There is nothing to tell.
+    #[default]
+    All,
+    /// The newest waits for this moment.
+    Due(Timestamp),
+    /// The store knows; the server is told with the next connection.
+    Stored,
+}
+
+impl Acks {
+    /// Takes what the store had.
+    pub(super) fn adopt(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+        self.confirmed = Some(cursor.position);
+    }
+
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        match self.sent {
+            Sent::Due(at) => Some(at),
+            Sent::All | Sent::Stored => None,
+        }
+    }
+}
+
+impl Channel {
+    pub(super) fn ack(&mut self, id: SubscriptionId, position: Position, now: Timestamp, out: &mut Outgoing) {
+        let Some(reached) = self.position.filter(|reached| reached.epoch == position.epoch) else { return };
+        let offset = position.offset.min(reached.offset);
+        for reader in self.readers.iter_mut().filter(|reader| reader.id == id) {
+            reader.acked = Some(reader.acked.map_or(offset, |acked| acked.max(offset)));
+        }
+        self.advance_cursor(now, out);
+    }
+
+    /// All readers are done with everything: it counts as consumed the moment it is handed out.
+    pub(super) fn ack_all(&mut self, now: Timestamp, out: &mut Outgoing) {
+        let reached = self.position.map(|position| position.offset);
+        for reader in &mut self.readers {
+            reader.acked = reached;
+        }
+        self.advance_cursor(now, out);
+    }
+
+    /// Moves the cursor to the lowest position all readers are done with, never back.
+    pub(super) fn advance_cursor(&mut self, now: Timestamp, out: &mut Outgoing) {
+        let (Some(reached), true) = (self.position, self.options.is_durable) else { return };
+        let Some(lowest) = self.readers.iter().map(|reader| reader.acked.unwrap_or(Offset::ZERO)).min() else { return };
+        let is_news = match self.acks.cursor {
+            Some(cursor) => cursor.position.epoch != reached.epoch || cursor.position.offset < lowest,
+            None => true,
+        };
+        if !is_news {
+            return;
+        }
+        let position = Position { epoch: reached.epoch, offset: lowest };
+        let key = self.acks.cursor.map_or_else(|| out.store.key(), |cursor| cursor.key);
+        self.acks.cursor = Some(Cursor { key, position });
+        if !matches!(self.acks.sent, Sent::Due(_)) {
+            let due = self.acks.last.map_or(now, |last| (last + PAUSE).max(now));
+            self.acks.sent = Sent::Due(due);
+            if due <= now {
+                self.flush_ack(now, out);
+            }
+        }
+    }
+
+    /// Stores the cursor and tells the server.
+    pub(super) fn flush_ack(&mut self, now: Timestamp, out: &mut Outgoing) {
+        let Some(cursor) = self.acks.cursor else { return };
+        if matches!(self.acks.sent, Sent::Due(_)) {
+            out.store.put_cursor(cursor.key, &self.name, cursor.position);
+            self.acks.sent = Sent::Stored;
+            self.acks.last = Some(now);
+        }
+        self.tell_cursor(out);
+    }
+
+    /// Tells the server where the cursor is, if it does not know.
+    pub(super) fn tell_cursor(&mut self, out: &mut Outgoing) {
+        let (State::Joined(_), Some(cursor), Some(channel)) = (&self.state, self.acks.cursor, self.reference()) else {
+            return;
+        };
+        let is_current = self.position.is_some_and(|position| position.epoch == cursor.position.epoch);
+        if matches!(self.acks.sent, Sent::Stored) && is_current {
+            self.acks.sent = Sent::All;
+            let Position { epoch, offset } = cursor.position;
+            out.send(&ClientFrame::Ack(Ack { channel, epoch, offset }));
+        }
+    }
+
+    /// The server has forgotten what was not confirmed when the connection broke.
+    pub(super) fn retell_cursor(&mut self, out: &mut Outgoing) {
+        if matches!(self.acks.sent, Sent::All) && !self.is_acked() {
+            self.acks.sent = Sent::Stored;
+        }
+        self.tell_cursor(out);
+    }
+
+    /// A reset: every reader begins anew after `from`, and the old epoch's cursor is void.
+    pub(super) fn restart_acks(&mut self, epoch: Epoch, from: Offset) {
+        for reader in &mut self.readers {
+            reader.acked = Some(from);
+        }
+        if self.acks.cursor.is_some_and(|cursor| cursor.position.epoch != epoch) {
+            self.acks.sent = Sent::All;
+            self.acks.confirmed = self.acks.cursor.map(|cursor| cursor.position);
+        }
+    }
+
+    /// Tells whether the server has confirmed the cursor, or cannot be told.
+    pub(super) fn is_acked(&self) -> bool {
+        let confirmed = |at: Position| {
+            self.acks.confirmed.is_some_and(|known| known.epoch == at.epoch && known.offset >= at.offset)
+        };
+        !self.is_joined() || self.acks.cursor.is_none_or(|cursor| confirmed(cursor.position))
+    }
+}
+
+impl Subscriptions {
+    pub(crate) fn on_acked(&mut self, acked: &Acked, out: &mut Outgoing) {
+        let Some(channel) = self.joined(&acked.channel) else { return };
+        let position = Position { epoch: acked.epoch, offset: acked.offset };
+        channel.acks.confirmed = Some(position);
+        out.event(Event::Acked { readers: channel.reader_ids.clone(), position });
+    }
+}

@@ -1,0 +1,223 @@
+//! Deliveries: in order, each once, as fast as the slowest reader takes them.
+
+use std::collections::VecDeque;
+
+use moorline_protocol::time::Timestamp;
+use moorline_protocol::{ClientFrame, Deliver, Dropped, Message, More, Offset, Pause, Ping, Position, Qos};
+
+use super::Subscriptions;
+use super::channel::{Channel, Continuity, State};
+use crate::event::{Event, Received};
+use crate::ids::SubscriptionId;
+use crate::outgoing::Outgoing;
+use crate::planted::{Bug, Bugs};
+
+/// A server that sends so many pages without waiting for confirmation breaks the protocol.
+const MAX_PAGES: usize = 64;
+
+/// Back-pressure towards the server.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// Replay pages not confirmed yet, oldest first.
+    pages: VecDeque<Page>,
+    mode: Mode,
+}
+
+struct Page {
+    /// How many messages were handed out when it ended.
+    handed: u64,
+    after: Offset,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Flowing,
+    /// `pause` is sent.
+    Paused,
+}
+
+/// A hole that the server was asked to fill.
+pub(super) struct Repair {
+    /// The position before the hole.
+    at: Offset,
+    fence: Fence,
+}
+
+/// Tells deliveries from before a rewind from those after it.
+enum Fence {
+    /// The answer to this `ping` follows everything that was under way.
+    Waiting(u64),
+    /// It has arrived: a hole at the same position is the server's fault now.
+    Passed,
+}
+
+impl Flow {
+    /// The server begins anew somewhere else: nothing of the old pages is to be confirmed.
+    pub(super) fn restart(&mut self) {
+        self.pages.clear();
+    }
+}
+
+impl Subscriptions {
+    pub(crate) fn on_deliver(
+        &mut self,
+        deliver: Deliver,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) -> Result<(), &'static str> {
+        let (bugs, limit) = (self.bugs, self.queue_messages);
+        let Some(channel) = self.joined(&deliver.channel) else { return Ok(()) };
+        for message in deliver.messages {
+            if !channel.accept(message, deliver.replay, bugs, out)? {
+                return Ok(());
+            }
+        }
+        if channel.options.auto_ack {
+            channel.consume_all();
+            channel.ack_all(now, out);
+        } else if bugs.has(Bug::AckBeforeConsumed) {
+            channel.ack_all(now, out);
+        }
+        if deliver.replay {
+            channel.end_page(deliver.at)?;
+        }
+        channel.confirm(limit, out);
+        Ok(())
+    }
+
+    pub(crate) fn on_dropped(&mut self, dropped: &Dropped, out: &mut Outgoing) {
+        if let Some(channel) = self.joined(&dropped.channel) {
+            out.event(Event::Dropped { readers: channel.reader_ids.clone(), count: dropped.count });
+        }
+    }
+
+    pub(crate) fn on_pong(&mut self, n: u64) {
+        for channel in &mut self.channels {
+            if let State::Joined(joined) = &mut channel.state
+                && let Some(repair) = &mut joined.repair
+                && matches!(repair.fence, Fence::Waiting(fence) if fence == n)
+            {
+                repair.fence = Fence::Passed;
+            }
+        }
+    }
+}
+
+impl Channel {
+    /// Hands a message out, drops it, or has a hole before it filled; tells whether the frame goes on.
+    fn accept(
+        &mut self,
+        message: Message,
+        replayed: bool,
+        bugs: Bugs,
+        out: &mut Outgoing,
+    ) -> Result<bool, &'static str> {
+        let Some(position) = &mut self.position else { return Ok(false) };
+        if let Some(offset) = message.offset {
+            if offset <= position.offset && !bugs.has(Bug::DuplicatesAccepted) {
+                return Ok(true);
+            }
+            let is_hole = message.previous().is_some_and(|previous| previous > position.offset);
+            if is_hole && self.options.qos > Qos::AtMostOnce && !bugs.has(Bug::HoleIgnored) {
+                if bugs.has(Bug::PositionBeforeAccept) {
+                    position.offset = offset;
+                }
+                self.repair(out)?;
+                return Ok(false);
+            }
+            position.offset = offset;
+        }
+        let epoch = position.epoch;
+        let redelivered = match self.continuity {
+            Continuity::RedeliveredTo(until) => {
+                until.epoch == epoch && message.offset.is_some_and(|offset| offset <= until.offset)
+            }
+            Continuity::Fresh | Continuity::Known => false,
+        };
+        self.handed += 1;
+        let message = Received { channel: self.canonical.clone(), epoch, message, replayed, redelivered };
+        out.event(Event::Message { readers: self.reader_ids.clone(), message });
+        Ok(true)
+    }
+
+    /// Asks for everything after the position, once per position.
+    fn repair(&mut self, out: &mut Outgoing) -> Result<(), &'static str> {
+        let (Some(position), Some(channel)) = (self.position, self.reference()) else { return Ok(()) };
+        let State::Joined(joined) = &mut self.state else { return Ok(()) };
+        match &joined.repair {
+            Some(Repair { at, fence: Fence::Waiting(_) }) if *at == position.offset => return Ok(()),
+            Some(Repair { at, fence: Fence::Passed }) if *at == position.offset => {
+                return Err("a hole that a rewind did not fill");
+            }
+            Some(_) | None => {}
+        }
+        let n = out.req();
+        joined.repair = Some(Repair { at: position.offset, fence: Fence::Waiting(n) });
+        joined.flow = Flow::default();
+        let Position { epoch, offset } = position;
+        out.send(&ClientFrame::More(More { channel, epoch: Some(epoch), after: offset, rewind: true }));
+        out.send(&ClientFrame::Ping(Ping { n, next: None }));
+        Ok(())
+    }
+
+    fn end_page(&mut self, at: Option<Offset>) -> Result<(), &'static str> {
+        let Some(position) = &mut self.position else { return Ok(()) };
+        if let Some(at) = at {
+            position.offset = position.offset.max(at);
+        }
+        let page = Page { handed: self.handed, after: position.offset };
+        if let State::Joined(joined) = &mut self.state {
+            joined.flow.pages.push_back(page);
+            if joined.flow.pages.len() > MAX_PAGES {
+                return Err("more pages than were confirmed");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn consumed(&mut self, id: SubscriptionId, messages: u64) {
+        for reader in self.readers.iter_mut().filter(|reader| reader.id == id) {
+            reader.taken = reader.taken.saturating_add(messages).min(self.handed);
+        }
+    }
+
+    fn consume_all(&mut self) {
+        for reader in &mut self.readers {
+            reader.taken = self.handed;
+        }
+    }
+
+    /// Confirms the pages that all readers have taken, and pauses or goes on as the queue fills or empties.
+    pub(super) fn confirm(&mut self, limit: u64, out: &mut Outgoing) {
+        let (taken, handed) = (self.taken(), self.handed);
+        let (Some(position), Some(channel)) = (self.position, self.reference()) else { return };
+        let State::Joined(joined) = &mut self.state else { return };
+        let waiting = handed - taken;
+        let flow = &mut joined.flow;
+        let more = |after| {
+            ClientFrame::More(More { channel: channel.clone(), epoch: Some(position.epoch), after, rewind: false })
+        };
+        match flow.mode {
+            Mode::Paused if waiting <= limit / 2 => {
+                flow.mode = Mode::Flowing;
+                flow.pages.clear();
+                out.send(&more(position.offset));
+            }
+            Mode::Paused => {}
+            Mode::Flowing if waiting > limit && flow.pages.is_empty() => {
+                flow.mode = Mode::Paused;
+                out.send(&ClientFrame::Pause(Pause { channel }));
+            }
+            Mode::Flowing => {
+                let mut confirmed = None;
+                while flow.pages.front().is_some_and(|page| page.handed <= taken) {
+                    confirmed = flow.pages.pop_front().map(|page| page.after).or(confirmed);
+                }
+                if let Some(after) = confirmed {
+                    out.send(&more(after));
+                }
+            }
+        }
+    }
+}

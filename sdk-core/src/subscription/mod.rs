@@ -1,0 +1,237 @@
+//! Subscriptions: one per channel, whatever the number of readers.
+
+mod acks;
+mod channel;
+mod delivery;
+mod recovery;
+
+use moorline_protocol::time::Timestamp;
+use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Subscribe, Unsubscribe};
+
+use crate::config::{ClientConfig, StartAt, SubscribeOptions};
+use crate::error::SubscribeError;
+use crate::event::Event;
+use crate::ids::SubscriptionId;
+use crate::outgoing::Outgoing;
+use crate::planted::Bugs;
+use crate::store::Key;
+use channel::{Channel, Options};
+
+/// Last positions of channels that are not read any more: so many are remembered.
+const REMEMBERED: usize = 256;
+
+/// All channels that are read, in the order of their names.
+pub(crate) struct Subscriptions {
+    channels: Vec<Channel>,
+    /// Where a number leads; rebuilt when a channel comes or goes.
+    numbers: Vec<(ChannelNumber, usize)>,
+    /// Where a reader leads; rebuilt likewise.
+    readers: Vec<(SubscriptionId, usize)>,
+    /// Durable cursors found in the store and kept there, of channels that are not read.
+    cursors: Vec<(ChannelName, Cursor)>,
+    /// Where channels without a cursor were left.
+    left: Vec<(ChannelName, Position)>,
+    next_id: u64,
+    queue_messages: u64,
+    bugs: Bugs,
+}
+
+/// A durable cursor as the store has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor {
+    pub(crate) key: Key,
+    pub(crate) position: Position,
+}
+
+impl Subscriptions {
+    pub(crate) fn new(config: &ClientConfig, stored: Vec<(Key, ChannelName, Position)>) -> Self {
+        let mut cursors: Vec<_> =
+            stored.into_iter().map(|(key, channel, position)| (channel, Cursor { key, position })).collect();
+        cursors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Self {
+            channels: Vec::new(),
+            numbers: Vec::new(),
+            readers: Vec::new(),
+            cursors,
+            left: Vec::new(),
+            next_id: 1,
+            queue_messages: config.queue_messages as u64,
+            bugs: config.bugs,
+        }
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        name: &ChannelName,
+        options: SubscribeOptions,
+        is_online: bool,
+        out: &mut Outgoing,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        let id = SubscriptionId(self.next_id);
+        match self.find(name) {
+            Ok(index) => {
+                let Some(channel) = self.channels.get_mut(index) else { return Err(SubscribeError::Closed) };
+                channel.options.accepts(options)?;
+                channel.add_reader(id, out);
+            }
+            Err(index) => {
+                let mut channel = Channel::new(name.clone(), Options::resolve(options)?);
+                self.recall(&mut channel);
+                channel.add_reader(id, out);
+                if is_online {
+                    let subscribe = channel.join(out);
+                    out.send(&ClientFrame::Subscribe(subscribe));
+                }
+                self.channels.insert(index, channel);
+            }
+        }
+        self.next_id += 1;
+        self.reindex();
+        Ok(id)
+    }
+
+    /// Gives a channel what an earlier subscription or process left for it.
+    fn recall(&mut self, channel: &mut Channel) {
+        if channel.options.is_durable {
+            if let Ok(index) = self.cursors.binary_search_by(|(name, _)| name.cmp(&channel.name)) {
+                channel.acks.adopt(self.cursors.remove(index).1);
+            }
+        } else if channel.options.since == StartAt::Resume
+            && channel.options.qos > Qos::AtMostOnce
+            && let Some(index) = self.left.iter().position(|(name, _)| *name == channel.name)
+        {
+            channel.position = Some(self.left.remove(index).1);
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Timestamp, out: &mut Outgoing) {
+        let Some(index) = self.reader_index(id) else { return };
+        let Some(channel) = self.channels.get_mut(index) else { return };
+        channel.remove_reader(id);
+        if channel.readers.is_empty() {
+            channel.flush_ack(now, out);
+            if let Some(reference) = channel.reference() {
+                let req = out.req();
+                out.send(&ClientFrame::Unsubscribe(Unsubscribe { req, channel: reference, forget }));
+            }
+            let channel = self.channels.remove(index);
+            self.remember(channel, forget, out);
+        } else {
+            channel.advance_cursor(now, out);
+            channel.confirm(self.queue_messages, out);
+        }
+        self.reindex();
+    }
+
+    /// Keeps what a later subscription of this process may go on from.
+    fn remember(&mut self, channel: Channel, forget: bool, out: &mut Outgoing) {
+        if let Some(cursor) = channel.acks.cursor() {
+            if forget {
+                out.store.delete_cursor(cursor.key);
+            } else if let Err(index) = self.cursors.binary_search_by(|(name, _)| name.cmp(&channel.name)) {
+                self.cursors.insert(index, (channel.name, cursor));
+            }
+        } else if let Some(position) = channel.position {
+            if self.left.len() >= REMEMBERED {
+                self.left.remove(0);
+            }
+            self.left.push((channel.name, position));
+        }
+    }
+
+    /// Returns the subscriptions for a `hello`; all are being joined then.
+    pub(crate) fn join_all(&mut self, out: &mut Outgoing) -> Vec<Subscribe> {
+        self.channels.iter_mut().map(|channel| channel.join(out)).collect()
+    }
+
+    pub(crate) fn on_lost(&mut self) {
+        for channel in &mut self.channels {
+            channel.detach();
+        }
+        self.numbers.clear();
+    }
+
+    pub(crate) fn consumed(&mut self, id: SubscriptionId, messages: usize, out: &mut Outgoing) {
+        let limit = self.queue_messages;
+        if let Some(channel) = self.reader_index(id).and_then(|index| self.channels.get_mut(index)) {
+            channel.consumed(id, messages as u64);
+            channel.confirm(limit, out);
+        }
+    }
+
+    pub(crate) fn ack(&mut self, id: SubscriptionId, position: Position, now: Timestamp, out: &mut Outgoing) {
+        if let Some(channel) = self.reader_index(id).and_then(|index| self.channels.get_mut(index)) {
+            channel.ack(id, position, now, out);
+        }
+    }
+
+    /// Sends and stores every acknowledgement that waits.
+    pub(crate) fn flush_acks(&mut self, now: Timestamp, out: &mut Outgoing) {
+        for channel in &mut self.channels {
+            channel.flush_ack(now, out);
+        }
+    }
+
+    /// Tells whether the server has confirmed every cursor that it was told.
+    pub(crate) fn is_acked(&self) -> bool {
+        self.channels.iter().all(Channel::is_acked)
+    }
+
+    pub(crate) fn position(&self, name: &ChannelName) -> Option<Position> {
+        self.channels.get(self.find(name).ok()?)?.position
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.channels.iter().filter_map(Channel::deadline).min()
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
+        for channel in &mut self.channels {
+            if channel.deadline().is_some_and(|at| at <= now) {
+                channel.on_timeout(now, out);
+            }
+        }
+    }
+
+    fn find(&self, name: &ChannelName) -> Result<usize, usize> {
+        self.channels.binary_search_by(|channel| channel.name.cmp(name))
+    }
+
+    fn reader_index(&self, id: SubscriptionId) -> Option<usize> {
+        let index = self.readers.binary_search_by_key(&id, |(reader, _)| *reader).ok()?;
+        self.readers.get(index).map(|(_, channel)| *channel)
+    }
+
+    /// Finds a channel that is being read on this connection; deliveries for others are dropped.
+    fn joined(&mut self, reference: &ChannelRef) -> Option<&mut Channel> {
+        let index = match reference {
+            ChannelRef::Number(number) => {
+                let index = self.numbers.binary_search_by_key(number, |(present, _)| *present).ok()?;
+                self.numbers.get(index)?.1
+            }
+            ChannelRef::Name(name) => {
+                self.channels.iter().position(|channel| channel.is_joined() && channel.canonical == *name)?
+            }
+        };
+        self.channels.get_mut(index)
+    }
+
+    fn reindex(&mut self) {
+        self.numbers.clear();
+        self.readers.clear();
+        for (index, channel) in self.channels.iter().enumerate() {
+            self.numbers.extend(channel.number().map(|number| (number, index)));
+            self.readers.extend(channel.readers.iter().map(|reader| (reader.id, index)));
+        }
+        self.numbers.sort_unstable();
+        self.readers.sort_unstable();
+    }
+
+    /// Takes a channel away because the server ended it.
+    fn end(&mut self, index: usize, failure: crate::event::Failure, out: &mut Outgoing) {
+        let channel = self.channels.remove(index);
+        out.event(Event::SubscriptionEnded { readers: channel.reader_ids.clone(), failure });
+        self.remember(channel, false, out);
+        self.reindex();
+    }
+}
