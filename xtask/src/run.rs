@@ -107,6 +107,16 @@ pub(crate) fn simulator(built: &Path, seeds: u64) -> Process {
     cargo::built(built, SIMULATOR.1).args(["--seeds".to_owned(), seeds.to_string()])
 }
 
+/// Lets the simulator find every planted bug, each on its recorded seed and on so many fresh ones.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn planted_bugs(seeds: u64) -> Result {
+    let (package, binary) = SIMULATOR;
+    let run = ["run", "--profile", TEST_FAST, "-p", package, "--bin", binary, "--features", "planted-bugs", "--"];
+    cargo::cargo(run).args(["--bugs".to_owned(), "--seeds".to_owned(), seeds.to_string()]).run()
+}
+
 fn crash_command(built: &Path, command: &str) -> Process {
     cargo::built(built, CRASH.1).args([command]).arg("--server", &built.join(SERVER.1))
 }

@@ -7,6 +7,8 @@ use crate::{layers, readme, run, sizes, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
+/// Fresh seeds on which each planted bug is looked for, beside its recorded one.
+const BUG_SEEDS: u64 = 200;
 /// SIGKILLs of the server under load.
 const KILLS: u32 = 50;
 
@@ -90,4 +92,6 @@ fn runs(steps: &mut Steps) {
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));
+    // Last, since it replaces the simulator's binary by one with bugs in it.
+    steps.check("simulator finds every planted bug", || run::planted_bugs(BUG_SEEDS));
 }
