@@ -4,8 +4,6 @@ mod answers;
 mod entry;
 mod producer;
 mod send;
-#[cfg(test)]
-mod tests;
 
 use moorline_protocol::limits::{self, PUBLISH_WINDOW};
 use moorline_protocol::time::{Now, Timestamp};
