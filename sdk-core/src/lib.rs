@@ -2,6 +2,35 @@
 //!
 //! A host owns a socket, a timer and a store. It calls commands and `handle_*`, then drains
 //! [`Client::poll_output`] until `None`, then arms one timer at [`Client::poll_timeout`].
+//!
+//! ```
+//! use moorline_core::{Client, ClientConfig, Input, Now, Output, SubscribeOptions, Timestamp};
+//! use moorline_core::protocol::ChannelName;
+//!
+//! // The host's clocks, both as arguments.
+//! let now = |ms| Now { mono: Timestamp::from_millis(ms), unix: 1_700_000_000_000 + ms };
+//! let config = ClientConfig::new("ws://127.0.0.1:8000/ws");
+//! let mut client = Client::new(config, Vec::new(), [7; 32], now(0))?;
+//! client.subscribe(&ChannelName::new("room:42")?, SubscribeOptions::default(), now(0))?;
+//! client.connect(now(0));
+//!
+//! let mut opened = Vec::new();
+//! while let Some(output) = client.poll_output() {
+//!     match output {
+//!         Output::OpenTransport { id, url } => opened.push((id, url)),
+//!         Output::Send { .. } => { /* one WebSocket message */ }
+//!         Output::CloseTransport { .. } => { /* close the socket, await nothing */ }
+//!         Output::NeedToken { .. } => { /* fetch one, then `Input::Token` */ }
+//!         // A host with a disk answers later, from its own thread.
+//!         Output::Persist { ticket, .. } => client.handle_input(Input::Persisted { ticket, result: Ok(()) }, now(1)),
+//!         Output::Event(event) => println!("{event:?}"),
+//!     }
+//! }
+//! assert_eq!(opened.len(), 1);
+//! // Nothing heard from the socket: at this moment, `handle_timeout` is due.
+//! assert_eq!(client.poll_timeout(), Some(Timestamp::from_millis(10_001)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -175,7 +175,7 @@ impl Outbox {
                 };
                 if committing.is_some() || entry.stored == Some(ticket) {
                     failed.push((lane.channel.clone(), entry.key));
-                    lowest = lowest.or(entry.seq());
+                    lowest = lowest.or_else(|| entry.seq());
                 }
             }
             if let Some(lowest) = lowest {

@@ -14,11 +14,11 @@ fn hello(frames: &[ClientFrame]) -> &moorline_core::protocol::Hello {
 }
 
 fn last_reason(host: &Host) -> &StateReason {
-    let reason = |event| match event {
-        &Event::StateChanged { ref reason, .. } => Some(reason),
+    let reasons = host.events.iter().rev().filter_map(|event| match event {
+        Event::StateChanged { reason, .. } => Some(reason),
         _ => None,
-    };
-    host.events.iter().rev().find_map(reason).unwrap()
+    });
+    { reasons }.next().unwrap()
 }
 
 #[test]

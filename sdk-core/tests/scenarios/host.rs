@@ -226,12 +226,12 @@ impl Host {
 
     /// Returns the newest `subscribe` for a channel.
     pub(crate) fn asked(&self, name: &str) -> moorline_core::protocol::Subscribe {
-        let asked = self.frames.iter().rev().flat_map(|frame| match frame {
+        let mut asked = self.frames.iter().rev().flat_map(|frame| match frame {
             ClientFrame::Hello(hello) => hello.subscribe.clone(),
             ClientFrame::Subscribe(subscribe) => vec![subscribe.clone()],
             _ => Vec::new(),
         });
-        asked.filter(|subscribe| subscribe.channel == channel(name)).next().expect("no subscribe")
+        asked.find(|subscribe| subscribe.channel == channel(name)).expect("no subscribe")
     }
 
     pub(crate) fn deliver(&mut self, name: &str, offsets: impl IntoIterator<Item = u64>) {
