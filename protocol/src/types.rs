@@ -68,6 +68,15 @@ impl Epoch {
     }
 }
 
+impl Default for Epoch {
+    /// The epoch `0`, which no server mints.
+    fn default() -> Self {
+        let mut bytes = [0; limits::EPOCH];
+        bytes[0] = b'0';
+        Self { len: 1, bytes }
+    }
+}
+
 impl fmt::Debug for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Epoch({})", self.as_str())

@@ -8,6 +8,18 @@
 pub enum Bug {
     /// Publishes are answered before they are durable.
     AnswerBeforeSync,
+    /// A sequence after a missing one is stored.
+    AcceptGap,
+    /// A sequence that was used for another message counts as the same.
+    IgnoreVerdictHash,
+    /// A publish of an older connection of the producer is stored.
+    IgnoreGeneration,
+    /// A stored message's place in its producer's sequence is not written with it.
+    ForgetVerdictInRecord,
+    /// A position whose messages were removed counts as complete.
+    ResumeTrimmed,
+    /// An old acknowledgement moves the cursor back.
+    CursorMovesBack,
 }
 
 /// The switch: at most one bug at a time.

@@ -4,7 +4,7 @@ mod client;
 mod message;
 mod parts;
 mod server;
-pub(crate) mod varint;
+pub mod varint;
 
 use bytes::Bytes;
 

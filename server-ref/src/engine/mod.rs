@@ -9,6 +9,9 @@
 //!    commands took effect; events of a channel reach a watching shard before any reply that reflects them.
 //! 3. **One command is atomic.** An append carries its dedupe and producer state; a crash keeps all of it or nothing.
 
+pub mod core;
+pub mod record;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

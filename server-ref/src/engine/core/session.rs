@@ -1,0 +1,208 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use moorline_protocol::time::UnixMillis;
+use moorline_protocol::{
+    AppName, CloseCode, Generation, ProducerGrant, ProducerId, ProducerRequest, ProducerState, Run, UserName,
+};
+
+use super::producer::Producer;
+use super::store::MessageStore;
+use super::{EngineCore, RevocationKey, completed};
+use crate::engine::record::Record;
+use crate::engine::{Attach, Attached, Completion, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
+
+/// The connections of all shards.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_id: BTreeMap<SessionId, Session>,
+    by_owner: BTreeMap<Owner, SessionId>,
+    per_user: BTreeMap<(AppName, UserName), u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    shard: ShardId,
+    run: Run,
+    owner: Option<Owner>,
+    user: Option<(AppName, UserName)>,
+    producer: Option<ProducerId>,
+}
+
+impl Sessions {
+    fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.by_id.remove(&id)?;
+        if let Some(owner) = &session.owner
+            && self.by_owner.get(owner) == Some(&id)
+        {
+            self.by_owner.remove(owner);
+        }
+        if let Some(user) = &session.user
+            && let Some(count) = self.per_user.get_mut(user)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_user.remove(user);
+            }
+        }
+        Some(session)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+}
+
+impl<S: MessageStore> EngineCore<S> {
+    pub(super) fn attach(&mut self, shard: ShardId, ticket: Ticket, attach: Attach, now: UnixMillis) {
+        let attached = self.try_attach(shard, attach, now);
+        self.reply(shard, completed(ticket, Completion::Attached(attached)));
+    }
+
+    fn try_attach(&mut self, shard: ShardId, attach: Attach, now: UnixMillis) -> Attached {
+        if self.is_revoked(&attach) {
+            return Attached::Revoked;
+        }
+        let user = attach.user.clone().map(|user| (attach.app.clone(), user));
+        let owner = match (&user, &attach.device) {
+            (Some((app, user)), Some(device)) => {
+                Some(Owner { app: app.clone(), user: user.clone(), device: device.clone() })
+            }
+            _ => None,
+        };
+        let live = owner.as_ref().and_then(|owner| self.sessions.by_owner.get(owner)).copied();
+        if let Some(code) = live.and_then(|live| self.displacement(live, attach.run)) {
+            match code {
+                None => return Attached::Superseded,
+                Some(code) => self.displace(live, code, now),
+            }
+        }
+        let count = user.as_ref().and_then(|user| self.sessions.per_user.get(user)).copied().unwrap_or(0);
+        if count >= attach.max_connections {
+            return Attached::TooManyConnections;
+        }
+        if let Some(user) = &user {
+            *self.sessions.per_user.entry(user.clone()).or_default() += 1;
+        }
+        if let Some(owner) = &owner {
+            self.sessions.by_owner.insert(owner.clone(), attach.session);
+        }
+        let producer = attach.producer.zip(owner.clone());
+        let producer = producer.map(|(request, owner)| self.attach_producer(attach.session, request, owner, now));
+        let id = producer.as_ref().map(|producer| producer.id);
+        self.sessions.by_id.insert(attach.session, Session { shard, run: attach.run, owner, user, producer: id });
+        Attached::Accepted { producer }
+    }
+
+    /// Compares a newcomer with the connection that stands: `Some(None)` if the newcomer is the older one, otherwise
+    /// the code the standing one is closed with.
+    fn displacement(&self, live: SessionId, newcomer: Run) -> Option<Option<CloseCode>> {
+        let run = self.sessions.by_id.get(&live)?.run;
+        Some(if newcomer < run {
+            None
+        } else if newcomer > run && newcomer.boot == run.boot {
+            Some(CloseCode::GOING_AWAY)
+        } else {
+            Some(CloseCode::DISPLACED)
+        })
+    }
+
+    fn displace(&mut self, live: Option<SessionId>, code: CloseCode, now: UnixMillis) {
+        let Some(session) = live else { return };
+        let shard = self.sessions.by_id.get(&session).map(|session| session.shard);
+        self.detach(session, now);
+        if let Some(shard) = shard {
+            self.reply(shard, Reply::Event(Event::Displaced { session, code }));
+        }
+    }
+
+    fn attach_producer(
+        &mut self,
+        session: SessionId,
+        request: ProducerRequest,
+        owner: Owner,
+        now: UnixMillis,
+    ) -> ProducerGrant {
+        let generation = self.next_generation();
+        let known = match request {
+            ProducerRequest::Resume(id) => self.producers.get_mut(&id).filter(|p| p.owner == owner).map(|p| (id, p)),
+            ProducerRequest::New => None,
+        };
+        if let Some((id, producer)) = known {
+            producer.generation = generation;
+            producer.session = Some(session);
+            producer.used = now;
+            return ProducerGrant { id, generation, state: ProducerState::Resumed };
+        }
+        let state = match request {
+            ProducerRequest::New => ProducerState::New,
+            ProducerRequest::Resume(_) => ProducerState::Expired,
+        };
+        let id = self.new_producer_id(&owner, generation);
+        self.records.push(Record::Producer { id, owner: owner.clone(), generation, used: now });
+        let channels = BTreeMap::new();
+        self.producers.insert(id, Producer { owner, generation, used: now, session: Some(session), channels });
+        ProducerGrant { id, generation, state }
+    }
+
+    /// Generations grow over all starts: (start counter << 20) + attachments of this start.
+    fn next_generation(&mut self) -> Generation {
+        self.attaches += 1;
+        if self.attaches >= 1 << 20 {
+            self.attaches = 1;
+            self.starts += 1;
+            self.records.push(Record::Start { counter: self.starts });
+        }
+        (self.starts << 20) + self.attaches
+    }
+
+    /// Makes an id that this store has never given: its hash of store, owner and generation.
+    fn new_producer_id(&self, owner: &Owner, generation: Generation) -> ProducerId {
+        let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(generation);
+        for part in [self.config.store_id.as_str(), owner.app.as_str(), owner.user.as_str(), owner.device.as_str()] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        ProducerId(hash.digest128())
+    }
+
+    pub(super) fn detach(&mut self, session: SessionId, now: UnixMillis) {
+        let Some(gone) = self.sessions.remove(session) else { return };
+        if let Some(producer) = gone.producer.and_then(|id| self.producers.get_mut(&id))
+            && producer.session == Some(session)
+        {
+            producer.session = None;
+            producer.used = now;
+        }
+    }
+
+    fn is_revoked(&self, attach: &Attach) -> bool {
+        let token = attach.token_id.as_ref().map(|jti| (attach.app.clone(), false, Arc::clone(jti)));
+        let user = attach.user.as_ref().map(|user| (attach.app.clone(), true, Arc::from(user.as_str())));
+        let token = token.is_some_and(|key| self.revoked.contains_key(&key));
+        let before = user.and_then(|key: RevocationKey| self.revoked.get(&key));
+        token || before.is_some_and(|before| attach.token_issued.unwrap_or(0) < *before)
+    }
+
+    pub(super) fn revoke(&mut self, shard: ShardId, ticket: Ticket, revocation: Revocation, now: UnixMillis) {
+        self.apply_revocation(&revocation);
+        self.records.push(Record::Revoke { revocation: revocation.clone(), time: now });
+        self.reply(shard, completed(ticket, Completion::Revoked));
+        for shard in self.shards.clone() {
+            self.reply(shard, Reply::Event(Event::Revoked(revocation.clone())));
+        }
+    }
+
+    pub(super) fn apply_revocation(&mut self, revocation: &Revocation) {
+        match revocation {
+            Revocation::Token { app, jti } => {
+                self.revoked.insert((app.clone(), false, Arc::clone(jti)), 0);
+            }
+            Revocation::User { app, user, issued_before } => {
+                let key = (app.clone(), true, Arc::from(user.as_str()));
+                let moment = self.revoked.entry(key).or_default();
+                *moment = (*moment).max(*issued_before);
+            }
+        }
+    }
+}
