@@ -85,7 +85,9 @@ impl Client {
 
     fn on_error(&mut self, error: ErrorFrame, now: Now) {
         let Some(req) = error.req else {
-            self.connection.refusal = Some(failure(&error));
+            if error.channel.is_none() {
+                self.connection.refusal = Some(failure(&error));
+            }
             return;
         };
         if self.connection.auth.on_error(req, now.mono)

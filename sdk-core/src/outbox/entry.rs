@@ -20,6 +20,8 @@ pub(super) struct Lane {
     pub(super) flow: Flow,
     /// Refusals in a row.
     pub(super) tries: u32,
+    /// How many entries have a `ttl`.
+    expiring: usize,
 }
 
 /// Whether the channel's messages may go out.
@@ -197,13 +199,18 @@ impl Entry {
 
 impl Lane {
     pub(super) fn new(channel: ChannelName) -> Self {
-        Self { channel, entries: VecDeque::new(), next_seq: 1, record: None, flow: Flow::Open, tries: 0 }
+        Self { channel, entries: VecDeque::new(), next_seq: 1, record: None, flow: Flow::Open, tries: 0, expiring: 0 }
     }
 
     /// Adds an entry and stores it.
     pub(super) fn store(&mut self, mut entry: Entry, out: &mut Outgoing) {
         entry.stored = Some(out.store.ticket());
         self.put(&entry, None, out);
+        self.push(entry);
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.expiring += usize::from(entry.expires.is_some());
         self.entries.push_back(entry);
     }
 
@@ -226,8 +233,9 @@ impl Lane {
     }
 
     pub(super) fn take(&mut self, key: Key) -> Option<Entry> {
-        let index = self.index(key)?;
-        self.entries.remove(index)
+        let entry = self.entries.remove(self.index(key)?)?;
+        self.expiring -= usize::from(entry.expires.is_some());
+        Some(entry)
     }
 
     /// Tells whether nothing would be lost with the lane.
@@ -243,6 +251,6 @@ impl Lane {
     }
 
     pub(super) fn expiry(&self) -> Option<Timestamp> {
-        self.entries.iter().filter_map(Entry::expiry).min()
+        if self.expiring == 0 { None } else { self.entries.iter().filter_map(Entry::expiry).min() }
     }
 }

@@ -120,7 +120,7 @@ impl Outbox {
         {
             lane.next_seq = lane.next_seq.max(seq + 1);
         }
-        lane.entries.push_back(Entry::restored(id, key, stored, producer, now));
+        lane.push(Entry::restored(id, key, stored, producer, now));
     }
 
     pub(crate) fn publish(

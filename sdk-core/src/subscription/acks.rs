@@ -20,6 +20,8 @@ pub(super) struct Acks {
     cursor: Option<Cursor>,
     /// Whether `cursor` was told to the store and to the server on this connection.
     sent: Sent,
+    /// Where the subscription began: nothing up to here is news to the server.
+    base: Option<Position>,
     /// What the server has confirmed.
     confirmed: Option<Position>,
     last: Option<Timestamp>,
@@ -41,6 +43,11 @@ impl Acks {
     pub(super) fn adopt(&mut self, cursor: Cursor) {
         self.cursor = Some(cursor);
         self.confirmed = Some(cursor.position);
+    }
+
+    /// The subscription begins here, for the first time or after a reset.
+    pub(super) fn begin(&mut self, base: Position) {
+        self.base = Some(base);
     }
 
     pub(super) fn cursor(&self) -> Option<Cursor> {
@@ -78,14 +85,12 @@ impl Channel {
     pub(super) fn advance_cursor(&mut self, now: Timestamp, out: &mut Outgoing) {
         let (Some(reached), true) = (self.position, self.options.is_durable) else { return };
         let Some(lowest) = self.readers.iter().map(|reader| reader.acked.unwrap_or(Offset::ZERO)).min() else { return };
-        let is_news = match self.acks.cursor {
-            Some(cursor) => cursor.position.epoch != reached.epoch || cursor.position.offset < lowest,
-            None => true,
-        };
-        if !is_news {
+        let position = Position { epoch: reached.epoch, offset: lowest };
+        let is_known = |known: Position| known.epoch == position.epoch && known.offset >= lowest;
+        let cursor = self.acks.cursor.map(|cursor| cursor.position);
+        if cursor.is_some_and(is_known) || self.acks.base.is_some_and(is_known) {
             return;
         }
-        let position = Position { epoch: reached.epoch, offset: lowest };
         let key = self.acks.cursor.map_or_else(|| out.store.key(), |cursor| cursor.key);
         self.acks.cursor = Some(Cursor { key, position });
         if !matches!(self.acks.sent, Sent::Due(_)) {
@@ -134,6 +139,7 @@ impl Channel {
         for reader in &mut self.readers {
             reader.acked = Some(from);
         }
+        self.acks.begin(Position { epoch, offset: from });
         if self.acks.cursor.is_some_and(|cursor| cursor.position.epoch != epoch) {
             self.acks.sent = Sent::All;
             self.acks.confirmed = self.acks.cursor.map(|cursor| cursor.position);

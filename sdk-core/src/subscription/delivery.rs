@@ -205,7 +205,7 @@ impl Channel {
                 out.send(&more(position.offset));
             }
             Mode::Paused => {}
-            Mode::Flowing if waiting > limit && flow.pages.is_empty() => {
+            Mode::Flowing if waiting > limit => {
                 flow.mode = Mode::Paused;
                 out.send(&ClientFrame::Pause(Pause { channel }));
             }

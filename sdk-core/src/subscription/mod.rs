@@ -132,6 +132,7 @@ impl Subscriptions {
                 self.cursors.insert(index, (channel.name, cursor));
             }
         } else if let Some(position) = channel.position {
+            self.left.retain(|(name, _)| *name != channel.name);
             if self.left.len() >= REMEMBERED {
                 self.left.remove(0);
             }

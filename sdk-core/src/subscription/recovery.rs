@@ -125,7 +125,10 @@ impl Channel {
         }
         match &mut self.position {
             Some(position) if position.epoch == begins.epoch && self.options.qos > Qos::AtMostOnce => {}
-            Some(_) | None => self.position = Some(begins),
+            Some(_) | None => {
+                self.position = Some(begins);
+                self.acks.begin(begins);
+            }
         }
         for reader in &mut self.readers {
             reader.acked = reader.acked.or(Some(begins.offset));
