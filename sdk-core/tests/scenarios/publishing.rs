@@ -296,3 +296,48 @@ fn the_outbox_outlives_the_process() {
     assert_eq!(host.client.restored().count(), 0);
     assert!(next > PublishId(1));
 }
+
+#[test]
+fn sequences_go_on_after_a_restart_although_all_is_settled() {
+    let mut host = ready();
+    for offset in 1..=3 {
+        host.publish("room", exactly_once());
+        let (req, _) = host.take_publishes()[0];
+        host.published(req, offset);
+    }
+    let mut host = host.restart();
+    host.connect();
+    host.open();
+    host.send(ServerFrame::Welcome(welcome(ProducerState::Resumed)));
+    host.publish("room", exactly_once());
+    assert_eq!(host.take_publishes().iter().map(|(_, seq)| *seq).collect::<Vec<_>>(), [Some(4)]);
+}
+
+#[test]
+fn a_store_that_was_rolled_back_makes_what_it_holds_uncertain() {
+    let mut host = Host::new();
+    host.publish("room", exactly_once());
+    let mut host = host.restart();
+    let fresh = host.publish("room", exactly_once());
+    host.go_online();
+    let sent = host.take_publishes();
+    assert_eq!(sent.len(), 2);
+    host.refuse(sent[0].0, ErrorCode::PublishReused, |error| error.by = Some(ReusedBy::Seq));
+    assert_eq!(host.outcomes().len(), 2, "both were sent under the old producer");
+    assert!(host.outcomes().iter().all(|(_, outcome)| *outcome == PublishOutcome::Uncertain));
+    assert_eq!(host.outcomes()[1].0, fresh);
+}
+
+#[test]
+fn a_gap_below_the_oldest_message_takes_a_new_producer() {
+    let mut host = ready();
+    host.publish("room", exactly_once());
+    let (req, _) = host.take_publishes()[0];
+    host.published(req, 1);
+    let second = host.publish("room", exactly_once());
+    let (req, seq) = host.take_publishes()[0];
+    assert_eq!(seq, Some(2));
+    host.refuse(req, ErrorCode::PublishGap, |error| error.expected = Some(1));
+    assert_eq!(host.outcomes()[1], (second, PublishOutcome::Uncertain));
+    assert_eq!(host.client.producer(), None);
+}
