@@ -48,7 +48,10 @@ const CORE_SOURCES: &[&str] = &[
     "sdk-core/src",
     "server-ref/src/node",
     "server-ref/src/engine/mod.rs",
+    "server-ref/src/engine/core.rs",
     "server-ref/src/engine/core",
+    "server-ref/src/engine/memory.rs",
+    "server-ref/src/engine/record.rs",
 ];
 
 /// What the code of a core must not say.

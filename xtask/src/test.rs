@@ -63,7 +63,8 @@ fn lints(steps: &mut Steps) {
     steps.check("layers", layers::check);
     steps.check("README in both languages", readme::check);
     steps.check("clippy", || {
-        cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]).run()
+        cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--keep-going", "--", "-D", "warnings"])
+            .run()
     });
 }
 
