@@ -20,6 +20,18 @@ pub enum Bug {
     ResumeTrimmed,
     /// An old acknowledgement moves the cursor back.
     CursorMovesBack,
+    /// A reader reads past what the hub has fanned out.
+    PagePastHub,
+    /// A reader that retention has overtaken goes on without a word.
+    SkipTrimmed,
+    /// A `more` of another epoch counts.
+    MoreIgnoresEpoch,
+    /// An acknowledgement beyond what was delivered counts.
+    AckPastDelivered,
+    /// Subscriptions outlive the grants they rest on.
+    KeepOldGrants,
+    /// Revoked connections stay.
+    IgnoreRevocation,
 }
 
 /// The switch: at most one bug at a time.

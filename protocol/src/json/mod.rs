@@ -32,6 +32,25 @@ pub fn decode_server(_message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>
 }
 
 /// Tells whether `text` is one JSON value, nested at most 64 deep.
-pub fn is_valid(_text: &[u8]) -> bool {
-    todo!()
+pub fn is_valid(text: &[u8]) -> bool {
+    depth(text) <= crate::limits::JSON_DEPTH && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Returns how deep brackets and braces are nested; meaningful for valid JSON only.
+fn depth(text: &[u8]) -> usize {
+    let (mut deepest, mut depth, mut quoted, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }

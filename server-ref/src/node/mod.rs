@@ -3,263 +3,361 @@
 //! One node per shard. Inputs change its state; [`Node::poll_output`] drains one ordered queue;
 //! [`Node::poll_timeout`] names the next deadline.
 
+mod config;
+mod connect;
+mod drain;
+mod heartbeat;
+mod hub;
+mod io;
+mod limits;
+mod publish;
+mod query;
+mod session;
+mod stream;
+mod subscribe;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use moorline_protocol::{AppName, ChannelName, CloseCode, Codec, ErrorCode, UserName};
+use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::{
+    AppName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, ErrorCode, ErrorFrame, ServerFrame,
+};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use rustc_hash::FxHashMap;
 
-use crate::engine::{Command, EngineInfo, Reply, ShardId, Ticket};
-use crate::planted::Bugs;
-use moorline_protocol::time::{Now, Timestamp, UnixMillis};
-
-/// A connection of this shard, chosen by the shell; may be used again after [`Node::handle_closed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnId(pub u32);
-
-/// How full a connection's out-queue is, in bytes not yet taken by the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Pressure {
-    /// Below 256 KiB: pages may be read for it.
-    #[default]
-    Low,
-    /// 256 KiB and more: no further pages.
-    Elevated,
-    /// 512 KiB and more: live subscriptions fall behind, QoS 0 is dropped.
-    High,
-    /// 1 MiB and more: the shell stops reading the socket.
-    Full,
-}
-
-impl Pressure {
-    /// Returns the level of a queue of so many bytes.
-    pub fn of(queued: usize) -> Self {
-        match queued {
-            0..0x4_0000 => Self::Low,
-            0x4_0000..0x8_0000 => Self::Elevated,
-            0x8_0000..0x10_0000 => Self::High,
-            _ => Self::Full,
-        }
-    }
-}
-
-/// What the node wants done, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send one WebSocket message to one connection.
-    Send {
-        /// To whom.
-        conn: ConnId,
-        /// The message: one or more frames of the connection's codec.
-        message: Bytes,
-    },
-    /// Send the same WebSocket message to many connections of the same codec.
-    Fanout {
-        /// To whom; a snapshot.
-        conns: Arc<Vec<ConnId>>,
-        /// Of what codec they all are.
-        codec: Codec,
-        /// The message.
-        message: Bytes,
-    },
-    /// Send what is queued, then close. The node has forgotten the connection; [`Node::handle_closed`] may follow.
-    Close {
-        /// Whom.
-        conn: ConnId,
-        /// Why.
-        code: CloseCode,
-    },
-    /// Ask the engine; the answer comes through [`Node::handle_replies`] under this ticket.
-    Engine(Ticket, Command),
-    /// Every connection is closed and every publish answered: the drain is complete.
-    Drained,
-}
-
-/// Why the node wants to be woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum TimerKind {
-    /// A connection has sent no `hello`.
-    Hello,
-    /// A connection is due a ping, or silent for too long.
-    Heartbeat,
-    /// A token expires.
-    Token,
-    /// The drain moves on.
-    Drain,
-}
-
-/// What a valid token says.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Claims {
-    /// The user; `None` when anonymous.
-    pub user: Option<UserName>,
-    /// When it expires, ms since 1970.
-    pub expires: Option<UnixMillis>,
-    /// When it was issued, s since 1970.
-    pub issued: Option<u64>,
-    /// Its `jti`.
-    pub id: Option<Arc<str>>,
-    /// What it allows.
-    pub grants: Vec<Grant>,
-}
-
-/// What a token allows on the channels that match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// An exact name, or a prefix and a trailing `*`.
-    pub pattern: Arc<str>,
-    /// What is allowed.
-    pub can: Permissions,
-}
-
-/// A set of permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Permissions(pub u8);
-
-impl Permissions {
-    /// May subscribe, with any `since`.
-    pub const SUBSCRIBE: Self = Self(1);
-    /// May publish.
-    pub const PUBLISH: Self = Self(2);
-    /// May see and join presence.
-    pub const PRESENCE: Self = Self(4);
-    /// May send `history` frames.
-    pub const HISTORY: Self = Self(8);
-    /// All of them.
-    pub const ALL: Self = Self(15);
-
-    /// Tells whether all of `other` is in here.
-    pub fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Returns both together.
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-/// Who may come in. The shell's verifies JWTs, the simulator's its own tokens.
-pub trait Authenticator {
-    /// Checks a token (`None`: an anonymous connection) for an app at a moment.
-    ///
-    /// With `channel`, the token is one channel's own: only its grants for that channel count, and its `sub`, if
-    /// present, must be the connection's user (the node checks).
-    ///
-    /// # Errors
-    /// `auth.invalid`, `auth.expired` (`exp` ≤ now − 5 s), `app.unknown`, or `channel.denied` where anonymous
-    /// connections are not allowed, each with a sentence that says what to do.
-    fn verify(
-        &self,
-        app: &AppName,
-        token: Option<&str>,
-        channel: Option<&ChannelName>,
-        now: UnixMillis,
-    ) -> Result<Claims, AuthFailure>;
-
-    /// Tells whether the server has this app.
-    fn has_app(&self, app: &AppName) -> bool;
-}
-
-/// Why a token was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthFailure {
-    /// The code.
-    pub code: ErrorCode,
-    /// What to do.
-    pub message: &'static str,
-}
-
-/// The node's settings.
-#[derive(Clone, Debug)]
-pub struct NodeConfig {
-    /// Which shard this is.
-    pub shard: ShardId,
-    /// Ping interval in ms; 5,000–25,000 for unparked clients.
-    pub ping_ms: u32,
-    /// Bytes of a payload.
-    pub max_message: u32,
-    /// Channels per connection.
-    pub max_channels: u32,
-    /// Connections per user.
-    pub max_connections: u32,
-    /// Publishes per second and connection; `None` = no limit.
-    pub publish_rate: Option<u32>,
-    /// Publishes in a burst.
-    pub publish_burst: u32,
-    /// ms over which first retries are spread after a close without `goaway`.
-    pub spread_ms: u32,
-    /// Whether an anonymous connection becomes the user `anon-<device>` (`--dev`).
-    pub name_anonymous: bool,
-    /// What the engine promises.
-    pub engine: EngineInfo,
-    /// Planted bugs.
-    pub bugs: Bugs,
-}
+pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Permissions};
+use self::drain::Draining;
+use self::hub::Hub;
+pub use self::io::{ConnId, Output, Pressure, TimerKind};
+use self::session::{Conn, Session, State};
+use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
 
 /// See the module's documentation.
-pub struct Node {}
+pub struct Node {
+    config: NodeConfig,
+    auth: Arc<dyn Authenticator + Send + Sync>,
+    rng: ChaCha8Rng,
+    conns: BTreeMap<ConnId, Conn>,
+    sessions: BTreeMap<SessionId, ConnId>,
+    hubs: BTreeMap<ChannelNumber, Hub>,
+    numbers: FxHashMap<ChannelKey, ChannelNumber>,
+    next_number: u32,
+    next_session: u64,
+    tickets: FxHashMap<Ticket, Waiting>,
+    next_ticket: u64,
+    deadlines: BTreeSet<(Timestamp, ConnId)>,
+    outputs: VecDeque<Output>,
+    /// Publishes whose answers are pending.
+    publishing: usize,
+    draining: Option<Draining>,
+}
+
+/// What an answer of the engine is for.
+#[derive(Clone, Debug)]
+enum Waiting {
+    Attach { conn: ConnId, session: SessionId },
+    Open { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32 },
+    Page { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, turn: u32 },
+    Publish { conn: ConnId, session: SessionId, req: u64, bytes: usize },
+    History { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
+    Ack { conn: ConnId, session: SessionId, number: ChannelNumber },
+    Nothing,
+}
+
+/// Why a connection ends: an error frame, if there is something to say, and a close code.
+struct Ending(Option<ErrorFrame>, CloseCode);
 
 impl Node {
     /// Creates a node without connections. `seed` feeds session ids and made device ids.
-    pub fn new(_config: NodeConfig, _auth: Arc<dyn Authenticator + Send + Sync>, _seed: [u8; 32]) -> Self {
-        todo!()
+    pub fn new(config: NodeConfig, auth: Arc<dyn Authenticator + Send + Sync>, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            auth,
+            rng: ChaCha8Rng::from_seed(seed),
+            conns: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            hubs: BTreeMap::new(),
+            numbers: FxHashMap::default(),
+            next_number: 1,
+            next_session: 1,
+            tickets: FxHashMap::default(),
+            next_ticket: 1,
+            deadlines: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            publishing: 0,
+            draining: None,
+        }
     }
 
     /// A WebSocket was opened for `app`.
-    pub fn handle_opened(&mut self, _conn: ConnId, _app: AppName, _codec: Codec, _now: Now) {
-        todo!()
+    pub fn handle_opened(&mut self, conn: ConnId, app: AppName, codec: Codec, now: Now) {
+        let deadline = now.mono + heartbeat::HELLO_WITHIN;
+        let state = State::AwaitingHello { deadline };
+        let pressure = Pressure::Low;
+        self.forget(conn, now);
+        self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
+        self.arm(conn);
     }
 
     /// A WebSocket message arrived. Any message counts as a sign of life.
-    pub fn handle_message(&mut self, _conn: ConnId, _message: Bytes, _now: Now) {
-        todo!()
+    pub fn handle_message(&mut self, conn: ConnId, message: Bytes, now: Now) {
+        self.handle_activity(conn, now);
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        if let State::Attaching(attaching) = &mut entry.state {
+            attaching.waiting_bytes += message.len();
+            attaching.waiting.push_back(message);
+            if attaching.waiting_bytes > moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES {
+                let error = ErrorFrame::new(ErrorCode::LimitRate, "wait for `welcome` before sending more than 1 MiB");
+                self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
+            }
+            return;
+        }
+        self.read_frames(conn, message, now);
+    }
+
+    fn read_frames(&mut self, conn: ConnId, mut message: Bytes, now: Now) {
+        loop {
+            let Some(entry) = self.conns.get_mut(&conn) else { return };
+            if let State::Attaching(attaching) = &mut entry.state {
+                // What follows `hello` in the same message waits for `welcome`.
+                if !message.is_empty() {
+                    attaching.waiting_bytes += message.len();
+                    attaching.waiting.push_back(message);
+                }
+                return;
+            }
+            match entry.codec.decode_client(&mut message) {
+                Ok(None) => return,
+                Ok(Some(Decoded::Frame(frame))) => self.handle_frame(conn, frame, now),
+                Ok(Some(Decoded::Ignored)) => {}
+                Ok(Some(Decoded::Unsupported { req })) => {
+                    let text = "this server does not know this frame; see `caps` in welcome for what it can do";
+                    let error = ErrorFrame { req, ..ErrorFrame::new(ErrorCode::RequestUnsupported, text) };
+                    self.send(conn, &ServerFrame::Error(error));
+                }
+                Err(error) => {
+                    let frame = ErrorFrame::new(ErrorCode::RequestMalformed, error.to_string());
+                    return self.end(conn, Ending(Some(frame), CloseCode::PROTOCOL_ERROR), now);
+                }
+            }
+        }
+    }
+
+    fn handle_frame(&mut self, conn: ConnId, frame: ClientFrame, now: Now) {
+        let open = self.conns.get(&conn).is_some_and(|entry| matches!(entry.state, State::Open(_)));
+        match (frame, open) {
+            (ClientFrame::Hello(hello), false) => self.hello(conn, hello, now),
+            (ClientFrame::Hello(_), true) => {
+                let error = ErrorFrame::new(ErrorCode::RequestOrder, "`hello` is sent once, first");
+                self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
+            }
+            (_, false) => {
+                let error = ErrorFrame::new(ErrorCode::RequestOrder, "the first frame must be `hello`");
+                self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
+            }
+            (ClientFrame::Auth(auth), true) => self.refresh(conn, auth, now),
+            (ClientFrame::Subscribe(subscribe), true) => self.subscribe(conn, subscribe, now),
+            (ClientFrame::Unsubscribe(unsubscribe), true) => self.unsubscribe(conn, unsubscribe),
+            (ClientFrame::Publish(publish), true) => self.publish(conn, publish, now),
+            (ClientFrame::Ack(ack), true) => self.ack(conn, &ack),
+            (ClientFrame::More(more), true) => self.more(conn, &more),
+            (ClientFrame::Pause(pause), true) => self.pause(conn, &pause),
+            (ClientFrame::History(history), true) => self.history(conn, &history, now),
+            (ClientFrame::Presence(presence), true) => self.disabled(conn, presence.req, "presence"),
+            (ClientFrame::Status(status), true) => self.disabled(conn, status.req, "status"),
+            (ClientFrame::Park(park), true) => self.park(conn, park, now),
+            (ClientFrame::Unpark, true) => self.unpark(conn, now),
+            (ClientFrame::Ping(ping), true) => {
+                self.send(conn, &ServerFrame::Pong(moorline_protocol::Pong { n: ping.n }));
+            }
+            (ClientFrame::Pong(_), true) => {}
+        }
     }
 
     /// Any other bytes arrived (WebSocket pings, parts of messages): a sign of life.
-    pub fn handle_activity(&mut self, _conn: ConnId, _now: Now) {
-        todo!()
+    pub fn handle_activity(&mut self, conn: ConnId, now: Now) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.heard = entry.heard.max(now.mono);
+        }
     }
 
     /// The WebSocket is gone. Harmless after [`Output::Close`].
-    pub fn handle_closed(&mut self, _conn: ConnId, _now: Now) {
-        todo!()
-    }
-
-    /// The out-queue of a connection crossed a mark of [`Pressure`], in either direction.
-    pub fn handle_pressure(&mut self, _conn: ConnId, _pressure: Pressure, _now: Now) {
-        todo!()
+    pub fn handle_closed(&mut self, conn: ConnId, now: Now) {
+        self.forget(conn, now);
     }
 
     /// Replies of the engine, in order. What a batch publishes on a channel is fanned out as one message.
-    pub fn handle_replies(&mut self, _replies: impl IntoIterator<Item = Reply>, _now: Now) {
-        todo!()
+    pub fn handle_replies(&mut self, replies: impl IntoIterator<Item = Reply>, now: Now) {
+        for reply in replies {
+            match reply {
+                Reply::Completed(ticket, result) => {
+                    if let Some(waiting) = self.tickets.remove(&ticket) {
+                        self.completed(waiting, result, now);
+                    }
+                }
+                Reply::Event(event) => self.event(event, now),
+            }
+        }
     }
 
-    /// A deadline has passed; extra calls change nothing.
-    pub fn handle_timeout(&mut self, _now: Now) {
-        todo!()
+    fn completed(&mut self, waiting: Waiting, result: Result<Completion, EngineError>, now: Now) {
+        match (waiting, result) {
+            (Waiting::Attach { conn, session }, Ok(Completion::Attached(attached))) => {
+                self.attached(conn, session, attached, now);
+            }
+            (Waiting::Attach { conn, session }, Err(error)) => self.attach_failed(conn, session, error, now),
+            (Waiting::Open { conn, session, number, serial }, Ok(Completion::Opened(opened))) => {
+                self.opened(conn, session, number, serial, &opened);
+            }
+            (Waiting::Open { conn, session, number, serial }, Err(error)) => {
+                self.open_failed(conn, session, number, serial, error);
+            }
+            (Waiting::Page { conn, session, number, serial, turn }, Ok(Completion::Read(page))) => {
+                self.page(conn, session, number, (serial, turn), page);
+            }
+            (Waiting::Publish { conn, session, req, bytes }, result) => {
+                self.publish_done(conn, session, req, bytes, result, now);
+            }
+            (Waiting::History { conn, session, req, channel }, result) => {
+                self.history_done(conn, session, req, channel, result);
+            }
+            (Waiting::Ack { conn, session, number }, Ok(Completion::Acked(position))) => {
+                self.acked(conn, session, number, position);
+            }
+            // A cursor that could not be written is written with the next acknowledgement, and a page that could not
+            // be read is read when the client asks again.
+            (_, _) => {}
+        }
     }
 
-    /// Begins a graceful stop (reason `restart`): `goaway{after, window}`, new publishes get `storage.unavailable`,
-    /// pending ones finish (≤ 5 s), then all are closed with 4000 and [`Output::Drained`] follows.
-    pub fn drain(&mut self, _after_ms: u32, _window_ms: u32, _now: Now) {
-        todo!()
+    fn event(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Published { channel, epoch, messages } => self.published(&channel, epoch, &messages),
+            Event::Ephemeral { channel, message } => {
+                if let Some(hub) = self.numbers.get(&channel).and_then(|number| self.hubs.get_mut(number)) {
+                    let outputs = &mut self.outputs;
+                    hub.fan_out(&[message], |output| outputs.push_back(output));
+                }
+            }
+            Event::NewEpoch { channel, epoch, head } => self.new_epoch(&channel, epoch, head),
+            Event::Displaced { session, code } => {
+                if let Some(conn) = self.sessions.get(&session).copied() {
+                    self.end(conn, Ending(None, code), now);
+                }
+            }
+            Event::Revoked(revocation) => self.revoked(&revocation, now),
+        }
     }
 
     /// Returns the next thing to do. Call until `None` after each input or batch of inputs.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
-    }
-
-    /// Returns the next deadline and what it is for.
-    pub fn poll_timeout(&self) -> Option<(Timestamp, TimerKind)> {
-        todo!()
+        self.outputs.pop_front()
     }
 
     /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
-        todo!()
+        self.conns.len()
+    }
+
+    fn ask(&mut self, waiting: Waiting, command: Command) {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        if !matches!(waiting, Waiting::Nothing) {
+            self.tickets.insert(ticket, waiting);
+        }
+        self.outputs.push_back(Output::Engine(ticket, command));
+    }
+
+    fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
+        match &mut self.conns.get_mut(&conn)?.state {
+            State::Open(session) => Some(session),
+            State::AwaitingHello { .. } | State::Attaching(_) => None,
+        }
+    }
+
+    /// Returns the session if it is still the one that asked.
+    fn session_if(&mut self, conn: ConnId, id: SessionId) -> Option<&mut Session> {
+        self.session(conn).filter(|session| session.id == id)
+    }
+
+    fn codec(&self, conn: ConnId) -> Codec {
+        self.conns.get(&conn).map_or(Codec::Binary, |entry| entry.codec)
+    }
+
+    fn send(&mut self, conn: ConnId, frame: &ServerFrame) {
+        let Some(entry) = self.conns.get(&conn) else { return };
+        let mut message = Vec::new();
+        entry.codec.encode_server(frame, &mut message);
+        self.outputs.push_back(Output::Send { conn, message: message.into() });
+    }
+
+    fn error(&mut self, conn: ConnId, req: Option<u64>, code: ErrorCode, text: &'static str) {
+        let message = moorline_protocol::Utf8Bytes::from_static(text);
+        self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..ErrorFrame::new(code, message) }));
+    }
+
+    fn disabled(&mut self, conn: ConnId, req: u64, what: &'static str) {
+        let error = ErrorFrame::new(ErrorCode::FeatureDisabled, format!("this server does not offer {what}"));
+        self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(req), ..error }));
+    }
+
+    /// Names a channel to a connection, in its codec.
+    fn channel_ref(&self, conn: ConnId, number: ChannelNumber) -> Option<ChannelRef> {
+        let hub = self.hubs.get(&number)?;
+        Some(match self.codec(conn) {
+            Codec::Binary => ChannelRef::Number(number),
+            Codec::Json => ChannelRef::Name(hub.key.name.clone()),
+        })
+    }
+
+    /// Says what there is to say, and closes.
+    fn end(&mut self, conn: ConnId, Ending(error, code): Ending, now: Now) {
+        if let Some(error) = error {
+            self.send(conn, &ServerFrame::Error(error));
+        }
+        if self.conns.contains_key(&conn) {
+            self.forget(conn, now);
+            self.outputs.push_back(Output::Close { conn, code });
+        }
+    }
+
+    /// Removes a connection and everything that hangs on it.
+    fn forget(&mut self, conn: ConnId, _now: Now) {
+        let Some(entry) = self.conns.remove(&conn) else { return };
+        if let Some(armed) = entry.armed {
+            self.deadlines.remove(&(armed, conn));
+        }
+        match entry.state {
+            State::AwaitingHello { .. } => {}
+            State::Attaching(attaching) => {
+                self.sessions.remove(&attaching.session);
+                self.ask(Waiting::Nothing, Command::Detach(attaching.session));
+            }
+            State::Open(session) => {
+                self.sessions.remove(&session.id);
+                for subscription in &session.subscriptions {
+                    self.leave_hub(conn, entry.codec, subscription.number);
+                }
+                self.ask(Waiting::Nothing, Command::Detach(session.id));
+            }
+        }
+        self.drain_on(_now);
+    }
+
+    fn new_session_id(&mut self) -> SessionId {
+        let id = SessionId(u64::from(self.config.shard.0) << 48 | self.next_session);
+        self.next_session += 1;
+        id
+    }
+
+    /// Returns so many random characters of `[A-Za-z0-9_-]`.
+    fn random_name(&mut self, len: usize) -> String {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+        let mut bytes = vec![0; len];
+        self.rng.fill_bytes(&mut bytes);
+        bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63))).map(|byte| char::from(*byte)).collect()
     }
 }

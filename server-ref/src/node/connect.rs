@@ -1,0 +1,251 @@
+//! From `hello` to `welcome`, tokens, displacement and revocation.
+
+use std::collections::VecDeque;
+
+use moorline_protocol::time::Now;
+use moorline_protocol::{
+    Auth, Authed, CloseCode, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, ProducerGrant, ServerFrame, Unsubscribed,
+    UserName, Utf8Bytes, Welcome, limits,
+};
+
+use super::config::{AuthFailure, Permissions};
+use super::io::ConnId;
+use super::limits::Bucket;
+use super::session::{Attaching, Extra, Session, State};
+use super::{Ending, Node, Waiting};
+use crate::engine::{Attach, Attached, Command, EngineError, Owner, Revocation, SessionId};
+use crate::planted::Bug;
+
+/// ms after which a client may ask again when the storage failed.
+pub(super) const STORAGE_RETRY_MS: u32 = 1_000;
+
+impl Node {
+    pub(super) fn hello(&mut self, conn: ConnId, hello: Hello, now: Now) {
+        if self.draining.is_some() {
+            return self.end(conn, Ending(None, CloseCode::GOING_AWAY), now);
+        }
+        if hello.v != 1 {
+            let error = ErrorFrame::new(ErrorCode::RequestUnsupported, "this server speaks protocol version 1");
+            return self.end(conn, Ending(Some(error), CloseCode::VERSION), now);
+        }
+        let Some(entry) = self.conns.get(&conn) else { return };
+        let token = hello.token.as_deref();
+        let claims = match self.auth.verify(&entry.app, token, None, now.unix) {
+            Ok(claims) => claims,
+            Err(failure) => return self.end(conn, refused(failure), now),
+        };
+        let app = entry.app.clone();
+        let named = hello.device.is_some();
+        let device = match hello.device.clone() {
+            Some(device) => device,
+            None => self.made_device(),
+        };
+        let mut user = claims.user.clone();
+        if user.is_none() && self.config.name_anonymous {
+            user = UserName::new(&format!("anon-{device}")).ok();
+        }
+        let owner = user.clone().filter(|_| named).map(|user| Owner { app: app.clone(), user, device: device.clone() });
+        let session = self.new_session_id();
+        let attach = Attach {
+            session,
+            app,
+            user: user.clone(),
+            device: hello.device.clone(),
+            run: hello.run.unwrap_or_default(),
+            producer: hello.producer.filter(|_| owner.is_some()),
+            max_connections: self.config.max_connections,
+            token_id: claims.id.clone(),
+            token_issued: claims.issued,
+        };
+        let (waiting, waiting_bytes) = (VecDeque::new(), 0);
+        let attaching = Attaching { session, hello, claims, user, device, owner, waiting, waiting_bytes };
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.state = State::Attaching(Box::new(attaching));
+        }
+        self.sessions.insert(session, conn);
+        self.ask(Waiting::Attach { conn, session }, Command::Attach(attach));
+        self.arm(conn);
+    }
+
+    fn made_device(&mut self) -> DeviceId {
+        loop {
+            if let Ok(device) = DeviceId::new(&self.random_name(22)) {
+                return device;
+            }
+        }
+    }
+
+    pub(super) fn attached(&mut self, conn: ConnId, session: SessionId, attached: Attached, now: Now) {
+        let expected = self.sessions.get(&session) == Some(&conn);
+        if !expected {
+            return;
+        }
+        match attached {
+            Attached::Accepted { producer } => self.welcome(conn, producer, now),
+            Attached::Superseded => self.end(conn, Ending(None, CloseCode::DISPLACED), now),
+            Attached::TooManyConnections => {
+                let text = "this user has too many connections; close another one first";
+                let error = ErrorFrame::new(ErrorCode::LimitConnections, text);
+                self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
+            }
+            Attached::Revoked => {
+                let error = ErrorFrame::new(ErrorCode::AuthRevoked, "this token was revoked; sign in again");
+                self.end(conn, Ending(Some(error), CloseCode::REVOKED), now);
+            }
+        }
+    }
+
+    pub(super) fn attach_failed(&mut self, conn: ConnId, session: SessionId, error: EngineError, now: Now) {
+        if self.sessions.get(&session) == Some(&conn) {
+            let error = storage_error(error);
+            self.end(conn, Ending(Some(error), CloseCode::STORAGE_UNAVAILABLE), now);
+        }
+    }
+
+    fn welcome(&mut self, conn: ConnId, producer: Option<ProducerGrant>, now: Now) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let fresh = State::AwaitingHello { deadline: now.mono };
+        let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
+        let attaching = *attaching;
+        let ping_ms = self.config.ping_ms;
+        let session = Session {
+            id: attaching.session,
+            user: attaching.user.clone(),
+            owner: attaching.owner,
+            claims: attaching.claims,
+            extra: Vec::new(),
+            producer: producer.clone(),
+            ping_ms,
+            next_ping: now.mono + std::time::Duration::from_millis(u64::from(ping_ms)),
+            pings: 0,
+            subscriptions: Vec::new(),
+            serial: 0,
+            next_reader: 0,
+            reads: 0,
+            pending_bytes: 0,
+            bucket: Bucket::full(self.config.publish_burst, now.mono),
+        };
+        let welcome = Welcome {
+            v: 1,
+            session: Utf8Bytes::from(format!("{:x}", session.id.0)),
+            user: attaching.user,
+            device: attaching.device,
+            time: now.unix,
+            ping: ping_ms,
+            durability: self.config.engine.durability.clone(),
+            producer,
+            expires: session.claims.expires,
+            caps: Vec::new(),
+            limits: Limits {
+                message: self.config.max_message,
+                channels: self.config.max_channels,
+                window: limits::PUBLISH_WINDOW as u32,
+                spread: self.config.spread_ms,
+            },
+        };
+        entry.state = State::Open(Box::new(session));
+        self.send(conn, &ServerFrame::Welcome(welcome));
+        if attaching.hello.producer.is_some() && self.session(conn).is_some_and(|session| session.owner.is_none()) {
+            let text = "publishing at QoS 2 needs a named user and a device";
+            self.error(conn, None, ErrorCode::FeatureDisabled, text);
+        }
+        self.arm(conn);
+        for subscribe in attaching.hello.subscribe {
+            self.subscribe(conn, subscribe, now);
+        }
+        for message in attaching.waiting {
+            self.read_frames(conn, message, now);
+        }
+    }
+
+    /// `auth`: a new token for the connection or for one channel.
+    pub(super) fn refresh(&mut self, conn: ConnId, auth: Auth, now: Now) {
+        let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
+        let verified = self.auth.verify(&app, Some(&auth.token), auth.channel.as_ref(), now.unix);
+        let Some(session) = self.session(conn) else { return };
+        let claims = match verified {
+            Ok(claims) if claims.user.is_none() || claims.user == session.user => claims,
+            Ok(_) => return self.error(conn, Some(auth.req), ErrorCode::AuthInvalid, "the token is another user's"),
+            Err(failure) => return self.error(conn, Some(auth.req), failure.code, failure.message),
+        };
+        let expires = claims.expires;
+        match auth.channel {
+            None if claims.user != session.claims.user => {
+                return self.error(conn, Some(auth.req), ErrorCode::AuthInvalid, "the token names no user");
+            }
+            None => session.claims = claims,
+            Some(channel) => {
+                session.extra.retain(|extra| extra.channel != channel);
+                session.extra.push(Extra { channel, grants: claims.grants, expires });
+            }
+        }
+        self.send(conn, &ServerFrame::Authed(Authed { req: auth.req, expires }));
+        self.arm(conn);
+        self.recheck_grants(conn, now);
+    }
+
+    /// Ends the subscriptions that the tokens do not allow any more.
+    pub(super) fn recheck_grants(&mut self, conn: ConnId, now: Now) {
+        if self.config.bugs.has(Bug::KeepOldGrants) {
+            return;
+        }
+        let codec = self.codec(conn);
+        let Some(State::Open(session)) = self.conns.get(&conn).map(|entry| &entry.state) else { return };
+        let lost: Vec<_> = session
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| Some((subscription.number, self.hubs.get(&subscription.number)?.key.name.clone())))
+            .filter(|(_, name)| !session.may(name.as_str(), Permissions::SUBSCRIBE, now.unix))
+            .collect();
+        for (number, channel) in lost {
+            if let Some(session) = self.session(conn) {
+                session.remove(number);
+            }
+            self.leave_hub(conn, codec, number);
+            let code = Some(ErrorCode::ChannelDenied);
+            self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req: None, channel, code }));
+        }
+    }
+
+    pub(super) fn revoked(&mut self, revocation: &Revocation, now: Now) {
+        if self.config.bugs.has(Bug::IgnoreRevocation) {
+            return;
+        }
+        let hit = |app, session: &Session| match revocation {
+            Revocation::Token { app: of, jti } => of == app && session.claims.id.as_ref() == Some(jti),
+            Revocation::User { app: of, user, issued_before } => {
+                let issued = session.claims.issued.unwrap_or(0);
+                of == app && session.user.as_ref() == Some(user) && issued < *issued_before
+            }
+        };
+        let all = self.conns.iter();
+        let gone: Vec<ConnId> = all
+            .filter(|(_, entry)| matches!(&entry.state, State::Open(session) if hit(&entry.app, session)))
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in gone {
+            let error = ErrorFrame::new(ErrorCode::AuthRevoked, "this token was revoked; sign in again");
+            self.end(conn, Ending(Some(error), CloseCode::REVOKED), now);
+        }
+    }
+}
+
+/// Says why a token was refused, and closes with the code that tells the client what to do.
+fn refused(failure: AuthFailure) -> Ending {
+    let code = match failure.code {
+        ErrorCode::AuthExpired => CloseCode::TOKEN_EXPIRED,
+        ErrorCode::AuthRevoked => CloseCode::REVOKED,
+        ErrorCode::AppUnknown => CloseCode::UNKNOWN_APP,
+        _ => CloseCode::TOKEN_INVALID,
+    };
+    Ending(Some(ErrorFrame::new(failure.code, failure.message)), code)
+}
+
+/// Makes an error frame of an engine's failure.
+pub(super) fn storage_error(error: EngineError) -> ErrorFrame {
+    let (code, text) = match error {
+        EngineError::Unavailable => (ErrorCode::StorageUnavailable, "the log takes no writes now; try again"),
+        EngineError::Full => (ErrorCode::StorageFull, "the log has no room left; tell the operator"),
+    };
+    ErrorFrame { after: Some(STORAGE_RETRY_MS), ..ErrorFrame::new(code, text) }
+}

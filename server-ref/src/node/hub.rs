@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moorline_protocol::binary::{DeliverHead, decode_message, encode_deliver};
+use moorline_protocol::{ChannelNumber, ChannelRef, Codec, Deliver, Epoch, Message, Offset, ServerFrame, limits};
+
+use super::io::{ConnId, Output};
+use crate::engine::{ChannelKey, Stored};
+
+/// A channel of this shard: who gets its messages, and how far they were sent.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) key: ChannelKey,
+    pub(super) number: ChannelNumber,
+    /// `None` until the engine has answered the first open.
+    pub(super) tip: Option<Tip>,
+    /// Subscriptions in any state; at zero the hub goes.
+    pub(super) subscribers: usize,
+    live: [Arc<Vec<ConnId>>; 2],
+    /// Messages fanned out since the hub began, for the count of those dropped.
+    pub(super) fanned_out: u64,
+}
+
+/// How far a hub's messages were fanned out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tip {
+    pub(super) epoch: Epoch,
+    pub(super) fanned: Offset,
+}
+
+impl Hub {
+    pub(super) fn new(key: ChannelKey, number: ChannelNumber) -> Self {
+        Self { key, number, tip: None, subscribers: 0, live: Default::default(), fanned_out: 0 }
+    }
+
+    pub(super) fn join(&mut self, conn: ConnId, codec: Codec) {
+        let live = Arc::make_mut(self.cohort_mut(codec));
+        if let Err(at) = live.binary_search(&conn) {
+            live.insert(at, conn);
+        }
+    }
+
+    pub(super) fn leave(&mut self, conn: ConnId, codec: Codec) {
+        let live = Arc::make_mut(self.cohort_mut(codec));
+        if let Ok(at) = live.binary_search(&conn) {
+            live.remove(at);
+        }
+    }
+
+    fn cohort_mut(&mut self, codec: Codec) -> &mut Arc<Vec<ConnId>> {
+        let [binary, json] = &mut self.live;
+        match codec {
+            Codec::Binary => binary,
+            Codec::Json => json,
+        }
+    }
+
+    /// Sends messages to everyone who is live: encoded once per codec, split at a page's size.
+    pub(super) fn fan_out(&mut self, messages: &[Bytes], mut emit: impl FnMut(Output)) {
+        self.fanned_out += messages.len() as u64;
+        let [binary, json] = &self.live;
+        for (cohort, codec) in [(binary, Codec::Binary), (json, Codec::Json)] {
+            if cohort.is_empty() {
+                continue;
+            }
+            for part in parts(messages) {
+                let message = self.encode(codec, part);
+                emit(Output::Fanout { conns: Arc::clone(cohort), codec, message });
+            }
+        }
+    }
+
+    fn encode(&self, codec: Codec, messages: &[Bytes]) -> Bytes {
+        let mut out = Vec::new();
+        match codec {
+            Codec::Binary => {
+                let head = DeliverHead { number: self.number, replay: false, more: false, at: None };
+                encode_deliver(head, messages.iter(), &mut out);
+            }
+            Codec::Json => {
+                let messages = messages.iter().filter_map(|bytes| decode_message(&mut bytes.clone()).ok()).collect();
+                let channel = ChannelRef::Name(self.key.name.clone());
+                let deliver = Deliver { channel, replay: false, more: false, at: None, messages };
+                codec.encode_server(&ServerFrame::Deliver(deliver), &mut out);
+            }
+        }
+        out.into()
+    }
+}
+
+/// Splits messages so that no part is larger than a page, unless it is one message.
+fn parts(messages: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
+    let mut rest = messages;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take(limits::PAGE_MESSAGES).take_while(|message| {
+            bytes += message.len();
+            bytes <= limits::PAGE_BYTES
+        });
+        let count = fits.count().max(1).min(rest.len());
+        let (part, others) = rest.split_at(count);
+        rest = others;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// A page for one connection.
+pub(super) struct PageFrame<'a> {
+    pub(super) codec: Codec,
+    pub(super) channel: ChannelRef,
+    pub(super) more: bool,
+    pub(super) at: Option<Offset>,
+    /// What the client had before the first message.
+    pub(super) sent: Offset,
+    pub(super) messages: &'a [Stored],
+}
+
+/// Encodes a replay page. Messages that do not follow on the one before are written anew, with `prev`.
+pub(super) fn encode_page(page: &PageFrame<'_>) -> Bytes {
+    let mut out = Vec::new();
+    let mut before = page.sent;
+    let mut marked = Vec::with_capacity(page.messages.len());
+    for stored in page.messages {
+        let gap = before.next() != stored.offset;
+        marked.push((stored, gap.then_some(before)));
+        before = stored.offset;
+    }
+    if let (Codec::Binary, ChannelRef::Number(number)) = (page.codec, &page.channel) {
+        let head = DeliverHead { number: *number, replay: true, more: page.more, at: page.at };
+        let messages: Vec<Bytes> = marked.iter().map(|(stored, prev)| with_prev(&stored.bytes, *prev)).collect();
+        encode_deliver(head, messages.iter(), &mut out);
+        return out.into();
+    }
+    let messages = marked.iter().filter_map(|(stored, prev)| message(&stored.bytes, *prev)).collect();
+    let deliver = Deliver { channel: page.channel.clone(), replay: true, more: page.more, at: page.at, messages };
+    page.codec.encode_server(&ServerFrame::Deliver(deliver), &mut out);
+    out.into()
+}
+
+/// Decodes a stored message and adds what came before it.
+pub(super) fn message(bytes: &Bytes, prev: Option<Offset>) -> Option<Message> {
+    let message = decode_message(&mut bytes.clone()).ok()?;
+    Some(Message { prev, ..message })
+}
+
+fn with_prev(bytes: &Bytes, prev: Option<Offset>) -> Bytes {
+    match prev.and_then(|prev| message(bytes, Some(prev))) {
+        None => bytes.clone(),
+        Some(message) => {
+            let mut out = Vec::with_capacity(bytes.len() + 8);
+            moorline_protocol::binary::encode_message(&message, &mut out);
+            out.into()
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moorline_protocol::{CloseCode, Codec};
+
+use crate::engine::{Command, Ticket};
+
+/// A connection of this shard, chosen by the shell; may be used again after [`Node::handle_closed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u32);
+
+/// How full a connection's out-queue is, in bytes not yet taken by the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Pressure {
+    /// Below 256 KiB: pages may be read for it.
+    #[default]
+    Low,
+    /// 256 KiB and more: no further pages.
+    Elevated,
+    /// 512 KiB and more: live subscriptions fall behind, QoS 0 is dropped.
+    High,
+    /// 1 MiB and more: the shell stops reading the socket.
+    Full,
+}
+
+impl Pressure {
+    /// Returns the level of a queue of so many bytes.
+    pub fn of(queued: usize) -> Self {
+        match queued {
+            0..0x4_0000 => Self::Low,
+            0x4_0000..0x8_0000 => Self::Elevated,
+            0x8_0000..0x10_0000 => Self::High,
+            _ => Self::Full,
+        }
+    }
+}
+
+/// What the node wants done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send one WebSocket message to one connection.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// The message: one or more frames of the connection's codec.
+        message: Bytes,
+    },
+    /// Send the same WebSocket message to many connections of the same codec.
+    Fanout {
+        /// To whom; a snapshot.
+        conns: Arc<Vec<ConnId>>,
+        /// Of what codec they all are.
+        codec: Codec,
+        /// The message.
+        message: Bytes,
+    },
+    /// Send what is queued, then close. The node has forgotten the connection; [`Node::handle_closed`] may follow.
+    Close {
+        /// Whom.
+        conn: ConnId,
+        /// Why.
+        code: CloseCode,
+    },
+    /// Ask the engine; the answer comes through [`Node::handle_replies`] under this ticket.
+    Engine(Ticket, Command),
+    /// Every connection is closed and every publish answered: the drain is complete.
+    Drained,
+}
+
+/// Why the node wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TimerKind {
+    /// A connection has sent no `hello`.
+    Hello,
+    /// A connection is due a ping, or silent for too long.
+    Heartbeat,
+    /// A token expires.
+    Token,
+    /// The drain moves on.
+    Drain,
+}
+

@@ -1,0 +1,185 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moorline_protocol::time::{Timestamp, UnixMillis};
+use moorline_protocol::{
+    AppName, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
+};
+
+use super::config::{Claims, Grant, Permissions};
+use super::io::Pressure;
+use super::limits::Bucket;
+use crate::engine::{Owner, SessionId};
+
+/// A WebSocket and what has become of it.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) app: AppName,
+    pub(super) codec: Codec,
+    pub(super) pressure: Pressure,
+    /// When anything was last heard.
+    pub(super) heard: Timestamp,
+    /// The entry in the node's table of deadlines.
+    pub(super) armed: Option<Timestamp>,
+    pub(super) state: State,
+}
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing was said yet.
+    AwaitingHello { deadline: Timestamp },
+    /// The engine orders it among the connections of its device; what the client says meanwhile waits.
+    Attaching(Box<Attaching>),
+    /// `welcome` was sent.
+    Open(Box<Session>),
+}
+
+#[derive(Debug)]
+pub(super) struct Attaching {
+    pub(super) session: SessionId,
+    pub(super) hello: Hello,
+    pub(super) claims: Claims,
+    pub(super) user: Option<UserName>,
+    pub(super) device: DeviceId,
+    pub(super) owner: Option<Owner>,
+    pub(super) waiting: VecDeque<Bytes>,
+    pub(super) waiting_bytes: usize,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) user: Option<UserName>,
+    pub(super) owner: Option<Owner>,
+    pub(super) claims: Claims,
+    /// Grants of channels' own tokens.
+    pub(super) extra: Vec<Extra>,
+    pub(super) producer: Option<ProducerGrant>,
+    pub(super) ping_ms: u32,
+    pub(super) next_ping: Timestamp,
+    pub(super) pings: u64,
+    /// Subscriptions, by channel number.
+    pub(super) subscriptions: Vec<Subscription>,
+    /// Names each subscription of this connection; never used again.
+    pub(super) serial: u32,
+    /// Where the next round of reads begins.
+    pub(super) next_reader: usize,
+    /// Reads under way.
+    pub(super) reads: u32,
+    /// Bytes of publishes whose answers are pending.
+    pub(super) pending_bytes: usize,
+    pub(super) bucket: Bucket,
+}
+
+/// A channel's own token.
+#[derive(Debug)]
+pub(super) struct Extra {
+    pub(super) channel: ChannelName,
+    pub(super) grants: Vec<Grant>,
+    pub(super) expires: Option<UnixMillis>,
+}
+
+/// One channel on one connection.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) number: ChannelNumber,
+    pub(super) serial: u32,
+    pub(super) qos: Qos,
+    pub(super) reset: ResetMode,
+    pub(super) durable: bool,
+    pub(super) flow: Flow,
+}
+
+/// Where a subscription gets its messages from.
+#[derive(Debug)]
+pub(super) enum Flow {
+    /// The engine resolves where it begins.
+    Opening { req: u64, expires: Option<UnixMillis> },
+    /// At the head: every message is sent as it comes.
+    Live,
+    /// QoS 0 under pressure: nothing is sent; `since` counts what the hub had fanned out.
+    Dropping { since: u64 },
+    /// Reading the log.
+    Behind(Reader),
+}
+
+/// A reader of the log.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The client's position: what was last sent.
+    pub(super) sent: Offset,
+    /// The highest offset sent before a rewind.
+    pub(super) delivered: Offset,
+    /// Read up to here; beyond `sent` where messages have expired.
+    pub(super) position: Offset,
+    /// The last offsets of pages that are not confirmed.
+    pub(super) pages: VecDeque<Offset>,
+    /// Grows with each rewind and each read: answers to others are dropped.
+    pub(super) turn: u32,
+    pub(super) reading: bool,
+    pub(super) paused: bool,
+    /// Whether the client waits for a page that says `more: false`.
+    pub(super) announced: bool,
+}
+
+impl Reader {
+    pub(super) fn at(position: Offset, announced: bool, paused: bool) -> Self {
+        Self { sent: position, delivered: position, position, pages: VecDeque::new(), turn: 0, reading: false, paused, announced }
+    }
+}
+
+impl Session {
+    pub(super) fn find(&self, number: ChannelNumber) -> Option<&Subscription> {
+        self.subscriptions.binary_search_by_key(&number, |s| s.number).ok().and_then(|at| self.subscriptions.get(at))
+    }
+
+    pub(super) fn find_mut(&mut self, number: ChannelNumber) -> Option<&mut Subscription> {
+        let at = self.subscriptions.binary_search_by_key(&number, |s| s.number).ok()?;
+        self.subscriptions.get_mut(at)
+    }
+
+    pub(super) fn insert(&mut self, subscription: Subscription) {
+        if let Err(at) = self.subscriptions.binary_search_by_key(&subscription.number, |s| s.number) {
+            self.subscriptions.insert(at, subscription);
+        }
+    }
+
+    pub(super) fn remove(&mut self, number: ChannelNumber) -> Option<Subscription> {
+        let at = self.subscriptions.binary_search_by_key(&number, |s| s.number).ok()?;
+        Some(self.subscriptions.remove(at))
+    }
+
+    /// Tells whether the tokens of this connection allow something on a channel at a moment.
+    pub(super) fn may(&self, channel: &str, what: Permissions, now: UnixMillis) -> bool {
+        let own = self.user.as_ref().is_some_and(|user| channel.strip_prefix('@') == Some(user.as_str()));
+        if own && !Permissions::PUBLISH.contains(what) {
+            return true;
+        }
+        let extra = self.extra.iter().filter(|extra| extra.channel.as_str() == channel);
+        let extra = extra.filter(|extra| extra.expires.is_none_or(|expires| expires > now));
+        let allowed = |grants: &[Grant]| grants.iter().any(|grant| grant.can.contains(what) && grant.matches(channel));
+        allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.grants))
+    }
+}
+
+impl Grant {
+    /// Tells whether the pattern fits a channel: an exact name, or a prefix and a trailing `*`.
+    pub fn matches(&self, channel: &str) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => channel.starts_with(prefix),
+            None => *self.pattern == *channel,
+        }
+    }
+}
+
+/// The text that stands for a scope of message ids.
+pub(super) fn scope_of(user: Option<&UserName>, session: SessionId) -> Arc<str> {
+    match user {
+        Some(user) => Arc::from(user.as_str()),
+        // A user's name has no control character, so a session's cannot be one.
+        None => Arc::from(format!("\u{1}{:x}", session.0)),
+    }
+}

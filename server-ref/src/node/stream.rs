@@ -1,0 +1,305 @@
+//! Live and behind: how messages reach a subscription, at its own pace.
+
+use moorline_protocol::{
+    Ack, ChannelNumber, ChannelRef, Dropped, Epoch, ErrorCode, More, Offset, Pause, Position, Qos, Reset,
+    ResetMode, ResetReason, ServerFrame, limits,
+};
+
+use super::hub::{PageFrame, Tip, encode_page};
+use super::io::{ConnId, Output, Pressure};
+use super::session::{Flow, Reader, State};
+use super::{Node, Waiting};
+use crate::engine::{ChannelKey, Command, CursorAck, Read, ReadPage, ReadRange, SessionId, Stored};
+use crate::planted::Bug;
+use moorline_protocol::time::Now;
+
+/// Reads under way for one connection: with pages of 64 KiB, as much as its out-queue may hold.
+const READS_PER_CONNECTION: u32 = 3;
+
+impl Node {
+    /// Messages were stored: they go to everyone who is live, and the hub moves on.
+    pub(super) fn published(&mut self, channel: &ChannelKey, epoch: Epoch, messages: &[Stored]) {
+        let Some(hub) = self.numbers.get(channel).and_then(|number| self.hubs.get_mut(number)) else { return };
+        // Before the first open is answered nobody is live, and its answer says how far the channel is.
+        let Some(tip) = &mut hub.tip else { return };
+        let fresh: Vec<_> = messages.iter().filter(|stored| stored.offset > tip.fanned).map(|m| m.bytes.clone()).collect();
+        let Some(last) = messages.last() else { return };
+        *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
+        let outputs = &mut self.outputs;
+        hub.fan_out(&fresh, |output| outputs.push_back(output));
+    }
+
+    /// The channel begins a new life: every reader is told where it stands now.
+    pub(super) fn new_epoch(&mut self, channel: &ChannelKey, epoch: Epoch, head: Offset) {
+        let Some(number) = self.numbers.get(channel).copied() else { return };
+        let Some(hub) = self.hubs.get_mut(&number) else { return };
+        hub.tip = Some(Tip { epoch, fanned: head });
+        let all: Vec<ConnId> = self.conns.keys().copied().collect();
+        for conn in all {
+            if let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) {
+                subscription.flow = Flow::Live;
+                let reset = (head.next(), head, head, ResetReason::Epoch);
+                self.send_reset(conn, number, epoch, reset);
+                let codec = self.codec(conn);
+                if let Some(hub) = self.hubs.get_mut(&number) {
+                    hub.join(conn, codec);
+                }
+            }
+        }
+    }
+
+    fn send_reset(
+        &mut self, conn: ConnId, number: ChannelNumber, epoch: Epoch,
+        (first, head, from, reason): (Offset, Offset, Offset, ResetReason),
+    ) {
+        if let Some(channel) = self.channel_ref(conn, number) {
+            self.send(conn, &ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason }));
+        }
+    }
+
+    /// The out-queue of a connection crossed a mark of [`Pressure`], in either direction.
+    pub fn handle_pressure(&mut self, conn: ConnId, pressure: Pressure, _now: Now) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        entry.pressure = pressure;
+        self.apply_pressure(conn);
+        self.read_on(conn);
+    }
+
+    /// Under high pressure live subscriptions fall behind; when it is gone they come back.
+    pub(super) fn apply_pressure(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let (pressure, codec) = (entry.pressure, entry.codec);
+        let State::Open(session) = &mut entry.state else { return };
+        let mut told = Vec::new();
+        for subscription in &mut session.subscriptions {
+            let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
+            let Some(tip) = hub.tip else { continue };
+            match subscription.flow {
+                Flow::Live if pressure >= Pressure::High => {
+                    hub.leave(conn, codec);
+                    subscription.flow = if subscription.qos == Qos::AtMostOnce {
+                        Flow::Dropping { since: hub.fanned_out }
+                    } else {
+                        Flow::Behind(Reader::at(tip.fanned, false, false))
+                    };
+                }
+                Flow::Dropping { since } if pressure == Pressure::Low => {
+                    hub.join(conn, codec);
+                    subscription.flow = Flow::Live;
+                    told.push((subscription.number, hub.fanned_out - since));
+                }
+                Flow::Live | Flow::Dropping { .. } | Flow::Opening { .. } | Flow::Behind(_) => {}
+            }
+        }
+        for (number, count) in told.into_iter().filter(|(_, count)| *count > 0) {
+            if let Some(channel) = self.channel_ref(conn, number) {
+                self.send(conn, &ServerFrame::Dropped(Dropped { channel, count }));
+            }
+        }
+    }
+
+    /// Reads pages for the subscriptions of a connection that are behind, in turn, while there is room for them.
+    pub(super) fn read_on(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        if entry.pressure > Pressure::Low {
+            return;
+        }
+        let codec = entry.codec;
+        let State::Open(session) = &mut entry.state else { return };
+        let mut asks = Vec::new();
+        let (id, mut reads) = (session.id, session.reads);
+        let count = session.subscriptions.len();
+        let start = session.next_reader.checked_rem(count).unwrap_or(0);
+        let (front, back) = session.subscriptions.split_at_mut(start);
+        for subscription in back.iter_mut().chain(front) {
+            let Flow::Behind(reader) = &mut subscription.flow else { continue };
+            let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
+            let Some(tip) = hub.tip else { continue };
+            if reader.paused || reader.reading || reader.pages.len() >= limits::PAGES_IN_FLIGHT {
+                continue;
+            }
+            if reader.sent == tip.fanned && !reader.announced {
+                hub.join(conn, codec);
+                subscription.flow = Flow::Live;
+                continue;
+            }
+            if reads >= READS_PER_CONNECTION {
+                continue;
+            }
+            reads += 1;
+            reader.reading = true;
+            reader.turn += 1;
+            let (number, serial, turn) = (subscription.number, subscription.serial, reader.turn);
+            let read = Read {
+                channel: hub.key.clone(),
+                range: ReadRange::After(reader.position),
+                max_messages: limits::PAGE_MESSAGES,
+                max_bytes: limits::PAGE_BYTES,
+            };
+            asks.push((Waiting::Page { conn, session: id, number, serial, turn }, Command::Read(read)));
+        }
+        session.reads = reads;
+        // The next round begins with another subscription, so that none starves.
+        session.next_reader = start.wrapping_add(asks.len());
+        for (waiting, command) in asks {
+            self.ask(waiting, command);
+        }
+    }
+
+    /// A page was read: what the hub has fanned out of it goes to the client.
+    pub(super) fn page(
+        &mut self, conn: ConnId, session: SessionId, number: ChannelNumber, (serial, turn): (u32, u32), page: ReadPage,
+    ) {
+        let Some(open) = self.session_if(conn, session) else { return };
+        open.reads = open.reads.saturating_sub(1);
+        if let Some(subscription) = open.find_mut(number).filter(|subscription| subscription.serial == serial)
+            && let Flow::Behind(reader) = &mut subscription.flow
+            && reader.turn == turn
+        {
+            reader.reading = false;
+            self.use_page(conn, number, page);
+        }
+        self.read_on(conn);
+    }
+
+    fn use_page(&mut self, conn: ConnId, number: ChannelNumber, mut page: ReadPage) {
+        let bugs = self.config.bugs;
+        let (codec, channel) = (self.codec(conn), self.channel_ref(conn, number));
+        let tip = self.hubs.get(&number).and_then(|hub| hub.tip);
+        let (Some(channel), Some(tip)) = (channel, tip) else { return };
+        let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
+        let mode = subscription.reset;
+        let Flow::Behind(reader) = &mut subscription.flow else { return };
+        if page.epoch != tip.epoch {
+            // The channel began a new life meanwhile, and its event has told the reader so.
+            return;
+        }
+        let floor = page.first.previous();
+        if reader.position < floor && !bugs.has(Bug::SkipTrimmed) {
+            let from = if mode == ResetMode::First { floor.min(tip.fanned) } else { tip.fanned };
+            let announced = reader.announced;
+            *reader = Reader { turn: reader.turn, ..Reader::at(from, announced, reader.paused) };
+            let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
+            return self.send_reset(conn, number, tip.epoch, reset);
+        }
+        if !bugs.has(Bug::PagePastHub) {
+            page.messages.retain(|stored| stored.offset <= tip.fanned);
+            page.reached = page.reached.min(tip.fanned);
+        }
+        let more = page.reached < tip.fanned;
+        let sent = reader.sent;
+        let last = page.messages.last().map_or(sent, |stored| stored.offset);
+        reader.position = reader.position.max(page.reached);
+        if more && page.messages.is_empty() {
+            return;
+        }
+        let at = (!more && page.reached > last).then_some(page.reached);
+        reader.sent = at.unwrap_or(last);
+        if more {
+            reader.pages.push_back(last);
+        } else {
+            subscription.flow = Flow::Live;
+        }
+        let message = encode_page(&PageFrame { codec, channel, more, at, sent, messages: &page.messages });
+        self.outputs.push_back(Output::Send { conn, message });
+        if !more && let Some(hub) = self.hubs.get_mut(&number) {
+            hub.join(conn, codec);
+        }
+        self.apply_pressure(conn);
+    }
+
+    /// `more`: confirms, ends a pause, or restarts the reader.
+    pub(super) fn more(&mut self, conn: ConnId, more: &More) {
+        let bugs = self.config.bugs;
+        let Some(number) = self.number_of(conn, &more.channel) else { return self.not_subscribed(conn, &more.channel) };
+        let Some(tip) = self.hubs.get(&number).and_then(|hub| hub.tip) else { return };
+        if more.epoch.is_some_and(|epoch| epoch != tip.epoch) && !bugs.has(Bug::MoreIgnoresEpoch) {
+            return;
+        }
+        let codec = self.codec(conn);
+        let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
+        match &mut subscription.flow {
+            Flow::Behind(reader) if more.rewind => {
+                let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
+                *reader = Reader { turn, delivered, ..Reader::at(more.after.min(tip.fanned), true, false) };
+            }
+            Flow::Live if more.rewind => {
+                let reader = Reader::at(more.after.min(tip.fanned), true, false);
+                subscription.flow = Flow::Behind(Reader { delivered: tip.fanned, ..reader });
+                if let Some(hub) = self.hubs.get_mut(&number) {
+                    hub.leave(conn, codec);
+                }
+            }
+            Flow::Behind(reader) => {
+                reader.paused = false;
+                while reader.pages.front().is_some_and(|page| *page <= more.after) {
+                    reader.pages.pop_front();
+                }
+            }
+            Flow::Live | Flow::Opening { .. } | Flow::Dropping { .. } => {}
+        }
+        self.read_on(conn);
+    }
+
+    /// `pause`: the subscription falls behind until `more`.
+    pub(super) fn pause(&mut self, conn: ConnId, pause: &Pause) {
+        let Some(number) = self.number_of(conn, &pause.channel) else { return self.not_subscribed(conn, &pause.channel) };
+        let codec = self.codec(conn);
+        let tip = self.hubs.get(&number).and_then(|hub| hub.tip);
+        let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
+        match (&mut subscription.flow, tip) {
+            (Flow::Behind(reader), _) => reader.paused = true,
+            (Flow::Live, Some(tip)) => {
+                subscription.flow = Flow::Behind(Reader::at(tip.fanned, false, true));
+                if let Some(hub) = self.hubs.get_mut(&number) {
+                    hub.leave(conn, codec);
+                }
+            }
+            (Flow::Live | Flow::Opening { .. } | Flow::Dropping { .. }, _) => {}
+        }
+    }
+
+    fn not_subscribed(&mut self, conn: ConnId, _channel: &ChannelRef) {
+        let text = "this connection is not subscribed to the channel";
+        self.error(conn, None, ErrorCode::ChannelNotSubscribed, text);
+    }
+
+    /// `ack`: moves the durable cursor, never past what was delivered.
+    pub(super) fn ack(&mut self, conn: ConnId, ack: &Ack) {
+        let Some(number) = self.number_of(conn, &ack.channel) else { return self.not_subscribed(conn, &ack.channel) };
+        let Some((key, Some(tip))) = self.hubs.get(&number).map(|hub| (hub.key.clone(), hub.tip)) else { return };
+        let bugs = self.config.bugs;
+        let Some(session) = self.session(conn) else { return };
+        let (id, owner) = (session.id, session.owner.clone());
+        let Some(subscription) = session.find(number) else { return };
+        let delivered = match &subscription.flow {
+            Flow::Live => tip.fanned,
+            Flow::Behind(reader) => reader.sent.max(reader.delivered),
+            Flow::Opening { .. } | Flow::Dropping { .. } => Offset::ZERO,
+        };
+        let (true, Some(owner)) = (subscription.durable, owner) else {
+            return self.error(conn, None, ErrorCode::ChannelNotDurable, "this subscription has no durable cursor");
+        };
+        if ack.epoch != tip.epoch {
+            return;
+        }
+        if ack.offset > delivered && !bugs.has(Bug::AckPastDelivered) {
+            let text = "the acknowledgement is beyond what was delivered";
+            return self.error(conn, None, ErrorCode::RequestOrder, text);
+        }
+        let position = Position { epoch: ack.epoch, offset: ack.offset };
+        let ack = CursorAck { owner, channel: key, position };
+        self.ask(Waiting::Ack { conn, session: id, number }, Command::Ack(ack));
+    }
+
+    pub(super) fn acked(&mut self, conn: ConnId, session: SessionId, number: ChannelNumber, position: Position) {
+        if self.session_if(conn, session).is_none_or(|session| session.find(number).is_none()) {
+            return;
+        }
+        if let Some(channel) = self.channel_ref(conn, number) {
+            let acked = moorline_protocol::Acked { channel, epoch: position.epoch, offset: position.offset };
+            self.send(conn, &ServerFrame::Acked(acked));
+        }
+    }
+}
+

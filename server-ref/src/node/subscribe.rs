@@ -1,0 +1,230 @@
+//! Subscriptions: from `subscribe` to `subscribed`, and their end.
+
+use moorline_protocol::time::Now;
+use moorline_protocol::{
+    ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, PresenceMode, Qos, ServerFrame, Since, Start,
+    Subscribe, Subscribed, Unsubscribe, Unsubscribed,
+};
+
+use super::config::Permissions;
+use super::connect::storage_error;
+use super::hub::{Hub, Tip};
+use super::io::ConnId;
+use super::session::{Extra, Flow, Reader, Subscription};
+use super::{Node, Waiting};
+use crate::engine::{ChannelKey, Command, EngineError, Open, Opened, SessionId};
+
+impl Node {
+    pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe, now: Now) {
+        let req = subscribe.req;
+        let channel = match self.permitted(conn, &subscribe, now) {
+            Ok(channel) => channel,
+            Err(error) => {
+                let (req, channel) = (Some(req), Some(subscribe.channel));
+                return self.send(conn, &ServerFrame::Error(ErrorFrame { req, channel, ..error }));
+            }
+        };
+        let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
+        let key = ChannelKey { app, name: channel };
+        let number = self.hub_number(&key);
+        let live_only = subscribe.qos == Qos::AtMostOnce;
+        let Some(session) = self.session(conn) else { return };
+        session.serial += 1;
+        let (serial, id) = (session.serial, session.id);
+        let cursor = session.owner.clone().filter(|_| subscribe.durable);
+        let own = session.extra.iter().find(|extra| extra.channel == key.name);
+        let flow = Flow::Opening { req, expires: own.and_then(|extra| extra.expires) };
+        let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
+        session.insert(Subscription { number, serial, qos, reset, durable, flow });
+        let since = if live_only { Since::Now } else { subscribe.since };
+        let open = Open { channel: key, since, reset, cursor };
+        self.ask(Waiting::Open { conn, session: id, number, serial }, Command::Open(open));
+    }
+
+    /// Checks a `subscribe` and returns the channel's canonical name.
+    fn permitted(&mut self, conn: ConnId, subscribe: &Subscribe, now: Now) -> Result<ChannelName, ErrorFrame> {
+        let refuse = |code, text: &'static str| Err(ErrorFrame::new(code, text));
+        let app = self.conns.get(&conn).map(|entry| entry.app.clone());
+        if subscribe.presence != PresenceMode::None {
+            return refuse(ErrorCode::FeatureDisabled, "this server does not offer presence");
+        }
+        let token = match (&subscribe.token, app) {
+            (Some(token), Some(app)) => {
+                match self.auth.verify(&app, Some(token), Some(&subscribe.channel), now.unix) {
+                    Ok(claims) => Some(claims),
+                    Err(failure) => return refuse(failure.code, failure.message),
+                }
+            }
+            _ => None,
+        };
+        let max = self.config.max_channels as usize;
+        let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
+        let channel = canonical(&subscribe.channel, session.user.as_ref())
+            .ok_or_else(|| ErrorFrame::new(ErrorCode::ChannelInvalid, "`@me` needs a named user"))?;
+        if let Some(claims) = token {
+            if claims.user.is_some() && claims.user != session.user {
+                return refuse(ErrorCode::AuthInvalid, "the channel's token is another user's");
+            }
+            session.extra.retain(|extra| extra.channel != channel);
+            session.extra.push(Extra { channel: channel.clone(), grants: claims.grants, expires: claims.expires });
+        }
+        let inbox = channel.as_str().strip_prefix('@');
+        if inbox.is_some() && inbox != session.user.as_ref().map(moorline_protocol::UserName::as_str) {
+            return refuse(ErrorCode::ChannelDenied, "an inbox is read by its user only");
+        }
+        if !session.may(channel.as_str(), Permissions::SUBSCRIBE, now.unix) {
+            return refuse(ErrorCode::ChannelDenied, "the token has no `subscribe` grant for this channel");
+        }
+        if subscribe.durable && session.owner.is_none() {
+            return refuse(ErrorCode::ChannelNotDurable, "a durable subscription needs a named user and a device");
+        }
+        if session.subscriptions.len() >= max {
+            return refuse(ErrorCode::LimitChannels, "too many channels on this connection; unsubscribe from one first");
+        }
+        if self.subscribed_number(conn, &channel).is_some() {
+            return refuse(ErrorCode::ChannelAlreadySubscribed, "this connection is subscribed to the channel already");
+        }
+        Ok(channel)
+    }
+
+    /// Returns the number of a channel that a connection is subscribed to, by its canonical name.
+    pub(super) fn subscribed_number(&self, conn: ConnId, channel: &ChannelName) -> Option<ChannelNumber> {
+        let entry = self.conns.get(&conn)?;
+        let key = ChannelKey { app: entry.app.clone(), name: channel.clone() };
+        let number = *self.numbers.get(&key)?;
+        match &entry.state {
+            super::State::Open(session) => session.find(number).map(|_| number),
+            super::State::AwaitingHello { .. } | super::State::Attaching(_) => None,
+        }
+    }
+
+    /// Returns the number of a channel that a frame refers to, if this connection is subscribed to it.
+    pub(super) fn number_of(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<ChannelNumber> {
+        match channel {
+            ChannelRef::Number(number) => self.session(conn)?.find(*number).map(|_| *number),
+            ChannelRef::Name(name) => {
+                let name = canonical(name, self.session(conn)?.user.as_ref())?;
+                self.subscribed_number(conn, &name)
+            }
+        }
+    }
+
+    fn hub_number(&mut self, key: &ChannelKey) -> ChannelNumber {
+        let number = match self.numbers.get(key) {
+            Some(number) => *number,
+            None => {
+                let number = ChannelNumber(self.next_number);
+                self.next_number += 1;
+                self.numbers.insert(key.clone(), number);
+                self.hubs.insert(number, Hub::new(key.clone(), number));
+                number
+            }
+        };
+        if let Some(hub) = self.hubs.get_mut(&number) {
+            hub.subscribers += 1;
+        }
+        number
+    }
+
+    /// A subscription is gone; with the last one the shard stops watching the channel.
+    pub(super) fn leave_hub(&mut self, conn: ConnId, codec: Codec, number: ChannelNumber) {
+        let Some(hub) = self.hubs.get_mut(&number) else { return };
+        hub.leave(conn, codec);
+        hub.subscribers = hub.subscribers.saturating_sub(1);
+        if hub.subscribers == 0 {
+            let key = hub.key.clone();
+            self.hubs.remove(&number);
+            self.numbers.remove(&key);
+            self.ask(Waiting::Nothing, Command::Unwatch(key));
+        }
+    }
+
+    pub(super) fn opened(
+        &mut self, conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, opened: &Opened,
+    ) {
+        let (epoch, head) = (opened.epoch, opened.head);
+        let Some(hub) = self.hubs.get_mut(&number) else { return };
+        let tip = *hub.tip.get_or_insert(Tip { epoch, fanned: head });
+        let channel = hub.key.name.clone();
+        let codec = self.codec(conn);
+        let Some(subscription) = self.session_if(conn, session).and_then(|session| session.find_mut(number)) else {
+            return;
+        };
+        let Flow::Opening { req, expires } = subscription.flow else { return };
+        if subscription.serial != serial {
+            return;
+        }
+        let live = opened.from == tip.fanned || subscription.qos == Qos::AtMostOnce;
+        let from = if subscription.qos == Qos::AtMostOnce { tip.fanned } else { opened.from };
+        subscription.flow = if live { Flow::Live } else { Flow::Behind(Reader::at(from, true, false)) };
+        let start = match (&opened.reset, live) {
+            (Some(_), _) => Start::Reset,
+            (None, true) => Start::Live,
+            (None, false) => Start::Replay,
+        };
+        let first = opened.reset.as_ref().map(|_| opened.first);
+        let subscribed = Subscribed {
+            req,
+            channel,
+            number,
+            epoch: tip.epoch,
+            head: tip.fanned,
+            from,
+            start,
+            reason: opened.reset.clone(),
+            first,
+            expires,
+            members: None,
+        };
+        self.send(conn, &ServerFrame::Subscribed(subscribed));
+        if live {
+            if let Some(hub) = self.hubs.get_mut(&number) {
+                hub.join(conn, codec);
+            }
+            self.apply_pressure(conn);
+        } else {
+            self.read_on(conn);
+        }
+    }
+
+    pub(super) fn open_failed(
+        &mut self, conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, error: EngineError,
+    ) {
+        let codec = self.codec(conn);
+        let Some(open) = self.session_if(conn, session) else { return };
+        let Some(subscription) = open.find(number).filter(|subscription| subscription.serial == serial) else { return };
+        let Flow::Opening { req, .. } = subscription.flow else { return };
+        open.remove(number);
+        let channel = self.hubs.get(&number).map(|hub| hub.key.name.clone());
+        self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(req), channel, ..storage_error(error) }));
+        self.leave_hub(conn, codec, number);
+    }
+
+    pub(super) fn unsubscribe(&mut self, conn: ConnId, unsubscribe: Unsubscribe) {
+        let Some(number) = self.number_of(conn, &unsubscribe.channel) else {
+            let text = "this connection is not subscribed to the channel";
+            return self.error(conn, Some(unsubscribe.req), ErrorCode::ChannelNotSubscribed, text);
+        };
+        let codec = self.codec(conn);
+        let Some(session) = self.session(conn) else { return };
+        let owner = session.owner.clone().filter(|_| unsubscribe.forget);
+        session.remove(number);
+        if let Some(key) = self.hubs.get(&number).map(|hub| hub.key.clone()) {
+            let channel = key.name.clone();
+            if let Some(owner) = owner {
+                self.ask(Waiting::Nothing, Command::Forget { owner, channel: key });
+            }
+            let req = Some(unsubscribe.req);
+            self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: None }));
+        }
+        self.leave_hub(conn, codec, number);
+    }
+}
+
+/// Resolves `@me`; `None` for an anonymous connection.
+pub(super) fn canonical(channel: &ChannelName, user: Option<&moorline_protocol::UserName>) -> Option<ChannelName> {
+    if channel.as_str() != "@me" {
+        return Some(channel.clone());
+    }
+    ChannelName::new(&format!("@{}", user?)).ok()
+}

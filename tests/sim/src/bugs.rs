@@ -1,0 +1,74 @@
+//! Planted bugs: each breaks one rule, and a simulator worth its name finds it.
+
+use moorline_core::planted::{Bug as CoreBug, Bugs as CoreBugs};
+use moorline_server::planted::{Bug as ServerBug, Bugs as ServerBugs};
+
+/// Where a bug is planted.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// In the client core.
+    Core(CoreBug),
+    /// In the server's node or engine.
+    Server(ServerBug),
+}
+
+/// A planted bug, and a seed that finds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Planted {
+    /// Its name.
+    pub name: &'static str,
+    /// Where.
+    pub place: Place,
+    /// A seed that finds it.
+    pub seed: u64,
+}
+
+const fn core(name: &'static str, bug: CoreBug, seed: u64) -> Planted {
+    Planted { name, place: Place::Core(bug), seed }
+}
+
+const fn server(name: &'static str, bug: ServerBug, seed: u64) -> Planted {
+    Planted { name, place: Place::Server(bug), seed }
+}
+
+/// All of them.
+pub const PLANTED: &[Planted] = &[
+    core("send-before-persist", CoreBug::SendBeforePersist, 0),
+    server("answer-before-sync", ServerBug::AnswerBeforeSync, 0),
+];
+
+/// At most one bug, for a whole run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bugs {
+    place: Option<Place>,
+}
+
+impl Bugs {
+    /// Returns the bug with this name.
+    ///
+    /// # Errors
+    /// A text that names them all.
+    pub fn named(name: &str) -> Result<Self, String> {
+        if cfg!(not(feature = "planted-bugs")) {
+            return Err("built without the feature planted-bugs".into());
+        }
+        match PLANTED.iter().find(|planted| planted.name == name) {
+            Some(planted) => Ok(Self { place: Some(planted.place) }),
+            None => Err(PLANTED.iter().map(|planted| planted.name).collect::<Vec<_>>().join("\n")),
+        }
+    }
+
+    pub(crate) fn core(self) -> CoreBugs {
+        match self.place {
+            Some(Place::Core(bug)) => CoreBugs::only(bug),
+            _ => CoreBugs::default(),
+        }
+    }
+
+    pub(crate) fn server(self) -> ServerBugs {
+        match self.place {
+            Some(Place::Server(bug)) => ServerBugs::only(bug),
+            _ => ServerBugs::default(),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+use xxhash_rust::xxh3::Xxh3;
+
+/// The trace of a run: a hash of everything that crossed a border, and its last lines for people.
+#[derive(Default)]
+pub struct Trace {
+    hash: Xxh3,
+    verbose: bool,
+    lines: Vec<String>,
+}
+
+impl Trace {
+    /// Creates a trace that also keeps its lines if `verbose`.
+    pub fn new(verbose: bool) -> Self {
+        Self { verbose, ..Self::default() }
+    }
+
+    /// Adds what happened. `detail` is called only when lines are kept.
+    pub fn add(&mut self, at_us: u64, kind: &'static str, who: u64, bytes: &[u8], detail: impl FnOnce() -> String) {
+        self.hash.update(&at_us.to_le_bytes());
+        self.hash.update(kind.as_bytes());
+        self.hash.update(&who.to_le_bytes());
+        self.hash.update(bytes);
+        if self.verbose {
+            self.lines.push(format!("{:>10.3} {kind:<10} {who:>3} {}", at_us as f64 / 1000.0, detail()));
+        }
+    }
+
+    /// Returns the hash so far.
+    pub fn hash(&self) -> u64 {
+        self.hash.digest()
+    }
+
+    /// Returns the lines kept.
+    pub fn into_lines(self) -> Vec<String> {
+        self.lines
+    }
+}
