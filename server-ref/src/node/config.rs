@@ -114,4 +114,3 @@ pub struct NodeConfig {
     /// Planted bugs.
     pub bugs: Bugs,
 }
-

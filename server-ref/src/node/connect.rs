@@ -194,7 +194,9 @@ impl Node {
         let lost: Vec<_> = session
             .subscriptions
             .iter()
-            .filter_map(|subscription| Some((subscription.number, self.hubs.get(&subscription.number)?.key.name.clone())))
+            .filter_map(|subscription| {
+                Some((subscription.number, self.hubs.get(&subscription.number)?.key.name.clone()))
+            })
             .filter(|(_, name)| !session.may(name.as_str(), Permissions::SUBSCRIBE, now.unix))
             .collect();
         for (number, channel) in lost {

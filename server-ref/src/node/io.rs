@@ -80,4 +80,3 @@ pub enum TimerKind {
     /// The drain moves on.
     Drain,
 }
-

@@ -1,6 +1,5 @@
 //! Publishing: what the node decides before the engine does.
 
-
 use moorline_protocol::time::Now;
 use moorline_protocol::{
     ChannelName, ChannelRef, ErrorCode, ErrorFrame, Message, Payload, Publish, Published, Qos, ServerFrame, Utf8Bytes,
@@ -35,7 +34,8 @@ impl Node {
     fn try_publish(&mut self, conn: ConnId, publish: Publish, now: Now) -> Result<(), Box<ErrorFrame>> {
         let refuse = |code, text: &'static str| Err(Box::new(ErrorFrame::new(code, text)));
         if self.draining.is_some() {
-            let error = ErrorFrame::new(ErrorCode::StorageUnavailable, "the server restarts; the message is sent again");
+            let error =
+                ErrorFrame::new(ErrorCode::StorageUnavailable, "the server restarts; the message is sent again");
             return Err(Box::new(ErrorFrame { after: Some(super::connect::STORAGE_RETRY_MS), ..error }));
         }
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return Ok(()) };
@@ -109,7 +109,11 @@ impl Node {
 
     /// Decides whether this message may be published at all; a refusal is for ever.
     fn verdict(
-        &mut self, conn: ConnId, name: &ChannelName, publish: &Publish, now: Now,
+        &mut self,
+        conn: ConnId,
+        name: &ChannelName,
+        publish: &Publish,
+        now: Now,
     ) -> Result<(), Box<ErrorFrame>> {
         let max = self.config.max_message as usize;
         let refuse = |code, text: &'static str| Err(Box::new(ErrorFrame::new(code, text)));
@@ -129,7 +133,11 @@ impl Node {
     }
 
     fn broadcast(
-        &mut self, conn: ConnId, channel: ChannelKey, publish: Publish, now: Now,
+        &mut self,
+        conn: ConnId,
+        channel: ChannelKey,
+        publish: Publish,
+        now: Now,
     ) -> Result<(), Box<ErrorFrame>> {
         let made = Utf8Bytes::from(self.random_name(16));
         let user = self.session(conn).and_then(|session| session.user.clone());
@@ -149,8 +157,13 @@ impl Node {
     }
 
     pub(super) fn publish_done(
-        &mut self, conn: ConnId, session: SessionId, req: u64, bytes: usize,
-        result: Result<Completion, EngineError>, now: Now,
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        req: u64,
+        bytes: usize,
+        result: Result<Completion, EngineError>,
+        now: Now,
     ) {
         self.publishing = self.publishing.saturating_sub(1);
         if let Some(session) = self.session_if(conn, session) {
@@ -168,7 +181,8 @@ impl Node {
 
 /// Returns a publish's place in its producer's sequence.
 fn sequence(
-    publish: &Publish, producer: Option<&moorline_protocol::ProducerGrant>,
+    publish: &Publish,
+    producer: Option<&moorline_protocol::ProducerGrant>,
 ) -> Result<ProducerSequence, Box<ErrorFrame>> {
     let refuse = |code, text: &'static str| Err(Box::new(ErrorFrame::new(code, text)));
     let (Some(seq), Some(generation)) = (publish.seq, publish.generation) else {
@@ -206,4 +220,3 @@ fn answer(req: u64, appended: Appended) -> ServerFrame {
         Appended::TooManyChannels => error(ErrorCode::LimitChannels, "a producer writes to 256 channels at most"),
     })
 }
-

@@ -1,7 +1,9 @@
 //! History queries.
 
 use moorline_protocol::time::Now;
-use moorline_protocol::{ChannelName, ChannelRef, ErrorCode, ErrorFrame, History, HistoryRange, Page, ServerFrame, limits};
+use moorline_protocol::{
+    ChannelName, ChannelRef, ErrorCode, ErrorFrame, History, HistoryRange, Page, ServerFrame, limits,
+};
 
 use super::config::Permissions;
 use super::connect::storage_error;
@@ -52,7 +54,11 @@ impl Node {
     }
 
     pub(super) fn history_done(
-        &mut self, conn: ConnId, session: SessionId, req: u64, channel: ChannelName,
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        req: u64,
+        channel: ChannelName,
         result: Result<Completion, EngineError>,
     ) {
         if self.session_if(conn, session).is_none() {

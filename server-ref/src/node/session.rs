@@ -127,7 +127,16 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn at(position: Offset, announced: bool, paused: bool) -> Self {
-        Self { sent: position, delivered: position, position, pages: VecDeque::new(), turn: 0, reading: false, paused, announced }
+        Self {
+            sent: position,
+            delivered: position,
+            position,
+            pages: VecDeque::new(),
+            turn: 0,
+            reading: false,
+            paused,
+            announced,
+        }
     }
 }
 

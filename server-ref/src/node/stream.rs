@@ -1,8 +1,8 @@
 //! Live and behind: how messages reach a subscription, at its own pace.
 
 use moorline_protocol::{
-    Ack, ChannelNumber, ChannelRef, Dropped, Epoch, ErrorCode, More, Offset, Pause, Position, Qos, Reset,
-    ResetMode, ResetReason, ServerFrame, limits,
+    Ack, ChannelNumber, ChannelRef, Dropped, Epoch, ErrorCode, More, Offset, Pause, Position, Qos, Reset, ResetMode,
+    ResetReason, ServerFrame, limits,
 };
 
 use super::hub::{PageFrame, Tip, encode_page};
@@ -22,7 +22,8 @@ impl Node {
         let Some(hub) = self.numbers.get(channel).and_then(|number| self.hubs.get_mut(number)) else { return };
         // Before the first open is answered nobody is live, and its answer says how far the channel is.
         let Some(tip) = &mut hub.tip else { return };
-        let fresh: Vec<_> = messages.iter().filter(|stored| stored.offset > tip.fanned).map(|m| m.bytes.clone()).collect();
+        let fresh: Vec<_> =
+            messages.iter().filter(|stored| stored.offset > tip.fanned).map(|m| m.bytes.clone()).collect();
         let Some(last) = messages.last() else { return };
         *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
         let outputs = &mut self.outputs;
@@ -49,7 +50,10 @@ impl Node {
     }
 
     fn send_reset(
-        &mut self, conn: ConnId, number: ChannelNumber, epoch: Epoch,
+        &mut self,
+        conn: ConnId,
+        number: ChannelNumber,
+        epoch: Epoch,
         (first, head, from, reason): (Offset, Offset, Offset, ResetReason),
     ) {
         if let Some(channel) = self.channel_ref(conn, number) {
@@ -148,7 +152,12 @@ impl Node {
 
     /// A page was read: what the hub has fanned out of it goes to the client.
     pub(super) fn page(
-        &mut self, conn: ConnId, session: SessionId, number: ChannelNumber, (serial, turn): (u32, u32), page: ReadPage,
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        number: ChannelNumber,
+        (serial, turn): (u32, u32),
+        page: ReadPage,
     ) {
         let Some(open) = self.session_if(conn, session) else { return };
         open.reads = open.reads.saturating_sub(1);
@@ -243,7 +252,9 @@ impl Node {
 
     /// `pause`: the subscription falls behind until `more`.
     pub(super) fn pause(&mut self, conn: ConnId, pause: &Pause) {
-        let Some(number) = self.number_of(conn, &pause.channel) else { return self.not_subscribed(conn, &pause.channel) };
+        let Some(number) = self.number_of(conn, &pause.channel) else {
+            return self.not_subscribed(conn, &pause.channel);
+        };
         let codec = self.codec(conn);
         let tip = self.hubs.get(&number).and_then(|hub| hub.tip);
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
@@ -302,4 +313,3 @@ impl Node {
         }
     }
 }
-

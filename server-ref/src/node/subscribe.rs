@@ -49,12 +49,10 @@ impl Node {
             return refuse(ErrorCode::FeatureDisabled, "this server does not offer presence");
         }
         let token = match (&subscribe.token, app) {
-            (Some(token), Some(app)) => {
-                match self.auth.verify(&app, Some(token), Some(&subscribe.channel), now.unix) {
-                    Ok(claims) => Some(claims),
-                    Err(failure) => return refuse(failure.code, failure.message),
-                }
-            }
+            (Some(token), Some(app)) => match self.auth.verify(&app, Some(token), Some(&subscribe.channel), now.unix) {
+                Ok(claims) => Some(claims),
+                Err(failure) => return refuse(failure.code, failure.message),
+            },
             _ => None,
         };
         let max = self.config.max_channels as usize;
@@ -79,7 +77,10 @@ impl Node {
             return refuse(ErrorCode::ChannelNotDurable, "a durable subscription needs a named user and a device");
         }
         if session.subscriptions.len() >= max {
-            return refuse(ErrorCode::LimitChannels, "too many channels on this connection; unsubscribe from one first");
+            return refuse(
+                ErrorCode::LimitChannels,
+                "too many channels on this connection; unsubscribe from one first",
+            );
         }
         if self.subscribed_number(conn, &channel).is_some() {
             return refuse(ErrorCode::ChannelAlreadySubscribed, "this connection is subscribed to the channel already");
@@ -140,7 +141,12 @@ impl Node {
     }
 
     pub(super) fn opened(
-        &mut self, conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, opened: &Opened,
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        number: ChannelNumber,
+        serial: u32,
+        opened: &Opened,
     ) {
         let (epoch, head) = (opened.epoch, opened.head);
         let Some(hub) = self.hubs.get_mut(&number) else { return };
@@ -188,7 +194,12 @@ impl Node {
     }
 
     pub(super) fn open_failed(
-        &mut self, conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, error: EngineError,
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        number: ChannelNumber,
+        serial: u32,
+        error: EngineError,
     ) {
         let codec = self.codec(conn);
         let Some(open) = self.session_if(conn, session) else { return };

@@ -103,7 +103,11 @@ impl SimClient {
     }
 
     /// Returns how a reader of this kind subscribes, and how far back the server must at least go.
-    pub(crate) fn subscribe_options(&self, channel: &ChannelName, reading: Reading) -> (SubscribeOptions, Option<Position>) {
+    pub(crate) fn subscribe_options(
+        &self,
+        channel: &ChannelName,
+        reading: Reading,
+    ) -> (SubscribeOptions, Option<Position>) {
         let done = self.disk.done.get(channel).copied();
         let options = SubscribeOptions {
             qos: Some(if reading == Reading::Lossy { Qos::AtMostOnce } else { Qos::ExactlyOnce }),

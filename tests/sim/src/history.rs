@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use moorline_core::{PublishOutcome, Received};
-use moorline_protocol::{ChannelName, Epoch, Message, Offset, Position, Qos, Start};
+use moorline_protocol::{ChannelName, Epoch, ErrorCode, Message, Offset, Position, Qos, Start};
 
 /// A broken promise: which invariant of the quality page, and what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,11 @@ pub(crate) struct Publish {
     /// Its place among the publishes of this client.
     pub(crate) order: u64,
     pub(crate) content: u64,
+    /// Whether it may be forgotten before it was seen.
+    pub(crate) expires: bool,
     pub(crate) outcome: Option<PublishOutcome>,
+    /// Which incarnation of the process was told so.
+    pub(crate) life: u32,
     /// Whether the process that published it died before it was settled.
     pub(crate) orphaned: bool,
 }
@@ -68,23 +72,27 @@ impl History {
         }
     }
 
-    pub(crate) fn settled(&mut self, id: &str, outcome: PublishOutcome) {
+    pub(crate) fn settled(&mut self, id: &str, life: u32, outcome: PublishOutcome) {
         let Some(publish) = self.publishes.get_mut(id) else {
             return self.violate(11, format!("{id} settled but was never published"));
         };
         if let Some(before) = &publish.outcome {
             // A process killed between the answer and the removal from its store asks again: the same verdict.
             let same = match (before, &outcome) {
-                (PublishOutcome::Stored(a), PublishOutcome::Stored(b)) => a.offset == b.offset && publish.orphaned,
+                (PublishOutcome::Stored(a), PublishOutcome::Stored(b)) => a.offset == b.offset || a.epoch != b.epoch,
+                (PublishOutcome::Stored(_), PublishOutcome::Uncertain) => true,
+                // The store failed, and the process died before the store took the removal.
+                (PublishOutcome::Failed(failure), _) => failure.code == ErrorCode::StorageFull,
                 _ => false,
             };
-            if !same {
+            if !same || life == publish.life {
                 let what = format!("{id} settled twice: {before:?}, then {outcome:?}");
                 return self.violate(11, what);
             }
         }
         let (channel, content) = (publish.channel.clone(), publish.content);
         publish.outcome = Some(outcome.clone());
+        publish.life = life;
         if let PublishOutcome::Stored(stored) = outcome
             && let Some(offset) = stored.offset
         {
@@ -178,6 +186,13 @@ impl History {
         }
     }
 
+    /// Tells whether everything that the log held between two offsets (both exclusive) may have expired.
+    pub(crate) fn may_have_expired(&self, channel: &ChannelName, epoch: Epoch, after: Offset, before: Offset) -> bool {
+        let key = |offset| (channel.clone(), epoch.as_str().to_owned(), offset);
+        let mut between = self.log.range(key(after.next())..key(before));
+        between.all(|(_, entry)| self.publishes.get(&entry.id).is_some_and(|publish| publish.expires))
+    }
+
     /// Returns the offsets of a channel's epoch that the log was seen to hold above `after`.
     pub(crate) fn logged_after(&self, channel: &ChannelName, epoch: Epoch, after: Offset) -> usize {
         let from = (channel.clone(), epoch.as_str().to_owned(), after.next());
@@ -208,7 +223,13 @@ impl Continuity {
         Self { channel, qos, position: None, at_most, seen_ephemeral: BTreeSet::new() }
     }
 
-    pub(crate) fn subscribed(&mut self, head: Position, from: Offset, start: &Start) -> Option<Violation> {
+    pub(crate) fn subscribed(
+        &mut self,
+        head: Position,
+        from: Offset,
+        start: &Start,
+        history: &History,
+    ) -> Option<Violation> {
         let now = Position { epoch: head.epoch, offset: from };
         let before = self.position.replace(now);
         if *start == Start::Reset || self.qos == Qos::AtMostOnce {
@@ -217,8 +238,12 @@ impl Continuity {
         }
         let bound = self.at_most.take();
         let broken = match (before, bound) {
+            (Some(before), _) if before.epoch == now.epoch && before.offset < now.offset => {
+                !history.may_have_expired(&self.channel, now.epoch, before.offset, now.offset.next())
+            }
             (Some(before), _) => before != now,
-            (None, Some(bound)) => bound.epoch != now.epoch || now.offset > bound.offset,
+            // Only an engine that may lose everything changes epochs, and it loses cursors with them.
+            (None, Some(bound)) => bound.epoch == now.epoch && now.offset > bound.offset,
             (None, None) => false,
         };
         broken.then(|| Violation {
@@ -231,7 +256,7 @@ impl Continuity {
         self.position = Some(Position { epoch, offset: from });
     }
 
-    pub(crate) fn message(&mut self, received: &Received) -> Option<Violation> {
+    pub(crate) fn message(&mut self, received: &Received, history: &History) -> Option<Violation> {
         let message = &received.message;
         let violation = |invariant, what| Some(Violation { invariant, what });
         let Some(offset) = message.offset else {
@@ -248,7 +273,8 @@ impl Continuity {
         if offset <= position.offset {
             return violation(5, format!("{}: {offset} after {}", self.channel, position.offset));
         }
-        if self.qos > Qos::AtMostOnce && message.previous().is_some_and(|previous| previous > position.offset) {
+        let gap = self.qos > Qos::AtMostOnce && message.previous().is_some_and(|previous| previous > position.offset);
+        if gap && !history.may_have_expired(&self.channel, position.epoch, position.offset, offset) {
             return violation(5, format!("{}: {offset} after {}: a silent gap", self.channel, position.offset));
         }
         self.position = Some(Position { epoch: received.epoch, offset });

@@ -25,7 +25,9 @@ impl World {
         host.life += 1;
         let core = match Client::new(host.config(self.bugs.core()), host.disk.entries(), seed, now) {
             Ok(core) => core,
-            Err(error) => return self.history.violate(11, format!("client {index} cannot open its own store: {error}")),
+            Err(error) => {
+                return self.history.violate(11, format!("client {index} cannot open its own store: {error}"));
+            }
         };
         let publishes: BTreeMap<_, _> = core.restored().map(|(id, _, message)| (id, message.to_owned())).collect();
         host.process = Some(Process {
@@ -145,7 +147,9 @@ impl World {
 
     fn link_of(&self, client: usize, transport: moorline_core::TransportId) -> Option<usize> {
         let life = self.clients[client].life;
-        self.links.iter().rposition(|l| l.client == client && l.client_life == life && l.transport == transport && !l.client_done)
+        self.links
+            .iter()
+            .rposition(|l| l.client == client && l.client_life == life && l.transport == transport && !l.client_done)
     }
 
     /// Invariant 15: no loop of reconnects without pauses.
@@ -165,7 +169,9 @@ impl World {
         if self.clients[index].life != life {
             return;
         }
-        let Some((ticket, batch)) = self.clients[index].process.as_mut().and_then(|p| p.uncommitted.pop_front()) else { return };
+        let Some((ticket, batch)) = self.clients[index].process.as_mut().and_then(|p| p.uncommitted.pop_front()) else {
+            return;
+        };
         let result = if self.clients[index].store_fails {
             self.clients[index].store_fails = false;
             Err(StoreError::Full)
@@ -201,7 +207,8 @@ impl World {
         let id = format!("m{index}-{order}");
         let text = format!("{{\"from\":{index},\"order\":{order}}}");
         let channel = crate::world::channel(channel);
-        let options = PublishOptions { qos: Some(qos), id: Some(Utf8Bytes::from(id.as_str())), ttl, ..PublishOptions::default() };
+        let options =
+            PublishOptions { qos: Some(qos), id: Some(Utf8Bytes::from(id.as_str())), ttl, ..PublishOptions::default() };
         let content = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
         let now = self.client_now(index);
         let Some(process) = &mut self.clients[index].process else { return };
@@ -209,7 +216,18 @@ impl World {
         if let Ok(publish) = process.core.publish(&channel, payload, options, now) {
             process.publishes.insert(publish, id.clone());
             self.trace.add(self.now, "publish", index as u64, id.as_bytes(), || format!("{id} {qos:?} in {channel}"));
-            let publish = Publish { client: index, channel, qos, order, content, outcome: None, orphaned: false };
+            let expires = ttl.is_some();
+            let publish = Publish {
+                client: index,
+                channel,
+                qos,
+                order,
+                content,
+                expires,
+                life: 0,
+                outcome: None,
+                orphaned: false,
+            };
             self.history.published(id, publish);
         }
         self.drive(index);
@@ -219,11 +237,13 @@ impl World {
         self.trace.add(self.now, "event", index as u64, &[], || format!("{event:?}"));
         match event {
             Event::Subscribed { readers, head, from, start } => {
-                self.each_reader(index, &readers, |reader| reader.continuity.subscribed(head, from, &start));
+                self.each_reader(index, &readers, |reader, history| {
+                    reader.continuity.subscribed(head, from, &start, history)
+                });
             }
             Event::Reset { readers, epoch, from, .. } => {
                 self.history.resets += 1;
-                self.each_reader(index, &readers, |reader| {
+                self.each_reader(index, &readers, |reader, _| {
                     reader.continuity.reset(epoch, from);
                     None
                 });
@@ -233,18 +253,22 @@ impl World {
                 if self.server.is_revoked_since(&self.clients[index].name, self.now) {
                     self.history.violate(14, format!("client {index} got a message after its revocation"));
                 }
-                self.each_reader(index, &readers, |reader| {
-                    let broken = reader.continuity.message(&message);
+                self.each_reader(index, &readers, |reader, history| {
+                    let broken = reader.continuity.message(&message, history);
                     reader.queue.push_back(message.clone());
                     broken
                 });
                 self.plan_work(index);
             }
-            Event::Acked { readers, position } => self.each_reader(index, &readers, |reader| {
-                let beyond = reader.done.is_none_or(|done| done.epoch == position.epoch && done.offset < position.offset);
+            Event::Acked { readers, position } => self.each_reader(index, &readers, |reader, _| {
+                let beyond =
+                    reader.done.is_none_or(|done| done.epoch == position.epoch && done.offset < position.offset);
                 beyond.then(|| crate::Violation {
                     invariant: 9,
-                    what: format!("{}: cursor at {position:?}, worked off {:?}", reader.continuity.channel, reader.done),
+                    what: format!(
+                        "{}: cursor at {position:?}, worked off {:?}",
+                        reader.continuity.channel, reader.done
+                    ),
                 })
             }),
             Event::PublishSettled { id, outcome, .. } => self.settled(index, id, outcome),
@@ -260,19 +284,23 @@ impl World {
     fn settled(&mut self, index: usize, id: moorline_core::PublishId, outcome: PublishOutcome) {
         let message = self.clients[index].process.as_mut().and_then(|process| process.publishes.remove(&id));
         match message {
-            Some(message) => self.history.settled(&message, outcome),
+            Some(message) => self.history.settled(&message, self.clients[index].life, outcome),
             None => self.history.violate(11, format!("client {index} settled {id:?} twice, or never published it")),
         }
     }
 
     fn each_reader(
-        &mut self, index: usize, ids: &[moorline_core::SubscriptionId],
-        mut act: impl FnMut(&mut Reader) -> Option<crate::Violation>,
+        &mut self,
+        index: usize,
+        ids: &[moorline_core::SubscriptionId],
+        mut act: impl FnMut(&mut Reader, &crate::history::History) -> Option<crate::Violation>,
     ) {
         let Some(process) = &mut self.clients[index].process else { return };
         for reader in process.readers.iter_mut().filter(|reader| ids.contains(&reader.id)) {
-            if let Some(violation) = act(reader) {
-                self.history.violations.push(crate::Violation { what: format!("client {index}: {}", violation.what), ..violation });
+            if let Some(violation) = act(reader, &self.history) {
+                self.history
+                    .violations
+                    .push(crate::Violation { what: format!("client {index}: {}", violation.what), ..violation });
             }
         }
     }
@@ -304,11 +332,20 @@ impl World {
         let host = &mut self.clients[index];
         let Some(process) = &mut host.process else { return };
         let at_once = if work == 0 { usize::MAX } else { 1 };
-        let taken: Vec<_> = { let q = &mut process.readers[reader].queue; let n = q.len().min(at_once); q.drain(..n).collect() };
+        let taken: Vec<_> = {
+            let q = &mut process.readers[reader].queue;
+            let n = q.len().min(at_once);
+            q.drain(..n).collect()
+        };
         let id = process.readers[reader].id;
         process.core.consumed(id, taken.len(), now);
         if let Some(position) = taken.iter().rev().find_map(moorline_core::Received::position) {
             let entry = &mut process.readers[reader];
+            // What comes again after a restart was worked off before.
+            let newer = |done: &moorline_core::protocol::Position| {
+                done.epoch != position.epoch || done.offset < position.offset
+            };
+            let position = entry.done.filter(|done| !newer(done)).unwrap_or(position);
             entry.done = Some(position);
             match entry.reading {
                 Reading::Durable => {
@@ -423,8 +460,16 @@ impl World {
             }
             let delay = self.latency();
             let at = self.now + delay;
-            if client_notices { self.links[link].down.cut(at) } else { self.links[link].down.sever() }
-            if server_notices { self.links[link].up.cut(at) } else { self.links[link].up.sever() }
+            if client_notices {
+                self.links[link].down.cut(at)
+            } else {
+                self.links[link].down.sever()
+            }
+            if server_notices {
+                self.links[link].up.cut(at)
+            } else {
+                self.links[link].up.sever()
+            }
             self.at(at, Happening::LinkDown { link });
             self.at(at, Happening::LinkUp { link });
         }
@@ -481,4 +526,3 @@ fn describe_down(bytes: &Bytes) -> String {
     }
     out
 }
-

@@ -2,8 +2,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use moorline_sim::{Bugs, Outcome, run};
@@ -84,7 +84,11 @@ fn show(seed: u64, bugs: Bugs) -> ExitCode {
     }
     println!(
         "seed {seed}: trace {:016x}, {} steps, {} published, {} delivered, {} resets, {:.1} s of virtual time",
-        outcome.trace, outcome.steps, outcome.published, outcome.delivered, outcome.resets,
+        outcome.trace,
+        outcome.steps,
+        outcome.published,
+        outcome.delivered,
+        outcome.resets,
         outcome.virtual_us as f64 / 1e6
     );
     match outcome.violation {
@@ -129,14 +133,22 @@ fn many(options: &Options, bugs: Bugs) -> ExitCode {
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{} published, {} delivered, {} resets in {} seeds, {seconds:.1} s, {:.0} seeds/s",
-        totals[0], totals[1], totals[2], options.seeds, options.seeds as f64 / seconds
+        totals[0],
+        totals[1],
+        totals[2],
+        options.seeds,
+        options.seeds as f64 / seconds
     );
     println!("{} passed, {} failed", options.seeds - failures.len() as u64, failures.len());
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn note(
-    seed: u64, outcome: &Outcome, twin: Option<u64>, failures: &Mutex<Vec<(u64, String)>>, totals: &Mutex<[u64; 3]>,
+    seed: u64,
+    outcome: &Outcome,
+    twin: Option<u64>,
+    failures: &Mutex<Vec<(u64, String)>>,
+    totals: &Mutex<[u64; 3]>,
 ) {
     if let Ok(mut totals) = totals.lock() {
         totals[0] += outcome.published;
@@ -170,7 +182,10 @@ fn find_all(options: &Options) -> ExitCode {
         let invariant = recorded.as_ref().map_or_else(|| "-".to_owned(), |v| v.invariant.to_string());
         println!(
             "{:<28} {} at seed {:<6} (invariant {invariant:>2}), {found} of {} fresh seeds",
-            planted.name, if recorded.is_some() { "found" } else { "MISSED" }, planted.seed, options.seeds
+            planted.name,
+            if recorded.is_some() { "found" } else { "MISSED" },
+            planted.seed,
+            options.seeds
         );
         missed += usize::from(recorded.is_none());
     }

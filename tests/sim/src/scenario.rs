@@ -140,7 +140,8 @@ fn readings(dice: &mut Dice, channels: usize) -> Vec<(usize, Reading)> {
     let mut readings = Vec::new();
     for channel in 0..channels {
         if dice.chance(80) {
-            let reading = [Reading::Lossy, Reading::Plain, Reading::Plain, Reading::Durable, Reading::Durable, Reading::Owned];
+            let reading =
+                [Reading::Lossy, Reading::Plain, Reading::Plain, Reading::Durable, Reading::Durable, Reading::Owned];
             readings.push((channel, reading[dice.index(6)]));
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use moorline_core::protocol::time::{Now, Timestamp};
-use moorline_core::protocol::{AppName, ChannelName, Durability, ErrorCode, Position, UserName};
+use moorline_core::protocol::{AppName, ChannelName, Durability, Epoch, ErrorCode, Position, UserName};
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRule, RetentionRules};
-use moorline_server::engine::record::Record;
+use moorline_server::engine::record::{ChannelId, Record};
 use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, Revocation, ShardId, Ticket};
 use moorline_server::node::{
     AuthFailure, Authenticator, Claims, ConnId, Grant, Node, NodeConfig, Permissions, Pressure,
@@ -53,6 +54,9 @@ pub(crate) struct SimServer {
     /// Whether the machine lost power since the server last ran.
     lost_power: bool,
     revoked: BTreeMap<String, (u64, u64)>,
+    /// How many durable records `take_appended` has seen.
+    noted: usize,
+    names: BTreeMap<ChannelId, (ChannelName, Epoch)>,
 }
 
 /// Tokens of the world: `name|issued s|expires ms`.
@@ -60,7 +64,11 @@ struct Tokens;
 
 impl Authenticator for Tokens {
     fn verify(
-        &self, _app: &AppName, token: Option<&str>, _channel: Option<&ChannelName>, now: u64,
+        &self,
+        _app: &AppName,
+        token: Option<&str>,
+        _channel: Option<&ChannelName>,
+        now: u64,
     ) -> Result<Claims, AuthFailure> {
         let invalid = AuthFailure { code: ErrorCode::AuthInvalid, message: "not a token of this world" };
         let mut parts = token.unwrap_or_default().split('|');
@@ -83,7 +91,8 @@ impl Authenticator for Tokens {
 
 impl SimServer {
     pub(crate) fn new(scenario: &Scenario, dice: &mut Dice, bugs: Bugs) -> Self {
-        let rule = RetentionRule { prefix: String::new(), max_age_ms: None, max_bytes: None, max_count: scenario.max_count };
+        let rule =
+            RetentionRule { prefix: String::new(), max_age_ms: None, max_bytes: None, max_count: scenario.max_count };
         let retention = RetentionRules::new(vec![rule]);
         let mut server = Self {
             life: 0,
@@ -108,6 +117,8 @@ impl SimServer {
             stores: 0,
             lost_power: false,
             revoked: BTreeMap::new(),
+            noted: 0,
+            names: BTreeMap::new(),
         };
         server.new_store();
         server
@@ -133,6 +144,8 @@ impl SimServer {
         let volatile = self.engine == Engine::Memory;
         if volatile {
             self.durable.clear();
+            self.noted = 0;
+            self.names.clear();
         }
         let restarted = self.life > 1;
         if volatile || !restarted || (self.engine == Engine::Process && self.lost_power) {
@@ -190,17 +203,19 @@ impl SimServer {
         if power && self.engine == Engine::Process {
             let keep = self.durable.len() * kept as usize / 100;
             self.durable.truncate(keep);
+            self.noted = self.noted.min(keep);
             self.lost_power = true;
         }
         self.forget_process();
     }
 
     /// The process ends in good order.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self, now_us: u64) {
+        let now = self.clock(now_us).unix;
         let records = std::mem::take(&mut self.syncing);
         self.durable.extend(records);
-        self.core.flush_cursors(0);
-        let records = self.core.take_records(0);
+        self.core.flush_cursors(now);
+        let records = self.core.take_records(now);
         self.durable.extend(records);
         self.forget_process();
     }
@@ -224,6 +239,30 @@ impl SimServer {
     pub(crate) fn sync(&mut self) {
         let records = std::mem::take(&mut self.syncing);
         self.durable.extend(records);
+    }
+
+    /// Takes the messages that became durable since the last call: channel, epoch, encoded message.
+    pub(crate) fn take_appended(&mut self) -> Vec<(ChannelName, Epoch, Bytes)> {
+        let mut appended = Vec::new();
+        for record in self.durable.iter().skip(self.noted) {
+            match record {
+                Record::Channel { id, key, epoch, .. } => {
+                    self.names.insert(*id, (key.name.clone(), *epoch));
+                }
+                Record::NewEpoch { channel, epoch } => {
+                    if let Some((_, known)) = self.names.get_mut(channel) {
+                        *known = *epoch;
+                    }
+                }
+                Record::Append { channel, bytes, .. } => {
+                    let known = self.names.get(channel);
+                    appended.extend(known.map(|(name, epoch)| (name.clone(), *epoch, bytes.clone())));
+                }
+                _ => {}
+            }
+        }
+        self.noted = self.durable.len();
+        appended
     }
 
     pub(crate) fn answers_early(&self) -> bool {

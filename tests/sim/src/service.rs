@@ -1,7 +1,7 @@
 //! The server side of the world: drives the node as a shard would, and the engine core as a log thread would.
 
 use moorline_core::protocol::{AppName, Codec, Position};
-use moorline_server::engine::{Command, Completion, Read, ReadRange, Reply, ShardId};
+use moorline_server::engine::{ChannelKey, Command, Completion, Read, ReadRange, ShardId};
 use moorline_server::node::{ConnId, Output, Pressure};
 
 use crate::network::Item;
@@ -16,9 +16,8 @@ impl World {
         let now = self.server.clock(self.now);
         self.server.start(seed, now);
         self.trace.add(self.now, "boot", u64::from(self.server.life), &[], String::new);
-        if self.server.life > 1 {
-            self.read_log();
-        }
+        self.note_log();
+        self.find_heads();
         let life = self.server.life;
         self.after(1_000_000, Happening::CursorFlush { life });
     }
@@ -50,7 +49,8 @@ impl World {
 
     pub(crate) fn link_up(&mut self, link: usize) {
         while let Some(item) = self.links[link].up.pop(self.now) {
-            let server = self.links[link].server.filter(|(life, _)| *life == self.server.life && !self.links[link].server_done);
+            let server =
+                self.links[link].server.filter(|(life, _)| *life == self.server.life && !self.links[link].server_done);
             let now = self.server.clock(self.now);
             let (Some((_, conn)), Some(node)) = (server, &mut self.server.node) else {
                 self.refuse(link, &item);
@@ -61,7 +61,8 @@ impl World {
                 Item::Close(_) => {
                     self.links[link].server_done = true;
                     node.handle_closed(conn, now);
-                    self.links[link].down.sever();
+                    // The client learns of it, unless its end was cut off before.
+                    self.send_close(link);
                 }
             }
             self.drive_server();
@@ -114,7 +115,9 @@ impl World {
                 Output::Drained => self.drained(),
             }
         }
-        let Some((due, _)) = self.server.node.as_ref().and_then(moorline_server::node::Node::poll_timeout) else { return };
+        let Some((due, _)) = self.server.node.as_ref().and_then(moorline_server::node::Node::poll_timeout) else {
+            return;
+        };
         let at = (due.since_origin().as_micros() as u64).max(self.now);
         if self.server.timer.is_none_or(|armed| armed > at) {
             self.server.timer = Some(at);
@@ -172,6 +175,7 @@ impl World {
             return;
         }
         self.server.sync();
+        self.note_log();
         self.server.busy = false;
         self.release();
         self.plan_batch();
@@ -180,7 +184,6 @@ impl World {
     fn release(&mut self) {
         let replies = std::mem::take(&mut self.server.unreleased);
         let now = self.server.clock(self.now);
-        self.note(&replies);
         for reply in &replies {
             self.trace.add(self.now, "reply", 0, &[], || format!("{reply:?}"));
         }
@@ -188,20 +191,6 @@ impl World {
             node.handle_replies(replies, now);
         }
         self.drive_server();
-    }
-
-    /// Notes what the engine says it has stored.
-    fn note(&mut self, replies: &[Reply]) {
-        for reply in replies {
-            if let Reply::Event(moorline_server::engine::Event::Published { channel, epoch, messages }) = reply {
-                for stored in messages {
-                    if let Ok(message) = moorline_core::protocol::binary::decode_message(&mut stored.bytes.clone()) {
-                        self.server.heads.insert(channel.name.clone(), Position { epoch: *epoch, offset: stored.offset });
-                        self.history.logged(&channel.name, *epoch, &message);
-                    }
-                }
-            }
-        }
     }
 
     pub(crate) fn cursor_flush(&mut self, life: u32) {
@@ -221,6 +210,7 @@ impl World {
             return;
         }
         let kept = self.dice.range(0, 100);
+        self.note_log();
         self.server.crash(power, kept);
         self.break_links(power);
         self.after(down_ms * 1000, Happening::ServerStart);
@@ -237,7 +227,7 @@ impl World {
 
     fn drained(&mut self) {
         self.trace.add(self.now, "drained", 0, &[], String::new);
-        self.server.stop();
+        self.server.stop(self.now);
         self.break_links(false);
         let down = self.server.down_ms * 1000;
         self.after(down, Happening::ServerStart);
@@ -266,29 +256,25 @@ impl World {
         self.at(at, Happening::LinkDown { link });
     }
 
-    /// Reads every channel of the durable log, as a check from outside.
-    pub(crate) fn read_log(&mut self) {
+    /// Notes what the durable log holds, as a check from outside; also what nobody may read any more.
+    pub(crate) fn note_log(&mut self) {
+        for (channel, epoch, bytes) in self.server.take_appended() {
+            if let Ok(message) = moorline_core::protocol::binary::decode_message(&mut bytes.clone()) {
+                let offset = message.offset.unwrap_or_default();
+                self.server.heads.insert(channel.clone(), Position { epoch, offset });
+                self.history.logged(&channel, epoch, &message);
+            }
+        }
+    }
+
+    /// Asks the engine where each channel ends.
+    pub(crate) fn find_heads(&mut self) {
         for index in 0..self.scenario.channels {
             let name = crate::world::channel(index);
-            let mut after = moorline_core::protocol::Offset::ZERO;
-            loop {
-                let read = Read {
-                    channel: moorline_server::engine::ChannelKey { app: AppName::default_app(), name: name.clone() },
-                    range: ReadRange::After(after),
-                    max_messages: 256,
-                    max_bytes: 1 << 20,
-                };
-                let Some(Completion::Read(page)) = self.server.ask(Command::Read(read), self.now) else { break };
-                self.server.heads.insert(name.clone(), Position { epoch: page.epoch, offset: page.head });
-                for stored in &page.messages {
-                    if let Ok(message) = moorline_core::protocol::binary::decode_message(&mut stored.bytes.clone()) {
-                        self.history.logged(&name, page.epoch, &message);
-                    }
-                }
-                after = page.reached;
-                if !page.more {
-                    break;
-                }
+            let channel = ChannelKey { app: AppName::default_app(), name: name.clone() };
+            let read = Read { channel, range: ReadRange::Newest, max_messages: 1, max_bytes: 1 };
+            if let Some(Completion::Read(page)) = self.server.ask(Command::Read(read), self.now) {
+                self.server.heads.insert(name, Position { epoch: page.epoch, offset: page.head });
             }
         }
     }
@@ -304,4 +290,3 @@ impl World {
 
 /// The shard that the node is.
 pub(crate) const SHARD: ShardId = ShardId(0);
-

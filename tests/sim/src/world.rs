@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use moorline_core::TransportId;
 use moorline_core::protocol::time::{Now, Timestamp};
 use moorline_core::protocol::{ChannelName, Qos};
-use moorline_core::TransportId;
 
 use crate::bugs::Bugs;
 use crate::client::{Disk, SimClient};
@@ -211,7 +211,10 @@ impl World {
     fn is_settled(&self) -> bool {
         self.quiet
             && self.server.node.is_some()
-            && self.clients.iter().all(|client| client.process.as_ref().is_some_and(|p| self.is_client_settled(client, p)))
+            && self
+                .clients
+                .iter()
+                .all(|client| client.process.as_ref().is_some_and(|p| self.is_client_settled(client, p)))
             && self.links.iter().all(|link| link.up.next_arrival().is_none() && link.down.next_arrival().is_none())
             && self.server.is_idle()
     }
@@ -225,14 +228,17 @@ impl World {
                 && process.uncommitted.is_empty()
                 && process.frozen_until <= self.now
                 && process.readers.iter().all(|reader| {
-                    reader.queue.is_empty() && self.server.head(&reader.continuity.channel).is_none_or(|head| {
-                        reader.continuity.qos == Qos::AtMostOnce || reader.continuity.position == Some(head)
-                    })
+                    reader.queue.is_empty()
+                        && self.server.head(&reader.continuity.channel).is_none_or(|head| {
+                            reader.continuity.qos == Qos::AtMostOnce
+                                || reader.continuity.position == Some(head)
+                                || self.scenario.ttl_percent > 0
+                        })
                 }))
     }
 
     fn check_end(&mut self) {
-        self.read_log();
+        self.note_log();
         let mut found = Vec::new();
         for (index, client) in self.clients.iter().enumerate() {
             let Some(process) = &client.process else {
@@ -242,7 +248,10 @@ impl World {
             let revoked = self.server.is_revoked(&client.name);
             let state = process.core.state();
             if state != moorline_core::ConnectionState::Online && !revoked {
-                found.push((15, format!("client {index} is {state:?} {} s after the last fault", HEALING_US / 1_000_000)));
+                found.push((
+                    15,
+                    format!("client {index} is {state:?} {} s after the last fault", HEALING_US / 1_000_000),
+                ));
                 continue;
             }
             if revoked {
@@ -255,7 +264,10 @@ impl World {
                 };
                 let missing = self.history.logged_after(&reader.continuity.channel, position.epoch, position.offset);
                 if reader.continuity.qos > Qos::AtMostOnce && missing > 0 && self.scenario.ttl_percent == 0 {
-                    found.push((6, format!("client {index} misses {missing} of {} after {position:?}", reader.continuity.channel)));
+                    found.push((
+                        6,
+                        format!("client {index} misses {missing} of {} after {position:?}", reader.continuity.channel),
+                    ));
                 }
             }
         }
@@ -343,4 +355,3 @@ pub struct Outcome {
     /// What happened, line by line, if asked for.
     pub lines: Vec<String>,
 }
-
