@@ -5,3 +5,7 @@
 pub mod engine;
 pub mod node;
 pub mod planted;
+#[cfg(feature = "shell")]
+pub mod wall_clock;
+#[cfg(feature = "shell")]
+pub mod ws;

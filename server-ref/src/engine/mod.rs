@@ -10,6 +10,12 @@
 //! 3. **One command is atomic.** An append carries its dedupe and producer state; a crash keeps all of it or nothing.
 
 pub mod core;
+#[cfg(feature = "shell")]
+pub mod host;
+#[cfg(feature = "shell")]
+pub mod log;
+#[cfg(feature = "shell")]
+mod memory;
 pub mod record;
 
 use std::sync::Arc;

@@ -65,6 +65,8 @@ pub enum Record {
     SharedEpoch {
         /// The number.
         n: u64,
+        /// The number of the next channel: numbers are never used again.
+        next_channel: u32,
     },
     /// A channel as it stands; also its first appearance.
     Channel {
@@ -188,7 +190,7 @@ impl Record {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Start { counter } => head(1, &[*counter], out),
-            Self::SharedEpoch { n } => head(2, &[*n], out),
+            Self::SharedEpoch { n, next_channel } => head(2, &[*n, u64::from(*next_channel)], out),
             Self::Channel { id, key, epoch, first, head: newest, time } => {
                 head(3, &[u64::from(id.0), first.0, newest.0, *time], out);
                 put_key(key, out);
@@ -251,7 +253,7 @@ impl Record {
     pub fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
         Ok(match take_u8(bytes)? {
             1 => Self::Start { counter: take(bytes)? },
-            2 => Self::SharedEpoch { n: take(bytes)? },
+            2 => Self::SharedEpoch { n: take(bytes)?, next_channel: take_u32(bytes)? },
             3 => {
                 let (id, first, head) = (take_channel(bytes)?, take_offset(bytes)?, take_offset(bytes)?);
                 let (time, key) = (take(bytes)?, take_key(bytes)?);

@@ -112,7 +112,7 @@ impl<S: MessageStore> EngineCore<S> {
         }
         if channel.recorded {
             self.shared_n += 1;
-            self.records.push(Record::SharedEpoch { n: self.shared_n });
+            self.records.push(self.shared_record());
             self.records.push(Record::ForgetChannel { id });
         }
         self.remove_channel(id);

@@ -51,7 +51,7 @@ impl<S: MessageStore> EngineCore<S> {
             return;
         }
         self.shared_n += 1;
-        self.records.push(Record::SharedEpoch { n: self.shared_n });
+        self.records.push(self.shared_record());
         let fresh = self.shared_epoch();
         let mut ids: Vec<ChannelId> = self.channels.keys().copied().collect();
         ids.sort_unstable();
@@ -67,7 +67,10 @@ impl<S: MessageStore> EngineCore<S> {
     pub fn apply(&mut self, record: Record, stored: bool) {
         match record {
             Record::Start { counter } => self.starts = self.starts.max(counter),
-            Record::SharedEpoch { n } => self.shared_n = self.shared_n.max(n),
+            Record::SharedEpoch { n, next_channel } => {
+                self.shared_n = self.shared_n.max(n);
+                self.next_channel = self.next_channel.max(next_channel);
+            }
             Record::Channel { id, key, epoch, first, head, time } => {
                 let channel =
                     Channel { recorded: true, first, head, last_time: time, ..Channel::new(key.clone(), epoch, time) };
@@ -137,7 +140,7 @@ impl<S: MessageStore> EngineCore<S> {
 
     /// Returns records that rebuild everything but the messages: a checkpoint. Nothing may wait to be recorded.
     pub fn snapshot(&self) -> Vec<Record> {
-        let mut records = vec![Record::Start { counter: self.starts }, Record::SharedEpoch { n: self.shared_n }];
+        let mut records = vec![Record::Start { counter: self.starts }, self.shared_record()];
         let mut channels: Vec<_> = self.channels.iter().filter(|(_, channel)| channel.recorded).collect();
         channels.sort_unstable_by_key(|(id, _)| **id);
         for (id, channel) in channels {
@@ -175,6 +178,27 @@ impl<S: MessageStore> EngineCore<S> {
             records.extend(revocation.map(|revocation| Record::Revoke { revocation, time: 0 }));
         }
         records
+    }
+
+    pub(super) fn shared_record(&self) -> Record {
+        Record::SharedEpoch { n: self.shared_n, next_channel: self.next_channel }
+    }
+
+    /// Drops from the store what the records say is gone. Called once, after the last record was applied.
+    pub fn settle_store(&mut self) {
+        for (id, channel) in &self.channels {
+            self.store.trim(*id, channel.first);
+        }
+        let channels = &self.channels;
+        self.store.retain(&|id| channels.contains_key(&id));
+    }
+
+    /// Returns every channel that was written: key, epoch, oldest and newest offset, its number.
+    pub fn channels(&self) -> impl Iterator<Item = (&crate::engine::ChannelKey, moorline_protocol::Epoch, [moorline_protocol::Offset; 2], ChannelId)> {
+        self.by_key.iter().filter_map(|(key, id)| {
+            let channel = self.channels.get(id).filter(|channel| channel.recorded)?;
+            Some((key, channel.epoch, [channel.first, channel.head], *id))
+        })
     }
 
     /// Returns the time of the newest message or record use known: the clock never falls behind it.

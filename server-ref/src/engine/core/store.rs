@@ -72,6 +72,9 @@ pub trait MessageStore {
 
     /// Drops a channel.
     fn forget(&mut self, channel: ChannelId);
+
+    /// Drops all channels but those that are known.
+    fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool);
 }
 
 /// A read that the store answers later: everything [`page`] needs.
@@ -187,5 +190,9 @@ impl MessageStore for MemoryStore {
 
     fn forget(&mut self, channel: ChannelId) {
         self.channels.remove(&channel);
+    }
+
+    fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool) {
+        self.channels.retain(|id, _| known(*id));
     }
 }

@@ -1,0 +1,103 @@
+//! Looks at a data directory without changing it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::files::{Directory, Files, LogFile};
+use super::recovery::{LogConfig, recover};
+use super::segment;
+use super::OpenError;
+use crate::engine::core::CoreConfig;
+
+/// What is in a data directory. Displays as text for people.
+#[derive(Debug)]
+pub struct Report {
+    lines: Vec<String>,
+    /// What is wrong with it, if anything.
+    pub damage: Option<OpenError>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            writeln!(f, "{line}")?;
+        }
+        match &self.damage {
+            None => write!(f, "no damage found"),
+            Some(damage) => write!(f, "DAMAGE: {damage}"),
+        }
+    }
+}
+
+/// Reads a data directory, also that of a running server (what it writes meanwhile may be missing).
+///
+/// # Errors
+/// [`OpenError::Directory`] if there is nothing to look at.
+pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
+    let path = dir.display().to_string();
+    let files: Arc<dyn Files> = Arc::new(ReadOnly(Directory::new(dir)));
+    let names = files.list().map_err(|source| OpenError::Directory { path: path.clone(), source })?;
+    if !names.iter().any(|name| segment::base_of(name).is_some() || name == "store") {
+        let source = io::Error::new(io::ErrorKind::NotFound, "there is no log in it");
+        return Err(OpenError::Directory { path, source });
+    }
+    let mut lines = vec![format!("data directory {path}")];
+    lines.extend(files.read("store").ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(|s| s.trim().replace('\n', ", ")));
+    for name in names.iter().filter(|name| segment::base_of(name).is_some() || name.starts_with("checkpoint-")) {
+        let len = files.open(name, false).and_then(|file| file.len()).unwrap_or(0);
+        lines.push(format!("  {name}  {len} bytes"));
+    }
+    match recover(CoreConfig::new("inspect"), Arc::clone(&files), &names, &LogConfig::new(dir)) {
+        Ok((core, torn)) => {
+            let stats = core.stats();
+            lines.push(format!("{} producers, {} cursors, {} channels:", stats.producers, stats.cursors, stats.channels));
+            for (key, epoch, [first, head], id) in core.channels() {
+                let (count, bytes) = core.store().places.of(id).map_or((0, 0), |(_, places)| {
+                    (places.len(), places.iter().map(|place| u64::from(place.len)).sum::<u64>())
+                });
+                let epoch = epoch.as_str();
+                lines.push(format!("  {}/{}  epoch {epoch}  offsets {first}..{head}  {count} messages, {bytes} bytes", key.app, key.name));
+            }
+            if let Some(position) = torn {
+                lines.push(format!("the last batch was cut short at byte {position}; the next start removes it (it was never answered)"));
+            }
+            Ok(Report { lines, damage: None })
+        }
+        Err(damage) => Ok(Report { lines, damage: Some(damage) }),
+    }
+}
+
+/// Files that cannot be changed.
+struct ReadOnly(Directory);
+
+fn refused<T>() -> io::Result<T> {
+    Err(io::ErrorKind::ReadOnlyFilesystem.into())
+}
+
+impl Files for ReadOnly {
+    fn allocate(&self, _name: &str, _size: u64) -> io::Result<Arc<dyn LogFile>> {
+        refused()
+    }
+
+    fn open(&self, name: &str, _writable: bool) -> io::Result<Arc<dyn LogFile>> {
+        self.0.open(name, false)
+    }
+
+    fn replace(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
+        refused()
+    }
+
+    fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
+        refused()
+    }
+
+    fn remove(&self, _name: &str) -> io::Result<()> {
+        refused()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+}
