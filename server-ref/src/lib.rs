@@ -2,9 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "shell")]
+pub mod config;
 pub mod engine;
+#[cfg(feature = "shell")]
+pub mod jwt;
 pub mod node;
 pub mod planted;
+#[cfg(feature = "shell")]
+pub mod server;
+#[cfg(feature = "shell")]
+pub mod shard;
 #[cfg(feature = "shell")]
 pub mod wall_clock;
 #[cfg(feature = "shell")]

@@ -140,7 +140,9 @@ impl EngineThread {
     /// # Errors
     /// The system's, if it has no room for a thread.
     pub fn spawn<S: Persist>(
-        core: EngineCore<S>, clock: WallClock, on_fatal: impl FnOnce(Fatal) + Send + 'static,
+        core: EngineCore<S>,
+        clock: WallClock,
+        on_fatal: impl FnOnce(Fatal) + Send + 'static,
     ) -> std::io::Result<Self> {
         let handle = EngineHandle { shared: Arc::default(), sinks: Sinks::default() };
         let running = handle.clone();

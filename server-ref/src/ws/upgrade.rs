@@ -104,7 +104,9 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         return Err(Refusal::new(426, "WebSocket version 13 is needed"));
     }
     let key = header("sec-websocket-key").filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
-    let Some(key) = key else { return Err(Refusal::new(400, "Sec-WebSocket-Key is missing or not 16 bytes in base64")) };
+    let Some(key) = key else {
+        return Err(Refusal::new(400, "Sec-WebSocket-Key is missing or not 16 bytes in base64"));
+    };
     let (codec, chosen) = codec(header("sec-websocket-protocol"))?;
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
     let protocol = chosen.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();

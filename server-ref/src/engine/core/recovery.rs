@@ -194,7 +194,11 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     /// Returns every channel that was written: key, epoch, oldest and newest offset, its number.
-    pub fn channels(&self) -> impl Iterator<Item = (&crate::engine::ChannelKey, moorline_protocol::Epoch, [moorline_protocol::Offset; 2], ChannelId)> {
+    pub fn channels(
+        &self,
+    ) -> impl Iterator<
+        Item = (&crate::engine::ChannelKey, moorline_protocol::Epoch, [moorline_protocol::Offset; 2], ChannelId),
+    > {
         self.by_key.iter().filter_map(|(key, id)| {
             let channel = self.channels.get(id).filter(|channel| channel.recorded)?;
             Some((key, channel.epoch, [channel.first, channel.head], *id))

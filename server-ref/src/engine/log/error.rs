@@ -5,7 +5,9 @@ use std::io;
 #[non_exhaustive]
 pub enum OpenError {
     /// The directory cannot be made or written.
-    #[error("cannot use the data directory {path}: {source}. Give it to the server's user, or choose another with --data")]
+    #[error(
+        "cannot use the data directory {path}: {source}. Give it to the server's user, or choose another with --data"
+    )]
     Directory {
         /// Which.
         path: String,
@@ -13,7 +15,9 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another process uses it.
-    #[error("the data directory {path} is in use by another moorline-server; stop that one, or choose another with --data")]
+    #[error(
+        "the data directory {path} is in use by another moorline-server; stop that one, or choose another with --data"
+    )]
     Locked {
         /// Which.
         path: String,

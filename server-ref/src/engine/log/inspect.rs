@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::OpenError;
 use super::files::{Directory, Files, LogFile};
 use super::recovery::{LogConfig, recover};
 use super::segment;
-use super::OpenError;
 use crate::engine::core::CoreConfig;
 
 /// What is in a data directory. Displays as text for people.
@@ -44,7 +44,9 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
         return Err(OpenError::Directory { path, source });
     }
     let mut lines = vec![format!("data directory {path}")];
-    lines.extend(files.read("store").ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(|s| s.trim().replace('\n', ", ")));
+    lines.extend(
+        files.read("store").ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(|s| s.trim().replace('\n', ", ")),
+    );
     for name in names.iter().filter(|name| segment::base_of(name).is_some() || name.starts_with("checkpoint-")) {
         let len = files.open(name, false).and_then(|file| file.len()).unwrap_or(0);
         lines.push(format!("  {name}  {len} bytes"));
@@ -52,16 +54,24 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
     match recover(CoreConfig::new("inspect"), Arc::clone(&files), &names, &LogConfig::new(dir)) {
         Ok((core, torn)) => {
             let stats = core.stats();
-            lines.push(format!("{} producers, {} cursors, {} channels:", stats.producers, stats.cursors, stats.channels));
+            lines.push(format!(
+                "{} producers, {} cursors, {} channels:",
+                stats.producers, stats.cursors, stats.channels
+            ));
             for (key, epoch, [first, head], id) in core.channels() {
                 let (count, bytes) = core.store().places.of(id).map_or((0, 0), |(_, places)| {
                     (places.len(), places.iter().map(|place| u64::from(place.len)).sum::<u64>())
                 });
                 let epoch = epoch.as_str();
-                lines.push(format!("  {}/{}  epoch {epoch}  offsets {first}..{head}  {count} messages, {bytes} bytes", key.app, key.name));
+                lines.push(format!(
+                    "  {}/{}  epoch {epoch}  offsets {first}..{head}  {count} messages, {bytes} bytes",
+                    key.app, key.name
+                ));
             }
             if let Some(position) = torn {
-                lines.push(format!("the last batch was cut short at byte {position}; the next start removes it (it was never answered)"));
+                lines.push(format!(
+                    "the last batch was cut short at byte {position}; the next start removes it (it was never answered)"
+                ));
             }
             Ok(Report { lines, damage: None })
         }

@@ -212,7 +212,8 @@ impl MessageStore for LogStore {
         let (mut low, mut high) = (0, places.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let earlier = places.get(middle).and_then(|place| self.read_place(*place)).is_none_or(|kept| kept.time < time);
+            let earlier =
+                places.get(middle).and_then(|place| self.read_place(*place)).is_none_or(|kept| kept.time < time);
             if earlier { low = middle + 1 } else { high = middle }
         }
         (low < places.len()).then(|| Offset(first.0 + low as u64))
@@ -347,7 +348,9 @@ impl Persist for LogStore {
 /// Decodes an append record into the message it holds.
 fn kept(bytes: &mut Bytes) -> Option<Kept> {
     match Record::decode(bytes) {
-        Ok(Record::Append { id, expires, bytes, .. }) => Some(Kept { offset: id.offset, time: id.time, expires, bytes }),
+        Ok(Record::Append { id, expires, bytes, .. }) => {
+            Some(Kept { offset: id.offset, time: id.time, expires, bytes })
+        }
         _ => None,
     }
 }

@@ -62,7 +62,8 @@ pub fn open(config: &LogConfig) -> Result<(EngineCore<LogStore>, WallClock), Ope
     let path = config.dir.display().to_string();
     let directory = |source| OpenError::Directory { path: path.clone(), source };
     std::fs::create_dir_all(&config.dir).map_err(directory)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(config.dir.join(LOCK)).map_err(directory)?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(config.dir.join(LOCK)).map_err(directory)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path }),
@@ -77,7 +78,9 @@ pub fn open(config: &LogConfig) -> Result<(EngineCore<LogStore>, WallClock), Ope
 /// # Errors
 /// [`OpenError`].
 pub fn open_with(
-    config: &LogConfig, files: Arc<dyn Files>, lock: Option<File>,
+    config: &LogConfig,
+    files: Arc<dyn Files>,
+    lock: Option<File>,
 ) -> Result<(EngineCore<LogStore>, WallClock), OpenError> {
     let names = files.list().map_err(OpenError::io("listing the data directory"))?;
     let known = read_store(files.as_ref(), &names)?;
@@ -114,7 +117,10 @@ pub fn open_with(
 
 /// Rebuilds a core from files, without changing them. Returns where the torn end of the last batch begins, if any.
 pub(super) fn recover(
-    core_config: CoreConfig, files: Arc<dyn Files>, names: &[String], config: &LogConfig,
+    core_config: CoreConfig,
+    files: Arc<dyn Files>,
+    names: &[String],
+    config: &LogConfig,
 ) -> Result<(EngineCore<LogStore>, Option<u64>), OpenError> {
     let bases: Vec<Lsn> = names.iter().filter_map(|name| segment::base_of(name)).collect();
     let (covered, snapshot, checkpoint_bytes) = newest_checkpoint(files.as_ref(), names)?;
@@ -180,7 +186,10 @@ pub(super) fn recover(
 }
 
 fn first_segment(
-    files: &dyn Files, size: u64, base: Lsn, segments: &mut BTreeMap<Lsn, Segment>,
+    files: &dyn Files,
+    size: u64,
+    base: Lsn,
+    segments: &mut BTreeMap<Lsn, Segment>,
 ) -> Result<Active, OpenError> {
     let io = OpenError::io("writing the first segment");
     let file = files.allocate(&segment::name(base), size.max(1 << 20)).and_then(|file| {
@@ -212,7 +221,8 @@ struct Scanned {
 
 impl Scan<'_> {
     fn run(&self, file: &dyn LogFile, replayed: &mut Vec<Record>) -> Result<Scanned, OpenError> {
-        let damaged = |position: usize, what| OpenError::Damaged { file: self.name.into(), position: position as u64, what };
+        let damaged =
+            |position: usize, what| OpenError::Damaged { file: self.name.into(), position: position as u64, what };
         let mut bytes = vec![0; file.len().map_err(OpenError::io("reading a segment"))? as usize];
         file.read_at(&mut bytes, 0).map_err(OpenError::io("reading a segment"))?;
         let bytes = Bytes::from(bytes);
@@ -225,7 +235,8 @@ impl Scan<'_> {
                 Found::Batch { body, next } => {
                     let from = at + FRAME_HEAD;
                     let body = bytes.slice(from..from + body.len());
-                    self.records(body, from, lsn, &mut index, replayed).map_err(|at| damaged(at, "an unknown record"))?;
+                    self.records(body, from, lsn, &mut index, replayed)
+                        .map_err(|at| damaged(at, "an unknown record"))?;
                     at = next;
                     lsn += 1;
                 }
@@ -243,7 +254,12 @@ impl Scan<'_> {
     }
 
     fn records(
-        &self, mut body: Bytes, from: usize, lsn: Lsn, index: &mut Vec<Indexed>, replayed: &mut Vec<Record>,
+        &self,
+        mut body: Bytes,
+        from: usize,
+        lsn: Lsn,
+        index: &mut Vec<Indexed>,
+        replayed: &mut Vec<Record>,
     ) -> Result<(), usize> {
         let whole = body.len();
         while !body.is_empty() {
@@ -375,9 +391,11 @@ fn read_store(files: &dyn Files, names: &[String]) -> Result<Option<String>, Ope
     if !names.iter().any(|name| name == STORE) {
         let foreign = names.iter().find(|name| segment::base_of(name).is_some());
         return match foreign {
-            Some(name) => {
-                Err(OpenError::Damaged { file: name.clone(), position: 0, what: "the file `store` beside it is missing" })
-            }
+            Some(name) => Err(OpenError::Damaged {
+                file: name.clone(),
+                position: 0,
+                what: "the file `store` beside it is missing",
+            }),
             None => Ok(None),
         };
     }
@@ -403,6 +421,9 @@ fn boot_id() -> String {
 fn random_id() -> Result<String, OpenError> {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| OpenError::Io { what: "naming the store", source: std::io::Error::other(error) })?;
+    getrandom::fill(&mut bytes).map_err(|error| OpenError::Io {
+        what: "naming the store",
+        source: std::io::Error::other(error.to_string()),
+    })?;
     Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31))).map(|byte| char::from(*byte)).collect())
 }

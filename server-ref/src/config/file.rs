@@ -1,0 +1,106 @@
+use serde::Deserialize;
+
+use super::units::{Age, Size};
+
+/// The whole file. Unknown keys are errors.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// `[server]`.
+    pub server: ServerSection,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[[apps]]`.
+    pub apps: Vec<App>,
+    /// `[[channels]]`.
+    pub channels: Vec<ChannelRule>,
+}
+
+/// `[server]`: what flags and environment can say, too.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// Address and port.
+    pub listen: Option<String>,
+    /// The data directory.
+    pub data: Option<String>,
+    /// `log` or `memory`.
+    pub engine: Option<String>,
+    /// `disk` or `process`.
+    pub durability: Option<String>,
+    /// Threads for connections.
+    pub shards: Option<u16>,
+    /// `text` or `json`.
+    pub log_format: Option<String>,
+    /// Pages that may open a WebSocket, exactly as browsers send them; none = any.
+    pub origins: Vec<String>,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a message's payload (default 64 KiB, at most 512 KiB).
+    pub message: Option<Size>,
+    /// Channels per connection (default 256).
+    pub channels: Option<u32>,
+    /// Connections per user (default 20).
+    pub connections_per_user: Option<u32>,
+    /// Publishes per second and connection (default 50; 0 = no limit).
+    pub publish_rate: Option<u32>,
+    /// Publishes in a burst (default 100).
+    pub publish_burst: Option<u32>,
+    /// Ping interval (default 25 s, 5 s to 25 s).
+    pub ping: Option<Age>,
+}
+
+/// `[[apps]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// Its name, as in `/ws/{app}` and in the `aud` of its tokens.
+    pub name: String,
+    /// The keys its tokens are signed with.
+    #[serde(default)]
+    pub keys: Vec<SigningKey>,
+    /// Whether connections without a token are let in (without any grant).
+    #[serde(default)]
+    pub anonymous: bool,
+}
+
+/// `[[apps.keys]]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKey {
+    /// The `kid` of tokens signed with it.
+    pub kid: Option<String>,
+    /// `HS256`, `RS256`, `ES256` or `EdDSA`.
+    pub alg: String,
+    /// The secret of HS256: 32 bytes at least.
+    pub secret: Option<String>,
+    /// The public key of the others, as PEM.
+    pub public_key: Option<String>,
+    /// The same in a file; a relative path begins at the configuration file.
+    pub public_key_file: Option<String>,
+}
+
+impl std::fmt::Debug for SigningKey {
+    /// Never shows a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", self.alg)
+    }
+}
+
+/// `[[channels]]`: how long messages are kept in channels whose name begins with `prefix`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRule {
+    /// The beginning of the name; the longest that fits decides.
+    pub prefix: String,
+    /// At most so old, such as `"7d"`.
+    pub max_age: Option<Age>,
+    /// At most so many bytes per channel, such as `"1GiB"`.
+    pub max_bytes: Option<Size>,
+    /// At most so many messages per channel.
+    pub max_count: Option<u64>,
+}

@@ -1,0 +1,148 @@
+//! The configuration file, and what flags and environment make of it.
+
+mod file;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+use jsonwebtoken::{Algorithm, DecodingKey};
+use moorline_protocol::AppName;
+
+pub use self::file::{App, ChannelRule, File, Limits, ServerSection, SigningKey};
+pub use self::units::{Age, Size};
+use crate::engine::core::{RetentionRule, RetentionRules};
+use crate::jwt::{AppKeys, Key};
+
+/// Why a configuration cannot be used; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {problem}")]
+pub struct ConfigError {
+    file: String,
+    problem: String,
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// [`ConfigError`] with the line, and a suggestion for an unknown key.
+pub fn read(path: &Path) -> Result<File, ConfigError> {
+    let name = path.display().to_string();
+    let error = |problem| ConfigError { file: name.clone(), problem };
+    let text = std::fs::read_to_string(path).map_err(|io| error(format!("cannot be read: {io}")))?;
+    let file: File = toml::from_str(&text).map_err(|toml| error(explain(&toml, &text)))?;
+    let dir = path.parent().map(PathBuf::from).unwrap_or_default();
+    app_keys(&file, &dir).map_err(error)?;
+    Ok(file)
+}
+
+/// Makes one sentence of a parser's error: the line, and what was meant.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let message = error.message();
+    let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) else {
+        return format!("line {line}: {message}");
+    };
+    let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+    let close =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)));
+    match close.filter(|close| strsim::jaro_winkler(close, unknown) > 0.7) {
+        Some(close) => format!("line {line}: unknown key `{unknown}`; did you mean `{close}`?"),
+        None => format!("line {line}: unknown key `{unknown}`; known are: {}", known.join(", ")),
+    }
+}
+
+/// Makes the keys of all apps. Relative paths of key files begin at `dir`.
+///
+/// # Errors
+/// A sentence that names the app and what is wrong with its key; never the key.
+pub fn app_keys(file: &File, dir: &Path) -> Result<Vec<AppKeys>, String> {
+    let mut apps: Vec<AppKeys> = Vec::new();
+    for app in &file.apps {
+        let name = AppName::new(&app.name).map_err(|error| format!("app `{}`: {error}", app.name))?;
+        if apps.iter().any(|other| other.name == name) {
+            return Err(format!("app `{name}` is there twice"));
+        }
+        let keys = app.keys.iter().map(|key| signing_key(key, dir)).collect::<Result<Vec<_>, _>>();
+        let keys = keys.map_err(|problem| format!("app `{name}`: {problem}"))?;
+        if keys.is_empty() && !app.anonymous {
+            return Err(format!("app `{name}` has no key: nobody could connect. Add [[apps.keys]]"));
+        }
+        apps.push(AppKeys { name, keys, anonymous: app.anonymous });
+    }
+    Ok(apps)
+}
+
+fn signing_key(key: &SigningKey, dir: &Path) -> Result<Key, String> {
+    let algorithm = match key.alg.as_str() {
+        "HS256" => Algorithm::HS256,
+        "RS256" => Algorithm::RS256,
+        "ES256" => Algorithm::ES256,
+        "EdDSA" => Algorithm::EdDSA,
+        other => return Err(format!("`alg` is HS256, RS256, ES256 or EdDSA, not `{other}`")),
+    };
+    let pem = match (&key.public_key, &key.public_key_file) {
+        (Some(pem), None) => Some(pem.clone().into_bytes()),
+        (None, Some(file)) => {
+            let path = dir.join(file);
+            Some(std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?)
+        }
+        (None, None) => None,
+        (Some(_), Some(_)) => return Err("give `public_key` or `public_key_file`, not both".into()),
+    };
+    let bad = |_| format!("the public key is not a PEM of a key for {}", key.alg);
+    let decoding = match (algorithm, &key.secret, pem) {
+        (Algorithm::HS256, Some(secret), None) if secret.len() >= 32 => DecodingKey::from_secret(secret.as_bytes()),
+        (Algorithm::HS256, Some(_), None) => return Err("an HS256 secret needs 32 bytes at least".into()),
+        (Algorithm::RS256, None, Some(pem)) => DecodingKey::from_rsa_pem(&pem).map_err(bad)?,
+        (Algorithm::ES256, None, Some(pem)) => DecodingKey::from_ec_pem(&pem).map_err(bad)?,
+        (Algorithm::EdDSA, None, Some(pem)) => DecodingKey::from_ed_pem(&pem).map_err(bad)?,
+        _ => return Err("HS256 takes `secret`; RS256, ES256 and EdDSA take `public_key` or `public_key_file`".into()),
+    };
+    Ok(Key { id: key.kid.clone(), algorithm, key: decoding })
+}
+
+/// Makes the rules of retention.
+pub fn retention(file: &File) -> RetentionRules {
+    let rules = file.channels.iter().map(|rule| RetentionRule {
+        prefix: rule.prefix.clone(),
+        max_age_ms: rule.max_age.map(|age| age.0),
+        max_bytes: rule.max_bytes.map(|bytes| bytes.0),
+        max_count: rule.max_count,
+    });
+    RetentionRules::new(rules.collect())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<File, String> {
+        toml::from_str(text).map_err(|error| explain(&error, text))
+    }
+
+    #[test]
+    fn the_example_in_the_docs_is_read() {
+        let file = parsed(include_str!("../../../docs/moorline.toml")).unwrap();
+        assert_eq!(app_keys(&file, Path::new(".")).map(|apps| apps.len()).unwrap(), 1);
+        assert_eq!(retention(&file).of("chat:1").unwrap().max_age_ms, Some(30 * 24 * 3_600_000));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
+        let error = parsed("[server]\nlisten = \"127.0.0.1:1\"\ndatta = \"x\"\n").unwrap_err();
+        assert_eq!(error, "line 3: unknown key `datta`; did you mean `data`?");
+    }
+
+    #[test]
+    fn bad_keys_are_named_without_being_shown() {
+        let app = |key: &str| {
+            let file = parsed(&format!("[[apps]]\nname = \"shop\"\n[[apps.keys]]\n{key}")).unwrap();
+            app_keys(&file, Path::new(".")).err().unwrap()
+        };
+        assert!(app("alg = \"HS256\"\nsecret = \"short\"").contains("32 bytes"));
+        assert!(app("alg = \"none\"\nsecret = \"x\"").contains("not `none`"));
+        assert!(app("alg = \"RS256\"\npublic_key = \"nonsense\"").contains("PEM"));
+    }
+}

@@ -1,0 +1,260 @@
+//! A whole server in this process: engine, shards, listeners.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use moorline_protocol::Durability;
+use tokio::sync::watch;
+
+use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
+use crate::engine::host::{EngineThread, Fatal};
+use crate::engine::log::{self, LogConfig, OpenError};
+use crate::engine::{EngineInfo, ShardId};
+use crate::jwt::Tokens;
+use crate::node::NodeConfig;
+use crate::planted::Bugs;
+use crate::shard::{self, ShardConfig};
+use crate::wall_clock::WallClock;
+
+/// Where messages live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// In memory: nothing survives the process.
+    Memory,
+    /// In a log on disk.
+    Log {
+        /// The data directory.
+        dir: PathBuf,
+        /// Whether publishes are answered after fdatasync.
+        sync: bool,
+        /// Whether the directory was restored from a backup.
+        restored: bool,
+    },
+}
+
+/// A server's settings.
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where messages live.
+    pub engine: Engine,
+    /// How long they are kept.
+    pub retention: RetentionRules,
+    /// Who may come in.
+    pub tokens: Tokens,
+    /// Whether an anonymous connection becomes the user `anon-<device>`.
+    pub name_anonymous: bool,
+    /// Threads for connections.
+    pub shards: u16,
+    /// Pages that may connect; empty = any.
+    pub origins: Vec<String>,
+    /// Ping interval in ms.
+    pub ping_ms: u32,
+    /// Bytes of a payload.
+    pub max_message: u32,
+    /// Channels per connection.
+    pub max_channels: u32,
+    /// Connections per user.
+    pub max_connections: u32,
+    /// Publishes per second and connection; `None` = no limit.
+    pub publish_rate: Option<u32>,
+    /// Publishes in a burst.
+    pub publish_burst: u32,
+    /// ms over which clients come back after a drain.
+    pub drain_window_ms: u32,
+    /// Called when the engine has to stop; the server is of no use then.
+    pub on_fatal: Arc<dyn Fn(&Fatal) + Send + Sync>,
+}
+
+impl Options {
+    /// Returns the defaults of `--dev` on a free port of the loopback interface, in memory.
+    pub fn dev() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            engine: Engine::Memory,
+            retention: RetentionRules::default(),
+            tokens: Tokens::default().with_dev(),
+            name_anonymous: true,
+            shards: 1,
+            origins: Vec::new(),
+            ping_ms: 25_000,
+            max_message: moorline_protocol::limits::MESSAGE_BYTES as u32,
+            max_channels: 256,
+            max_connections: 20,
+            publish_rate: None,
+            publish_burst: 100,
+            drain_window_ms: 3_000,
+            on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
+        }
+    }
+}
+
+/// Why a server did not start; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {source}. Stop what uses it, or choose another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The system refused something else.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A running server. Dropping it stops it without a drain.
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    shards: Vec<JoinHandle<()>>,
+    engine: Option<EngineThread>,
+}
+
+impl Server {
+    /// Starts a server on threads of its own.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let listeners = listen(options.listen, options.shards.max(1))?;
+        let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
+        let on_fatal = Arc::clone(&options.on_fatal);
+        let (engine, clock, durability) = start_engine(&options, move |fatal| on_fatal(&fatal))?;
+        let auth = Arc::new(options.tokens);
+        let (stop, stopped) = watch::channel(false);
+        let ready = Arc::new(AtomicBool::new(true));
+        let mut shards = Vec::new();
+        for (id, listener) in (0_u16..).zip(listeners) {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+            let node = NodeConfig {
+                shard: ShardId(id),
+                ping_ms: options.ping_ms,
+                max_message: options.max_message,
+                max_channels: options.max_channels,
+                max_connections: options.max_connections,
+                publish_rate: options.publish_rate,
+                publish_burst: options.publish_burst,
+                spread_ms: options.drain_window_ms,
+                name_anonymous: options.name_anonymous,
+                engine: EngineInfo { durability: durability.clone() },
+                bugs: Bugs::default(),
+            };
+            let config = ShardConfig {
+                node,
+                auth: Arc::clone(&auth) as _,
+                seed,
+                listener,
+                engine: engine.handle(),
+                clock: clock.clone(),
+                origins: options.origins.clone(),
+                ready: Arc::clone(&ready),
+                drain_window_ms: options.drain_window_ms,
+                stop: stopped.clone(),
+            };
+            let failed = Arc::clone(&ready);
+            let run = move || {
+                if let Err(error) = shard::run(config) {
+                    failed.store(false, Ordering::Relaxed);
+                    tracing::error!(%error, "a shard stopped");
+                }
+            };
+            shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
+        }
+        Ok(Self { address, stop, shards, engine: Some(engine) })
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the URL for clients of the app `default`.
+    pub fn url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    /// Begins a graceful stop; [`wait`](Self::wait) ends with it.
+    pub fn drain(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until all shards are drained, then closes the log in good order.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        for shard in self.shards.drain(..) {
+            // A panic of the thread has been printed.
+            let _ = shard.join();
+        }
+        if let Some(engine) = self.engine.take() {
+            engine.close();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.drain();
+        self.join();
+    }
+}
+
+fn start_engine(
+    options: &Options,
+    on_fatal: impl FnOnce(Fatal) + Send + 'static,
+) -> Result<(EngineThread, WallClock, Durability), StartError> {
+    match &options.engine {
+        Engine::Memory => {
+            let mut id = [0; 4];
+            getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()))?;
+            let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes(id)));
+            config.retention = options.retention.clone();
+            let mut clock = WallClock::new(0);
+            let mut core = EngineCore::new(config, MemoryStore::default());
+            core.begin(false, clock.now_ms());
+            Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, Durability::Memory))
+        }
+        Engine::Log { dir, sync, restored } => {
+            let retention = options.retention.clone();
+            let config = LogConfig { sync: *sync, restored: *restored, retention, ..LogConfig::new(dir) };
+            let (core, clock) = log::open(&config)?;
+            let durability = if *sync { Durability::Disk } else { Durability::Process };
+            Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, durability))
+        }
+    }
+}
+
+/// Opens one listener per shard on the same address; the kernel spreads clients over them.
+fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for _ in 0..count {
+        // All but the first take the port that the first was given.
+        let wanted = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
+        let open = || {
+            let domain = socket2::Domain::for_address(wanted);
+            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            if count > 1 {
+                socket.set_reuse_port(true)?;
+            }
+            socket.bind(&wanted.into())?;
+            socket.listen(4096)?;
+            Ok(TcpListener::from(socket))
+        };
+        listeners.push(open().map_err(|source| StartError::Listen { address: wanted, source })?);
+    }
+    Ok(listeners)
+}

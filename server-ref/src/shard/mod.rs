@@ -1,0 +1,274 @@
+//! A shard: one node, one thread, its sockets. The only async code of the server.
+//!
+//! A connection at rest is a task that waits for its socket to become readable; buffers belong to the shard. What the
+//! node wants sent is written at once with one `writev` per connection; only what the socket does not take waits.
+
+mod accept;
+mod outbox;
+mod socket;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use moorline_protocol::Codec;
+use moorline_protocol::time::{Now, Timestamp};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::LocalSet;
+
+use self::outbox::Outbox;
+use crate::engine::host::EngineHandle;
+use crate::engine::{Reply, ShardId};
+use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure};
+use crate::wall_clock::WallClock;
+use crate::ws;
+
+/// What a shard needs to run.
+pub struct ShardConfig {
+    /// The node's settings.
+    pub node: NodeConfig,
+    /// Who may come in.
+    pub auth: Arc<dyn Authenticator + Send + Sync>,
+    /// Random bytes.
+    pub seed: [u8; 32],
+    /// Where clients come in.
+    pub listener: StdListener,
+    /// The log.
+    pub engine: EngineHandle,
+    /// The server's time.
+    pub clock: WallClock,
+    /// Pages that may open a WebSocket; empty = any.
+    pub origins: Vec<String>,
+    /// Whether the server takes clients; `/readyz` says so.
+    pub ready: Arc<AtomicBool>,
+    /// ms that clients spread their return over, after a drain.
+    pub drain_window_ms: u32,
+    /// Set to true for a graceful stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Connections that have not yet sent a whole request head, at most.
+const MAX_HANDSHAKES: usize = 4_096;
+
+/// A shard's state, shared by its tasks; never borrowed across an await.
+struct Shard {
+    node: Node,
+    id: ShardId,
+    engine: EngineHandle,
+    clock: WallClock,
+    started: Instant,
+    conns: BTreeMap<ConnId, Connection>,
+    next_conn: u32,
+    handshakes: usize,
+    /// Connections with something to write.
+    dirty: Vec<ConnId>,
+    armed: Option<Timestamp>,
+    drained: bool,
+}
+
+struct Connection {
+    stream: Rc<tokio::net::TcpStream>,
+    codec: Codec,
+    outbox: Outbox,
+    pressure: Pressure,
+    /// Wakes the reader after a pause, and ends it.
+    wake: Rc<Notify>,
+    closing: bool,
+}
+
+/// What the tasks of a shard share.
+#[derive(Clone)]
+struct Handle {
+    shard: Rc<RefCell<Shard>>,
+    /// Wakes the main loop when the next deadline has come nearer.
+    rearm: Rc<Notify>,
+    scratch: Rc<RefCell<Vec<u8>>>,
+    origins: Rc<Vec<String>>,
+    ready: Arc<AtomicBool>,
+}
+
+/// Runs a shard on this thread until it is drained.
+///
+/// # Errors
+/// The system's, if the runtime or the listener cannot be set up.
+pub fn run(config: ShardConfig) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, main_loop(config))
+}
+
+async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
+    let (sender, mut inbox) = mpsc::unbounded_channel::<Vec<Reply>>();
+    let id = config.node.shard;
+    // The receiver goes only with the shard.
+    config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
+    config.listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(config.listener)?;
+    let shard = Shard {
+        node: Node::new(config.node, config.auth, config.seed),
+        id,
+        engine: config.engine,
+        clock: config.clock,
+        started: Instant::now(),
+        conns: BTreeMap::new(),
+        next_conn: 0,
+        handshakes: 0,
+        dirty: Vec::new(),
+        armed: None,
+        drained: false,
+    };
+    let handle = Handle {
+        shard: Rc::new(RefCell::new(shard)),
+        rearm: Rc::new(Notify::new()),
+        scratch: Rc::new(RefCell::new(vec![0; 64 * 1024])),
+        origins: Rc::new(config.origins),
+        ready: config.ready,
+    };
+    let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
+    let mut stop = config.stop;
+    let mut replies = Vec::new();
+    let mut stopping = false;
+    loop {
+        let deadline = handle.shard.borrow_mut().arm();
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            count = inbox.recv_many(&mut replies, 64) => {
+                if count > 0 {
+                    handle.with(|shard, now| shard.node.handle_replies(replies.drain(..).flatten(), now));
+                }
+            }
+            changed = stop.changed(), if !stopping => {
+                stopping = true;
+                accepting.abort();
+                let window = config.drain_window_ms;
+                handle.ready.store(false, Ordering::Relaxed);
+                // Whoever could ask for a stop is gone: that is one, too.
+                let _ = changed;
+                handle.with(|shard, now| shard.node.drain(500, window, now));
+            }
+            () = handle.rearm.notified() => {}
+            () = sleep => handle.with(|shard, now| shard.node.handle_timeout(now)),
+        }
+        if handle.shard.borrow().drained {
+            break;
+        }
+    }
+    // What is queued gets a moment to leave.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
+    while !handle.shard.borrow().conns.is_empty() {
+        tokio::select! {
+            () = handle.rearm.notified() => {}
+            () = tokio::time::sleep_until(deadline) => break,
+        }
+    }
+    Ok(())
+}
+
+impl Handle {
+    /// Runs something on the node, then does what the node asks for.
+    fn with(&self, act: impl FnOnce(&mut Shard, Now)) {
+        let mut shard = self.shard.borrow_mut();
+        let now = shard.now();
+        act(&mut shard, now);
+        shard.drain_outputs(self);
+        let due = shard.node.poll_timeout().map(|(at, _)| at);
+        if shard.drained || due.is_some_and(|due| shard.armed.is_none_or(|armed| due < armed)) {
+            self.rearm.notify_one();
+        }
+    }
+}
+
+impl Shard {
+    fn now(&mut self) -> Now {
+        Now { mono: Timestamp::new(self.started.elapsed()), unix: self.clock.now_ms() }
+    }
+
+    /// Returns when the main loop has to wake for the node.
+    fn arm(&mut self) -> Option<Instant> {
+        self.armed = self.node.poll_timeout().map(|(at, _)| at);
+        self.armed.and_then(|at| self.started.checked_add(at.since_origin()))
+    }
+
+    fn drain_outputs(&mut self, handle: &Handle) {
+        let mut commands = Vec::new();
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                self.obey(output, &mut commands);
+            }
+            if !self.flush(handle) {
+                break;
+            }
+        }
+        if !commands.is_empty() {
+            self.engine.submit(self.id, commands);
+        }
+    }
+
+    fn obey(&mut self, output: Output, commands: &mut Vec<(crate::engine::Ticket, crate::engine::Command)>) {
+        match output {
+            Output::Send { conn, message } => {
+                if let Some(connection) = self.conns.get_mut(&conn) {
+                    connection.outbox.push(ws::frame(connection.codec == Codec::Json, &message));
+                    self.dirty.push(conn);
+                }
+            }
+            Output::Fanout { conns, codec, message } => {
+                let frame = ws::frame(codec == Codec::Json, &message);
+                for conn in conns.iter() {
+                    if let Some(connection) = self.conns.get_mut(conn) {
+                        connection.outbox.push(frame.clone());
+                        self.dirty.push(*conn);
+                    }
+                }
+            }
+            Output::Close { conn, code } => {
+                if let Some(connection) = self.conns.get_mut(&conn) {
+                    connection.outbox.push(ws::close_frame(code));
+                    connection.closing = true;
+                    connection.wake.notify_one();
+                    self.dirty.push(conn);
+                }
+            }
+            Output::Engine(ticket, command) => commands.push((ticket, command)),
+            Output::Drained => self.drained = true,
+        }
+    }
+
+    /// Writes what waits, and tells the node where queues grew or shrank. Returns whether it told anything.
+    fn flush(&mut self, handle: &Handle) -> bool {
+        let mut told = false;
+        for conn in std::mem::take(&mut self.dirty) {
+            let Some(connection) = self.conns.get_mut(&conn) else { continue };
+            if connection.outbox.write(&connection.stream) {
+                tokio::task::spawn_local(socket::write_on(handle.clone(), conn, Rc::clone(&connection.stream)));
+            }
+            told |= self.report(conn);
+        }
+        told
+    }
+
+    fn report(&mut self, conn: ConnId) -> bool {
+        let Some(connection) = self.conns.get_mut(&conn) else { return false };
+        let pressure = Pressure::of(connection.outbox.bytes());
+        if pressure == connection.pressure {
+            return false;
+        }
+        if connection.pressure == Pressure::Full {
+            connection.wake.notify_one();
+        }
+        connection.pressure = pressure;
+        let now = self.now();
+        self.node.handle_pressure(conn, pressure, now);
+        true
+    }
+}
