@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Real-time messages that arrive once, in order, after any interruption: the native client.
+//!
+//! ```no_run
+//! use moorline::{Client, Payload, Qos, Stored};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("ws://127.0.0.1:8000/ws").token("dev:alice").build()?;
+//! let room = client.channel("room:42").durable(true).qos(Qos::ExactlyOnce);
+//!
+//! let mut messages = room.subscribe().await?;
+//! let receipt = room.publish(Payload::json(&"hello")?).send()?; // returns at once
+//! let Stored { epoch, offset, duplicate } = receipt.stored().await?;
+//!
+//! while let Some(message) = messages.next().await {
+//!     println!("{}: {}", message.id, message.json::<String>()?);
+//!     messages.ack(&message);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod channel;
+mod client;
+mod driver;
+mod error;
+mod message;
+mod messages;
+mod receipt;
+mod socket;
+mod store;
+
+pub use channel::{Channel, History, Page, Publish, Since};
+pub use client::{Builder, Client, Lifecycle};
+pub use error::{Error, Origin};
+pub use message::{Message, Payload};
+pub use messages::{Event, Messages};
+pub use moorline_core::protocol::Qos;
+pub use moorline_core::{ClientConfig, ConnectionState, OutboxStats, StateReason, TokenReason};
+pub use receipt::{Receipt, ReceiptState, Stored};
+pub use store::{MemoryStore, Store, StoreBatch, StoreEntry, StoreError};

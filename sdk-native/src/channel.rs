@@ -1,0 +1,260 @@
+use moorline_core::protocol::{self, Epoch, HistoryRange, Offset, Position, Qos, ResetMode};
+use moorline_core::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::client::{Client, channel_name};
+use crate::error::Error;
+use crate::message::{Message, Payload};
+use crate::messages::Messages;
+use crate::receipt::{Receipt, ReceiptState};
+
+/// Where a subscription begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Since {
+    /// After this client's last position if it has one, else after the durable cursor if durable, else from now.
+    #[default]
+    Resume,
+    /// From now.
+    Live,
+    /// After the durable cursor.
+    Cursor,
+    /// With everything kept.
+    First,
+    /// With the newest so many messages.
+    Last(u32),
+    /// After a position that the app keeps.
+    Position {
+        /// As in [`Message::epoch`].
+        epoch: String,
+        /// As in [`Message::offset`].
+        offset: u64,
+    },
+    /// With everything stored at or after this time, ms since 1970.
+    Time(u64),
+}
+
+/// A channel, and how this app reads it.
+#[derive(Clone)]
+pub struct Channel {
+    client: Client,
+    name: String,
+    since: Since,
+    options: SubscribeOptions,
+    publish_qos: Option<Qos>,
+    auto_ack: bool,
+}
+
+impl Channel {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        let options = SubscribeOptions::default();
+        Self { client, name, since: Since::Resume, options, publish_qos: None, auto_ack: false }
+    }
+
+    /// Has the server keep a cursor for this user and device: messages come again until they are acknowledged.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.options.durable = Some(durable);
+        self
+    }
+
+    /// Sets the level, for reading and for publishing.
+    #[must_use]
+    pub fn qos(mut self, qos: Qos) -> Self {
+        self.options.qos = Some(qos);
+        self.publish_qos = Some(qos);
+        self
+    }
+
+    /// Sets where reading begins.
+    #[must_use]
+    pub fn since(mut self, since: Since) -> Self {
+        self.since = since;
+        self
+    }
+
+    /// Goes on from now when a position cannot be honoured, instead of with the oldest message kept.
+    #[must_use]
+    pub fn reset_to_live(mut self) -> Self {
+        self.options.reset = Some(ResetMode::Live);
+        self
+    }
+
+    /// Acknowledges each message when the next one is asked for.
+    #[must_use]
+    pub fn auto_ack(mut self, auto_ack: bool) -> Self {
+        self.auto_ack = auto_ack;
+        self
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Begins to read. Messages wait in a queue; when it is long, the server is asked to pause.
+    ///
+    /// # Errors
+    /// A name or options that are not allowed. What the server refuses comes as an event of the stream.
+    pub async fn subscribe(&self) -> Result<Messages, Error> {
+        let name = channel_name(&self.name)?;
+        let options = SubscribeOptions { since: Some(self.start_at()?), ..self.options };
+        self.client.start()?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let id = self.client.shared.run(|state, now| {
+            let id = state.core.subscribe(&name, options, now)?;
+            state.readers.insert(id, sender);
+            Ok::<_, Error>(id)
+        })?;
+        tokio::task::yield_now().await;
+        Ok(Messages::new(self.client.clone(), id, receiver, self.auto_ack))
+    }
+
+    fn start_at(&self) -> Result<StartAt, Error> {
+        Ok(match &self.since {
+            Since::Resume => StartAt::Resume,
+            Since::Live => StartAt::Live,
+            Since::Cursor => StartAt::Cursor,
+            Since::First => StartAt::First,
+            Since::Last(count) => StartAt::Last(*count),
+            Since::Time(time) => StartAt::Time(*time),
+            Since::Position { epoch, offset } => {
+                let epoch = Epoch::new(epoch).map_err(|error| Error::client("request.malformed", error.to_string()))?;
+                StartAt::Position(Position { epoch, offset: Offset(*offset) })
+            }
+        })
+    }
+
+    /// Begins to publish a message; [`Publish::send`] queues it.
+    pub fn publish(&self, payload: Payload) -> Publish<'_> {
+        let options = PublishOptions { qos: self.publish_qos, ..PublishOptions::default() };
+        Publish { channel: self, payload, options }
+    }
+
+    /// Asks for a part of the log: at most `limit` (1–256) messages, ascending.
+    ///
+    /// # Errors
+    /// What the server answers, such as `channel.denied`.
+    pub async fn history(&self, range: History, limit: u32) -> Result<Page, Error> {
+        let name = channel_name(&self.name)?;
+        let range = match range {
+            History::Newest => HistoryRange::Newest,
+            History::After(offset) => HistoryRange::After(Offset(offset)),
+            History::Before(offset) => HistoryRange::Before(Offset(offset)),
+            History::Since(time) => HistoryRange::AfterTime(time),
+            History::Until(time) => HistoryRange::BeforeTime(time),
+        };
+        self.client.start()?;
+        let (sender, receiver) = oneshot::channel();
+        self.client.shared.run(|state, now| {
+            let id = state.core.history(&name, HistoryQuery { range, limit: Some(limit) }, now);
+            state.queries.insert(id, sender);
+        });
+        let page = receiver.await.map_err(|_| Error::closed())??;
+        let messages = page.messages.into_iter().map(|message| Message::new(&self.name, page.epoch, message));
+        Ok(Page {
+            messages: messages.collect(),
+            more: page.more,
+            epoch: page.epoch.as_str().to_owned(),
+            first: page.first.0,
+            head: page.head.0,
+        })
+    }
+}
+
+/// A part of a channel's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// The newest messages.
+    #[default]
+    Newest,
+    /// The oldest messages after this offset.
+    After(u64),
+    /// The newest messages before this offset.
+    Before(u64),
+    /// The oldest messages stored at or after this time (ms since 1970).
+    Since(u64),
+    /// The newest messages stored before this time (ms since 1970).
+    Until(u64),
+}
+
+/// The answer to a history query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Ascending.
+    pub messages: Vec<Message>,
+    /// Whether there is more in the direction of the query.
+    pub more: bool,
+    /// The life of the log.
+    pub epoch: String,
+    /// The oldest offset kept; `head + 1` when the channel is empty.
+    pub first: u64,
+    /// The newest offset.
+    pub head: u64,
+}
+
+/// A message about to be published.
+#[must_use = "nothing is published before `send`"]
+pub struct Publish<'a> {
+    channel: &'a Channel,
+    payload: Payload,
+    options: PublishOptions,
+}
+
+impl Publish<'_> {
+    /// Sets the level (default: the channel's, else QoS 1).
+    pub fn qos(mut self, qos: Qos) -> Self {
+        self.options.qos = Some(qos);
+        self
+    }
+
+    /// Sets the message's id: 1–128 bytes, unique in its channel (default: random). The same id, published again
+    /// within a day, is stored once.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.options.id = Some(id.into().into());
+        self
+    }
+
+    /// Sets after how many seconds the message may be forgotten, unsent or stored.
+    pub fn ttl(mut self, seconds: u32) -> Self {
+        self.options.ttl = Some(seconds);
+        self
+    }
+
+    /// Adds a header; at most 16, with 1 KiB in all.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value): (String, String) = (name.into(), value.into());
+        self.options.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Queues the message and returns at once. It goes out by itself, over reconnects; the receipt says what became
+    /// of it.
+    ///
+    /// # Errors
+    /// `limit.outbox` when too much waits already, and for a message that could never be stored. Nothing is queued.
+    pub fn send(self) -> Result<Receipt, Error> {
+        let name = channel_name(&self.channel.name)?;
+        self.channel.client.start()?;
+        let (sender, receiver) = watch::channel(ReceiptState::Queued);
+        let mut options = self.options;
+        let id = match &options.id {
+            Some(id) => id.as_str().to_owned(),
+            None => random_id()?,
+        };
+        options.id = Some(protocol::Utf8Bytes::from(id.as_str()));
+        self.channel.client.shared.run(|state, now| {
+            let publish = state.core.publish(&name, self.payload.0, options, now)?;
+            state.receipts.insert(publish, sender);
+            Ok::<_, Error>(())
+        })?;
+        Ok(Receipt::new(id, receiver))
+    }
+}
+
+/// Makes an id: 96 random bits in 16 characters.
+fn random_id() -> Result<String, Error> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::client("client.random", error.to_string()))?;
+    Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63))).map(|byte| char::from(*byte)).collect())
+}

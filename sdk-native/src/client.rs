@@ -1,0 +1,328 @@
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use moorline_core::protocol::ChannelName;
+use moorline_core::protocol::time::{Now, Timestamp};
+use moorline_core::{
+    ClientConfig, ConnectionState, HistoryPage, HostSignal, OutboxStats, Output, PublishId, PublishOutcome, RequestId,
+    StateReason, SubscriptionId, TokenReason, TokenSource,
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::channel::Channel;
+use crate::driver::{self, Driver};
+use crate::error::Error;
+use crate::messages::Event;
+use crate::receipt::ReceiptState;
+use crate::store::{MemoryStore, Store};
+
+/// What happens to the app or the device around the client.
+pub use moorline_core::HostSignal as Lifecycle;
+
+pub(crate) type TokenFuture = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
+pub(crate) type TokenProvider = Arc<dyn Fn(TokenReason) -> TokenFuture + Send + Sync>;
+
+/// Settings of a client before it is built.
+pub struct Builder {
+    config: ClientConfig,
+    provider: Option<TokenProvider>,
+    store: Box<dyn Store>,
+}
+
+impl Builder {
+    /// Adds a URL that is tried when the others fail.
+    #[must_use]
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.config.urls.push(url.into());
+        self
+    }
+
+    /// Uses always this token.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.config.token = TokenSource::Fixed(token.into());
+        self
+    }
+
+    /// Asks for a token whenever one is needed: at the first connection, before one expires, when one was refused.
+    #[must_use]
+    pub fn token_provider<F, R>(mut self, provider: F) -> Self
+    where
+        F: Fn(TokenReason) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, Error>> + Send + 'static,
+    {
+        self.config.token = TokenSource::Provider;
+        self.provider = Some(Arc::new(move |reason| Box::pin(provider(reason))));
+        self
+    }
+
+    /// Keeps outbox, device and positions here (default: in memory).
+    #[must_use]
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Box::new(store);
+        self
+    }
+
+    /// Changes settings that have good defaults: backoff, limits of the outbox and of the queues.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut ClientConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Makes the client. Nothing is connected yet: the first use does, or [`Client::connect`].
+    ///
+    /// # Errors
+    /// A URL that is not `ws://` or `wss://`, or the store's error.
+    pub fn build(mut self) -> Result<Client, Error> {
+        for url in &self.config.urls {
+            if !(url.starts_with("ws://") || url.starts_with("wss://")) {
+                let text = format!("the URL of a server begins with ws:// or wss://, not `{url}`");
+                return Err(Error::client("request.malformed", text));
+            }
+        }
+        self.config.sdk = concat!("moorline-rust/", env!("CARGO_PKG_VERSION")).into();
+        let stored = self.store.load()?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| Error::client("client.random", error.to_string()))?;
+        let clock = Clock(Instant::now());
+        let core = moorline_core::Client::new(self.config, stored, seed, clock.now())?;
+        let (state, _) = watch::channel((core.state(), StateReason::Requested));
+        let (happened, happenings) = mpsc::unbounded_channel();
+        let shared = Shared {
+            core: Mutex::new(State {
+                core,
+                readers: HashMap::new(),
+                receipts: HashMap::new(),
+                queries: HashMap::new(),
+                todo: Vec::new(),
+                idle: Some(Driver::new(self.store, self.provider, happenings, happened.clone())),
+            }),
+            wake: Notify::new(),
+            clock,
+            state,
+            closed: watch::channel(false).0,
+        };
+        let shared = Arc::new(shared);
+        Ok(Client { guard: Arc::new(Guard { shared: Arc::clone(&shared), happened }), shared })
+    }
+}
+
+/// Both clocks, from this process's start of the client.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn now(self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Now { mono: Timestamp::new(self.0.elapsed()), unix }
+    }
+
+    pub(crate) fn instant(self, at: Timestamp) -> Option<Instant> {
+        self.0.checked_add(at.since_origin())
+    }
+}
+
+/// What handles, streams and the driver share.
+pub(crate) struct Shared {
+    core: Mutex<State>,
+    pub(crate) wake: Notify,
+    pub(crate) clock: Clock,
+    state: watch::Sender<(ConnectionState, StateReason)>,
+    closed: watch::Sender<bool>,
+}
+
+pub(crate) struct State {
+    pub(crate) core: moorline_core::Client,
+    pub(crate) readers: HashMap<SubscriptionId, mpsc::UnboundedSender<Event>>,
+    pub(crate) receipts: HashMap<PublishId, watch::Sender<ReceiptState>>,
+    pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
+    /// What the driver has to do.
+    pub(crate) todo: Vec<Output>,
+    /// The driver before the first use.
+    idle: Option<Driver>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a command or an input on the core, hands out its events, and wakes the driver for the rest.
+    pub(crate) fn run<R>(&self, act: impl FnOnce(&mut State, Now) -> R) -> R {
+        let mut state = self.lock();
+        let result = act(&mut state, self.clock.now());
+        while let Some(output) = state.core.poll_output() {
+            match output {
+                Output::Event(event) => self.hand_out(&mut state, event),
+                output => state.todo.push(output),
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+        result
+    }
+
+    fn hand_out(&self, state: &mut State, event: moorline_core::Event) {
+        use moorline_core::Event as Core;
+        match event {
+            Core::StateChanged { state, reason } => {
+                self.state.send_replace((state, reason));
+            }
+            Core::PublishSent { id } => settle(state, id, ReceiptState::Sent, false),
+            Core::PublishSettled { id, outcome, .. } => {
+                let outcome = match outcome {
+                    PublishOutcome::Sent => ReceiptState::Sent,
+                    PublishOutcome::Stored(stored) => ReceiptState::Stored(stored.into()),
+                    PublishOutcome::Failed(failure) => ReceiptState::Failed(failure.into()),
+                    PublishOutcome::Uncertain => ReceiptState::Uncertain,
+                };
+                settle(state, id, outcome, true);
+            }
+            Core::HistoryFinished { id, result } => {
+                if let Some(query) = state.queries.remove(&id) {
+                    // Whoever asked may have gone.
+                    let _ = query.send(result.map_err(Into::into));
+                }
+            }
+            Core::Closed => {
+                self.closed.send_replace(true);
+            }
+            event => Event::dispatch(event, &mut state.readers),
+        }
+    }
+
+    pub(crate) fn take_todo(&self) -> (Vec<Output>, Option<Instant>) {
+        let mut state = self.lock();
+        let todo = std::mem::take(&mut state.todo);
+        (todo, state.core.poll_timeout().and_then(|at| self.clock.instant(at)))
+    }
+}
+
+fn settle(state: &mut State, id: PublishId, outcome: ReceiptState, last: bool) {
+    if last {
+        if let Some(receipt) = state.receipts.remove(&id) {
+            receipt.send_replace(outcome);
+        }
+    } else if let Some(receipt) = state.receipts.get(&id) {
+        receipt.send_replace(outcome);
+    }
+}
+
+/// Ends the driver with the last handle.
+struct Guard {
+    shared: Arc<Shared>,
+    happened: mpsc::UnboundedSender<driver::Happened>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A driver that has ended already needs no telling.
+        let _ = self.happened.send(driver::Happened::Dropped);
+        self.shared.wake.notify_one();
+    }
+}
+
+/// A client: one connection, one outbox. Cheap to clone; the last clone that goes closes the socket.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+    guard: Arc<Guard>,
+}
+
+impl Client {
+    /// Begins to make a client for a server.
+    pub fn builder(url: impl Into<String>) -> Builder {
+        Builder { config: ClientConfig::new(url), provider: None, store: Box::new(MemoryStore::default()) }
+    }
+
+    /// Names a channel, to read it or to publish on it.
+    pub fn channel(&self, name: impl Into<String>) -> Channel {
+        Channel::new(self.clone(), name.into())
+    }
+
+    /// Starts the driver and the first connection, once.
+    pub(crate) fn start(&self) -> Result<(), Error> {
+        let idle = self.shared.lock().idle.take();
+        if let Some(driver) = idle {
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+                self.shared.lock().idle = Some(driver);
+                return Err(Error::client("client.runtime", "a client is used inside a tokio runtime"));
+            };
+            runtime.spawn(driver.run(Arc::clone(&self.shared)));
+            self.shared.run(|state, now| state.core.connect(now));
+        }
+        debug_assert!(Arc::ptr_eq(&self.shared, &self.guard.shared), "a guard guards its own client");
+        Ok(())
+    }
+
+    /// Connects and waits until the server has welcomed this client, however long that takes.
+    ///
+    /// # Errors
+    /// A final refusal (a bad token, for instance), with the server's code.
+    pub async fn connect(&self) -> Result<(), Error> {
+        let mut state = self.shared.state.subscribe();
+        self.start()?;
+        self.shared.run(|state, now| state.core.connect(now));
+        loop {
+            let (now, reason) = state.borrow_and_update().clone();
+            match (now, reason) {
+                (ConnectionState::Online, _) => return Ok(()),
+                (ConnectionState::Closed, StateReason::Refused(failure)) => return Err(failure.into()),
+                (ConnectionState::Closed, _) => return Err(Error::closed()),
+                _ => {}
+            }
+            if state.changed().await.is_err() {
+                return Err(Error::closed());
+            }
+        }
+    }
+
+    /// Returns the connection's state.
+    pub fn state(&self) -> ConnectionState {
+        self.shared.state.borrow().0
+    }
+
+    /// Returns a receiver of states and why they changed.
+    pub fn states(&self) -> watch::Receiver<(ConnectionState, StateReason)> {
+        self.shared.state.subscribe()
+    }
+
+    /// Returns what waits in the outbox.
+    pub fn outbox(&self) -> OutboxStats {
+        self.shared.lock().core.outbox()
+    }
+
+    /// Tells the client what happens to the device or the app.
+    pub fn lifecycle(&self, signal: HostSignal) {
+        self.shared.run(|state, now| state.core.handle_input(moorline_core::Input::Host(signal), now));
+    }
+
+    /// Sends outstanding acknowledgements, flushes the store, and closes. Unsent messages stay in the store.
+    pub async fn close(&self) {
+        self.finish(false).await;
+    }
+
+    /// Logs out: as [`close`](Self::close), and nothing of this user stays in the store.
+    pub async fn close_and_wipe(&self) {
+        self.finish(true).await;
+    }
+
+    async fn finish(&self, wipe: bool) {
+        let mut closed = self.shared.closed.subscribe();
+        if self.start().is_err() {
+            return;
+        }
+        self.shared.run(|state, now| state.core.close(wipe, now));
+        // The sender lives as long as this client.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+}
+
+/// Reads a channel's name.
+pub(crate) fn channel_name(name: &str) -> Result<ChannelName, Error> {
+    ChannelName::new(name).map_err(|error| Error::client("channel.invalid", error.to_string()))
+}

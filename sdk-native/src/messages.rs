@@ -1,0 +1,159 @@
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use moorline_core::SubscriptionId;
+use moorline_core::protocol::{Position, Start};
+use tokio::sync::mpsc;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::message::Message;
+
+/// What happens on a channel that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message.
+    Message(Message),
+    /// The channel is (again) being read; everything after `from` follows.
+    Subscribed {
+        /// The life of the log.
+        epoch: String,
+        /// Exclusive.
+        from: u64,
+        /// The newest offset at this moment.
+        head: u64,
+        /// Whether messages come from the log first.
+        replay: bool,
+    },
+    /// Continuity is broken: what lies before `from` is lost to this reader.
+    Reset {
+        /// `trimmed` or `epoch`.
+        reason: String,
+        /// The life of the log from now on.
+        epoch: String,
+        /// The oldest offset kept.
+        first: u64,
+        /// Messages go on after here.
+        from: u64,
+    },
+    /// So many QoS 0 messages were dropped.
+    Dropped(u64),
+    /// The server's cursor stands here.
+    Acked(u64),
+    /// The subscription ended.
+    Ended(Error),
+}
+
+impl Event {
+    /// Hands an event of the core to its readers.
+    pub(crate) fn dispatch(
+        event: moorline_core::Event,
+        readers: &mut HashMap<SubscriptionId, mpsc::UnboundedSender<Self>>,
+    ) {
+        use moorline_core::Event as Core;
+        let (ids, event) = match event {
+            Core::Message { readers, message } => (readers, Self::Message(message.into())),
+            Core::Subscribed { readers, head, from, start } => {
+                let (epoch, replay) = (head.epoch.as_str().to_owned(), start == Start::Replay);
+                (readers, Self::Subscribed { epoch, from: from.0, head: head.offset.0, replay })
+            }
+            Core::Reset { readers, reason, epoch, first, from, .. } => {
+                let reason = format!("{reason:?}").to_lowercase();
+                (readers, Self::Reset { reason, epoch: epoch.as_str().to_owned(), first: first.0, from: from.0 })
+            }
+            Core::Dropped { readers, count } => (readers, Self::Dropped(count)),
+            Core::Acked { readers, position } => (readers, Self::Acked(position.offset.0)),
+            Core::SubscriptionEnded { readers, failure } => (readers, Self::Ended(failure.into())),
+            _ => return,
+        };
+        for id in ids.iter() {
+            if let Some(reader) = readers.get(id) {
+                // A reader that is being dropped wants nothing more.
+                let _ = reader.send(event.clone());
+            }
+        }
+    }
+}
+
+/// The messages of a channel: a stream with back-pressure. Dropping it ends the subscription; a durable cursor stays.
+pub struct Messages {
+    client: Client,
+    id: SubscriptionId,
+    events: mpsc::UnboundedReceiver<Event>,
+    auto_ack: bool,
+    /// The last message handed out, acknowledged with the next.
+    last: Option<Position>,
+}
+
+impl Messages {
+    pub(crate) fn new(
+        client: Client,
+        id: SubscriptionId,
+        events: mpsc::UnboundedReceiver<Event>,
+        auto_ack: bool,
+    ) -> Self {
+        Self { client, id, events, auto_ack, last: None }
+    }
+
+    /// Waits for the next event, messages included; `None` when the subscription has ended.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        std::future::poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// Waits for the next message; `None` when the subscription has ended.
+    pub async fn next(&mut self) -> Option<Message> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Acknowledges everything up to this message: it does not come again.
+    pub fn ack(&self, message: &Message) {
+        if let Some(position) = message.position {
+            self.client.shared.run(|state, now| state.core.ack(self.id, position, now));
+        }
+    }
+
+    /// Stops reading and drops the durable cursor, too.
+    pub fn forget(self) {
+        self.client.shared.run(|state, now| state.core.unsubscribe(self.id, true, now));
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        if self.auto_ack
+            && let Some(position) = self.last.take()
+        {
+            self.client.shared.run(|state, now| state.core.ack(self.id, position, now));
+        }
+        let event = ready!(self.events.poll_recv(context));
+        if let Some(Event::Message(message)) = &event {
+            self.last = message.position;
+            self.client.shared.run(|state, now| state.core.consumed(self.id, 1, now));
+        }
+        Poll::Ready(event)
+    }
+}
+
+impl Stream for Messages {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match ready!(self.poll_event(context)) {
+                Some(Event::Message(message)) => return Poll::Ready(Some(message)),
+                Some(Event::Ended(_)) | None => return Poll::Ready(None),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.client.shared.run(|state, now| {
+            state.readers.remove(&self.id);
+            state.core.unsubscribe(self.id, false, now);
+        });
+    }
+}
