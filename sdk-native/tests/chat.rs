@@ -55,7 +55,8 @@ async fn the_same_id_is_stored_once() {
 async fn a_restarted_server_is_resumed_without_loss() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::Log { dir: dir.path().into(), sync: true, restored: false };
-    let start = |listen| Server::start(Options { listen, engine: engine.clone(), drain_window_ms: 50, ..Options::dev() });
+    let start =
+        |listen| Server::start(Options { listen, engine: engine.clone(), drain_window_ms: 50, ..Options::dev() });
     let first = start("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = first.address();
     let (alice, bob) = (client(&first, "alice"), client(&first, "bob"));

@@ -1,0 +1,130 @@
+use clap::{Args, Parser, Subcommand};
+use moorline::{Qos, Since};
+
+/// Reads and publishes real-time messages. One JSON object per line on standard output; words for people on standard
+/// error.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  moorline sub room:42 --token dev:alice
+  moorline pub room:42 '{\"text\": \"hello\"}' --token dev:bob --qos 2
+  tail -f app.log | moorline pub logs - --token dev:app
+  moorline history room:42 --limit 10 --token dev:alice
+
+Exit code: 0 when all went as asked, 1 when a message failed or the server refused, 2 for a mistake in the command."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Prints the messages of a channel as they come, and acknowledges each after its line is out.
+    Sub(Sub),
+    /// Publishes one message, or each line of standard input.
+    Pub(Pub),
+    /// Prints a part of a channel's log.
+    History(HistoryOptions),
+    /// Makes a token (a JWT signed with HS256) for tests and scripts.
+    Token(TokenOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct Server {
+    /// The server.
+    #[arg(long, env = "MOORLINE_URL", default_value = "ws://127.0.0.1:8000/ws")]
+    pub(crate) url: String,
+    /// The token; a development server takes `dev:<user>`.
+    #[arg(long, env = "MOORLINE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Sub {
+    /// The channel; `@me` is your own inbox.
+    pub(crate) channel: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Where to begin: resume, live, cursor, first, or last:N.
+    #[arg(long, default_value = "resume", value_parser = since)]
+    pub(crate) since: Since,
+    /// Has the server keep a cursor: what was not acknowledged comes again.
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// 0: at most once, 1: at least once, 2: exactly once [default: 1].
+    #[arg(long, value_parser = qos)]
+    pub(crate) qos: Option<Qos>,
+    /// Ends after so many messages.
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct Pub {
+    /// The channel; `@alice` is the inbox of alice.
+    pub(crate) channel: String,
+    /// What to publish: JSON, otherwise a text; `-` or nothing reads lines from standard input.
+    pub(crate) payload: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// 0: sent once, not stored; 1: stored, by id; 2: stored once, by sequence [default: 1].
+    #[arg(long, value_parser = qos)]
+    pub(crate) qos: Option<Qos>,
+    /// The message's id: the same id is stored once (one message only).
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct HistoryOptions {
+    /// The channel.
+    pub(crate) channel: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// The oldest messages after this offset.
+    #[arg(long, conflicts_with = "before")]
+    pub(crate) after: Option<u64>,
+    /// The newest messages before this offset.
+    #[arg(long)]
+    pub(crate) before: Option<u64>,
+    /// At most so many, 1 to 256.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct TokenOptions {
+    /// The secret that the server's configuration has for the app.
+    #[arg(long, env = "MOORLINE_KEY", hide_env_values = true)]
+    pub(crate) key: String,
+    /// The user.
+    #[arg(long)]
+    pub(crate) sub: String,
+    /// The app.
+    #[arg(long, default_value = "default")]
+    pub(crate) app: String,
+    /// What is allowed where, such as `chat:*=subscribe,publish`; may stand several times. Without it: everything.
+    #[arg(long = "grant")]
+    pub(crate) grants: Vec<String>,
+    /// How long it is good for: 30s, 15m, 1h or 7d.
+    #[arg(long, default_value = "1h")]
+    pub(crate) ttl: String,
+}
+
+fn qos(text: &str) -> Result<Qos, String> {
+    let level = text.parse::<u8>().ok().and_then(Qos::from_level);
+    level.ok_or_else(|| "the level is 0, 1 or 2".into())
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    match (text, text.strip_prefix("last:").map(str::parse)) {
+        ("resume", _) => Ok(Since::Resume),
+        ("live", _) => Ok(Since::Live),
+        ("cursor", _) => Ok(Since::Cursor),
+        ("first", _) => Ok(Since::First),
+        (_, Some(Ok(count))) => Ok(Since::Last(count)),
+        _ => Err("it is resume, live, cursor, first, or last:N".into()),
+    }
+}
