@@ -2,7 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod book;
 pub mod checker;
+pub mod demo;
+pub mod dice;
+pub mod kills;
+pub mod load;
 pub mod log_reader;
 pub mod proxy;
+pub mod run;
 pub mod server;

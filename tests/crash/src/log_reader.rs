@@ -1,5 +1,7 @@
 //! Reads a channel's whole log through the server, without the client: a WebSocket, JSON frames, `history` pages.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use moorline_protocol::{
@@ -69,7 +71,8 @@ impl LogReader {
         loop {
             let page = self.page(channel, after).await?;
             let reached = page.messages.last().and_then(|message| message.offset).unwrap_or(after);
-            entries.extend(page.messages.into_iter().filter_map(|message| entry(page.epoch.as_str(), &message)));
+            let epoch = Arc::from(page.epoch.as_str());
+            entries.extend(page.messages.into_iter().filter_map(|message| entry(&epoch, &message)));
             if !page.more {
                 return Ok(entries);
             }
@@ -128,8 +131,8 @@ impl LogReader {
     }
 }
 
-fn entry(epoch: &str, message: &Message) -> Option<Entry> {
-    let place = Place { epoch: epoch.to_owned(), offset: message.offset?.0 };
+fn entry(epoch: &Arc<str>, message: &Message) -> Option<Entry> {
+    let place = Place { epoch: Arc::clone(epoch), offset: message.offset?.0 };
     let mark = std::str::from_utf8(message.payload.bytes()).ok().and_then(Mark::parse);
     Some(Entry { place, mark })
 }

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 pub use report::{Report, Tally, Violation};
 
@@ -42,7 +43,7 @@ impl fmt::Display for Mark {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The life of the log.
-    pub epoch: String,
+    pub epoch: Arc<str>,
     /// The offset.
     pub offset: u64,
 }
@@ -158,17 +159,6 @@ impl Channel {
     /// Returns how many messages were handed to clients.
     pub fn published(&self) -> usize {
         self.published.values().map(|account| account.told.len()).sum()
-    }
-
-    /// Returns how many of them were settled, whatever the answer.
-    pub fn settled(&self) -> usize {
-        self.published.values().flat_map(|account| &account.told).filter(|told| told.is_some()).count()
-    }
-
-    /// Returns how many messages a subscriber was handed.
-    pub fn received(&self, subscriber: &str) -> usize {
-        let seen = self.seen.get(subscriber).map(|account| account.seen.as_slice()).unwrap_or_default();
-        seen.iter().filter(|seen| matches!(seen, Seen::Message { .. })).count()
     }
 
     /// Compares the accounts.

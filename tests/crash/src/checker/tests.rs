@@ -1,7 +1,7 @@
 use super::*;
 
 fn place(offset: u64) -> Place {
-    Place { epoch: "e".to_owned(), offset }
+    Place { epoch: "e".into(), offset }
 }
 
 fn mark(publisher: u32, number: u64) -> Mark {
@@ -79,7 +79,7 @@ fn a_hole_and_a_new_life_of_the_log_are_found() {
     let hole = Violation::LogHole { after: place(2), next: place(4) };
     assert!(violations(&channel).contains(&hole));
     let mut channel = clean();
-    channel.log[3].place.epoch = "f".to_owned();
+    channel.log[3].place.epoch = "f".into();
     assert!(violations(&channel).iter().any(|violation| matches!(violation, Violation::LogHole { .. })));
 }
 
