@@ -156,9 +156,10 @@ impl Shared {
         let mut state = self.lock();
         let result = act(&mut state, self.clock.now());
         while let Some(output) = state.core.poll_output() {
-            match output {
-                Output::Event(event) => self.hand_out(&mut state, event),
-                output => state.todo.push(output),
+            if let Output::Event(event) = output {
+                self.hand_out(&mut state, event);
+            } else {
+                state.todo.push(output);
             }
         }
         drop(state);
@@ -166,6 +167,10 @@ impl Shared {
         result
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named here is treated alike, also in later versions"
+    )]
     fn hand_out(&self, state: &mut State, event: moorline_core::Event) {
         use moorline_core::Event as Core;
         match event {
@@ -191,7 +196,7 @@ impl Shared {
             Core::Closed => {
                 self.closed.send_replace(true);
             }
-            event => Event::dispatch(event, &mut state.readers),
+            event => Event::dispatch(event, &state.readers),
         }
     }
 

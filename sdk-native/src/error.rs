@@ -57,6 +57,10 @@ impl From<Failure> for Error {
 }
 
 impl From<PublishError> for Error {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named here is treated alike, also in later versions"
+    )]
     fn from(error: PublishError) -> Self {
         let name = match &error {
             PublishError::OutboxFull => "limit.outbox",
@@ -70,6 +74,10 @@ impl From<PublishError> for Error {
 }
 
 impl From<SubscribeError> for Error {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named here is treated alike, also in later versions"
+    )]
     fn from(error: SubscribeError) -> Self {
         let name = match &error {
             SubscribeError::Channel(_) => "channel.invalid",

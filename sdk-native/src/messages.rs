@@ -48,10 +48,14 @@ pub enum Event {
 }
 
 impl Event {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named here is treated alike, also in later versions"
+    )]
     /// Hands an event of the core to its readers.
     pub(crate) fn dispatch(
         event: moorline_core::Event,
-        readers: &mut HashMap<SubscriptionId, mpsc::UnboundedSender<Self>>,
+        readers: &HashMap<SubscriptionId, mpsc::UnboundedSender<Self>>,
     ) {
         use moorline_core::Event as Core;
         let (ids, event) = match event {

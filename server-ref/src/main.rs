@@ -125,7 +125,7 @@ fn options(run: &Run) -> Result<(Options, bool), Misuse> {
         Some(path) => config::read(path).map_err(|error| Misuse(error.to_string()))?,
         None => File::default(),
     };
-    let dir = run.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
+    let dir = run.config.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(".")).to_owned();
     let keys = config::app_keys(&file, &dir).map_err(Misuse)?;
     if keys.is_empty() && !run.dev {
         let text = "nobody could connect: there is no app in the configuration. Write one (docs/moorline.toml is an \
@@ -147,11 +147,11 @@ fn options(run: &Run) -> Result<(Options, bool), Misuse> {
     let defaults = Options::dev();
     let limits = &file.limits;
     let rate = limits.publish_rate.unwrap_or(if run.dev { 0 } else { 50 });
-    let message = limits.message.map_or(u64::from(defaults.max_message), |size| size.0);
+    let message = limits.message.map_or_else(|| u64::from(defaults.max_message), |size| size.0);
     if !(1..=512 * 1024).contains(&message) {
         return Err(Misuse("limits.message is 1 to 512 KiB".into()));
     }
-    let ping = limits.ping.map_or(u64::from(defaults.ping_ms), |age| age.0);
+    let ping = limits.ping.map_or_else(|| u64::from(defaults.ping_ms), |age| age.0);
     if !(5_000..=25_000).contains(&ping) {
         return Err(Misuse("limits.ping is 5s to 25s: presence rests on it".into()));
     }
@@ -161,7 +161,7 @@ fn options(run: &Run) -> Result<(Options, bool), Misuse> {
         retention: config::retention(&file),
         tokens: if run.dev { tokens.with_dev() } else { tokens },
         name_anonymous: run.dev,
-        shards: run.shards.or(file.server.shards).unwrap_or(processors.saturating_sub(1)).max(1),
+        shards: run.shards.or(file.server.shards).unwrap_or_else(|| processors.saturating_sub(1)).max(1),
         origins: file.server.origins.clone(),
         ping_ms: ping as u32,
         max_message: message as u32,

@@ -242,6 +242,7 @@ fn channel_text(channel: &ChannelRef) -> Option<String> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub(super) fn to_json(frame: &ClientFrame) -> Json {
     let named = |t: &str| Json { t: t.to_owned(), ..Json::default() };
     match frame {
@@ -399,6 +400,7 @@ pub(super) fn from_json(t: &str, text: &str) -> Result<Option<ClientFrame>, Deco
     frame(t, json).map(Some)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 fn frame(t: &str, json: Json) -> Result<ClientFrame, DecodeError> {
     let req = json.req.map(safe).transpose()?;
     let channel = |channel| name(channel).map(ChannelRef::Name);

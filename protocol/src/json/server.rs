@@ -205,6 +205,7 @@ fn epoch_text(epoch: Epoch) -> Option<String> {
 }
 
 /// Returns the JSON form; `None` for `packed`, which has none.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub(super) fn to_json(frame: &ServerFrame) -> Option<Json> {
     let named = |t: &str| Json { t: t.to_owned(), ..Json::default() };
     Some(match frame {
@@ -423,6 +424,7 @@ pub(super) fn from_json(t: &str, text: &str) -> Result<Option<ServerFrame>, Deco
     frame(t, json).map(Some)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 fn frame(t: &str, json: Json) -> Result<ServerFrame, DecodeError> {
     let req = json.req.map(safe).transpose()?;
     Ok(match t {

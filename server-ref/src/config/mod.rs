@@ -114,7 +114,6 @@ pub fn retention(file: &File) -> RetentionRules {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

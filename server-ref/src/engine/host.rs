@@ -218,7 +218,7 @@ impl<S: Persist> Host<S> {
     }
 
     /// Waits for commands or for something else to do. Returns whether this is the last batch.
-    fn wait(&mut self, batch: &mut Vec<(ShardId, Ticket, Command)>) -> bool {
+    fn wait(&self, batch: &mut Vec<(ShardId, Ticket, Command)>) -> bool {
         let shared = Arc::clone(&self.handle.shared);
         let mut inbox = shared.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         if inbox.commands.is_empty() && !inbox.closing {

@@ -232,6 +232,7 @@ impl Node {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other code means a token that is of no use")]
 /// Says why a token was refused, and closes with the code that tells the client what to do.
 fn refused(failure: AuthFailure) -> Ending {
     let code = match failure.code {

@@ -36,7 +36,7 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
 
 async fn greet(handle: Handle, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let read = tokio::time::timeout(HEAD_WITHIN, read_head(&mut stream)).await;
+    let read = tokio::time::timeout(HEAD_WITHIN, read_head(&stream)).await;
     handle.shard.borrow_mut().handshakes -= 1;
     let answer = match read {
         Ok(Some((Ok(upgrade), rest))) => match admit(&handle, &upgrade) {
@@ -58,7 +58,7 @@ async fn greet(handle: Handle, mut stream: TcpStream) {
 
 type Head = (Result<Upgrade, Refusal>, Vec<u8>);
 
-async fn read_head(stream: &mut TcpStream) -> Option<Head> {
+async fn read_head(stream: &TcpStream) -> Option<Head> {
     let mut head = Vec::with_capacity(1024);
     loop {
         stream.readable().await.ok()?;

@@ -101,6 +101,7 @@ pub fn run(config: ShardConfig) -> std::io::Result<()> {
     local.block_on(&runtime, main_loop(config))
 }
 
+#[expect(clippy::too_many_lines, reason = "the life of a shard, from start to end")]
 async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
     let (sender, mut inbox) = mpsc::unbounded_channel::<Vec<Reply>>();
     let id = config.node.shard;

@@ -63,7 +63,7 @@ fn take(handle: &Handle, conn: ConnId, reader: &mut Reader, codec: Codec, bytes:
     handle.with(|shard, now| {
         shard.node.handle_activity(conn, now);
         while open {
-            match reader.next() {
+            match reader.poll() {
                 Ok(None) => break,
                 Ok(Some(Incoming::Text(message))) if codec == Codec::Json => {
                     shard.node.handle_message(conn, message, now);

@@ -79,7 +79,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Violation`]: close the connection with its code.
-    pub fn next(&mut self) -> Result<Option<Incoming>, Violation> {
+    pub fn poll(&mut self) -> Result<Option<Incoming>, Violation> {
         loop {
             let Some(head) = self.head()? else {
                 if self.buffer.is_empty() {
@@ -247,7 +247,6 @@ pub fn close_frame(code: CloseCode) -> Bytes {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -273,7 +272,7 @@ mod tests {
         let mut seen = Vec::new();
         for byte in bytes {
             reader.feed(&[byte]);
-            seen.extend(std::iter::from_fn(|| reader.next().unwrap()));
+            seen.extend(std::iter::from_fn(|| reader.poll().unwrap()));
         }
         let text = Incoming::Text(Bytes::from("h\u{e4}"));
         assert_eq!(seen, [Incoming::Binary(Bytes::from(vec![7; 300])), Incoming::Ping(Bytes::from("x")), text]);
@@ -284,7 +283,7 @@ mod tests {
         let fails = |bytes: &[u8]| {
             let mut reader = Reader::new(100);
             reader.feed(bytes);
-            reader.next().unwrap_err().close_code().0
+            reader.poll().unwrap_err().close_code().0
         };
         assert_eq!(fails(&[0x82, 0x00]), 1002);
         assert_eq!(fails(&masked(true, 3, b"")), 1002);

@@ -131,7 +131,6 @@ fn codec(offered: Option<&str>) -> Result<(Codec, Option<&'static str>), Refusal
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

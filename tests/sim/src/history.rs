@@ -32,6 +32,9 @@ pub(crate) struct Publish {
     pub(crate) orphaned: bool,
 }
 
+/// A channel, an epoch's name, an offset.
+type Key = (ChannelName, String, Offset);
+
 /// A message as the log holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
@@ -44,9 +47,9 @@ struct Entry {
 pub(crate) struct History {
     publishes: BTreeMap<String, Publish>,
     /// Every message ever seen under a position, by anybody.
-    positions: BTreeMap<(ChannelName, String, Offset), Entry>,
+    positions: BTreeMap<Key, Entry>,
     /// What the log was found to hold, whenever it was read.
-    log: BTreeMap<(ChannelName, String, Offset), Entry>,
+    log: BTreeMap<Key, Entry>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) delivered: u64,
     pub(crate) resets: u64,
@@ -137,7 +140,7 @@ impl History {
     /// Checks what can only be checked when all is quiet. `volatile`: the log was allowed to lose everything.
     pub(crate) fn check_end(&mut self, volatile: bool, doubts_allowed: bool) {
         let mut found = Vec::new();
-        let mut by_id: BTreeMap<(&ChannelName, &str), Vec<&(ChannelName, String, Offset)>> = BTreeMap::new();
+        let mut by_id: BTreeMap<(&ChannelName, &str), Vec<&Key>> = BTreeMap::new();
         for (key, entry) in &self.log {
             by_id.entry((&key.0, entry.id.as_str())).or_default().push(key);
         }

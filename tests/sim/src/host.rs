@@ -272,10 +272,8 @@ impl World {
                 })
             }),
             Event::PublishSettled { id, outcome, .. } => self.settled(index, id, outcome),
-            Event::SubscriptionEnded { readers: _, failure } => {
-                if !self.server.is_revoked(&self.clients[index].name) {
-                    self.history.violate(6, format!("client {index}: a subscription ended: {failure}"));
-                }
+            Event::SubscriptionEnded { readers: _, failure } if !self.server.is_revoked(&self.clients[index].name) => {
+                self.history.violate(6, format!("client {index}: a subscription ended: {failure}"));
             }
             _ => {}
         }

@@ -2,7 +2,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// The trace of a run: a hash of everything that crossed a border, and its last lines for people.
 #[derive(Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     hash: Xxh3,
     verbose: bool,
     lines: Vec<String>,
@@ -10,12 +10,19 @@ pub struct Trace {
 
 impl Trace {
     /// Creates a trace that also keeps its lines if `verbose`.
-    pub fn new(verbose: bool) -> Self {
+    pub(crate) fn new(verbose: bool) -> Self {
         Self { verbose, ..Self::default() }
     }
 
     /// Adds what happened. `detail` is called only when lines are kept.
-    pub fn add(&mut self, at_us: u64, kind: &'static str, who: u64, bytes: &[u8], detail: impl FnOnce() -> String) {
+    pub(crate) fn add(
+        &mut self,
+        at_us: u64,
+        kind: &'static str,
+        who: u64,
+        bytes: &[u8],
+        detail: impl FnOnce() -> String,
+    ) {
         self.hash.update(&at_us.to_le_bytes());
         self.hash.update(kind.as_bytes());
         self.hash.update(&who.to_le_bytes());
@@ -26,12 +33,12 @@ impl Trace {
     }
 
     /// Returns the hash so far.
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         self.hash.digest()
     }
 
     /// Returns the lines kept.
-    pub fn into_lines(self) -> Vec<String> {
+    pub(crate) fn into_lines(self) -> Vec<String> {
         self.lines
     }
 }

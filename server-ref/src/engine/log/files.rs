@@ -30,7 +30,7 @@ pub trait LogFile: Send + Sync {
     ///
     /// # Errors
     /// The system's.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// The files of one directory.
@@ -77,7 +77,7 @@ pub trait Files: Send + Sync {
     /// The system's.
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let file = self.open(name, false)?;
-        let mut bytes = vec![0; file.len()? as usize];
+        let mut bytes = vec![0; file.size()? as usize];
         file.read_at(&mut bytes, 0)?;
         Ok(bytes)
     }
@@ -115,7 +115,7 @@ impl LogFile for File {
         self.read_exact_at(bytes, at)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 }

@@ -48,7 +48,7 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
         files.read("store").ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(|s| s.trim().replace('\n', ", ")),
     );
     for name in names.iter().filter(|name| segment::base_of(name).is_some() || name.starts_with("checkpoint-")) {
-        let len = files.open(name, false).and_then(|file| file.len()).unwrap_or(0);
+        let len = files.open(name, false).and_then(|file| file.size()).unwrap_or(0);
         lines.push(format!("  {name}  {len} bytes"));
     }
     match recover(CoreConfig::new("inspect"), Arc::clone(&files), &names, &LogConfig::new(dir)) {

@@ -116,6 +116,7 @@ pub fn open_with(
 }
 
 /// Rebuilds a core from files, without changing them. Returns where the torn end of the last batch begins, if any.
+#[expect(clippy::too_many_lines, reason = "one pass over the files, in the order of recovery")]
 pub(super) fn recover(
     core_config: CoreConfig,
     files: Arc<dyn Files>,
@@ -223,7 +224,7 @@ impl Scan<'_> {
     fn run(&self, file: &dyn LogFile, replayed: &mut Vec<Record>) -> Result<Scanned, OpenError> {
         let damaged =
             |position: usize, what| OpenError::Damaged { file: self.name.into(), position: position as u64, what };
-        let mut bytes = vec![0; file.len().map_err(OpenError::io("reading a segment"))? as usize];
+        let mut bytes = vec![0; file.size().map_err(OpenError::io("reading a segment"))? as usize];
         file.read_at(&mut bytes, 0).map_err(OpenError::io("reading a segment"))?;
         let bytes = Bytes::from(bytes);
         if bytes.get(..8) != Some(MAGIC) || bytes.get(8..16) != Some(&self.base.to_le_bytes()[..]) {
@@ -282,7 +283,7 @@ fn wipe_tail(store: &LogStore, position: u64) -> Result<(), OpenError> {
     tracing::warn!(position, "the last batch was cut short by a crash and was never answered; removing it");
     let file = &store.active.file;
     let wipe = || {
-        let len = file.len()?;
+        let len = file.size()?;
         let zeros = vec![0; 1 << 20];
         let mut at = position;
         while at < len {
