@@ -35,7 +35,15 @@ struct Account {
     channel: Channel,
     published: u64,
     settled: u64,
-    received: BTreeMap<String, u64>,
+    received: BTreeMap<String, Received>,
+}
+
+/// What a subscriber was handed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Received {
+    messages: u64,
+    /// The highest offset; what comes again is not counted again.
+    highest: u64,
 }
 
 impl Book {
@@ -53,7 +61,7 @@ impl Book {
     pub fn add_subscriber(&self, channel: &str, subscriber: &str) {
         self.change(channel, |account| {
             account.channel.add_subscriber(subscriber, 0);
-            account.received.insert(subscriber.to_owned(), 0);
+            account.received.insert(subscriber.to_owned(), Received::default());
         });
     }
 
@@ -76,10 +84,10 @@ impl Book {
     /// As [`Channel::see`].
     pub fn see(&self, channel: &str, subscriber: &str, seen: Seen) {
         self.change(channel, |account| {
-            if let (Seen::Message { redelivered: false, .. }, Some(received)) =
-                (&seen, account.received.get_mut(subscriber))
+            if let (Seen::Message { place, .. }, Some(received)) = (&seen, account.received.get_mut(subscriber))
+                && place.offset > received.highest
             {
-                *received += 1;
+                *received = Received { messages: received.messages + 1, highest: place.offset };
             }
             account.channel.see(subscriber, seen);
         });
@@ -103,7 +111,9 @@ impl Book {
 
     /// Returns how many messages each subscriber of a channel was handed.
     pub fn received(&self, channel: &str) -> BTreeMap<String, u64> {
-        self.lock().get(channel).map(|account| account.received.clone()).unwrap_or_default()
+        let accounts = self.lock();
+        let received = accounts.get(channel).map(|account| account.received.iter()).into_iter().flatten();
+        received.map(|(subscriber, received)| (subscriber.clone(), received.messages)).collect()
     }
 
     /// Compares the accounts of a channel with its log.
@@ -136,9 +146,9 @@ fn progress<'a>(accounts: impl Iterator<Item = &'a Account>) -> Progress {
     for account in accounts {
         progress.published += account.published;
         progress.settled += account.settled;
-        progress.received += account.received.values().sum::<u64>();
+        progress.received += account.received.values().map(|received| received.messages).sum::<u64>();
         progress.complete &= account.published == account.settled;
-        progress.complete &= account.received.values().all(|received| *received >= account.settled);
+        progress.complete &= account.received.values().all(|received| received.messages >= account.settled);
     }
     progress
 }
