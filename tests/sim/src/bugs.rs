@@ -34,7 +34,30 @@ const fn server(name: &'static str, bug: ServerBug, seed: u64) -> Planted {
 /// All of them.
 pub const PLANTED: &[Planted] = &[
     core("send-before-persist", CoreBug::SendBeforePersist, 0),
+    core("position-before-accept", CoreBug::PositionBeforeAccept, 0),
+    core("epoch-without-offset", CoreBug::EpochWithoutOffset, 0),
+    core("hole-ignored", CoreBug::HoleIgnored, 0),
+    core("duplicates-accepted", CoreBug::DuplicatesAccepted, 0),
+    core("resend-with-new-sequence", CoreBug::ResendWithNewSequence, 0),
+    core("sequence-not-persisted", CoreBug::SequenceNotPersisted, 0),
+    core("backoff-without-delay", CoreBug::BackoffWithoutDelay, 0),
+    core("late-callbacks", CoreBug::LateCallbacks, 0),
+    core("ack-before-consumed", CoreBug::AckBeforeConsumed, 0),
+    core("goaway-ignored", CoreBug::GoawayIgnored, 0),
+    core("stale-errors", CoreBug::StaleErrors, 0),
     server("answer-before-sync", ServerBug::AnswerBeforeSync, 0),
+    server("accept-gap", ServerBug::AcceptGap, 0),
+    server("ignore-verdict-hash", ServerBug::IgnoreVerdictHash, 0),
+    server("ignore-generation", ServerBug::IgnoreGeneration, 0),
+    server("forget-verdict-in-record", ServerBug::ForgetVerdictInRecord, 0),
+    server("resume-trimmed", ServerBug::ResumeTrimmed, 0),
+    server("cursor-moves-back", ServerBug::CursorMovesBack, 0),
+    server("page-past-hub", ServerBug::PagePastHub, 0),
+    server("skip-trimmed", ServerBug::SkipTrimmed, 0),
+    server("more-ignores-epoch", ServerBug::MoreIgnoresEpoch, 0),
+    server("ack-past-delivered", ServerBug::AckPastDelivered, 0),
+    server("keep-old-grants", ServerBug::KeepOldGrants, 0),
+    server("ignore-revocation", ServerBug::IgnoreRevocation, 0),
 ];
 
 /// At most one bug, for a whole run.
