@@ -5,7 +5,7 @@ use moorline_protocol::{CloseCode, Codec};
 
 use crate::engine::{Command, Ticket};
 
-/// A connection of this shard, chosen by the shell; may be used again after [`Node::handle_closed`].
+/// A connection of this shard, chosen by the shell; may be used again after [`Node::handle_closed`](super::Node::handle_closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u32);
 
@@ -55,14 +55,14 @@ pub enum Output {
         /// The message.
         message: Bytes,
     },
-    /// Send what is queued, then close. The node has forgotten the connection; [`Node::handle_closed`] may follow.
+    /// Send what is queued, then close. The node has forgotten the connection; [`Node::handle_closed`](super::Node::handle_closed) may follow.
     Close {
         /// Whom.
         conn: ConnId,
         /// Why.
         code: CloseCode,
     },
-    /// Ask the engine; the answer comes through [`Node::handle_replies`] under this ticket.
+    /// Ask the engine; the answer comes through [`Node::handle_replies`](super::Node::handle_replies) under this ticket.
     Engine(Ticket, Command),
     /// Every connection is closed and every publish answered: the drain is complete.
     Drained,

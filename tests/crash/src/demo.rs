@@ -20,6 +20,8 @@ use crate::server::{Program, Server, free_address};
 const CHANNEL: &str = "demo";
 /// What each client publishes.
 const COUNT: u64 = 5_100;
+/// What both publish.
+const ALL: u64 = 2 * COUNT;
 const PACE: Duration = Duration::from_micros(4_000);
 /// How long the last messages may take.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -103,10 +105,13 @@ impl Demo {
             tell(stage.line(words));
             tokio::time::sleep(Duration::from_millis(*span)).await;
         }
-        stage.book.reaches(|progress| progress.complete, PATIENCE).await;
-        tell(stage.line("everything has arrived"));
+        let arrived = stage.book.reaches(|progress| progress.complete && progress.published == ALL, PATIENCE).await;
+        tell(stage.line(if arrived { "everything has arrived" } else { "patience has ended" }));
         let (reports, tally) = judge(&stage.book, &stage.url()).await?;
         tell(format!("\n{}", summary(&stage.book, &tally)));
+        if !arrived {
+            return Err(RunError::Unfinished { progress: stage.book.progress() });
+        }
         if self.stay {
             self.stay_open(&stage, &mut tell).await?;
         }

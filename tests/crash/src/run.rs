@@ -48,6 +48,12 @@ pub enum RunError {
         /// How far the run had come.
         progress: Progress,
     },
+    /// Not everything was published, answered and received in the time there was.
+    #[error("the run did not come to its end: {progress:?}")]
+    Unfinished {
+        /// How far it had come.
+        progress: Progress,
+    },
     /// The run failed, and its folder was kept.
     #[error("{source}; data and logs are kept in {}", folder.display())]
     Kept {
