@@ -33,20 +33,27 @@ pub(crate) struct Soak {
     /// So many SIGKILLs of the real server under load.
     #[arg(long, value_name = "N")]
     kills: Option<u32>,
+    /// So many groups of real clients on networks that fail.
+    #[arg(long, value_name = "N")]
+    scripts: Option<u64>,
     /// So many seeds of the simulator.
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
-    /// The seed of the kills, or the first seed of the simulator.
+    /// The seed of the kills, or the first seed of the scripts or of the simulator.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 }
 
 impl Soak {
     pub(crate) fn run(&self) -> Result {
-        let (kills, seeds) = match (self.kills, self.seeds) {
-            (None, None) => (Some(1_000), Some(100_000)),
+        let (kills, scripts, seeds) = match (self.kills, self.scripts, self.seeds) {
+            (None, None, None) => (Some(1_000), Some(1_000), Some(100_000)),
             chosen => chosen,
         };
+        if let Some(count) = scripts {
+            let built = cargo::build(TEST_FAST, &[SERVER, CRASH])?;
+            self::scripts(&built, count, self.seed)?;
+        }
         if let Some(kills) = kills {
             let built = cargo::build(TEST_FAST, &[SERVER, CRASH])?;
             crash(&built, kills, self.seed)?;
@@ -98,8 +105,19 @@ pub(crate) fn demo(built: &Path, check: bool) -> Result {
 /// # Errors
 /// As [`Process::run`].
 pub(crate) fn crash(built: &Path, kills: u32, seed: Option<u64>) -> Result {
-    let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]).into_iter().flatten();
-    crash_command(built, "kills").args(["--kills".to_owned(), kills.to_string()]).args(seed).run()
+    crash_command(built, "kills").args(["--kills".to_owned(), kills.to_string()]).args(from(seed)).run()
+}
+
+/// Runs groups of real clients on networks that fail.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn scripts(built: &Path, scripts: u64, seed: Option<u64>) -> Result {
+    crash_command(built, "scripts").args(["--scripts".to_owned(), scripts.to_string()]).args(from(seed)).run()
+}
+
+fn from(seed: Option<u64>) -> impl Iterator<Item = String> {
+    seed.map(|seed| ["--seed".to_owned(), seed.to_string()]).into_iter().flatten()
 }
 
 /// Begins a run of the simulator over so many seeds.

@@ -9,6 +9,8 @@ use crate::{layers, readme, run, sizes, tools, wasm};
 const SEEDS: u64 = 2_000;
 /// Fresh seeds on which each planted bug is looked for, beside its recorded one.
 const BUG_SEEDS: u64 = 200;
+/// Groups of clients on networks that fail.
+const SCRIPTS: u64 = 200;
 /// SIGKILLs of the server under load.
 const KILLS: u32 = 50;
 
@@ -91,6 +93,7 @@ fn runs(steps: &mut Steps) {
     steps.check("build of simulator, crash test and demo", || run::build_all().map(|folder| built = Some(folder)));
     let Some(built) = built else { return };
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
+    steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));
     // Last, since it replaces the simulator's binary by one with bugs in it.

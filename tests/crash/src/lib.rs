@@ -12,4 +12,5 @@ pub mod load;
 pub mod log_reader;
 pub mod proxy;
 pub mod run;
+pub mod scripts;
 pub mod server;

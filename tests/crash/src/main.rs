@@ -11,6 +11,7 @@ use moorline_crash::demo::Demo;
 use moorline_crash::dice::Dice;
 use moorline_crash::kills::Kills;
 use moorline_crash::run::RunError;
+use moorline_crash::scripts::Scripts;
 
 /// The demo and the crash test. Both start the real server and real clients.
 #[derive(Debug, Parser)]
@@ -46,6 +47,18 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Groups of clients whose networks fail as seeds say.
+    Scripts {
+        /// The server's binary.
+        #[arg(long, env = "MOORLINE_SERVER")]
+        server: PathBuf,
+        /// How many groups.
+        #[arg(long, default_value_t = 200)]
+        scripts: u64,
+        /// The first seed; by default another one each time.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
 }
 
 #[tokio::main]
@@ -53,6 +66,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo { server, command, check } => demo(Demo { server, command, stay: !check }).await,
         Command::Kills { server, kills, seed } => crash(server, kills, seed).await,
+        Command::Scripts { server, scripts, seed } => networks(server, scripts, seed).await,
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -77,17 +91,22 @@ async fn crash(server: PathBuf, kills: u32, seed: Option<u64>) -> Result<bool, R
     let outcome =
         Kills { server, kills, seed }.run(|line| println!("{line}")).await.inspect_err(|_| println!("{again}"))?;
     let tally = outcome.tally;
-    println!(
-        "{} published, {} acknowledged, {} stored, {} received, {} redelivered after a restart",
-        tally.published, tally.acknowledged, tally.stored, tally.received, tally.redelivered
-    );
-    println!(
-        "{} duplicates, {} lost, {} out of order, {} wrong",
-        tally.duplicates, tally.lost, tally.out_of_order, tally.wrong
-    );
+    println!("{tally}");
     outcome.reports.iter().for_each(|report| print!("{report}"));
     if let Some(folder) = outcome.kept {
         println!("data and logs are kept in {}\n{again}", folder.display());
     }
     Ok(tally.is_clean())
+}
+
+async fn networks(server: PathBuf, scripts: u64, seed: Option<u64>) -> Result<bool, RunError> {
+    let seed = seed.unwrap_or_else(Dice::fresh_seed);
+    println!("network scripts: {scripts}, from seed {seed}");
+    let (broken, tally) = Scripts { server, scripts, seed }.run(|line| println!("{line}")).await?;
+    println!("{tally}");
+    for ending in &broken {
+        print!("script {}\n  {}\n{}", ending.seed, ending.acts.join("\n  "), ending.report);
+        println!("again with: cargo xtask soak --scripts 1 --seed {}", ending.seed);
+    }
+    Ok(broken.is_empty())
 }

@@ -54,6 +54,7 @@ pub struct Program {
     program: PathBuf,
     address: SocketAddr,
     folder: PathBuf,
+    config: Option<PathBuf>,
 }
 
 /// A running server; killed when dropped.
@@ -66,7 +67,18 @@ pub struct Server {
 impl Program {
     /// Describes a server that keeps its data and its output in `folder`.
     pub fn new(program: &Path, address: SocketAddr, folder: &Path) -> Self {
-        Self { program: program.to_path_buf(), address, folder: folder.to_path_buf() }
+        Self { program: program.to_path_buf(), address, folder: folder.to_path_buf(), config: None }
+    }
+
+    /// Gives the server a configuration file with this text.
+    ///
+    /// # Errors
+    /// As the operating system's.
+    pub fn configured(mut self, text: &str) -> io::Result<Self> {
+        let path = self.folder.join("moorline.toml");
+        std::fs::write(&path, text)?;
+        self.config = Some(path);
+        Ok(self)
     }
 
     /// Returns where the server keeps its data.
@@ -90,7 +102,9 @@ impl Program {
     /// [`ServerError::Spawn`], [`ServerError::Io`].
     pub fn spawn(&self) -> Result<Server, ServerError> {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
+        let config = self.config.iter().flat_map(|path| ["--config".as_ref(), path.as_os_str()]);
         let child = Command::new(&self.program)
+            .args(config)
             .arg("--dev")
             .arg("--listen")
             .arg(self.address.to_string())

@@ -172,6 +172,19 @@ impl Tally {
     }
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { published, acknowledged, stored, received, redelivered, .. } = self;
+        let Self { duplicates, lost, out_of_order, wrong, .. } = self;
+        writeln!(
+            f,
+            "{published} published, {acknowledged} acknowledged, {stored} stored, {received} received, \
+             {redelivered} redelivered after a restart"
+        )?;
+        write!(f, "{duplicates} duplicates, {lost} lost, {out_of_order} out of order, {wrong} wrong")
+    }
+}
+
 /// What comparing the accounts of a channel has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
+use tokio::time::sleep;
 
 use super::{Cut, Direction, Shared, Weather, pipe};
 
@@ -23,8 +24,14 @@ pub(super) async fn run(mut client: TcpStream, mut cuts: broadcast::Receiver<Cut
         cut = next(&mut cuts) => Err(cut),
         outcome = carry(&mut client, &mut server, &shared) => outcome.map_err(|_| Cut::Reset),
     };
-    if let Err(cut) = outcome {
-        tokio::join!(end(client, cut), end(server, cut));
+    match outcome {
+        Ok(()) => {}
+        Err(Cut::Linger(span)) => {
+            end(server, Cut::Finish).await;
+            sleep(span).await;
+            end(client, Cut::Finish).await;
+        }
+        Err(cut) => drop(tokio::join!(end(client, cut), end(server, cut))),
     }
 }
 
@@ -61,6 +68,6 @@ async fn end(mut stream: TcpStream, cut: Cut) {
     // Errors say that the connection has ended already.
     match cut {
         Cut::Reset => drop(stream.set_zero_linger()),
-        Cut::Finish => drop(stream.shutdown().await),
+        Cut::Finish | Cut::Linger(_) => drop(stream.shutdown().await),
     }
 }

@@ -33,12 +33,14 @@ pub enum Weather {
     /// Everything passes.
     #[default]
     Fair,
-    /// Bytes arrive so much later, in order.
+    /// Bytes, and the ends of connections, arrive so much later, in order.
     Latency(Duration),
     /// At most so many bytes per second pass in each direction of each connection.
     Slow(u32),
     /// Bytes, closes and new connections are taken and go nowhere; nobody is told.
     BlackHole,
+    /// As a black hole, but only one way: what goes the other way arrives. New connections are taken.
+    Deaf(Direction),
     /// New connections are reset at once. Open ones go on.
     Refuse,
 }
@@ -50,6 +52,8 @@ pub enum Cut {
     Reset,
     /// With FIN, as when a middlebox closes politely.
     Finish,
+    /// With FIN, which the client hears of only so much later; nothing passes meanwhile.
+    Linger(Duration),
 }
 
 /// What becomes of what a black hole took.
@@ -92,8 +96,10 @@ struct Shared {
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+pub enum Direction {
+    /// From the client to the server.
     Upstream,
+    /// From the server to the client.
     Downstream,
 }
 

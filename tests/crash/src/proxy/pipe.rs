@@ -29,29 +29,25 @@ struct Parcel {
 struct Line {
     parcels: VecDeque<Parcel>,
     held: usize,
-    /// Whether the sender has finished.
-    ended: bool,
+    /// When the sender's end arrives, once it has finished.
+    end: Option<Instant>,
     /// When a slow line hands out its next share.
     next_share: Option<Instant>,
 }
 
 impl Line {
     fn take_in(&mut self, bytes: Bytes, weather: Weather) {
-        let delay = match weather {
-            Weather::Latency(delay) => delay,
-            Weather::Fair | Weather::Slow(_) | Weather::BlackHole | Weather::Refuse => Duration::ZERO,
-        };
         self.held += bytes.len();
-        self.parcels.push_back(Parcel { due: Instant::now() + delay, bytes });
+        self.parcels.push_back(Parcel { due: arrival(weather), bytes });
     }
 
-    /// Returns when the next bytes may go, if any may.
-    fn due(&self, weather: Weather) -> Option<Instant> {
-        if weather == Weather::BlackHole {
+    /// Returns when the next bytes, or the end, may go, if they may.
+    fn due(&self, weather: Weather, direction: Direction) -> Option<Instant> {
+        if weather == Weather::BlackHole || weather == Weather::Deaf(direction) {
             return None;
         }
-        let due = self.parcels.front()?.due;
-        Some(self.next_share.map_or(due, |share| share.max(due)))
+        let Some(parcel) = self.parcels.front() else { return self.end };
+        Some(self.next_share.map_or(parcel.due, |share| share.max(parcel.due)))
     }
 
     /// Takes what may go now.
@@ -61,7 +57,7 @@ impl Line {
                 self.next_share = Some(Instant::now() + SLICE);
                 (per_second as usize * SLICE.as_millis() as usize / 1_000).max(1)
             }
-            Weather::Fair | Weather::Latency(_) | Weather::BlackHole | Weather::Refuse => {
+            Weather::Fair | Weather::Latency(_) | Weather::BlackHole | Weather::Deaf(_) | Weather::Refuse => {
                 self.next_share = None;
                 usize::MAX
             }
@@ -75,9 +71,19 @@ impl Line {
         Some(bytes)
     }
 
-    fn is_finished(&self, weather: Weather) -> bool {
-        self.ended && self.parcels.is_empty() && weather != Weather::BlackHole
+    /// Tells whether everything has arrived, the end included.
+    fn is_finished(&self, weather: Weather, direction: Direction) -> bool {
+        self.parcels.is_empty() && self.due(weather, direction).is_some_and(|due| due <= Instant::now())
     }
+}
+
+/// Returns when what is sent in this weather arrives.
+fn arrival(weather: Weather) -> Instant {
+    let delay = match weather {
+        Weather::Latency(delay) => delay,
+        Weather::Fair | Weather::Slow(_) | Weather::BlackHole | Weather::Deaf(_) | Weather::Refuse => Duration::ZERO,
+    };
+    Instant::now() + delay
 }
 
 /// Carries bytes one way until the sender has finished and everything has arrived.
@@ -96,13 +102,13 @@ pub(super) async fn pump(
     let mut buffer = BytesMut::new();
     loop {
         let weather = *changes.borrow_and_update();
-        if line.is_finished(weather) {
+        if line.is_finished(weather, direction) {
             return match failure {
                 Some(error) => Err(error),
                 None => to.shutdown().await,
             };
         }
-        let due = line.due(weather);
+        let due = line.due(weather, direction);
         buffer.reserve(READ);
         tokio::select! {
             biased;
@@ -113,11 +119,11 @@ pub(super) async fn pump(
                     shared.count(direction, bytes.len());
                 }
             }
-            read = from.read_buf(&mut buffer), if !line.ended && line.held < HELD => match read {
-                Ok(0) => line.ended = true,
+            read = from.read_buf(&mut buffer), if line.end.is_none() && line.held < HELD => match read {
+                Ok(0) => line.end = Some(arrival(weather)),
                 Ok(_) => line.take_in(buffer.split().freeze(), weather),
                 Err(error) => {
-                    line.ended = true;
+                    line.end = Some(arrival(weather));
                     failure = Some(error);
                 }
             },

@@ -162,3 +162,31 @@ async fn connections_follow_a_new_server() {
     assert_eq!(exchange(&mut new, b"new").await.unwrap(), b"new");
     assert_eq!(exchange(&mut old, b"old").await.unwrap(), b"old");
 }
+
+#[tokio::test]
+async fn a_deaf_way_loses_nothing_of_the_other_way() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap()).await.unwrap();
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    proxy.set(Weather::Deaf(Direction::Upstream));
+    client.write_all(b"unheard").await.unwrap();
+    server.write_all(b"heard").await.unwrap();
+    assert_eq!(receive(&mut client, 5).await.unwrap(), b"heard");
+    assert_eq!(server.try_read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    proxy.heal(Heal::Flush);
+    assert_eq!(receive(&mut server, 7).await.unwrap(), b"unheard");
+}
+
+#[tokio::test]
+async fn a_lingering_cut_tells_the_server_at_once_and_the_client_later() {
+    let (server, mut ends) = echo().await;
+    let proxy = Proxy::start(server).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    exchange(&mut stream, b"hello").await.unwrap();
+    proxy.cut(Cut::Linger(Duration::from_millis(200)));
+    let begin = tokio::time::Instant::now();
+    assert!(ends.recv().await.unwrap().is_ok());
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+    assert!(begin.elapsed() >= Duration::from_millis(200));
+}
