@@ -79,12 +79,10 @@ fn documentation() -> Result {
 }
 
 fn deny(steps: &mut Steps) {
-    let name = "licences, bans and sources";
-    if tools::answers("cargo", &["deny", "--version"]) {
-        steps.check(name, || cargo(["deny", "check", "bans", "licenses", "sources"]).run());
-    } else {
-        steps.not_checked(name, "cargo-deny is not installed");
-    }
+    steps.check("licences, bans and sources", || {
+        tools::cargo_deny()?;
+        cargo(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]).run()
+    });
 }
 
 /// What runs the real thing: the simulator, the crash test, the demo.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cargo::cargo;
 use crate::error::{Error, Result};
 use crate::process::Process;
 
@@ -17,6 +18,17 @@ pub(crate) fn install_debian(packages: &[&str], elsewhere: &str) -> Result {
     let apt = |args: &[&str]| Process::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive");
     apt(&["update", "-qq"]).run()?;
     apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages).run()
+}
+
+/// Installs cargo-deny if it is missing.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn cargo_deny() -> Result {
+    if answers("cargo", &["deny", "--version"]) {
+        return Ok(());
+    }
+    cargo(["install", "--locked", "--version", "^0.20", "cargo-deny"]).run()
 }
 
 /// Tells whether a command answers.
