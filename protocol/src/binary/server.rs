@@ -1,8 +1,8 @@
-//! Frames of the server. Type numbers and flags are part of the wire: never change them, only add.
+//! Frames of the server. Flags are part of the wire: never change them, only add.
 
 use bytes::Bytes;
 
-use super::client::{PING, PONG, put_ping, take_ping};
+use super::client::{put_ping, take_ping};
 use super::message::{decode_message, encode_message};
 use super::parts::{
     flag, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_texts, put_version, take_channel,
@@ -17,26 +17,9 @@ use crate::frame::{
     Acked, Authed, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Member, Members,
     MembersView, Packed, PackedDictionary, Page, Pong, PresenceChange, PresenceChangeKind, PresenceEvents,
     ProducerGrant, ProducerState, Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed,
-    Unsubscribed, UserStatus, Welcome,
+    Unsubscribed, UserStatus, Welcome, server_kind as kind,
 };
 use crate::types::{ChannelNumber, Offset};
-
-const WELCOME: u8 = 0x41;
-const AUTHED: u8 = 0x42;
-const SUBSCRIBED: u8 = 0x43;
-const UNSUBSCRIBED: u8 = 0x44;
-const PUBLISHED: u8 = 0x45;
-const ACKED: u8 = 0x46;
-pub(super) const DELIVER: u8 = 0x47;
-const PACKED: u8 = 0x48;
-const RESET: u8 = 0x49;
-const DROPPED: u8 = 0x4a;
-const PAGE: u8 = 0x4b;
-const MEMBERS: u8 = 0x4c;
-const PRESENCE: u8 = 0x4d;
-const STATUSES: u8 = 0x4e;
-const GOAWAY: u8 = 0x4f;
-const ERROR: u8 = 0x50;
 
 macro_rules! open_enum {
     ($put:ident, $take:ident, $type:ident { $($number:literal $variant:ident $name:literal)* }) => {
@@ -81,48 +64,48 @@ fn take_code(body: &mut Bytes) -> Result<ErrorCode, DecodeError> {
 /// Appends one frame.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
-    match value {
-        ServerFrame::Welcome(welcome) => frame(WELCOME, out, |out| put_welcome(welcome, out)),
-        ServerFrame::Authed(authed) => frame(AUTHED, out, |out| {
+    frame(value.kind().0, out, |out| match value {
+        ServerFrame::Welcome(welcome) => put_welcome(welcome, out),
+        ServerFrame::Authed(authed) => {
             put(flag(&authed.expires, 1), out);
             put(authed.req, out);
             put_opt(authed.expires, out, put);
-        }),
-        ServerFrame::Subscribed(subscribed) => frame(SUBSCRIBED, out, |out| put_subscribed(subscribed, out)),
-        ServerFrame::Unsubscribed(unsubscribed) => frame(UNSUBSCRIBED, out, |out| {
+        }
+        ServerFrame::Subscribed(subscribed) => put_subscribed(subscribed, out),
+        ServerFrame::Unsubscribed(unsubscribed) => {
             put(flag(&unsubscribed.req, 1) | flag(&unsubscribed.code, 2), out);
             put_opt(unsubscribed.req, out, put);
             put_text(unsubscribed.channel.as_str(), out);
             put_opt(unsubscribed.code.as_ref(), out, put_code);
-        }),
-        ServerFrame::Published(published) => frame(PUBLISHED, out, |out| {
+        }
+        ServerFrame::Published(published) => {
             put(when(published.duplicate, 1) | flag(&published.offset, 2), out);
             put(published.req, out);
             put_epoch(published.epoch, out);
             put_opt(published.offset, out, |offset, out| put(offset.0, out));
-        }),
-        ServerFrame::Acked(acked) => frame(ACKED, out, |out| {
+        }
+        ServerFrame::Acked(acked) => {
             put_channel(&acked.channel, out);
             put_epoch(acked.epoch, out);
             put(acked.offset.0, out);
-        }),
-        ServerFrame::Deliver(deliver) => frame(DELIVER, out, |out| {
+        }
+        ServerFrame::Deliver(deliver) => {
             put_channel(&deliver.channel, out);
             put_deliver_head(deliver.replay, deliver.more, deliver.at, out);
             deliver.messages.iter().for_each(|message| encode_message(message, out));
-        }),
-        ServerFrame::Packed(packed) => frame(PACKED, out, |out| put_packed(packed, out)),
-        ServerFrame::Reset(reset) => frame(RESET, out, |out| {
+        }
+        ServerFrame::Packed(packed) => put_packed(packed, out),
+        ServerFrame::Reset(reset) => {
             put_channel(&reset.channel, out);
             put_epoch(reset.epoch, out);
             [reset.first, reset.head, reset.from].iter().for_each(|offset| put(offset.0, out));
             put_reason(&reset.reason, out);
-        }),
-        ServerFrame::Dropped(dropped) => frame(DROPPED, out, |out| {
+        }
+        ServerFrame::Dropped(dropped) => {
             put_channel(&dropped.channel, out);
             put(dropped.count, out);
-        }),
-        ServerFrame::Page(page) => frame(PAGE, out, |out| {
+        }
+        ServerFrame::Page(page) => {
             put(when(page.more, 1), out);
             put(page.req, out);
             put_text(page.channel.as_str(), out);
@@ -130,23 +113,23 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
             put(page.first.0, out);
             put(page.head.0, out);
             page.messages.iter().for_each(|message| encode_message(message, out));
-        }),
-        ServerFrame::Members(members) => frame(MEMBERS, out, |out| {
+        }
+        ServerFrame::Members(members) => {
             put(members.req, out);
             put_text(members.channel.as_str(), out);
             put_view(&members.view, out);
-        }),
-        ServerFrame::Presence(events) => frame(PRESENCE, out, |out| put_presence(events, out)),
-        ServerFrame::Statuses(statuses) => frame(STATUSES, out, |out| put_statuses(statuses, out)),
-        ServerFrame::Goaway(goaway) => frame(GOAWAY, out, |out| {
+        }
+        ServerFrame::Presence(events) => put_presence(events, out),
+        ServerFrame::Statuses(statuses) => put_statuses(statuses, out),
+        ServerFrame::Goaway(goaway) => {
             put(u64::from(goaway.after), out);
             put(u64::from(goaway.window), out);
             put_goaway(&goaway.reason, out);
-        }),
-        ServerFrame::Ping(ping) => frame(PING, out, |out| put_ping(*ping, out)),
-        ServerFrame::Pong(pong) => frame(PONG, out, |out| put(pong.n, out)),
-        ServerFrame::Error(error) => frame(ERROR, out, |out| put_error(error, out)),
-    }
+        }
+        ServerFrame::Ping(ping) => put_ping(*ping, out),
+        ServerFrame::Pong(pong) => put(pong.n, out),
+        ServerFrame::Error(error) => put_error(error, out),
+    });
 }
 
 /// Takes the next frame; `None` at the end of the WebSocket message.
@@ -157,50 +140,50 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
     let Some((kind, mut body)) = next(message)? else { return Ok(None) };
     let body = &mut body;
     let value = match kind {
-        WELCOME => ServerFrame::Welcome(take_welcome(body)?),
-        AUTHED => {
+        kind::WELCOME => ServerFrame::Welcome(take_welcome(body)?),
+        kind::AUTHED => {
             let flags = take(body)?;
             ServerFrame::Authed(Authed { req: take_safe(body)?, expires: take_opt(flags, 1, body, take_safe)? })
         }
-        SUBSCRIBED => ServerFrame::Subscribed(take_subscribed(body)?),
-        UNSUBSCRIBED => {
+        kind::SUBSCRIBED => ServerFrame::Subscribed(take_subscribed(body)?),
+        kind::UNSUBSCRIBED => {
             let flags = take(body)?;
             let req = take_opt(flags, 1, body, take_safe)?;
             let channel = take_name(body)?;
             ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: take_opt(flags, 2, body, take_code)? })
         }
-        PUBLISHED => {
+        kind::PUBLISHED => {
             let flags = take(body)?;
             let (req, epoch) = (take_safe(body)?, take_epoch(body)?);
             let offset = take_opt(flags, 2, body, take_offset)?;
             ServerFrame::Published(Published { req, epoch, offset, duplicate: flags & 1 != 0 })
         }
-        ACKED => {
+        kind::ACKED => {
             let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
             ServerFrame::Acked(Acked { channel, epoch, offset: take_offset(body)? })
         }
-        DELIVER => ServerFrame::Deliver(take_deliver(body)?),
-        PACKED => ServerFrame::Packed(take_packed(body)?),
-        RESET => {
+        kind::DELIVER => ServerFrame::Deliver(take_deliver(body)?),
+        kind::PACKED => ServerFrame::Packed(take_packed(body)?),
+        kind::RESET => {
             let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
             let (first, head, from) = (take_offset(body)?, take_offset(body)?, take_offset(body)?);
             ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: take_reason(body)? })
         }
-        DROPPED => ServerFrame::Dropped(Dropped { channel: take_channel(body)?, count: take_safe(body)? }),
-        PAGE => ServerFrame::Page(take_page(body)?),
-        MEMBERS => {
+        kind::DROPPED => ServerFrame::Dropped(Dropped { channel: take_channel(body)?, count: take_safe(body)? }),
+        kind::PAGE => ServerFrame::Page(take_page(body)?),
+        kind::MEMBERS => {
             let (req, channel) = (take_safe(body)?, take_name(body)?);
             ServerFrame::Members(Members { req, channel, view: take_view(body)? })
         }
-        PRESENCE => ServerFrame::Presence(take_presence(body)?),
-        STATUSES => ServerFrame::Statuses(take_statuses(body)?),
-        GOAWAY => {
+        kind::PRESENCE => ServerFrame::Presence(take_presence(body)?),
+        kind::STATUSES => ServerFrame::Statuses(take_statuses(body)?),
+        kind::GOAWAY => {
             let (after, window) = (take_u32(body)?, take_u32(body)?);
             ServerFrame::Goaway(Goaway { after, window, reason: take_goaway(body)? })
         }
-        PING => ServerFrame::Ping(take_ping(body)?),
-        PONG => ServerFrame::Pong(Pong { n: take_safe(body)? }),
-        ERROR => ServerFrame::Error(take_error(body)?),
+        kind::PING => ServerFrame::Ping(take_ping(body)?),
+        kind::PONG => ServerFrame::Pong(Pong { n: take_safe(body)? }),
+        kind::ERROR => ServerFrame::Error(take_error(body)?),
         _ => return Ok(Some(unknown(kind))),
     };
     Ok(Some(Decoded::Frame(value)))

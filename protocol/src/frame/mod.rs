@@ -77,6 +77,64 @@ pub enum ServerFrame {
     Error(ErrorFrame),
 }
 
+macro_rules! kinds {
+    ($frame:ident $numbers:ident { $($constant:ident $number:literal $variant:ident $name:literal)* }) => {
+        impl $frame {
+            /// Every type: its number in the binary form and its name in JSON. Part of the wire: never change one, only add.
+            pub const KINDS: &'static [(u8, &'static str)] = &[$(($number, $name),)*];
+
+            /// Returns the frame's type as in [`KINDS`](Self::KINDS).
+            pub fn kind(&self) -> (u8, &'static str) {
+                match self { $(Self::$variant { .. } => ($number, $name),)* }
+            }
+        }
+
+        /// The numbers of the types.
+        pub(crate) mod $numbers {
+            $(pub(crate) const $constant: u8 = $number;)*
+        }
+    };
+}
+
+kinds!(ClientFrame client_kind {
+    HELLO 1 Hello "hello"
+    AUTH 2 Auth "auth"
+    SUBSCRIBE 3 Subscribe "subscribe"
+    UNSUBSCRIBE 4 Unsubscribe "unsubscribe"
+    PUBLISH 5 Publish "publish"
+    ACK 6 Ack "ack"
+    MORE 7 More "more"
+    PAUSE 8 Pause "pause"
+    HISTORY 9 History "history"
+    PRESENCE 10 Presence "presence"
+    STATUS 11 Status "status"
+    PARK 12 Park "park"
+    UNPARK 13 Unpark "unpark"
+    PING 14 Ping "ping"
+    PONG 15 Pong "pong"
+});
+
+kinds!(ServerFrame server_kind {
+    PING 14 Ping "ping"
+    PONG 15 Pong "pong"
+    WELCOME 65 Welcome "welcome"
+    AUTHED 66 Authed "authed"
+    SUBSCRIBED 67 Subscribed "subscribed"
+    UNSUBSCRIBED 68 Unsubscribed "unsubscribed"
+    PUBLISHED 69 Published "published"
+    ACKED 70 Acked "acked"
+    DELIVER 71 Deliver "deliver"
+    PACKED 72 Packed "packed"
+    RESET 73 Reset "reset"
+    DROPPED 74 Dropped "dropped"
+    PAGE 75 Page "page"
+    MEMBERS 76 Members "members"
+    PRESENCE 77 Presence "presence"
+    STATUSES 78 Statuses "statuses"
+    GOAWAY 79 Goaway "goaway"
+    ERROR 80 Error "error"
+});
+
 /// `ping`, from either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping {
