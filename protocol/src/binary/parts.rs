@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
 use crate::codec::DecodeError;
-use crate::frame::{ChannelRef, PresenceVersion};
+use crate::frame::{ChannelRef, OpenEnum, PresenceVersion};
 use crate::limits;
 use crate::types::{
     ChannelName, ChannelNumber, DeviceId, Epoch, Offset, Position, ProducerId, Qos, UserName, Utf8Bytes,
@@ -150,23 +150,28 @@ pub(super) fn take_version(body: &mut Bytes) -> Result<PresenceVersion, DecodeEr
     Ok(PresenceVersion { run: take_safe(body)?, n: take_safe(body)? })
 }
 
-/// Appends the number of an open enumeration; 0 with a name for a value of a later version.
-pub(super) fn put_open(number: u8, name: &str, out: &mut Vec<u8>) {
-    out.push(number);
-    if number == 0 {
-        put_text(name, out);
+/// Appends the number of an open enumeration. A value of a later version goes as its number if that is all that is
+/// known of it, otherwise as 0 and its name.
+pub(super) fn put_open<T: OpenEnum>(value: &T, out: &mut Vec<u8>) {
+    match value.number().or_else(|| later_number::<T>(value.name())) {
+        Some(number) => put(u64::from(number), out),
+        None => {
+            out.push(0);
+            put_text(value.name(), out);
+        }
     }
 }
 
-/// Takes the number of an open enumeration; a number this version does not know becomes its decimal name.
-pub(super) fn take_open<T>(
-    body: &mut Bytes,
-    known: impl FnOnce(u8) -> Option<T>,
-    other: impl FnOnce(Box<str>) -> T,
-) -> Result<T, DecodeError> {
-    let number = take_u8(body)?;
-    if number == 0 {
-        return Ok(other(take_text(body)?.as_str().into()));
+/// Takes the number of an open enumeration; one that this version does not know becomes its decimal name.
+pub(super) fn take_open<T: OpenEnum>(body: &mut Bytes) -> Result<T, DecodeError> {
+    match u16::try_from(take(body)?).map_err(|_| DecodeError::Number)? {
+        0 => Ok(T::from_name(&take_text(body)?)),
+        number => Ok(T::from_number(number).unwrap_or_else(|| T::from_name(&number.to_string()))),
     }
-    Ok(known(number).unwrap_or_else(|| other(number.to_string().into())))
+}
+
+/// Returns the number that [`take_open`] has made this name of.
+fn later_number<T: OpenEnum>(name: &str) -> Option<u16> {
+    let number = name.parse().ok().filter(|number| *number > 0 && T::from_number(*number).is_none())?;
+    (number.to_string() == name).then_some(number)
 }

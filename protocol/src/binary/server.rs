@@ -11,55 +11,13 @@ use super::parts::{
 };
 use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
 use super::{frame, next, unknown};
-use crate::code::ErrorCode;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
-    Acked, Authed, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Member, Members,
-    MembersView, Packed, PackedDictionary, Page, Pong, PresenceChange, PresenceChangeKind, PresenceEvents,
-    ProducerGrant, ProducerState, Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed,
-    Unsubscribed, UserStatus, Welcome, server_kind as kind,
+    Acked, Authed, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView, Packed,
+    PackedDictionary, Page, Pong, PresenceChange, PresenceEvents, ProducerGrant, Published, Reset, ReusedBy,
+    ServerFrame, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, server_kind as kind,
 };
 use crate::types::{ChannelNumber, Offset};
-
-macro_rules! open_enum {
-    ($put:ident, $take:ident, $type:ident { $($number:literal $variant:ident $name:literal)* }) => {
-        fn $put(value: &$type, out: &mut Vec<u8>) {
-            match value {
-                $($type::$variant => put_open($number, $name, out),)*
-                $type::Other(name) => put_open(0, name, out),
-            }
-        }
-
-        fn $take(body: &mut Bytes) -> Result<$type, DecodeError> {
-            take_open(body, |number| match number { $($number => Some($type::$variant),)* _ => None }, $type::Other)
-        }
-    };
-}
-
-open_enum!(put_durability, take_durability, Durability { 1 Memory "memory" 2 Process "process" 3 Disk "disk" 4 Quorum "quorum" });
-open_enum!(put_state, take_producer_state, ProducerState { 1 New "new" 2 Resumed "resumed" 3 Expired "expired" });
-open_enum!(put_start, take_start, Start { 1 Live "live" 2 Replay "replay" 3 Reset "reset" });
-open_enum!(put_reason, take_reason, ResetReason { 1 Trimmed "trimmed" 2 Epoch "epoch" });
-open_enum!(put_change, take_change_kind, PresenceChangeKind { 1 Join "join" 2 Leave "leave" 3 Timeout "timeout" 4 Back "back" 5 Update "update" });
-open_enum!(put_goaway, take_goaway, GoawayReason { 1 Move "move" 2 Restart "restart" });
-
-/// Appends an error code: its number, or 0 and a name for one of a later version.
-fn put_code(code: &ErrorCode, out: &mut Vec<u8>) {
-    put(u64::from(code.number()), out);
-    if let ErrorCode::Other(name) = code {
-        put_text(name, out);
-    }
-}
-
-fn take_code(body: &mut Bytes) -> Result<ErrorCode, DecodeError> {
-    match take(body)? {
-        0 => Ok(ErrorCode::Other(take_text(body)?.as_str().into())),
-        number => {
-            let known = u16::try_from(number).ok().and_then(ErrorCode::from_number);
-            Ok(known.unwrap_or_else(|| ErrorCode::Other(number.to_string().into())))
-        }
-    }
-}
 
 /// Appends one frame.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
@@ -76,7 +34,7 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
             put(flag(&unsubscribed.req, 1) | flag(&unsubscribed.code, 2), out);
             put_opt(unsubscribed.req, out, put);
             put_text(unsubscribed.channel.as_str(), out);
-            put_opt(unsubscribed.code.as_ref(), out, put_code);
+            put_opt(unsubscribed.code.as_ref(), out, put_open);
         }
         ServerFrame::Published(published) => {
             put(when(published.duplicate, 1) | flag(&published.offset, 2), out);
@@ -99,7 +57,7 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
             put_channel(&reset.channel, out);
             put_epoch(reset.epoch, out);
             [reset.first, reset.head, reset.from].iter().for_each(|offset| put(offset.0, out));
-            put_reason(&reset.reason, out);
+            put_open(&reset.reason, out);
         }
         ServerFrame::Dropped(dropped) => {
             put_channel(&dropped.channel, out);
@@ -124,7 +82,7 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
         ServerFrame::Goaway(goaway) => {
             put(u64::from(goaway.after), out);
             put(u64::from(goaway.window), out);
-            put_goaway(&goaway.reason, out);
+            put_open(&goaway.reason, out);
         }
         ServerFrame::Ping(ping) => put_ping(*ping, out),
         ServerFrame::Pong(pong) => put(pong.n, out),
@@ -150,7 +108,7 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
             let flags = take(body)?;
             let req = take_opt(flags, 1, body, take_safe)?;
             let channel = take_name(body)?;
-            ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: take_opt(flags, 2, body, take_code)? })
+            ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: take_opt(flags, 2, body, take_open)? })
         }
         kind::PUBLISHED => {
             let flags = take(body)?;
@@ -167,7 +125,7 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
         kind::RESET => {
             let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
             let (first, head, from) = (take_offset(body)?, take_offset(body)?, take_offset(body)?);
-            ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: take_reason(body)? })
+            ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: take_open(body)? })
         }
         kind::DROPPED => ServerFrame::Dropped(Dropped { channel: take_channel(body)?, count: take_safe(body)? }),
         kind::PAGE => ServerFrame::Page(take_page(body)?),
@@ -179,7 +137,7 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
         kind::STATUSES => ServerFrame::Statuses(take_statuses(body)?),
         kind::GOAWAY => {
             let (after, window) = (take_u32(body)?, take_u32(body)?);
-            ServerFrame::Goaway(Goaway { after, window, reason: take_goaway(body)? })
+            ServerFrame::Goaway(Goaway { after, window, reason: take_open(body)? })
         }
         kind::PING => ServerFrame::Ping(take_ping(body)?),
         kind::PONG => ServerFrame::Pong(Pong { n: take_safe(body)? }),
@@ -197,11 +155,11 @@ fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
     put_text(welcome.device.as_str(), out);
     put(welcome.time, out);
     put(u64::from(welcome.ping), out);
-    put_durability(&welcome.durability, out);
+    put_open(&welcome.durability, out);
     put_opt(welcome.producer.as_ref(), out, |producer, out| {
         put_producer(producer.id, out);
         put(producer.generation, out);
-        put_state(&producer.state, out);
+        put_open(&producer.state, out);
     });
     put_opt(welcome.expires, out, put);
     put_texts(&welcome.caps, out);
@@ -218,10 +176,10 @@ fn take_welcome(body: &mut Bytes) -> Result<Welcome, DecodeError> {
         device: take_device(body)?,
         time: take_safe(body)?,
         ping: take_u32(body)?,
-        durability: take_durability(body)?,
+        durability: take_open(body)?,
         producer: take_opt(flags, 2, body, |body| {
             let (id, generation) = (take_producer(body)?, take_safe(body)?);
-            Ok(ProducerGrant { id, generation, state: take_producer_state(body)? })
+            Ok(ProducerGrant { id, generation, state: take_open(body)? })
         })?,
         expires: take_opt(flags, 4, body, take_safe)?,
         caps: take_texts(body)?,
@@ -243,8 +201,8 @@ fn put_subscribed(subscribed: &Subscribed, out: &mut Vec<u8>) {
     put_epoch(subscribed.epoch, out);
     put(subscribed.head.0, out);
     put(subscribed.from.0, out);
-    put_start(&subscribed.start, out);
-    put_opt(subscribed.reason.as_ref(), out, put_reason);
+    put_open(&subscribed.start, out);
+    put_opt(subscribed.reason.as_ref(), out, put_open);
     put_opt(subscribed.first, out, |first, out| put(first.0, out));
     put_opt(subscribed.expires, out, put);
     put_opt(subscribed.members.as_ref(), out, put_view);
@@ -259,8 +217,8 @@ fn take_subscribed(body: &mut Bytes) -> Result<Subscribed, DecodeError> {
         epoch: take_epoch(body)?,
         head: take_offset(body)?,
         from: take_offset(body)?,
-        start: take_start(body)?,
-        reason: take_opt(flags, 1, body, take_reason)?,
+        start: take_open(body)?,
+        reason: take_opt(flags, 1, body, take_open)?,
         first: take_opt(flags, 2, body, take_offset)?,
         expires: take_opt(flags, 4, body, take_safe)?,
         members: take_opt(flags, 8, body, take_view)?,
@@ -356,7 +314,7 @@ fn put_presence(events: &PresenceEvents, out: &mut Vec<u8>) {
     put(events.events.len() as u64, out);
     for change in &events.events {
         put(flag(&change.state, 1), out);
-        put_change(&change.event, out);
+        put_open(&change.event, out);
         put_text(change.user.as_str(), out);
         put_opt(change.state.as_ref(), out, |state, out| put_bytes(state, out));
     }
@@ -366,7 +324,7 @@ fn take_presence(body: &mut Bytes) -> Result<PresenceEvents, DecodeError> {
     let (channel, version, count) = (take_channel(body)?, take_version(body)?, take_safe(body)?);
     let events = take_list(body, |body| {
         let flags = take(body)?;
-        let (event, user) = (take_change_kind(body)?, take_user(body)?);
+        let (event, user) = (take_open(body)?, take_user(body)?);
         Ok(PresenceChange { event, user, state: take_opt(flags, 1, body, take_state)? })
     })?;
     Ok(PresenceEvents { channel, version, count, events })
@@ -404,7 +362,7 @@ fn put_error(error: &ErrorFrame, out: &mut Vec<u8>) {
     put(fields | flag(&error.expected, 16) | by, out);
     put_opt(error.req, out, put);
     put_opt(error.channel.as_ref(), out, |channel, out| put_text(channel.as_str(), out));
-    put_code(&error.code, out);
+    put_open(&error.code, out);
     put_bytes(error.message.as_bytes(), out);
     put_opt(error.after, out, |after, out| put(u64::from(after), out));
     put_opt(error.expected, out, put);
@@ -421,7 +379,7 @@ fn take_error(body: &mut Bytes) -> Result<ErrorFrame, DecodeError> {
     Ok(ErrorFrame {
         req: take_opt(flags, 1, body, take_safe)?,
         channel: take_opt(flags, 2, body, take_name)?,
-        code: take_code(body)?,
+        code: take_open(body)?,
         message: take_text(body)?,
         retry: flags & 4 != 0,
         after: take_opt(flags, 8, body, take_u32)?,

@@ -1,5 +1,6 @@
 //! The connection: its begin, its token, its end, and what can go wrong on it.
 
+use super::open::open_enum;
 use super::subscription::Subscribe;
 use crate::code::ErrorCode;
 use crate::types::{ChannelName, DeviceId, Generation, ProducerId, Sequence, UserName, Utf8Bytes};
@@ -63,34 +64,30 @@ pub struct Park {
     pub ping: Option<u32>,
 }
 
-/// What an answer `published` is worth.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Durability {
-    /// Dies with the process.
-    Memory,
-    /// Survives a killed process, not a power cut.
-    Process,
-    /// After fdatasync.
-    Disk,
-    /// On a majority of nodes.
-    Quorum,
-    /// A value of a later version.
-    Other(Box<str>),
+open_enum! {
+    /// What an answer `published` is worth.
+    Durability {
+        /// Dies with the process.
+        1 Memory "memory",
+        /// Survives a killed process, not a power cut.
+        2 Process "process",
+        /// After fdatasync.
+        3 Disk "disk",
+        /// On a majority of nodes.
+        4 Quorum "quorum",
+    }
 }
 
-/// Whether the producer asked for is the one that was attached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProducerState {
-    /// A new one, as asked.
-    New,
-    /// The one asked for.
-    Resumed,
-    /// The one asked for is forgotten; this is a new one.
-    Expired,
-    /// A value of a later version.
-    Other(Box<str>),
+open_enum! {
+    /// Whether the producer asked for is the one that was attached.
+    ProducerState {
+        /// A new one, as asked.
+        1 New "new",
+        /// The one asked for.
+        2 Resumed "resumed",
+        /// The one asked for is forgotten; this is a new one.
+        3 Expired "expired",
+    }
 }
 
 /// The producer of this connection.
@@ -153,16 +150,14 @@ pub struct Authed {
     pub expires: Option<u64>,
 }
 
-/// Why a server sends its clients away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GoawayReason {
-    /// Other nodes serve: stay until your moment.
-    Move,
-    /// This node restarts: it closes soon, come back at your moment.
-    Restart,
-    /// A value of a later version.
-    Other(Box<str>),
+open_enum! {
+    /// Why a server sends its clients away.
+    GoawayReason {
+        /// Other nodes serve: stay until your moment.
+        1 Move "move",
+        /// This node restarts: it closes soon, come back at your moment.
+        2 Restart "restart",
+    }
 }
 
 /// `goaway`: reconnect at a random moment of `[after, after + window]` ms from receipt.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod history;
+mod open;
 mod presence;
 mod publish;
 mod subscription;
@@ -11,6 +12,7 @@ pub use self::connection::{
     ProducerState, ReusedBy, Run, Welcome,
 };
 pub use self::history::{History, HistoryRange, Page};
+pub(crate) use self::open::OpenEnum;
 pub use self::presence::{
     Member, Members, MembersView, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceMode, PresenceOp,
     PresenceRequest, PresenceVersion, StatusRequest, Statuses, UserStatus,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::ChannelRef;
+use super::open::open_enum;
 use crate::types::{ChannelName, UserName, Utf8Bytes};
 
 /// Whether a subscription watches presence or takes part.
@@ -100,22 +101,20 @@ pub struct Members {
     pub view: MembersView,
 }
 
-/// What happened to a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PresenceChangeKind {
-    /// A new member.
-    Join,
-    /// It left.
-    Leave,
-    /// It was not heard of any more.
-    Timeout,
-    /// It is heard of again.
-    Back,
-    /// Its state changed.
-    Update,
-    /// A value of a later version.
-    Other(Box<str>),
+open_enum! {
+    /// What happened to a member.
+    PresenceChangeKind {
+        /// A new member.
+        1 Join "join",
+        /// It left.
+        2 Leave "leave",
+        /// It was not heard of any more.
+        3 Timeout "timeout",
+        /// It is heard of again.
+        4 Back "back",
+        /// Its state changed.
+        5 Update "update",
+    }
 }
 
 /// One change of a member.

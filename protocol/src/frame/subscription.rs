@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::ChannelRef;
+use super::open::open_enum;
 use super::presence::{MembersView, PresenceMode};
 use crate::code::ErrorCode;
 use crate::message::Message;
@@ -119,30 +120,26 @@ pub struct Pause {
     pub channel: ChannelRef,
 }
 
-/// How a subscription begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// Nothing to replay.
-    Live,
-    /// Everything after `from` follows, complete.
-    Replay,
-    /// The position cannot be honoured; deliveries begin after `from`.
-    Reset,
-    /// A value of a later version.
-    Other(Box<str>),
+open_enum! {
+    /// How a subscription begins.
+    Start {
+        /// Nothing to replay.
+        1 Live "live",
+        /// Everything after `from` follows, complete.
+        2 Replay "replay",
+        /// The position cannot be honoured; deliveries begin after `from`.
+        3 Reset "reset",
+    }
 }
 
-/// Why a position cannot be honoured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ResetReason {
-    /// Messages after it were removed by retention.
-    Trimmed,
-    /// It belongs to another life of the log.
-    Epoch,
-    /// A value of a later version.
-    Other(Box<str>),
+open_enum! {
+    /// Why a position cannot be honoured.
+    ResetReason {
+        /// Messages after it were removed by retention.
+        1 Trimmed "trimmed",
+        /// It belongs to another life of the log.
+        2 Epoch "epoch",
+    }
 }
 
 /// `subscribed`.

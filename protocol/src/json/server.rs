@@ -9,9 +9,10 @@ use super::parts::{JsonMessage, JsonVersion, JsonView, messages, offset, raw, sa
 use crate::code::ErrorCode;
 use crate::codec::DecodeError;
 use crate::frame::{
-    Acked, Authed, ChannelRef, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members, Page,
-    Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, ProducerGrant, ProducerState, Published, Reset,
-    ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome,
+    Acked, Authed, ChannelRef, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members,
+    OpenEnum, Page, Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, ProducerGrant, ProducerState,
+    Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus,
+    Welcome,
 };
 use crate::types::{ChannelName, ChannelNumber, DeviceId, Epoch, Offset, ProducerId, UserName};
 
@@ -172,27 +173,6 @@ impl<'de> Deserialize<'de> for Users {
     }
 }
 
-macro_rules! names {
-    ($to:ident, $from:ident, $type:ident { $($variant:ident $name:literal)* }) => {
-        fn $to(value: &$type) -> String {
-            match value { $($type::$variant => $name.to_owned(),)* $type::Other(name) => name.to_string() }
-        }
-
-        fn $from(name: &str) -> $type {
-            match name { $($name => $type::$variant,)* other => $type::Other(other.into()) }
-        }
-    };
-}
-
-names!(durability_name, durability, Durability { Memory "memory" Process "process" Disk "disk" Quorum "quorum" });
-names!(producer_name, producer_state, ProducerState { New "new" Resumed "resumed" Expired "expired" });
-names!(start_name, start, Start { Live "live" Replay "replay" Reset "reset" });
-names!(reason_name, reset_reason, ResetReason { Trimmed "trimmed" Epoch "epoch" });
-names!(goaway_name, goaway_reason, GoawayReason { Move "move" Restart "restart" });
-names!(change_name, change_kind, PresenceChangeKind {
-    Join "join" Leave "leave" Timeout "timeout" Back "back" Update "update"
-});
-
 fn channel_text(channel: &ChannelRef) -> Option<String> {
     match channel {
         ChannelRef::Name(name) => Some(name.as_str().to_owned()),
@@ -246,7 +226,7 @@ pub(super) fn to_json(frame: &ServerFrame) -> Option<Json> {
             first: Some(reset.first.0),
             head: Some(reset.head.0),
             from: Some(reset.from.0),
-            reason: Some(reason_name(&reset.reason)),
+            reason: Some(reset.reason.name().to_owned()),
             ..named("reset")
         },
         ServerFrame::Dropped(dropped) => {
@@ -268,7 +248,7 @@ pub(super) fn to_json(frame: &ServerFrame) -> Option<Json> {
         ServerFrame::Goaway(goaway) => Json {
             after: Some(goaway.after),
             window: Some(goaway.window),
-            reason: Some(goaway_name(&goaway.reason)),
+            reason: Some(goaway.reason.name().to_owned()),
             ..named("goaway")
         },
         ServerFrame::Ping(ping) => Json { n: Some(ping.n), next: ping.next, ..named("ping") },
@@ -287,11 +267,11 @@ fn welcome_json(welcome: &Welcome) -> Json {
         device: Some(welcome.device.as_str().to_owned()),
         time: Some(welcome.time),
         ping: Some(welcome.ping),
-        durability: Some(durability_name(&welcome.durability)),
+        durability: Some(welcome.durability.name().to_owned()),
         producer: welcome.producer.as_ref().map(|producer| JsonProducer {
             id: producer.id.to_string(),
             generation: producer.generation,
-            state: producer_name(&producer.state),
+            state: producer.state.name().to_owned(),
         }),
         expires: welcome.expires,
         caps: welcome.caps.iter().map(|cap| cap.as_str().to_owned()).collect(),
@@ -309,8 +289,8 @@ fn subscribed_json(subscribed: &Subscribed) -> Json {
         epoch: epoch_text(subscribed.epoch),
         head: Some(subscribed.head.0),
         from: Some(subscribed.from.0),
-        start: Some(start_name(&subscribed.start)),
-        reason: subscribed.reason.as_ref().map(reason_name),
+        start: Some(subscribed.start.name().to_owned()),
+        reason: subscribed.reason.as_ref().map(|reason| reason.name().to_owned()),
         first: subscribed.first.map(|offset| offset.0),
         expires: subscribed.expires,
         members: subscribed
@@ -339,7 +319,7 @@ fn members_json(members: &Members) -> Json {
 
 fn presence_json(events: &PresenceEvents) -> Json {
     let change = |change: &PresenceChange| JsonChange {
-        event: change_name(&change.event),
+        event: change.event.name().to_owned(),
         user: change.user.as_str().to_owned(),
         state: change.state.as_ref().and_then(raw),
     };
@@ -462,7 +442,7 @@ fn frame(t: &str, json: Json) -> Result<ServerFrame, DecodeError> {
             first: at(json.first, "first")?,
             head: at(json.head, "head")?,
             from: at(json.from, "from")?,
-            reason: reset_reason(&need(json.reason, "reason")?),
+            reason: ResetReason::from_name(&need(json.reason, "reason")?),
         }),
         "dropped" => {
             ServerFrame::Dropped(Dropped { channel: channel(json.channel)?, count: safe(need(json.count, "count")?)? })
@@ -482,7 +462,7 @@ fn frame(t: &str, json: Json) -> Result<ServerFrame, DecodeError> {
         "goaway" => ServerFrame::Goaway(Goaway {
             after: need(json.after, "after")?,
             window: need(json.window, "window")?,
-            reason: goaway_reason(&need(json.reason, "reason")?),
+            reason: GoawayReason::from_name(&need(json.reason, "reason")?),
         }),
         "ping" => ServerFrame::Ping(Ping { n: safe(need(json.n, "n")?)?, next: json.next }),
         "pong" => ServerFrame::Pong(Pong { n: safe(need(json.n, "n")?)? }),
@@ -494,7 +474,7 @@ fn welcome(json: Json) -> Result<Welcome, DecodeError> {
     let limits = need(json.limits, "limits")?;
     let producer = json.producer.map(|producer| {
         let (id, generation) = (ProducerId::parse(&producer.id)?, safe(producer.generation)?);
-        Ok::<_, DecodeError>(ProducerGrant { id, generation, state: producer_state(&producer.state) })
+        Ok::<_, DecodeError>(ProducerGrant { id, generation, state: ProducerState::from_name(&producer.state) })
     });
     Ok(Welcome {
         v: need(json.v, "v")?,
@@ -503,7 +483,7 @@ fn welcome(json: Json) -> Result<Welcome, DecodeError> {
         device: DeviceId::new(&need(json.device, "device")?)?,
         time: safe(need(json.time, "time")?)?,
         ping: need(json.ping, "ping")?,
-        durability: durability(&need(json.durability, "durability")?),
+        durability: Durability::from_name(&need(json.durability, "durability")?),
         producer: producer.transpose()?,
         expires: json.expires.map(safe).transpose()?,
         caps: json.caps.into_iter().map(Into::into).collect(),
@@ -528,8 +508,8 @@ fn subscribed(json: Json) -> Result<Subscribed, DecodeError> {
         epoch: epoch(json.epoch)?,
         head: at(json.head, "head")?,
         from: at(json.from, "from")?,
-        start: start(&need(json.start, "start")?),
-        reason: json.reason.as_deref().map(reset_reason),
+        start: Start::from_name(&need(json.start, "start")?),
+        reason: json.reason.as_deref().map(ResetReason::from_name),
         first: json.first.map(offset).transpose()?,
         expires: json.expires.map(safe).transpose()?,
         members: json.members.as_deref().map(view).transpose()?,
@@ -549,7 +529,7 @@ fn members(json: Json) -> Result<Members, DecodeError> {
 
 fn presence(json: Json) -> Result<PresenceEvents, DecodeError> {
     let change = |change: JsonChange| {
-        let (event, user) = (change_kind(&change.event), UserName::new(&change.user)?);
+        let (event, user) = (PresenceChangeKind::from_name(&change.event), UserName::new(&change.user)?);
         Ok(PresenceChange { event, user, state: state(change.state.as_deref())? })
     };
     Ok(PresenceEvents {
