@@ -1,0 +1,14 @@
+//! Both codecs: golden vectors, properties, and `docs/protocol.md` compared with the code.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that meets something else fails"
+)]
+
+mod samples;
+mod vectors;
+mod wire;
