@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::message::{payload, payload_tag, put_headers, take_headers, take_id};
 use super::parts::{
-    flag, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, put_texts, take_channel, take_device,
-    take_epoch, take_list, take_name, take_offset, take_opt, take_position, take_producer, take_qos, take_state,
-    take_texts, take_token, take_user, when,
+    flag, put_caps, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, take_caps, take_channel,
+    take_device, take_epoch, take_few, take_name, take_offset, take_opt, take_position, take_positive, take_producer,
+    take_qos, take_short, take_state, take_token, take_user, when,
 };
 use super::varint::{put, put_bytes, take, take_safe, take_text, take_u8, take_u32};
 use super::{frame, next, unknown};
@@ -108,10 +108,7 @@ pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>
         kind::PRESENCE => ClientFrame::Presence(take_presence(body)?),
         kind::STATUS => {
             let flags = take(body)?;
-            let (req, users) = (take_safe(body)?, take_list(body, take_user)?);
-            if users.len() > limits::STATUS_USERS {
-                return Err(DecodeError::Field("users"));
-            }
+            let (req, users) = (take_safe(body)?, take_few(body, "users", limits::STATUS_USERS, take_user)?);
             ClientFrame::Status(StatusRequest { req, users, watch: flags & 1 != 0 })
         }
         kind::PARK => {
@@ -155,7 +152,7 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     if let Some(ProducerRequest::Resume(id)) = hello.producer {
         put_producer(id, out);
     }
-    put_texts(&hello.caps, out);
+    put_caps(&hello.caps, out);
     put(hello.subscribe.len() as u64, out);
     for subscribe in &hello.subscribe {
         let at = out.len();
@@ -170,15 +167,16 @@ fn take_hello(body: &mut Bytes) -> Result<Hello, DecodeError> {
     let token = take_opt(flags, 1, body, take_token)?;
     let device = take_opt(flags, 2, body, take_device)?;
     let run = take_opt(flags, 4, body, |body| Ok(Run { boot: take_safe(body)?, transport: take_safe(body)? }))?;
-    let sdk = take_opt(flags, 8, body, take_text)?;
+    let sdk = take_opt(flags, 8, body, |body| take_short(body, "sdk", limits::SDK))?;
     let producer = match (flags >> 4) & 3 {
         0 => None,
         1 => Some(ProducerRequest::New),
         2 => Some(ProducerRequest::Resume(take_producer(body)?)),
         _ => return Err(DecodeError::Field("producer")),
     };
-    let caps = take_texts(body)?;
-    let subscribe = take_list(body, |body| take_subscribe(&mut super::varint::take_bytes(body)?))?;
+    let caps = take_caps(body)?;
+    let entry = |body: &mut Bytes| take_subscribe(&mut super::varint::take_bytes(body)?);
+    let subscribe = take_few(body, "subscribe", limits::HELLO_SUBSCRIPTIONS, entry)?;
     Ok(Hello { v, token, device, run, sdk, producer, caps, subscribe })
 }
 
@@ -280,7 +278,7 @@ fn take_publish(body: &mut Bytes) -> Result<Publish, DecodeError> {
     let channel = take_channel(body)?;
     let req = take_opt(flags, 16, body, take_safe)?;
     let id = take_opt(flags, 32, body, take_id)?;
-    let seq = take_opt(flags, 64, body, take_safe)?;
+    let seq = take_opt(flags, 64, body, |body| take_positive(body, "seq"))?;
     let generation = take_opt(flags, 128, body, take_safe)?;
     let ttl = take_opt(flags, 256, body, take_u32)?;
     let headers = take_opt(flags, 512, body, take_headers)?.unwrap_or_default();

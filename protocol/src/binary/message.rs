@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::parts::{take_offset, take_positive};
 use super::varint::{put, put_bytes, take_bytes, take_safe, take_text, take_u8};
 use crate::codec::DecodeError;
 use crate::limits;
@@ -49,8 +50,8 @@ pub(super) fn prefix_length(at: usize, out: &mut Vec<u8>) {
 pub fn decode_message(bytes: &mut Bytes) -> Result<Message, DecodeError> {
     let mut body = take_bytes(bytes)?;
     let flags = take_u8(&mut body)?;
-    let mut offset = |flag| if flags & flag == 0 { Ok(None) } else { take_safe(&mut body).map(|o| Some(Offset(o))) };
-    let (offset, prev) = (offset(OFFSET)?, offset(PREV)?);
+    let offset = if flags & OFFSET == 0 { None } else { Some(Offset(take_positive(&mut body, "offset")?)) };
+    let prev = if flags & PREV == 0 { None } else { Some(take_offset(&mut body)?) };
     let time = take_safe(&mut body)?;
     let id = take_id(&mut body)?;
     let user = if flags & USER == 0 { None } else { Some(take_text(&mut body)?) };

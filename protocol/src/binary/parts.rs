@@ -69,6 +69,14 @@ pub(super) fn take_device(body: &mut Bytes) -> Result<DeviceId, DecodeError> {
     Ok(DeviceId::new(&take_text(body)?)?)
 }
 
+/// Takes a number from 1 to 2^53−1.
+pub(super) fn take_positive(body: &mut Bytes, field: &'static str) -> Result<u64, DecodeError> {
+    match take_safe(body)? {
+        0 => Err(DecodeError::Field(field)),
+        number => Ok(number),
+    }
+}
+
 pub(super) fn take_offset(body: &mut Bytes) -> Result<Offset, DecodeError> {
     take_safe(body).map(Offset)
 }
@@ -104,9 +112,14 @@ pub(super) fn take_qos(body: &mut Bytes) -> Result<Qos, DecodeError> {
     Qos::from_level(take_u8(body)?).ok_or(DecodeError::Field("qos"))
 }
 
+/// Takes a text of at most so many bytes.
+pub(super) fn take_short(body: &mut Bytes, field: &'static str, most: usize) -> Result<Utf8Bytes, DecodeError> {
+    let text = take_text(body)?;
+    if text.as_bytes().len() <= most { Ok(text) } else { Err(DecodeError::Field(field)) }
+}
+
 pub(super) fn take_token(body: &mut Bytes) -> Result<Utf8Bytes, DecodeError> {
-    let token = take_text(body)?;
-    if token.as_bytes().len() <= limits::TOKEN_BYTES { Ok(token) } else { Err(DecodeError::Field("token")) }
+    take_short(body, "token", limits::TOKEN_BYTES)
 }
 
 pub(super) fn take_state(body: &mut Bytes) -> Result<Bytes, DecodeError> {
@@ -114,15 +127,26 @@ pub(super) fn take_state(body: &mut Bytes) -> Result<Bytes, DecodeError> {
     if state.len() <= limits::PRESENCE_STATE_BYTES { Ok(state) } else { Err(DecodeError::Field("state")) }
 }
 
-pub(super) fn put_texts(texts: &[Utf8Bytes], out: &mut Vec<u8>) {
-    put(texts.len() as u64, out);
-    for text in texts {
-        put_bytes(text.as_bytes(), out);
+pub(super) fn put_caps(caps: &[Utf8Bytes], out: &mut Vec<u8>) {
+    put(caps.len() as u64, out);
+    for cap in caps {
+        put_bytes(cap.as_bytes(), out);
     }
 }
 
-pub(super) fn take_texts(body: &mut Bytes) -> Result<Vec<Utf8Bytes>, DecodeError> {
-    take_list(body, take_text)
+pub(super) fn take_caps(body: &mut Bytes) -> Result<Vec<Utf8Bytes>, DecodeError> {
+    take_few(body, "caps", limits::CAPS, |body| take_short(body, "caps", limits::CAP))
+}
+
+/// Takes a count of at most so many, and so many items.
+pub(super) fn take_few<T>(
+    body: &mut Bytes,
+    field: &'static str,
+    most: usize,
+    read: impl FnMut(&mut Bytes) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = take(&mut body.clone())?;
+    if count > most as u64 { Err(DecodeError::Field(field)) } else { take_list(body, read) }
 }
 
 /// Takes a count and so many items. The list grows as items are found, so a lie about the count costs nothing.

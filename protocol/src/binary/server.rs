@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::client::{put_ping, take_ping};
 use super::message::{decode_message, encode_message};
 use super::parts::{
-    flag, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_texts, put_version, take_channel,
-    take_device, take_epoch, take_list, take_name, take_offset, take_open, take_opt, take_producer, take_state,
-    take_texts, take_user, take_version, when,
+    flag, put_caps, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_version, take_caps,
+    take_channel, take_device, take_epoch, take_list, take_name, take_offset, take_open, take_opt, take_positive,
+    take_producer, take_state, take_user, take_version, when,
 };
 use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
 use super::{frame, next, unknown};
@@ -113,7 +113,7 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
         kind::PUBLISHED => {
             let flags = take(body)?;
             let (req, epoch) = (take_safe(body)?, take_epoch(body)?);
-            let offset = take_opt(flags, 2, body, take_offset)?;
+            let offset = take_opt(flags, 2, body, |body| take_positive(body, "offset"))?.map(Offset);
             ServerFrame::Published(Published { req, epoch, offset, duplicate: flags & 1 != 0 })
         }
         kind::ACKED => {
@@ -162,7 +162,7 @@ fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
         put_open(&producer.state, out);
     });
     put_opt(welcome.expires, out, put);
-    put_texts(&welcome.caps, out);
+    put_caps(&welcome.caps, out);
     let limits = [welcome.limits.message, welcome.limits.channels, welcome.limits.window, welcome.limits.spread];
     limits.iter().for_each(|limit| put(u64::from(*limit), out));
 }
@@ -182,7 +182,7 @@ fn take_welcome(body: &mut Bytes) -> Result<Welcome, DecodeError> {
             Ok(ProducerGrant { id, generation, state: take_open(body)? })
         })?,
         expires: take_opt(flags, 4, body, take_safe)?,
-        caps: take_texts(body)?,
+        caps: take_caps(body)?,
         limits: Limits {
             message: take_u32(body)?,
             channels: take_u32(body)?,
@@ -213,7 +213,10 @@ fn take_subscribed(body: &mut Bytes) -> Result<Subscribed, DecodeError> {
     Ok(Subscribed {
         req: take_safe(body)?,
         channel: take_name(body)?,
-        number: ChannelNumber(take_u32(body)?),
+        number: match take_u32(body)? {
+            0 => return Err(DecodeError::Field("number")),
+            number => ChannelNumber(number),
+        },
         epoch: take_epoch(body)?,
         head: take_offset(body)?,
         from: take_offset(body)?,

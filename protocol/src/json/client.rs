@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::object::Object;
 use super::parts::{
     caps, channel, epoch, headers, id, name, opt_name, payload, position, put_caps, put_headers, put_payload,
-    put_position, put_state, safe, state, text, token,
+    put_position, put_state, safe, short, state, text, token,
 };
 use crate::codec::DecodeError;
 use crate::frame::{
@@ -190,13 +190,16 @@ pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ClientFrame>, 
 fn hello(fields: &Fields<'_>) -> Result<Hello, DecodeError> {
     let run =
         |[boot, transport]: [u64; 2]| Ok::<_, DecodeError>(Run { boot: safe(boot)?, transport: safe(transport)? });
-    let subscriptions = fields.opt::<Vec<Fields<'_>>>("subscribe")?.unwrap_or_default();
+    let subscriptions: Vec<Fields<'_>> = fields.opt("subscribe")?.unwrap_or_default();
+    if subscriptions.len() > limits::HELLO_SUBSCRIPTIONS {
+        return Err(DecodeError::Field("subscribe"));
+    }
     Ok(Hello {
         v: fields.need("v")?,
         token: token(fields)?,
         device: fields.opt::<String>("device")?.map(|device| DeviceId::new(&device)).transpose()?,
         run: fields.opt("run")?.map(run).transpose()?,
-        sdk: text(fields, "sdk")?,
+        sdk: short(fields, "sdk", limits::SDK)?,
         producer: match fields.opt::<String>("producer")?.as_deref() {
             None => None,
             Some("new") => Some(ProducerRequest::New),
@@ -269,7 +272,10 @@ fn publish(fields: &Fields<'_>) -> Result<Publish, DecodeError> {
         qos: qos(fields)?,
         req: fields.opt_safe("req")?,
         id: id(fields)?,
-        seq: fields.opt_safe("seq")?,
+        seq: match fields.opt_safe("seq")? {
+            Some(0) => return Err(DecodeError::Field("seq")),
+            seq => seq,
+        },
         generation: fields.opt_safe("gen")?,
         ttl: fields.opt("ttl")?,
         headers: headers(fields)?,
@@ -284,7 +290,7 @@ fn history(fields: &Fields<'_>) -> Result<History, DecodeError> {
         (Some(Place::Time { time }), None) => HistoryRange::AfterTime(safe(time)?),
         (None, Some(Place::Offset(offset))) => HistoryRange::Before(Offset(safe(offset)?)),
         (None, Some(Place::Time { time })) => HistoryRange::BeforeTime(safe(time)?),
-        (Some(_), Some(_)) => return Err(DecodeError::Field("after and before: only one of them")),
+        (Some(_), Some(_)) => return Err(DecodeError::Field("before")),
     };
     Ok(History { req: fields.safe("req")?, channel: channel(fields)?, range, limit: fields.opt("limit")? })
 }

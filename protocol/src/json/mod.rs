@@ -7,15 +7,17 @@ mod client;
 mod fields;
 mod object;
 mod parts;
+mod readable;
 mod server;
 
 use bytes::{Buf, Bytes};
-use serde::de::IgnoredAny;
 
 use self::fields::{Fields, Text};
 use self::object::Object;
+use self::readable::Readable;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{ClientFrame, ServerFrame};
+use crate::limits;
 
 /// Appends one frame, with a newline before it if `out` is not empty.
 pub fn encode_client(frame: &ClientFrame, out: &mut Vec<u8>) {
@@ -58,14 +60,17 @@ fn decode<F>(
 ) -> Result<Option<Decoded<F>>, DecodeError> {
     let Some(line) = next_line(message) else { return Ok(None) };
     let text = std::str::from_utf8(&line).map_err(|_| DecodeError::Utf8)?;
-    if depth(&line) > crate::limits::JSON_DEPTH {
+    if depth(&line) > limits::JSON_FRAME_DEPTH {
         return Err(DecodeError::Json);
     }
     let fields = Fields::read(text)?;
     let Text(t) = fields.need("t")?;
     Ok(Some(match read(&t, &fields)? {
         Some(frame) => Decoded::Frame(frame),
-        None if fields.opt("crit")?.unwrap_or(true) => Decoded::Unsupported { req: fields.opt_safe("req")? },
+        // What a later version means by `req` is not known: it is one if it looks like one.
+        None if fields.opt("crit")?.unwrap_or(true) => {
+            Decoded::Unsupported { req: fields.opt_safe("req").ok().flatten() }
+        }
         None => Decoded::Ignored,
     }))
 }
@@ -85,9 +90,11 @@ fn next_line(message: &mut Bytes) -> Option<Bytes> {
     None
 }
 
-/// Tells whether `text` is one JSON value, nested at most 64 deep.
+/// Tells whether `text` is one JSON value that every reader can take: UTF-8, nested at most 64 deep, no half of a
+/// surrogate pair, and no number beyond those of a double.
 pub fn is_valid(text: &[u8]) -> bool {
-    depth(text) <= crate::limits::JSON_DEPTH && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+    depth(text) <= limits::JSON_DEPTH
+        && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<Readable>(text).is_ok())
 }
 
 /// Returns how deep brackets and braces are nested; meaningful for valid JSON only.

@@ -10,7 +10,7 @@ use crate::codec::DecodeError;
 use crate::frame::{ChannelRef, Member, MembersView, PresenceVersion};
 use crate::limits;
 use crate::message::{Headers, Message, Payload, headers_are_valid};
-use crate::types::{ChannelName, Epoch, Position, UserName, Utf8Bytes};
+use crate::types::{ChannelName, Epoch, Offset, Position, UserName, Utf8Bytes};
 
 /// Checks a number of at most 2^53−1.
 pub(super) fn safe(number: u64) -> Result<u64, DecodeError> {
@@ -49,11 +49,16 @@ pub(super) fn text(fields: &Fields<'_>, name: &'static str) -> Result<Option<Utf
     Ok(fields.opt::<String>(name)?.map(Into::into))
 }
 
-pub(super) fn token(fields: &Fields<'_>) -> Result<Option<Utf8Bytes>, DecodeError> {
-    match text(fields, "token")? {
-        Some(token) if token.as_bytes().len() > limits::TOKEN_BYTES => Err(DecodeError::Field("token")),
-        token => Ok(token),
+/// A text of at most so many bytes.
+pub(super) fn short(fields: &Fields<'_>, name: &'static str, most: usize) -> Result<Option<Utf8Bytes>, DecodeError> {
+    match text(fields, name)? {
+        Some(text) if text.as_bytes().len() > most => Err(DecodeError::Field(name)),
+        text => Ok(text),
     }
+}
+
+pub(super) fn token(fields: &Fields<'_>) -> Result<Option<Utf8Bytes>, DecodeError> {
+    short(fields, "token", limits::TOKEN_BYTES)
 }
 
 /// A message id: 1–128 bytes.
@@ -65,7 +70,11 @@ pub(super) fn id(fields: &Fields<'_>) -> Result<Option<Utf8Bytes>, DecodeError> 
 }
 
 pub(super) fn caps(fields: &Fields<'_>) -> Result<Vec<Utf8Bytes>, DecodeError> {
-    Ok(fields.opt::<Vec<String>>("caps")?.unwrap_or_default().into_iter().map(Into::into).collect())
+    let caps: Vec<String> = fields.opt("caps")?.unwrap_or_default();
+    if caps.len() > limits::CAPS || caps.iter().any(|cap| cap.len() > limits::CAP) {
+        return Err(DecodeError::Field("caps"));
+    }
+    Ok(caps.into_iter().map(Into::into).collect())
 }
 
 pub(super) fn put_caps(caps: &[Utf8Bytes], to: &mut Object<'_>) {
@@ -111,8 +120,7 @@ pub(super) fn payload(fields: &Fields<'_>) -> Result<Payload, DecodeError> {
         (None, None, Some(bin)) => {
             STANDARD.decode(bin).map(|bin| Payload::Binary(bin.into())).map_err(|_| DecodeError::Field("bin"))
         }
-        (None, None, None) => Err(DecodeError::Missing("data, text or bin")),
-        _ => Err(DecodeError::Field("data, text or bin: only one of them")),
+        _ => Err(DecodeError::Payload),
     }
 }
 
@@ -125,13 +133,21 @@ pub(super) fn put_payload(payload: &Payload, to: &mut Object<'_>) {
     };
 }
 
+/// The offset of a message, at least 1, if it is stored.
+pub(super) fn stored(fields: &Fields<'_>) -> Result<Option<Offset>, DecodeError> {
+    match fields.opt_offset("offset")? {
+        Some(Offset::ZERO) => Err(DecodeError::Field("offset")),
+        offset => Ok(offset),
+    }
+}
+
 pub(super) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, DecodeError> {
     fields.opt::<Vec<Fields<'_>>>("messages")?.unwrap_or_default().iter().map(message).collect()
 }
 
 fn message(fields: &Fields<'_>) -> Result<Message, DecodeError> {
     Ok(Message {
-        offset: fields.opt_offset("offset")?,
+        offset: stored(fields)?,
         prev: fields.opt_offset("prev")?,
         id: id(fields)?.ok_or(DecodeError::Missing("id"))?,
         user: text(fields, "user")?,

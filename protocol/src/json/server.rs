@@ -6,7 +6,7 @@ use super::fields::{Entries, Fields};
 use super::object::Object;
 use super::parts::{
     caps, channel, epoch, messages, name, opt_name, put_caps, put_message, put_state, put_version, put_view, state,
-    text, user, version, view,
+    stored, text, user, version, view,
 };
 use crate::code::ErrorCode;
 use crate::codec::DecodeError;
@@ -173,7 +173,7 @@ pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ServerFrame>, 
         "published" => ServerFrame::Published(Published {
             req: fields.safe("req")?,
             epoch: epoch(fields)?,
-            offset: fields.opt_offset("offset")?,
+            offset: stored(fields)?,
             duplicate: fields.flag("duplicate")?,
         }),
         "acked" => ServerFrame::Acked(Acked {
@@ -241,7 +241,10 @@ fn subscribed(fields: &Fields<'_>) -> Result<Subscribed, DecodeError> {
     Ok(Subscribed {
         req: fields.safe("req")?,
         channel: name(fields)?,
-        number: ChannelNumber(fields.need("number")?),
+        number: match fields.need("number")? {
+            0 => return Err(DecodeError::Field("number")),
+            number => ChannelNumber(number),
+        },
         epoch: epoch(fields)?,
         head: fields.offset("head")?,
         from: fields.offset("from")?,

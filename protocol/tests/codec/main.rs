@@ -9,6 +9,12 @@
     reason = "a test that meets something else fails"
 )]
 
+mod allocation;
+mod greed;
+mod inputs;
+mod properties;
+mod rules;
 mod samples;
+mod strategies;
 mod vectors;
 mod wire;

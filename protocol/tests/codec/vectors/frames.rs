@@ -1,17 +1,14 @@
-//! The golden frames of `tests/vectors/`, which every implementation reads.
-//!
-//! `MOORLINE_BLESS=1 cargo test -p moorline-protocol` writes them anew from `samples`. A difference in git is then a
-//! change of the wire.
+//! `client/*.json` and `server/*.json`: every frame, in both forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use moorline_protocol::{ClientFrame, Codec, ServerFrame};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::{check_file, folder};
 use crate::samples::{self, NUMBER};
 use crate::wire::{Wire, hex, unhex};
 
@@ -36,27 +33,6 @@ struct Vector<'a> {
     binary: String,
     /// The binary form names the channel by this number.
     number: Option<u32>,
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one switch of this test")]
-fn is_blessing() -> bool {
-    std::env::var_os("MOORLINE_BLESS").is_some()
-}
-
-/// Compares a file with what it should be, or writes it.
-fn check_file(name: &str, content: &str) {
-    let path = folder().join(name);
-    if is_blessing() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
-        return;
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == content, "{name} is not what the codecs write; see the head of this test");
 }
 
 /// Writes the file of one type of frame.
