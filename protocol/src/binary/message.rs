@@ -37,10 +37,13 @@ pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
 
 /// Writes the length of everything from `at` on in front of it.
 pub(super) fn prefix_length(at: usize, out: &mut Vec<u8>) {
-    let len = out.len() - at;
-    let mut prefix = Vec::with_capacity(5);
-    put(len as u64, &mut prefix);
-    out.splice(at..at, prefix);
+    let end = out.len();
+    let len = (end - at) as u64;
+    // The number is written behind, which makes room for it, then everything changes places.
+    put(len, out);
+    if let Some(part) = out.get_mut(at..) {
+        part.rotate_left(end - at);
+    }
 }
 
 /// Takes the next message that [`encode_message`] wrote.
