@@ -5,8 +5,9 @@ mod moorline;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::Server;
 use crate::ws::{self, Connection, Message, Opcode};
 
@@ -43,6 +44,15 @@ impl Peer {
             Self::Moorline { .. } => "Moorline",
             Self::Centrifuge { .. } => "centrifuge library",
         }
+    }
+
+    /// Returns what it calls itself, with its version.
+    ///
+    /// # Errors
+    /// As [`version`].
+    pub(crate) fn version(&self) -> Result<String> {
+        let (Self::Moorline { program, .. } | Self::Centrifuge { program }) = self;
+        version(program)
     }
 
     /// Starts it.
@@ -85,6 +95,26 @@ impl Peer {
             Self::Centrifuge { .. } => centrifuge::answer(message, out),
         }
     }
+}
+
+/// Returns the versions of all, for a heading.
+///
+/// # Errors
+/// As [`version`].
+pub(crate) fn versions(peers: &[Peer]) -> Result<String> {
+    Ok(peers.iter().map(Peer::version).collect::<Result<Vec<_>>>()?.join(", "))
+}
+
+/// Returns what a program answers to `--version`, up to the details of its build.
+///
+/// # Errors
+/// [`Error::Start`].
+pub(crate) fn version(program: &Path) -> Result<String> {
+    let start = |source| Error::Start { program: program.display().to_string(), source };
+    let output = Command::new(program).arg("--version").output().map_err(start)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next().unwrap_or_default();
+    Ok(line.split(" sha=").next().unwrap_or_default().to_owned())
 }
 
 /// Returns where servers keep their data: beside their binary, which is on a disk, unlike many a `/tmp`.
