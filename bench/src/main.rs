@@ -6,15 +6,18 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 
 mod codec;
+mod core;
 mod error;
 mod fanout;
 mod idle;
 mod machine;
 mod peer;
+mod progress;
 mod publish;
 mod scan;
 mod server;
 mod table;
+mod template;
 mod ws;
 
 use std::process::ExitCode;
@@ -39,19 +42,24 @@ enum What {
     Publish(publish::Publish),
     /// Encoding and decoding of frames.
     Codec(codec::Codecs),
+    /// Receiving in the client core.
+    Core(core::Core),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().what {
+    let cli = Cli::parse();
+    println!("Measured on: {}", machine::description());
+    let result = match cli.what {
         What::Fanout(fanout) => fanout.run(),
         What::Idle(idle) => idle.run(),
         What::Publish(publish) => publish.run(),
         What::Codec(codecs) => codecs.run(),
+        What::Core(core) => core.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("{error}");
+            progress::say(&error.to_string());
             ExitCode::FAILURE
         }
     }

@@ -10,13 +10,14 @@ mod heartbeat;
 mod hub;
 mod io;
 mod limits;
+mod outputs;
 mod publish;
 mod query;
 mod session;
 mod stream;
 mod subscribe;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Pe
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, Output, Pressure, TimerKind};
+use self::outputs::Outputs;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
 
@@ -49,7 +51,7 @@ pub struct Node {
     tickets: FxHashMap<Ticket, Waiting>,
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
     /// Publishes whose answers are pending.
     publishing: usize,
     draining: Option<Draining>,
@@ -86,7 +88,7 @@ impl Node {
             tickets: FxHashMap::default(),
             next_ticket: 1,
             deadlines: BTreeSet::new(),
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
             publishing: 0,
             draining: None,
         }
@@ -189,7 +191,8 @@ impl Node {
         self.forget(conn, now);
     }
 
-    /// Replies of the engine, in order. What a batch publishes on a channel is fanned out as one message.
+    /// Replies of the engine, in order. What a batch publishes on a channel is fanned out as one message, and answers
+    /// to one connection that follow on each other are one message.
     pub fn handle_replies(&mut self, replies: impl IntoIterator<Item = Reply>, now: Now) {
         for reply in replies {
             match reply {
@@ -201,6 +204,7 @@ impl Node {
                 Reply::Event(event) => self.event(event, now),
             }
         }
+        self.outputs.end_answers();
     }
 
     fn completed(&mut self, waiting: Waiting, result: Result<Completion, EngineError>, now: Now) {

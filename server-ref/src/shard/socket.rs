@@ -3,6 +3,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use moorline_protocol::{CloseCode, Codec, limits};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -51,7 +52,13 @@ fn read_some(handle: &Handle, conn: ConnId, stream: &TcpStream, reader: &mut Rea
     let mut scratch = handle.scratch.borrow_mut();
     match stream.try_read(&mut scratch) {
         Ok(0) => false,
-        Ok(read) => take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()),
+        Ok(read) => {
+            if read < scratch.len() {
+                // The socket is empty: it need not be asked again before more comes.
+                let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+            }
+            take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default())
+        }
         Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }
