@@ -83,6 +83,7 @@ fn welcome() -> Vec<(&'static str, Welcome)> {
     let producer = |state| Welcome { user: Some(user("alice")), producer: Some(grant(state)), ..smallest() };
     vec![
         ("anonymous", smallest()),
+        ("of a user", Welcome { user: Some(user("alice")), ..smallest() }),
         ("with a new producer", producer(ProducerState::New)),
         ("with the producer asked for", producer(ProducerState::Resumed)),
         ("with another producer", producer(ProducerState::Expired)),
@@ -232,7 +233,7 @@ fn deliver() -> Vec<(&'static str, Deliver)> {
         ("live, by name", Deliver { channel: room(), ..live(vec![message(13)]) }),
         ("every field, and hardly any", live(messages().into())),
         ("a replay page", page(vec![message(10), message(11)], true)),
-        ("the last replay page", page(vec![message(12)], false)),
+        ("the last replay page", page(vec![message(10), message(11), message(12)], false)),
         ("after expired messages", page(vec![Message { prev: Some(Offset(9)), ..message(12) }], false)),
         ("the tail has expired", Deliver { at: Some(Offset(12)), ..page(vec![message(10)], false) }),
         ("everything has expired", Deliver { at: Some(Offset(12)), ..page(Vec::new(), false) }),
