@@ -185,7 +185,7 @@ fn unsubscribed() -> Vec<(&'static str, Unsubscribed)> {
 fn published() -> Vec<(&'static str, Published)> {
     let published = |offset, duplicate| Published { req: 3, epoch: epoch(), offset, duplicate };
     vec![
-        ("stored", published(Some(Offset(13)), false)),
+        ("stored", Published { req: 2, ..published(Some(Offset(13)), false) }),
         ("a duplicate", published(Some(Offset(13)), true)),
         ("an old duplicate", published(None, true)),
         ("largest", Published { req: MAX, ..published(Some(Offset(MAX)), false) }),
