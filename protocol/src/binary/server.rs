@@ -15,7 +15,7 @@ use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
     Acked, Authed, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView, Packed,
     PackedDictionary, Page, Pong, PresenceChange, PresenceEvents, ProducerGrant, Published, Reset, ReusedBy,
-    ServerFrame, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, server_kind as kind,
+    ServerFrame, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once, server_kind as kind,
 };
 use crate::types::{ChannelNumber, Offset};
 
@@ -352,7 +352,7 @@ fn take_statuses(body: &mut Bytes) -> Result<Statuses, DecodeError> {
         let user = take_user(body)?;
         Ok(UserStatus { user, online: flags & 1 != 0, since: take_opt(flags, 2, body, take_safe)? })
     })?;
-    Ok(Statuses { req, users })
+    if each_user_once(&users) { Ok(Statuses { req, users }) } else { Err(DecodeError::Field("users")) }
 }
 
 fn put_error(error: &ErrorFrame, out: &mut Vec<u8>) {

@@ -42,7 +42,7 @@ pub struct Hello {
     pub producer: Option<ProducerRequest>,
     /// Optional features the client can do, such as `dict`.
     pub caps: Vec<Utf8Bytes>,
-    /// Subscriptions to resume or begin; their answers follow `welcome` in this order.
+    /// Subscriptions to resume or begin, each answered after `welcome`; answers are told apart by `req`.
     pub subscribe: Vec<Subscribe>,
 }
 

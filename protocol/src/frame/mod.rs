@@ -13,6 +13,7 @@ pub use self::connection::{
 };
 pub use self::history::{History, HistoryRange, Page};
 pub(crate) use self::open::OpenEnum;
+pub(crate) use self::presence::each_user_once;
 pub use self::presence::{
     Member, Members, MembersView, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceMode, PresenceOp,
     PresenceRequest, PresenceVersion, StatusRequest, Statuses, UserStatus,

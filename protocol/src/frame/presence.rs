@@ -152,11 +152,18 @@ pub struct UserStatus {
     pub since: Option<u64>,
 }
 
+/// Tells whether each user is there once.
+pub(crate) fn each_user_once(users: &[UserStatus]) -> bool {
+    let mut names: Vec<&str> = users.iter().map(|status| status.user.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).all(|pair| matches!(pair, [a, b] if a != b))
+}
+
 /// `statuses`: the answer to `status`, or (without `req`) a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statuses {
     /// From the `status` frame.
     pub req: Option<u64>,
-    /// The users asked for, or those that changed.
+    /// The users asked for, or those that changed; each once.
     pub users: Vec<UserStatus>,
 }

@@ -13,7 +13,7 @@ use crate::codec::DecodeError;
 use crate::frame::{
     Acked, Authed, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members, OpenEnum, Page,
     Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, ProducerGrant, ProducerState, Published, Reset,
-    ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome,
+    ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once,
 };
 use crate::types::{ChannelName, ChannelNumber, DeviceId, ProducerId, UserName};
 
@@ -295,11 +295,14 @@ fn presence(fields: &Fields<'_>) -> Result<PresenceEvents, DecodeError> {
 
 fn statuses(fields: &Fields<'_>) -> Result<Statuses, DecodeError> {
     let Entries(users) = fields.need::<Entries<'_, Fields<'_>>>("users")?;
-    let status = |(name, fields): (Cow<'_, str>, Fields<'_>)| {
+    let status = |(name, fields): (Cow<'_, str>, Fields<'_>)| -> Result<_, DecodeError> {
         let user = UserName::new(&name)?;
         Ok(UserStatus { user, online: fields.need("online")?, since: fields.opt_safe("since")? })
     };
-    let users = users.into_iter().map(status).collect::<Result<_, DecodeError>>()?;
+    let users = users.into_iter().map(status).collect::<Result<Vec<_>, _>>()?;
+    if !each_user_once(&users) {
+        return Err(DecodeError::Field("users"));
+    }
     Ok(Statuses { req: fields.opt_safe("req")?, users })
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod allocation;
+mod document;
 mod greed;
 mod inputs;
 mod properties;

@@ -193,6 +193,7 @@ fn json_of_servers() -> Vec<Case> {
         server_json("the channel's number is 0", subscribed("0")),
         server_json("the channel's number is 2^32", subscribed("4294967296")),
         server_json("`by` of no known word", r#"{"t":"error","code":"publish.reused","message":"","by":"later"}"#),
+        server_json("a user twice", r#"{"t":"statuses","users":{"a":{"online":true},"a":{"online":true}}}"#),
         server_json("published at offset 0", r#"{"t":"published","req":1,"epoch":"e","offset":0}"#),
     ]
 }
@@ -284,6 +285,7 @@ fn binary_of_servers() -> Vec<Case> {
         server_binary("published at offset 0", 69, &[&[2, 1], &text("e"), &[0]]),
         server_binary("both kinds of `by`", 80, &[&[96], &number(601), &text("")]),
         server_binary("an error code of 2^16", 80, &[&[0], &number(1 << 16), &text("")]),
+        server_binary("a user twice", 78, &[&[0, 2], &[&[0][..], &text("a")].concat().repeat(2)]),
         server_binary("a checksum cut short", 72, &[&[0, 1, 9, 1, 2, 3]]),
     ]
 }

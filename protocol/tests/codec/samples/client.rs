@@ -55,7 +55,15 @@ fn hello() -> Vec<(&'static str, Hello)> {
     let subscribe = |req, channel, since| Subscribe { since, ..Subscribe::new(req, name(channel)) };
     vec![
         ("smallest", Hello { v: 1, ..Hello::default() }),
-        ("by hand", Hello { v: 1, subscribe: vec![subscribe(1, "room:42", Since::Last(10))], ..Hello::default() }),
+        (
+            "by hand",
+            Hello {
+                v: 1,
+                token: Some(text("dev:alice")),
+                subscribe: vec![subscribe(1, "room:42", Since::Last(3))],
+                ..Hello::default()
+            },
+        ),
         (
             "first connection of a device",
             Hello {
@@ -92,20 +100,21 @@ fn hello() -> Vec<(&'static str, Hello)> {
                 ],
             },
         ),
-        (
-            "largest numbers, longest texts",
-            Hello {
-                v: u32::MAX,
-                token: Some(text(&"t".repeat(limits::TOKEN_BYTES))),
-                device: Some(DeviceId::new(&"Z_-9".repeat(16)).unwrap()),
-                run: Some(Run { boot: MAX, transport: MAX }),
-                sdk: Some(text(&"s".repeat(limits::SDK))),
-                producer: Some(ProducerRequest::Resume(ProducerId(u128::MAX))),
-                caps: vec![text(&"c".repeat(limits::CAP))],
-                subscribe: vec![Subscribe::new(0, name(&longest()))],
-            },
-        ),
+        ("largest numbers, longest texts", largest_hello()),
     ]
+}
+
+fn largest_hello() -> Hello {
+    Hello {
+        v: u32::MAX,
+        token: Some(text(&"t".repeat(limits::TOKEN_BYTES))),
+        device: Some(DeviceId::new(&"Z_-9".repeat(16)).unwrap()),
+        run: Some(Run { boot: MAX, transport: MAX }),
+        sdk: Some(text(&"s".repeat(limits::SDK))),
+        producer: Some(ProducerRequest::Resume(ProducerId(u128::MAX))),
+        caps: vec![text(&"c".repeat(limits::CAP))],
+        subscribe: vec![Subscribe::new(0, name(&longest()))],
+    }
 }
 
 fn auth() -> Vec<(&'static str, Auth)> {
@@ -180,11 +189,11 @@ fn plain(payload: Payload) -> Publish {
 
 fn publish() -> Vec<(&'static str, Publish)> {
     let hi = || Payload::Text(text("hi"));
-    let first = Publish { req: Some(2), id: Some(text("m-1")), qos: Qos::AtLeastOnce, ..plain(hi()) };
+    let first = Publish { req: Some(2), id: Some(text("m-13")), qos: Qos::AtLeastOnce, ..plain(hi()) };
     let second = Publish {
         qos: Qos::ExactlyOnce,
         req: Some(3),
-        id: Some(text("m-2")),
+        id: Some(text("m-14")),
         seq: Some(1),
         generation: Some((1 << 20) + 1),
         ..plain(Payload::Json(json(r#"{"text":"hi"}"#)))

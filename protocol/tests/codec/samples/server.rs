@@ -83,6 +83,7 @@ fn welcome() -> Vec<(&'static str, Welcome)> {
     let producer = |state| Welcome { user: Some(user("alice")), producer: Some(grant(state)), ..smallest() };
     vec![
         ("anonymous", smallest()),
+        ("of a user", Welcome { user: Some(user("alice")), ..smallest() }),
         ("with a new producer", producer(ProducerState::New)),
         ("with the producer asked for", producer(ProducerState::Resumed)),
         ("with another producer", producer(ProducerState::Expired)),
@@ -184,7 +185,7 @@ fn unsubscribed() -> Vec<(&'static str, Unsubscribed)> {
 fn published() -> Vec<(&'static str, Published)> {
     let published = |offset, duplicate| Published { req: 3, epoch: epoch(), offset, duplicate };
     vec![
-        ("stored", published(Some(Offset(13)), false)),
+        ("stored", Published { req: 2, ..published(Some(Offset(13)), false) }),
         ("a duplicate", published(Some(Offset(13)), true)),
         ("an old duplicate", published(None, true)),
         ("largest", Published { req: MAX, ..published(Some(Offset(MAX)), false) }),
@@ -232,7 +233,7 @@ fn deliver() -> Vec<(&'static str, Deliver)> {
         ("live, by name", Deliver { channel: room(), ..live(vec![message(13)]) }),
         ("every field, and hardly any", live(messages().into())),
         ("a replay page", page(vec![message(10), message(11)], true)),
-        ("the last replay page", page(vec![message(12)], false)),
+        ("the last replay page", page(vec![message(10), message(11), message(12)], false)),
         ("after expired messages", page(vec![Message { prev: Some(Offset(9)), ..message(12) }], false)),
         ("the tail has expired", Deliver { at: Some(Offset(12)), ..page(vec![message(10)], false) }),
         ("everything has expired", Deliver { at: Some(Offset(12)), ..page(Vec::new(), false) }),

@@ -154,7 +154,11 @@ fn statuses() -> impl Strategy<Value = Statuses> {
         online,
         since,
     });
-    (option::of(safe()), vec(status, 0..6)).prop_map(|(req, users)| Statuses { req, users })
+    (option::of(safe()), vec(status, 0..6)).prop_map(|(req, mut users)| {
+        users.sort_by(|a, b| a.user.cmp(&b.user));
+        users.dedup_by(|a, b| a.user == b.user);
+        Statuses { req, users }
+    })
 }
 
 fn goaway() -> impl Strategy<Value = Goaway> {
