@@ -10,8 +10,6 @@ use super::{Connection, Handle, MAX_HANDSHAKES, socket};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
-/// A request's head must be whole within this time.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after an accept that failed (no file descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +34,7 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
 
 async fn greet(handle: Handle, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let read = tokio::time::timeout(HEAD_WITHIN, read_head(&stream)).await;
+    let read = tokio::time::timeout(handle.head_within, read_head(&stream)).await;
     handle.shard.borrow_mut().handshakes -= 1;
     let answer = match read {
         Ok(Some((Ok(upgrade), rest))) => match admit(&handle, &upgrade) {

@@ -45,6 +45,8 @@ pub struct ShardConfig {
     pub origins: Vec<String>,
     /// Whether the server takes clients; `/readyz` says so.
     pub ready: Arc<AtomicBool>,
+    /// The head of a request must be whole within this time.
+    pub head_within: Duration,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
     /// Set to true for a graceful stop.
@@ -89,6 +91,7 @@ struct Handle {
     scratch: Rc<RefCell<Vec<u8>>>,
     origins: Rc<Vec<String>>,
     ready: Arc<AtomicBool>,
+    head_within: Duration,
 }
 
 /// Runs a shard on this thread until it is drained.
@@ -128,6 +131,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
         scratch: Rc::new(RefCell::new(vec![0; 64 * 1024])),
         origins: Rc::new(config.origins),
         ready: config.ready,
+        head_within: config.head_within,
     };
     let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
     let mut stop = config.stop;
