@@ -118,6 +118,13 @@ impl Node {
         self.read_frames(conn, message, now);
     }
 
+    /// A WebSocket message arrived that cannot hold frames of the connection's codec.
+    pub fn handle_violation(&mut self, conn: ConnId, what: &'static str, now: Now) {
+        let message = moorline_protocol::Utf8Bytes::from_static(what);
+        let error = ErrorFrame::new(ErrorCode::RequestMalformed, message);
+        self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
+    }
+
     fn read_frames(&mut self, conn: ConnId, mut message: Bytes, now: Now) {
         loop {
             let Some(entry) = self.conns.get_mut(&conn) else { return };
