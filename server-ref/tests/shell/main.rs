@@ -8,6 +8,10 @@
     reason = "tests"
 )]
 
+mod channels;
+mod devices;
 mod frames;
+mod limits;
+mod order;
 mod support;
 mod upgrade;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -111,7 +111,9 @@ impl Wire {
 
     /// Returns what comes next. Pings of the server are answered and passed over.
     pub(crate) fn hear(&mut self) -> Heard {
+        let until = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < until, "nothing but pings came from the server");
             match self.heard.pop_front() {
                 Some(Heard::Json(value)) if value["t"] == "ping" => {
                     self.say(&serde_json::json!({"t": "pong", "n": value["n"]}));
