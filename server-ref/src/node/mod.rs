@@ -99,7 +99,7 @@ impl Node {
         let pressure = Pressure::Low;
         self.forget(conn, now);
         self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
-        self.arm(conn);
+        self.arm(conn, now);
     }
 
     /// A WebSocket message arrived. Any message counts as a sign of life.
