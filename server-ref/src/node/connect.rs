@@ -123,6 +123,8 @@ impl Node {
             serial: 0,
             next_reader: 0,
             reads: 0,
+            queries: VecDeque::new(),
+            querying: 0,
             pending_bytes: 0,
             bucket: Bucket::full(self.config.publish_burst, now.mono),
         };

@@ -215,8 +215,7 @@ impl Node {
 
     pub(super) fn unsubscribe(&mut self, conn: ConnId, unsubscribe: Unsubscribe) {
         let Some(number) = self.number_of(conn, &unsubscribe.channel) else {
-            let text = "this connection is not subscribed to the channel";
-            return self.error(conn, Some(unsubscribe.req), ErrorCode::ChannelNotSubscribed, text);
+            return self.not_subscribed(conn, Some(unsubscribe.req), &unsubscribe.channel);
         };
         let codec = self.codec(conn);
         let Some(session) = self.session(conn) else { return };
