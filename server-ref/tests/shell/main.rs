@@ -14,4 +14,5 @@ mod frames;
 mod limits;
 mod order;
 mod support;
+mod tokens;
 mod upgrade;

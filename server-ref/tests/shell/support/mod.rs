@@ -32,6 +32,11 @@ impl World {
         self.server.address()
     }
 
+    /// The client that goes on.
+    pub(crate) fn healthy(&mut self) -> &mut Healthy {
+        &mut self.healthy
+    }
+
     /// Everybody else is served as ever: to be called while the bad client is at it, and after.
     pub(crate) fn is_well(&mut self) {
         self.healthy.beat();
