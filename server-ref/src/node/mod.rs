@@ -57,6 +57,9 @@ pub struct Node {
     draining: Option<Draining>,
 }
 
+/// Bytes that a client may send before `welcome`: a whole message and a little more.
+const MAX_WAITING: usize = moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES + 64 * 1024;
+
 /// What an answer of the engine is for.
 #[derive(Clone, Debug)]
 enum Waiting {
@@ -69,12 +72,19 @@ enum Waiting {
     Nothing,
 }
 
+/// Leaves 47 bits to begin with, and as many sessions as any start will have, below the 16 bits of the shard.
+const SESSION_SHIFT: u32 = 17;
+
 /// Why a connection ends: an error frame, if there is something to say, and a close code.
 struct Ending(Option<ErrorFrame>, CloseCode);
 
 impl Node {
     /// Creates a node without connections. `seed` feeds session ids and made device ids.
     pub fn new(config: NodeConfig, auth: Arc<dyn Authenticator + Send + Sync>, seed: [u8; 32]) -> Self {
+        // Ids of anonymous connections scope their messages' ids, which outlive this start; so no start begins at 1.
+        let mut first = ChaCha8Rng::from_seed(seed);
+        first.set_stream(1);
+        let next_session = first.next_u64() >> SESSION_SHIFT;
         Self {
             config,
             auth,
@@ -84,7 +94,7 @@ impl Node {
             hubs: BTreeMap::new(),
             numbers: FxHashMap::default(),
             next_number: 1,
-            next_session: 1,
+            next_session,
             tickets: FxHashMap::default(),
             next_ticket: 1,
             deadlines: BTreeSet::new(),
@@ -101,7 +111,7 @@ impl Node {
         let pressure = Pressure::Low;
         self.forget(conn, now);
         self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
-        self.arm(conn);
+        self.arm(conn, now);
     }
 
     /// A WebSocket message arrived. Any message counts as a sign of life.
@@ -109,9 +119,8 @@ impl Node {
         self.handle_activity(conn, now);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         if let State::Attaching(attaching) = &mut entry.state {
-            attaching.waiting_bytes += message.len();
-            attaching.waiting.push_back(message);
-            if attaching.waiting_bytes > moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES {
+            attaching.wait_with(message);
+            if attaching.waiting_bytes > MAX_WAITING {
                 let error = ErrorFrame::new(ErrorCode::LimitRate, "wait for `welcome` before sending more than 1 MiB");
                 self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
             }
@@ -120,14 +129,20 @@ impl Node {
         self.read_frames(conn, message, now);
     }
 
+    /// A WebSocket message arrived that cannot hold frames of the connection's codec.
+    pub fn handle_violation(&mut self, conn: ConnId, what: &'static str, now: Now) {
+        let message = moorline_protocol::Utf8Bytes::from_static(what);
+        let error = ErrorFrame::new(ErrorCode::RequestMalformed, message);
+        self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
+    }
+
     fn read_frames(&mut self, conn: ConnId, mut message: Bytes, now: Now) {
         loop {
             let Some(entry) = self.conns.get_mut(&conn) else { return };
             if let State::Attaching(attaching) = &mut entry.state {
                 // What follows `hello` in the same message waits for `welcome`.
                 if !message.is_empty() {
-                    attaching.waiting_bytes += message.len();
-                    attaching.waiting.push_back(message);
+                    attaching.wait_with(message);
                 }
                 return;
             }
@@ -231,8 +246,8 @@ impl Node {
             (Waiting::Ack { conn, session, number }, Ok(Completion::Acked(position))) => {
                 self.acked(conn, session, number, position);
             }
-            // A cursor that could not be written is written with the next acknowledgement, and a page that could not
-            // be read is read when the client asks again.
+            (Waiting::Page { conn, session, .. }, Err(error)) => self.page_failed(conn, session, error, now),
+            // A cursor that could not be written is written with the next acknowledgement.
             (_, _) => {}
         }
     }

@@ -23,9 +23,9 @@ const OVERHEAD: usize = 256;
 
 impl Node {
     pub(super) fn publish(&mut self, conn: ConnId, publish: Publish, now: Now) {
-        let req = publish.req;
+        let (req, answered) = (publish.req, publish.qos > Qos::AtMostOnce);
         if let Err(error) = self.try_publish(conn, publish, now)
-            && req.is_some()
+            && (answered || req.is_some())
         {
             self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..*error }));
         }

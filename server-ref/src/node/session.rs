@@ -8,8 +8,10 @@ use moorline_protocol::{
 };
 
 use super::config::{Claims, Grant, Permissions};
+use super::heartbeat::is_over;
 use super::io::Pressure;
 use super::limits::Bucket;
+use super::query::Query;
 use crate::engine::{Owner, SessionId};
 
 /// A WebSocket and what has become of it.
@@ -48,6 +50,16 @@ pub(super) struct Attaching {
     pub(super) waiting_bytes: usize,
 }
 
+/// What a message that waits takes beside its bytes.
+const WAITING_OVERHEAD: usize = 64;
+
+impl Attaching {
+    pub(super) fn wait_with(&mut self, message: Bytes) {
+        self.waiting_bytes += message.len() + WAITING_OVERHEAD;
+        self.waiting.push_back(message);
+    }
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -69,6 +81,9 @@ pub(super) struct Session {
     pub(super) next_reader: usize,
     /// Reads under way.
     pub(super) reads: u32,
+    /// History queries that wait for their turn, and how many are being read.
+    pub(super) queries: VecDeque<Query>,
+    pub(super) querying: u32,
     /// Bytes of publishes whose answers are pending.
     pub(super) pending_bytes: usize,
     pub(super) bucket: Bucket,
@@ -100,8 +115,8 @@ pub(super) enum Flow {
     Opening { req: u64, expires: Option<UnixMillis> },
     /// At the head: every message is sent as it comes.
     Live,
-    /// QoS 0 under pressure: nothing is sent; `since` counts what the hub had fanned out.
-    Dropping { since: u64 },
+    /// QoS 0 under pressure or paused: nothing is sent; `since` counts what the hub had fanned out.
+    Dropping { since: u64, paused: bool },
     /// Reading the log.
     Behind(Reader),
 }
@@ -168,7 +183,7 @@ impl Session {
             return true;
         }
         let extra = self.extra.iter().filter(|extra| extra.channel.as_str() == channel);
-        let extra = extra.filter(|extra| extra.expires.is_none_or(|expires| expires > now));
+        let extra = extra.filter(|extra| !extra.expires.is_some_and(|expires| is_over(expires, now)));
         let allowed = |grants: &[Grant]| grants.iter().any(|grant| grant.can.contains(what) && grant.matches(channel));
         allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.grants))
     }

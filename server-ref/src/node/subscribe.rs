@@ -63,9 +63,11 @@ impl Node {
             if claims.user.is_some() && claims.user != session.user {
                 return refuse(ErrorCode::AuthInvalid, "the channel's token is another user's");
             }
-            session.extra.retain(|extra| extra.channel != channel);
-            session.extra.push(Extra { channel: channel.clone(), grants: claims.grants, expires: claims.expires });
+            let extra = Extra { channel: channel.clone(), grants: claims.grants, expires: claims.expires };
+            self.keep_extra(conn, extra);
+            self.arm(conn, now);
         }
+        let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         let inbox = channel.as_str().strip_prefix('@');
         if inbox.is_some() && inbox != session.user.as_ref().map(moorline_protocol::UserName::as_str) {
             return refuse(ErrorCode::ChannelDenied, "an inbox is read by its user only");
@@ -213,8 +215,7 @@ impl Node {
 
     pub(super) fn unsubscribe(&mut self, conn: ConnId, unsubscribe: Unsubscribe) {
         let Some(number) = self.number_of(conn, &unsubscribe.channel) else {
-            let text = "this connection is not subscribed to the channel";
-            return self.error(conn, Some(unsubscribe.req), ErrorCode::ChannelNotSubscribed, text);
+            return self.not_subscribed(conn, Some(unsubscribe.req), &unsubscribe.channel);
         };
         let codec = self.codec(conn);
         let Some(session) = self.session(conn) else { return };
