@@ -100,6 +100,7 @@ impl Client {
         if self.phase == Phase::Open {
             self.subscriptions.flush_acks(now.mono, &mut self.out);
             self.history.fail_all(&closed_failure(), &mut self.out);
+            self.out.store.pay_debt();
             if wipe {
                 self.outbox.wipe(&closed_failure(), &mut self.out);
                 self.out.store.wipe();
@@ -211,6 +212,7 @@ impl Client {
         self.subscriptions.on_timeout(now.mono, &mut self.out);
         self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
+        self.out.store.on_timeout(now.mono);
         self.end_call(now);
     }
 
@@ -227,6 +229,7 @@ impl Client {
                 self.subscriptions.deadline(),
                 self.outbox.deadline(),
                 self.history.deadline(),
+                self.out.store.deadline(),
             ]),
             Phase::Closing { deadline, .. } => earliest(&[Some(deadline), self.connection.deadline()]),
             Phase::Done => None,

@@ -269,6 +269,8 @@ fn a_failing_store_fails_what_it_held_and_leaves_no_hole() {
     assert!(
         matches!(&host.outcomes()[..], [(id, PublishOutcome::Failed(f))] if *id == first && f.code == ErrorCode::StorageFull)
     );
+    host.commits = Commits::AtOnce;
+    host.pass(200);
     assert_eq!(host.take_publishes().iter().map(|(_, seq)| *seq).collect::<Vec<_>>(), [Some(1)]);
     assert_eq!(host.client.outbox().messages, 1);
     let _ = second;
