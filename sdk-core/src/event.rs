@@ -116,7 +116,8 @@ pub enum PublishOutcome {
     Stored(Stored),
     /// It will not be stored: refused, expired unsent (`ttl`), or the store failed.
     Failed(Failure),
-    /// It was sent, and whether it was stored cannot be known any more; the app decides.
+    /// It was sent, or the store failed while keeping it, and whether it is or will be in the log cannot be known any
+    /// more; the app decides.
     Uncertain,
 }
 
@@ -213,6 +214,11 @@ pub enum Event {
         readers: Arc<[SubscriptionId]>,
         /// Where.
         position: Position,
+    },
+    /// The store has taken a publish: it outlives this process. Not told when it is settled by then.
+    PublishQueued {
+        /// Which.
+        id: PublishId,
     },
     /// A publish was sent for the first time.
     PublishSent {

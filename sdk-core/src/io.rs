@@ -45,7 +45,8 @@ pub enum Input {
     Persisted {
         /// Which.
         ticket: Ticket,
-        /// Whether the batch is durable. After an error nothing of the batch may become durable later.
+        /// Whether the batch is durable. After an error nothing of the batch may become durable later, but for
+        /// [`StoreError::Uncertain`].
         result: Result<(), StoreError>,
     },
     /// Something happened to the device or the app.

@@ -10,7 +10,7 @@ use super::entry::{Flow, Lane, Number, Progress};
 use super::producer::Lost;
 use crate::connection::doubled;
 use crate::error::StoreError;
-use crate::event::{Failure, Origin, PublishOutcome, Stored};
+use crate::event::{Event, Failure, Origin, PublishOutcome, Stored};
 use crate::inbound::failure;
 use crate::io::Ticket;
 use crate::outgoing::Outgoing;
@@ -137,8 +137,9 @@ impl Outbox {
         now: Timestamp,
         out: &mut Outgoing,
     ) {
-        if let Some(error) = error {
-            self.fail_batch(ticket, error, now, out);
+        match error {
+            Some(error) => self.fail_batch(ticket, error, now, out),
+            None => self.tell_queued(ticket, out),
         }
         let mut channels = Vec::new();
         self.commits.retain(|(committed, channel)| {
@@ -158,6 +159,16 @@ impl Outbox {
                 }
             }
             self.pump(&channel, now, out);
+        }
+    }
+
+    /// What the batch stored first outlives this process now.
+    fn tell_queued(&mut self, ticket: Ticket, out: &mut Outgoing) {
+        while let Some((_, channel, key)) = self.storing.pop_front_if(|(of, ..)| *of <= ticket) {
+            let entry = self.find_lane(&channel).and_then(|lane| lane.entries.get(lane.index(key)?));
+            if let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) {
+                out.event(Event::PublishQueued { id });
+            }
         }
     }
 
@@ -184,7 +195,15 @@ impl Outbox {
             }
         }
         for (channel, key) in failed {
-            self.settle(&channel, key, PublishOutcome::Failed(store_failure(error)), out);
+            let outcome = match error {
+                StoreError::Uncertain(_) => PublishOutcome::Uncertain,
+                StoreError::Full
+                | StoreError::Locked
+                | StoreError::Corrupt(_)
+                | StoreError::NewerSchema { .. }
+                | StoreError::Io(_) => PublishOutcome::Failed(store_failure(error)),
+            };
+            self.settle(&channel, key, outcome, out);
         }
     }
 }

@@ -5,6 +5,8 @@ mod entry;
 mod producer;
 mod send;
 
+use std::collections::VecDeque;
+
 use moorline_protocol::limits::{self, PUBLISH_WINDOW};
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{ChannelName, Generation, Headers, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
@@ -39,6 +41,8 @@ pub(crate) struct Outbox {
     sends: Vec<Send>,
     /// Batches under way that give sequences, in order.
     commits: Vec<(Ticket, ChannelName)>,
+    /// Publishes that batches under way store first, in order.
+    storing: VecDeque<(Ticket, ChannelName, Key)>,
     next_id: u64,
     restored: Vec<(PublishId, ChannelName, Utf8Bytes)>,
     bugs: Bugs,
@@ -90,6 +94,7 @@ impl Outbox {
             producer,
             sends: Vec::new(),
             commits: Vec::new(),
+            storing: VecDeque::new(),
             next_id: 1,
             restored: Vec::new(),
             bugs: config.bugs,
@@ -146,6 +151,7 @@ impl Outbox {
         let message_id = options.id.unwrap_or_else(|| Utf8Bytes::from(dice.name()));
         let key = out.store.key();
         let entry = Entry::new(id, key, qos, message_id, payload, (options.headers, options.ttl), now);
+        self.storing.push_back((out.store.ticket(), channel.clone(), key));
         self.lane(channel).store(entry, out);
         self.pump(channel, now.mono, out);
         Ok(id)

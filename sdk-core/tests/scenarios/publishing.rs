@@ -277,6 +277,35 @@ fn a_failing_store_fails_what_it_held_and_leaves_no_hole() {
 }
 
 #[test]
+fn a_publish_is_queued_when_the_store_has_it() {
+    let queued = |host: &Host| {
+        let id = |event: &Event| if let Event::PublishQueued { id } = event { Some(*id) } else { None };
+        host.events.iter().filter_map(id).collect::<Vec<_>>()
+    };
+    let mut host = Host::new();
+    host.commits = Commits::ByHand;
+    let first = host.publish("room", exactly_once());
+    let lost = host.publish("room", exactly_once());
+    let second = host.publish("other", PublishOptions::default());
+    assert_eq!(queued(&host), []);
+    host.commit(Ok(()));
+    assert_eq!(queued(&host), [first]);
+    host.commit(Err(StoreError::Full));
+    host.commit(Ok(()));
+    assert_eq!(queued(&host), [first, second]);
+    assert!(matches!(&host.outcomes()[..], [(id, PublishOutcome::Failed(_))] if *id == lost));
+}
+
+#[test]
+fn a_store_that_fails_in_doubt_makes_what_it_held_uncertain() {
+    let mut host = ready();
+    host.commits = Commits::ByHand;
+    let id = host.publish("room", exactly_once());
+    host.commit(Err(StoreError::Uncertain("fsync".into())));
+    assert_eq!(host.outcomes(), [(id, PublishOutcome::Uncertain)]);
+}
+
+#[test]
 fn the_outbox_outlives_the_process() {
     let mut host = ready();
     host.publish("room", PublishOptions { id: Some(Utf8Bytes::from("mine")), ..exactly_once() });
