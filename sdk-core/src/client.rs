@@ -194,6 +194,7 @@ impl Client {
             Input::Message { id, bytes } => self.on_message(id, bytes, now),
             Input::Activity { id } => self.on_activity(id, now),
             Input::TransportOpened { id } => self.on_opened(id),
+            Input::Buffered { id, bytes } => self.out.on_buffered(id, bytes),
             Input::TransportClosed { id, code } => self.on_transport_closed(id, code, now),
             Input::Token(result) => self.on_token(result, now),
             Input::Persisted { ticket, result } => self.on_persisted(ticket, result, now),

@@ -110,11 +110,12 @@ pub struct Stored {
 /// How a publish ended; each ends exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// At QoS 0: handed to the socket, or dropped because there was none.
+    /// At QoS 0: handed to the socket.
     Sent,
     /// It is in the log.
     Stored(Stored),
-    /// It will not be stored: refused, expired unsent (`ttl`), or the store failed.
+    /// It will not be stored: refused, expired unsent (`ttl`), or the store failed. At QoS 0 `publish.dropped`: there
+    /// was no connection, or too much waited in the socket.
     Failed(Failure),
     /// It was sent, or the store failed while keeping it, and whether it is or will be in the log cannot be known any
     /// more; the app decides.

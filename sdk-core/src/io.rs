@@ -32,6 +32,15 @@ pub enum Input {
         /// On which socket.
         id: TransportId,
     },
+    /// So many bytes wait in the socket (`bufferedAmount` of a browser): tell it whenever the socket has taken some.
+    /// Messages at QoS 0 are dropped while that and what was sent since is too much. A host that never says so has no
+    /// such limit.
+    Buffered {
+        /// In which socket.
+        id: TransportId,
+        /// Bytes.
+        bytes: usize,
+    },
     /// The socket is gone, or could not be opened.
     TransportClosed {
         /// Which.

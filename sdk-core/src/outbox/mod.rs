@@ -54,6 +54,7 @@ struct OutboxLimits {
     bytes: usize,
     message: usize,
     window: usize,
+    socket: usize,
 }
 
 /// What the current connection allows.
@@ -89,6 +90,7 @@ impl Outbox {
                 bytes: config.outbox_bytes,
                 message: config.message_bytes,
                 window: PUBLISH_WINDOW,
+                socket: config.socket_bytes,
             },
             link: Link::Down,
             producer,
@@ -142,8 +144,8 @@ impl Outbox {
         let id = PublishId(self.next_id);
         self.next_id += 1;
         if qos == Qos::AtMostOnce {
-            self.send_ephemeral(channel, payload, options, out);
-            out.event(Event::PublishSettled { id, channel: channel.clone(), outcome: PublishOutcome::Sent });
+            let outcome = self.send_ephemeral(channel, payload, options, out);
+            out.event(Event::PublishSettled { id, channel: channel.clone(), outcome });
             return Ok(id);
         }
         self.stats.messages += 1;
