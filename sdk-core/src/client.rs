@@ -196,6 +196,7 @@ impl Client {
             Input::TransportOpened { id } => self.on_opened(id),
             Input::Buffered { id, bytes } => self.out.on_buffered(id, bytes),
             Input::TransportClosed { id, code } => self.on_transport_closed(id, code, now),
+            Input::TransportFailed { id, failure } => self.on_transport_failed(id, failure, now),
             Input::Token(result) => self.on_token(result, now),
             Input::Persisted { ticket, result } => self.on_persisted(ticket, result, now),
             Input::Host(signal) => self.on_host(signal, now),

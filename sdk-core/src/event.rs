@@ -33,6 +33,8 @@ pub enum StateReason {
     Welcome,
     /// The socket closed, or could not be opened.
     TransportClosed(Option<CloseCode>),
+    /// The socket could not be opened, or broke, for this reason.
+    TransportFailed(Failure),
     /// Nothing was heard for too long.
     Silent,
     /// Opening took too long.

@@ -48,6 +48,14 @@ pub enum Input {
         /// The close code, if the peer sent one.
         code: Option<CloseCode>,
     },
+    /// The socket could not be opened, or broke, and the host knows why: a certificate that is not trusted, for
+    /// instance. It is tried again all the same.
+    TransportFailed {
+        /// Which.
+        id: TransportId,
+        /// Why.
+        failure: Failure,
+    },
     /// The answer to [`Output::NeedToken`]; `Ok(None)` means anonymous.
     Token(Result<Option<String>, Failure>),
     /// The answer to [`Output::Persist`].
