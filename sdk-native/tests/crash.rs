@@ -15,6 +15,7 @@ const ROOMS: [&str; 2] = ["room:a", "room:b"];
 const STORE: &str = "MOORLINE_VICTIM_STORE";
 const URL: &str = "MOORLINE_VICTIM_URL";
 const FIRST: &str = "MOORLINE_VICTIM_FIRST";
+const WORDS: &str = "MOORLINE_VICTIM_WORDS";
 
 fn client(url: &str, store: &Path) -> Client {
     Client::builder(url).token("dev:alice").store(FileStore::open(store).unwrap()).build().unwrap()
@@ -27,6 +28,7 @@ async fn the_victim() {
     let Ok(store) = std::env::var(STORE) else { return };
     let client = client(&std::env::var(URL).unwrap(), store.as_ref());
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
+    let mut words: usize = std::env::var(WORDS).unwrap().parse().unwrap();
     let mut waiting: Vec<Receipt> = Vec::new();
     for n in first.. {
         for room in ROOMS {
@@ -46,16 +48,21 @@ async fn the_victim() {
                 Err(error) => writeln!(std::io::stdout(), "\nrefused {room} {n} {}", error.code()).unwrap(),
             }
             waiting.push(receipt);
+            words -= 1;
+            if words == 0 {
+                // Nothing gets a moment more than it was said to have.
+                std::process::abort();
+            }
         }
     }
 }
 
-/// Starts the app in a process of its own; `wrap` is a shell command that ends with `exec "$@"`.
-fn victim(url: &str, store: &Path, first: u64, wrap: &str) -> Child {
+/// Starts the app in a process of its own, which ends itself after so many words; `wrap` is a shell command that ends with `exec "$@"`.
+fn victim(url: &str, store: &Path, first: u64, words: usize, wrap: &str) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", wrap, "sh"]).arg(std::env::current_exe().unwrap());
     command.args(["--exact", "the_victim", "--nocapture"]);
-    command.env(STORE, store).env(URL, url).env(FIRST, first.to_string());
+    command.env(STORE, store).env(URL, url).env(FIRST, first.to_string()).env(WORDS, words.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -117,10 +124,13 @@ async fn what_is_queued_goes_out_once_whenever_the_app_is_killed() {
     let server = Server::start(Options::dev()).unwrap();
     let there = server.url();
     let (mut seed, mut queued, mut next) = (7, Vec::new(), 0);
-    for kill in 0..36 {
-        let url = if kill < 12 { &nowhere } else { &there };
-        let mut victim = victim(url, &store, next, r#"exec "$@""#);
-        let told = listen(&mut victim, 1 + dice(&mut seed) % 40);
+    for kill in 0..48 {
+        let url = if kill % 4 == 0 { &nowhere } else { &there };
+        let lines = 1 + dice(&mut seed) % 40;
+        // Two of three are killed from outside, the others fall right after their last word.
+        let words = if kill % 3 == 0 { lines } else { usize::MAX };
+        let mut victim = victim(url, &store, next, words, r#"exec "$@""#);
+        let told = listen(&mut victim, lines);
         victim.kill().unwrap();
         victim.wait().unwrap();
         assert!(told.iter().all(|(what, ..)| what == "queued"), "{told:?}");
@@ -146,7 +156,7 @@ async fn a_full_disk_is_told_and_loses_nothing_that_was_queued() {
     let store = folder.path().join("alice.moor");
     let nowhere = format!("ws://{}/ws", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     // Files end after 16 KiB, as if there were no more room (blocks have 512 bytes or 1 KiB, depending on the shell).
-    let mut victim = victim(&nowhere, &store, 0, r#"trap "" XFSZ; ulimit -f 16; exec "$@""#);
+    let mut victim = victim(&nowhere, &store, 0, usize::MAX, r#"trap "" XFSZ; ulimit -f 16; exec "$@""#);
     let told = listen(&mut victim, 600);
     victim.kill().unwrap();
     victim.wait().unwrap();
