@@ -1,6 +1,6 @@
 //! An app that is killed, again and again, while it publishes: what it was told is queued goes out once, in order.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
