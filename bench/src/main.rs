@@ -16,6 +16,8 @@ mod progress;
 mod publish;
 mod scan;
 mod server;
+#[cfg(feature = "stores")]
+mod store;
 mod table;
 mod template;
 mod ws;
@@ -44,6 +46,13 @@ enum What {
     Codec(codec::Codecs),
     /// Receiving in the client core.
     Core(core::Core),
+    /// The client's store, and others that could stand in its place.
+    #[cfg(feature = "stores")]
+    Store(store::Stores),
+    /// Uses a store in a process of its own.
+    #[cfg(feature = "stores")]
+    #[command(hide = true)]
+    StoreChild(store::Child),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +64,10 @@ fn main() -> ExitCode {
         What::Publish(publish) => publish.run(),
         What::Codec(codecs) => codecs.run(),
         What::Core(core) => core.run(),
+        #[cfg(feature = "stores")]
+        What::Store(stores) => stores.run(),
+        #[cfg(feature = "stores")]
+        What::StoreChild(child) => child.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,6 +28,8 @@ enum What {
     Codec(Options),
     /// Receiving in the client core.
     Core(Options),
+    /// The client's store, against redb and SQLite; `--faults` makes calls fail and changes bytes.
+    Store(Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,22 +51,32 @@ impl Bench {
             What::Publish(options) => ("publish", options),
             What::Codec(options) => ("codec", options),
             What::Core(options) => ("core", options),
+            What::Store(options) => ("store", options),
         };
         let peers = if options.ask_for_help() { Vec::new() } else { self.what.programs()? };
-        let bench = cargo::built(&cargo::build("release", &[LOAD])?, LOAD.1).args([name]);
+        let bench = cargo::built(&self.what.load()?, LOAD.1).args([name]);
         let bench = peers.iter().fold(bench, |bench, (option, program)| bench.arg(option, program));
         bench.args(&options.options).run()
     }
 }
 
 impl What {
+    /// Builds the load generator and returns where it is.
+    fn load(&self) -> Result<PathBuf> {
+        let folder = cargo::build("release", &[LOAD])?;
+        if let Self::Store(_) = self {
+            cargo::cargo(["build", "--release", "-p", LOAD.0, "--features", "stores"]).run()?;
+        }
+        Ok(folder)
+    }
+
     /// Builds or finds the programs that are measured; each with the option that names it.
     fn programs(&self) -> Result<Vec<(&'static str, PathBuf)>> {
         let server = || Ok(cargo::build("release", &[SERVER])?.join(SERVER.1));
         match self {
             Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
             Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
-            Self::Codec(_) | Self::Core(_) => Ok(Vec::new()),
+            Self::Codec(_) | Self::Core(_) | Self::Store(_) => Ok(Vec::new()),
         }
     }
 }
