@@ -17,6 +17,7 @@ mod publish;
 mod scan;
 mod server;
 mod table;
+mod template;
 mod ws;
 
 use std::process::ExitCode;

@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 use crate::machine::{Pinned, Role, Stopwatch};
 use crate::peer::{self, Acknowledged, Peer, disk};
 use crate::progress;
-use crate::scan::Stamp;
+use crate::scan;
 use crate::server::Server;
 use crate::table::{self, Column, Goal, Table};
-use crate::ws::Connection;
+use crate::template::{SENT, Template};
+use crate::ws::{self, Connection, Opcode};
 
 /// Durable acknowledged publishes, over one connection, for several windows.
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,7 @@ enum Store {
 
 /// A connection that publishes, and how its answers are counted.
 enum Publisher {
-    Moorline(Peer, Box<Connection>),
+    Moorline(Box<Connection>),
     Redis(TcpStream),
 }
 
@@ -88,7 +89,7 @@ impl Publish {
         };
         let _core = Pinned::to(Role::Generator)?;
         let mut publisher = store.connect(&server)?;
-        let mut state = Progress { window, stamp: Stamp::new(self.size), published: 0, acknowledged: 0 };
+        let mut state = Progress { window, publish: store.template(self.size)?, published: 0, acknowledged: 0 };
         state.drive(&mut publisher, WARM)?;
         let before = state.acknowledged;
         let watch = Stopwatch::start(server.process())?;
@@ -116,7 +117,7 @@ fn goal(window: u64) -> Goal {
 
 struct Progress {
     window: u64,
-    stamp: Stamp,
+    publish: Template,
     published: u64,
     acknowledged: u64,
 }
@@ -128,7 +129,7 @@ impl Progress {
         while begin.elapsed() < span {
             while self.published < self.acknowledged + self.window {
                 self.published += 1;
-                publisher.encode(self.published, self.stamp.at(self.published), &mut out);
+                publisher.encode(self.publish.with(self.published, self.published), &mut out);
             }
             publisher.stream().write_all(&out)?;
             out.clear();
@@ -166,11 +167,23 @@ impl Store {
         }
     }
 
+    /// Returns the message that publishes `size` bytes: for Redis, a command that adds an entry to a stream.
+    fn template(&self, size: usize) -> Result<Template> {
+        match self {
+            Self::Moorline(peer) => peer.template(size),
+            Self::Redis(_) => {
+                let payload = scan::payload(SENT, size);
+                let head = format!("*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nd\r\n${}\r\n", payload.len());
+                Ok(Template::new([head.as_bytes(), &payload, b"\r\n"].concat()))
+            }
+        }
+    }
+
     fn connect(&self, server: &Server) -> Result<Publisher> {
         match self {
             Self::Moorline(peer) => {
                 let connection = Box::new(peer.open(server.address(), 0, false)?);
-                Ok(Publisher::Moorline(peer.clone(), connection))
+                Ok(Publisher::Moorline(connection))
             }
             Self::Redis(_) => {
                 let stream = TcpStream::connect(server.address())?;
@@ -185,20 +198,15 @@ impl Store {
 impl Publisher {
     fn stream(&mut self) -> &mut TcpStream {
         match self {
-            Self::Moorline(_, connection) => &mut connection.stream,
+            Self::Moorline(connection) => &mut connection.stream,
             Self::Redis(stream) => stream,
         }
     }
 
-    fn encode(&self, number: u64, payload: &[u8], out: &mut Vec<u8>) {
+    fn encode(&self, message: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Moorline(peer, _) => peer.publish(number, payload, out),
-            Self::Redis(_) => {
-                let head = format!("*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nd\r\n${}\r\n", payload.len());
-                out.extend_from_slice(head.as_bytes());
-                out.extend_from_slice(payload);
-                out.extend_from_slice(b"\r\n");
-            }
+            Self::Moorline(..) => ws::encode(Opcode::Binary, message, out),
+            Self::Redis(_) => out.extend_from_slice(message),
         }
     }
 
@@ -215,7 +223,7 @@ impl Publisher {
         let (stored, refused) = match self {
             // The answer to XADD is the entry's id as a bulk string; an error begins with a minus sign.
             Self::Redis(_) => (count(b'$', bytes), bytes.starts_with(b"-")),
-            Self::Moorline(_, connection) => {
+            Self::Moorline(connection) => {
                 let answers: Vec<_> = connection.take_in(bytes).iter().map(Acknowledged::in_message).collect();
                 let refused = answers.iter().any(|answer| answer.refused > 0);
                 (answers.iter().map(|answer| answer.stored).sum(), refused)

@@ -1,34 +1,15 @@
 //! Finds deliveries in whatever a peer sends: every payload begins with a mark that occurs nowhere else.
 
-/// Starts a mark.
+use crate::template::{DIGITS, digits};
+
+/// Starts a mark; the digits of the send time follow.
 const SIGN: u8 = b'^';
-/// Hexadecimal digits of a mark: the send time.
-const DIGITS: usize = 16;
 
-/// A payload that carries when it was sent.
-#[derive(Debug)]
-pub(crate) struct Stamp {
-    payload: Vec<u8>,
-}
-
-impl Stamp {
-    /// Makes one of `size` bytes, or of as many as a mark needs.
-    pub(crate) fn new(size: usize) -> Self {
-        let mut payload = vec![SIGN];
-        payload.resize(1 + DIGITS, b'0');
-        payload.extend((payload.len()..size).map(|at| b'a' + (at * 7 % 26) as u8));
-        Self { payload }
-    }
-
-    /// Returns the payload with this send time.
-    pub(crate) fn at(&mut self, sent: u64) -> &[u8] {
-        let digits = self.payload.iter_mut().skip(1).take(DIGITS);
-        for (digit, shift) in digits.zip((0..u64::BITS).step_by(4).rev()) {
-            let value = (sent >> shift) as u8 & 0xf;
-            *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-        }
-        &self.payload
-    }
+/// Returns a payload of `size` bytes, or as many as a mark needs, that carries `sent`.
+pub(crate) fn payload(sent: u64, size: usize) -> Vec<u8> {
+    let mut payload = format!("{}{}", char::from(SIGN), digits(sent)).into_bytes();
+    payload.extend((payload.len()..size).map(|at| b'a' + (at * 7 % 26) as u8));
+    payload
 }
 
 /// The end of what was read from one connection, if a mark may begin in it.
@@ -83,9 +64,9 @@ mod tests {
     #[test]
     fn marks_are_found_wherever_a_read_cuts_them() {
         let mut stream = vec![0x82, 0x7e, b'^', 1, 2];
-        stream.extend(Stamp::new(40).at(17));
+        stream.extend(payload(17, 40));
         stream.push(b'^');
-        stream.extend(Stamp::new(17).at(u64::MAX));
+        stream.extend(payload(u64::MAX, 17));
         for cut in 0..stream.len() {
             let (left, right) = stream.split_at(cut);
             assert_eq!(all(&[left, right]), [17, u64::MAX], "cut at {cut}");

@@ -12,9 +12,11 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use crate::error::{Error, Result};
 use crate::machine::{Spent, Stopwatch};
 use crate::peer::Peer;
-use crate::scan::{Scanner, Stamp};
+use crate::scan::Scanner;
 use crate::server::Server;
 use crate::table;
+use crate::template::Template;
+use crate::ws::{self, Opcode};
 
 const WARM: Duration = Duration::from_secs(1);
 const READ: usize = 256 << 10;
@@ -68,7 +70,7 @@ impl Sample {
 pub(super) struct Generator<'a> {
     peer: &'a Peer,
     server: &'a Server,
-    stamp: Stamp,
+    publish: Template,
     epoll: OwnedFd,
     subscribers: Vec<(TcpStream, Scanner)>,
     publisher: TcpStream,
@@ -103,7 +105,7 @@ impl<'a> Generator<'a> {
         Ok(Self {
             peer,
             server,
-            stamp: Stamp::new(size),
+            publish: peer.template(size)?,
             epoll,
             subscribers: open,
             publisher,
@@ -163,8 +165,8 @@ impl<'a> Generator<'a> {
         };
         while self.published < due {
             self.published += 1;
-            let payload = self.stamp.at(self.begin.elapsed().as_nanos() as u64);
-            self.peer.publish(self.published, payload, &mut self.outgoing);
+            let message = self.publish.with(self.published, self.begin.elapsed().as_nanos() as u64);
+            ws::encode(Opcode::Binary, message, &mut self.outgoing);
         }
         if self.outgoing.is_empty() {
             return Ok(());

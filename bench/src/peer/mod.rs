@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::{Error, Result};
+use crate::scan;
 use crate::server::Server;
+use crate::template::{SENT, Template};
 use crate::ws::{self, Connection, Message, Opcode};
 
 pub(crate) use moorline::Acknowledged;
@@ -79,12 +81,16 @@ impl Peer {
         }
     }
 
-    /// Appends the WebSocket message that publishes `payload`, the `number`th of this connection.
-    pub(crate) fn publish(&self, number: u64, payload: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Moorline { level, .. } => moorline::publish(*level, number, payload, out),
-            Self::Centrifuge { .. } => centrifuge::publish(payload, out),
-        }
+    /// Returns the content of the WebSocket message that publishes `size` bytes.
+    ///
+    /// # Errors
+    /// When the peer has no such message.
+    pub(crate) fn template(&self, size: usize) -> Result<Template> {
+        let payload = scan::payload(SENT, size);
+        Ok(Template::new(match self {
+            Self::Moorline { level, .. } => moorline::publish(*level, payload, self.name())?,
+            Self::Centrifuge { .. } => centrifuge::publish(&payload),
+        }))
     }
 
     /// Appends the answer to a message if it is a sign of life that wants one.
