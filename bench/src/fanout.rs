@@ -15,6 +15,7 @@ use generator::{Generator, Load, Sample};
 
 /// One publisher, many subscribers of one channel.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("programs").required(true).multiple(true).args(["server", "centrifuge"])))]
 pub(crate) struct Fanout {
     /// The server's binary; without it only the peer is measured.
     #[arg(long)]
@@ -67,6 +68,7 @@ const BUSY: f64 = 85.0;
 impl Fanout {
     pub(crate) fn run(&self) -> Result {
         let peers = Peer::all(self.server.as_deref(), self.qos, self.centrifuge.as_deref());
+        println!("Versions: {}", peer::versions(&peers)?);
         let (mut paced, mut saturated) = (vec![Vec::new(); peers.len()], vec![Vec::new(); peers.len()]);
         for round in 1..=self.rounds {
             for ((peer, paced), saturated) in peers.iter().zip(&mut paced).zip(&mut saturated) {
@@ -77,7 +79,6 @@ impl Fanout {
         }
         let table = |samples| Table::new(COLUMNS, peers.iter().map(Peer::name).zip(samples));
         let (paced, saturated) = (table(paced), table(saturated));
-        println!("Versions: {}", peer::versions(&peers)?);
         self.print(&paced, &saturated);
         if let [Peer::Moorline { .. }, peer] = peers.as_slice() {
             table::compare(peer.name(), &Self::lines(&paced, &saturated));

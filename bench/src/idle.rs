@@ -19,6 +19,7 @@ use crate::ws::Connection;
 
 /// Connections that are open and quiet, each with one subscription.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("programs").required(true).multiple(true).args(["server", "centrifuge"])))]
 pub(crate) struct Idle {
     /// The server's binary; without it only the peer is measured.
     #[arg(long)]
@@ -45,6 +46,7 @@ impl Idle {
     pub(crate) fn run(&self) -> Result {
         raise_file_limit(self.connections)?;
         let peers = Peer::all(self.server.as_deref(), 1, self.centrifuge.as_deref());
+        println!("Versions: {}", peer::versions(&peers)?);
         let mut samples = vec![Vec::new(); peers.len()];
         for round in 1..=self.rounds {
             for (peer, samples) in peers.iter().zip(&mut samples) {
@@ -53,7 +55,6 @@ impl Idle {
             }
         }
         let table = Table::new(COLUMNS, peers.iter().map(Peer::name).zip(samples));
-        println!("Versions: {}", peer::versions(&peers)?);
         table.print(&format!("{} connections with one subscription each, {} s", self.connections, self.seconds));
         if let [Peer::Moorline { .. }, peer] = peers.as_slice() {
             let lines = [

@@ -113,6 +113,7 @@ impl Node {
             id: attaching.session,
             user: attaching.user.clone(),
             owner: attaching.owner,
+            scope: None,
             claims: attaching.claims,
             extra: Vec::new(),
             producer: producer.clone(),

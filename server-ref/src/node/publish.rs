@@ -8,7 +8,6 @@ use moorline_protocol::{
 use super::config::Permissions;
 use super::connect::storage_error;
 use super::io::ConnId;
-use super::session::scope_of;
 use super::subscribe::canonical;
 use super::{Node, Waiting};
 use crate::engine::{
@@ -69,10 +68,10 @@ impl Node {
             (Ok(()), _) => Ok(()),
         };
         session.pending_bytes += size;
-        let (session_id, user) = (session.id, session.user.clone());
+        let (session_id, user, scope) = (session.id, session.user.clone(), session.scope());
         let append = Append {
             channel: key,
-            scope: scope_of(user.as_ref(), session_id),
+            scope,
             hash: content_hash(&id, &publish.payload, &publish.headers),
             id,
             user,

@@ -66,6 +66,8 @@ pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) user: Option<UserName>,
     pub(super) owner: Option<Owner>,
+    /// Whose its message ids are; made with the first publish.
+    pub(super) scope: Option<Arc<str>>,
     pub(super) claims: Claims,
     /// Grants of channels' own tokens.
     pub(super) extra: Vec<Extra>,
@@ -176,6 +178,16 @@ impl Session {
         Some(self.subscriptions.remove(at))
     }
 
+    /// Returns the text that stands for the scope of this connection's message ids.
+    pub(super) fn scope(&mut self) -> Arc<str> {
+        let made = || match &self.user {
+            Some(user) => Arc::from(user.as_str()),
+            // A user's name has no control character, so a session's cannot be one.
+            None => Arc::from(format!("\u{1}{:x}", self.id.0)),
+        };
+        Arc::clone(self.scope.get_or_insert_with(made))
+    }
+
     /// Tells whether the tokens of this connection allow something on a channel at a moment.
     pub(super) fn may(&self, channel: &str, what: Permissions, now: UnixMillis) -> bool {
         let own = self.user.as_ref().is_some_and(|user| channel.strip_prefix('@') == Some(user.as_str()));
@@ -196,14 +208,5 @@ impl Grant {
             Some(prefix) => channel.starts_with(prefix),
             None => *self.pattern == *channel,
         }
-    }
-}
-
-/// The text that stands for a scope of message ids.
-pub(super) fn scope_of(user: Option<&UserName>, session: SessionId) -> Arc<str> {
-    match user {
-        Some(user) => Arc::from(user.as_str()),
-        // A user's name has no control character, so a session's cannot be one.
-        None => Arc::from(format!("\u{1}{:x}", session.0)),
     }
 }

@@ -9,7 +9,6 @@ mod outbox;
 mod socket;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use moorline_protocol::Codec;
 use moorline_protocol::time::{Now, Timestamp};
+use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::LocalSet;
 
@@ -57,6 +57,10 @@ pub struct ShardConfig {
 /// Connections that have not yet sent a whole request head, at most.
 const MAX_HANDSHAKES: usize = 4_096;
 
+/// What becomes due within this time is done at its end, in one go: waking up for each of many pings costs more than
+/// the pings.
+const TURN: Duration = Duration::from_millis(100);
+
 /// A shard's state, shared by its tasks; never borrowed across an await.
 struct Shard {
     node: Node,
@@ -64,7 +68,7 @@ struct Shard {
     engine: EngineHandle,
     clock: WallClock,
     started: Instant,
-    conns: BTreeMap<ConnId, Connection>,
+    conns: FxHashMap<ConnId, Connection>,
     next_conn: u32,
     handshakes: usize,
     /// Connections with something to write.
@@ -119,7 +123,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
         engine: config.engine,
         clock: config.clock,
         started: Instant::now(),
-        conns: BTreeMap::new(),
+        conns: FxHashMap::default(),
         next_conn: 0,
         handshakes: 0,
         dirty: Vec::new(),
@@ -202,7 +206,8 @@ impl Shard {
     /// Returns when the main loop has to wake for the node.
     fn arm(&mut self) -> Option<Instant> {
         self.armed = self.node.poll_timeout().map(|(at, _)| at);
-        self.armed.and_then(|at| self.started.checked_add(at.since_origin()))
+        let turns = self.armed?.since_origin().as_millis().div_ceil(TURN.as_millis());
+        self.started.checked_add(TURN.saturating_mul(u32::try_from(turns).ok()?))
     }
 
     fn drain_outputs(&mut self, handle: &Handle) {
@@ -246,13 +251,17 @@ impl Shard {
     /// Writes what waits, and tells the node where queues grew or shrank. Returns whether it told anything.
     fn flush(&mut self, handle: &Handle) -> bool {
         let mut told = false;
-        for conn in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
             let Some(connection) = self.conns.get_mut(&conn) else { continue };
             if connection.outbox.write(&connection.stream) {
                 tokio::task::spawn_local(socket::write_on(handle.clone(), conn, Rc::clone(&connection.stream)));
             }
-            told |= self.report(conn);
+            if Pressure::of(connection.outbox.bytes()) != connection.pressure {
+                told |= self.report(conn);
+            }
         }
+        self.dirty = dirty;
         told
     }
 
