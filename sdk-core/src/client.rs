@@ -100,6 +100,7 @@ impl Client {
         if self.phase == Phase::Open {
             self.subscriptions.flush_acks(now.mono, &mut self.out);
             self.history.fail_all(&closed_failure(), &mut self.out);
+            self.out.store.pay_debt();
             if wipe {
                 self.outbox.wipe(&closed_failure(), &mut self.out);
                 self.out.store.wipe();
@@ -193,7 +194,9 @@ impl Client {
             Input::Message { id, bytes } => self.on_message(id, bytes, now),
             Input::Activity { id } => self.on_activity(id, now),
             Input::TransportOpened { id } => self.on_opened(id),
+            Input::Buffered { id, bytes } => self.out.on_buffered(id, bytes),
             Input::TransportClosed { id, code } => self.on_transport_closed(id, code, now),
+            Input::TransportFailed { id, failure } => self.on_transport_failed(id, failure, now),
             Input::Token(result) => self.on_token(result, now),
             Input::Persisted { ticket, result } => self.on_persisted(ticket, result, now),
             Input::Host(signal) => self.on_host(signal, now),
@@ -211,6 +214,7 @@ impl Client {
         self.subscriptions.on_timeout(now.mono, &mut self.out);
         self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
+        self.out.store.on_timeout(now.mono);
         self.end_call(now);
     }
 
@@ -227,6 +231,7 @@ impl Client {
                 self.subscriptions.deadline(),
                 self.outbox.deadline(),
                 self.history.deadline(),
+                self.out.store.deadline(),
             ]),
             Phase::Closing { deadline, .. } => earliest(&[Some(deadline), self.connection.deadline()]),
             Phase::Done => None,

@@ -24,6 +24,8 @@ pub struct ClientConfig {
     pub outbox_messages: usize,
     /// Bytes in the outbox (default 8 MiB).
     pub outbox_bytes: usize,
+    /// Bytes that wait in the socket from which on messages at QoS 0 are dropped (default 256 KiB).
+    pub socket_bytes: usize,
     /// Messages handed out on one channel and not yet consumed before the core asks the server to pause
     /// (default 1,024).
     pub queue_messages: usize,
@@ -47,6 +49,7 @@ impl ClientConfig {
             probe_ms: 5_000,
             outbox_messages: 1_000,
             outbox_bytes: 8 << 20,
+            socket_bytes: 256 << 10,
             queue_messages: 1_024,
             message_bytes: moorline_protocol::limits::MESSAGE_BYTES,
             bugs: crate::planted::Bugs::default(),

@@ -55,22 +55,25 @@ pub enum SubscribeError {
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no room left.
-    #[error("the store is full")]
+    #[error("the store has no room left: free some space, then try again")]
     Full,
-    /// Another process uses the store.
-    #[error("the store is in use by another process")]
+    /// Another client uses the store.
+    #[error("the store is in use by another client: close that one first, or give each client a store of its own")]
     Locked,
     /// The store's content cannot be read.
-    #[error("the store is damaged: {0}")]
+    #[error("the store is damaged ({0}): move it away and start with a new one; unsent messages in it are lost")]
     Corrupt(&'static str),
     /// The store was written by a newer version.
-    #[error("the store has schema {found}; this version reads up to {known}")]
+    #[error("the store has schema {found} and this version reads up to {known}: use the newer version again")]
     NewerSchema {
         /// What it has.
         found: u32,
         /// What this version knows.
         known: u32,
     },
+    /// The store failed at a moment after which nobody can know whether it kept the writes.
+    #[error("the store failed, and whether it kept the last writes cannot be known: {0}")]
+    Uncertain(String),
     /// The store failed otherwise.
     #[error("the store failed: {0}")]
     Io(String),

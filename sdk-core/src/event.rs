@@ -33,6 +33,8 @@ pub enum StateReason {
     Welcome,
     /// The socket closed, or could not be opened.
     TransportClosed(Option<CloseCode>),
+    /// The socket could not be opened, or broke, for this reason.
+    TransportFailed(Failure),
     /// Nothing was heard for too long.
     Silent,
     /// Opening took too long.
@@ -110,13 +112,15 @@ pub struct Stored {
 /// How a publish ended; each ends exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// At QoS 0: handed to the socket, or dropped because there was none.
+    /// At QoS 0: handed to the socket.
     Sent,
     /// It is in the log.
     Stored(Stored),
-    /// It will not be stored: refused, expired unsent (`ttl`), or the store failed.
+    /// It will not be stored: refused, expired unsent (`ttl`), or the store failed. At QoS 0 `publish.dropped`: there
+    /// was no connection, or too much waited in the socket.
     Failed(Failure),
-    /// It was sent, and whether it was stored cannot be known any more; the app decides.
+    /// It was sent, or the store failed while keeping it, and whether it is or will be in the log cannot be known any
+    /// more; the app decides.
     Uncertain,
 }
 
@@ -213,6 +217,11 @@ pub enum Event {
         readers: Arc<[SubscriptionId]>,
         /// Where.
         position: Position,
+    },
+    /// The store has taken a publish: it outlives this process. Not told when it is settled by then.
+    PublishQueued {
+        /// Which.
+        id: PublishId,
     },
     /// A publish was sent for the first time.
     PublishSent {

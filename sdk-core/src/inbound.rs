@@ -108,7 +108,7 @@ impl Client {
     }
 
     pub(crate) fn on_persisted(&mut self, ticket: Ticket, result: Result<(), StoreError>, now: Now) {
-        if self.out.store.on_persisted(ticket, result.is_ok()).is_none() {
+        if self.out.store.on_persisted(ticket, result.is_ok(), now.mono).is_none() {
             return;
         }
         self.outbox.on_persisted(ticket, result.as_ref().err(), now.mono, &mut self.out);

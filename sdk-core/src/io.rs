@@ -32,6 +32,15 @@ pub enum Input {
         /// On which socket.
         id: TransportId,
     },
+    /// So many bytes wait in the socket (`bufferedAmount` of a browser): tell it whenever the socket has taken some.
+    /// Messages at QoS 0 are dropped while that and what was sent since is too much. A host that never says so has no
+    /// such limit.
+    Buffered {
+        /// In which socket.
+        id: TransportId,
+        /// Bytes.
+        bytes: usize,
+    },
     /// The socket is gone, or could not be opened.
     TransportClosed {
         /// Which.
@@ -39,13 +48,22 @@ pub enum Input {
         /// The close code, if the peer sent one.
         code: Option<CloseCode>,
     },
+    /// The socket could not be opened, or broke, and the host knows why: a certificate that is not trusted, for
+    /// instance. It is tried again all the same.
+    TransportFailed {
+        /// Which.
+        id: TransportId,
+        /// Why.
+        failure: Failure,
+    },
     /// The answer to [`Output::NeedToken`]; `Ok(None)` means anonymous.
     Token(Result<Option<String>, Failure>),
     /// The answer to [`Output::Persist`].
     Persisted {
         /// Which.
         ticket: Ticket,
-        /// Whether the batch is durable. After an error nothing of the batch may become durable later.
+        /// Whether the batch is durable. After an error nothing of the batch may become durable later, but for
+        /// [`StoreError::Uncertain`].
         result: Result<(), StoreError>,
     },
     /// Something happened to the device or the app.

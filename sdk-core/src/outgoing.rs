@@ -16,13 +16,15 @@ pub(crate) struct Outgoing {
     queue: VecDeque<Output>,
     frames: Vec<u8>,
     transport: Option<TransportId>,
+    /// Bytes that wait in the socket, if the host counts them.
+    buffered: Option<usize>,
     next_req: u64,
     pub(crate) store: Store,
 }
 
 impl Outgoing {
     pub(crate) fn new(store: Store) -> Self {
-        Self { queue: VecDeque::new(), frames: Vec::new(), transport: None, next_req: 1, store }
+        Self { queue: VecDeque::new(), frames: Vec::new(), transport: None, buffered: None, next_req: 1, store }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
@@ -47,7 +49,19 @@ impl Outgoing {
     /// Names the socket that frames go to.
     pub(crate) fn open(&mut self, transport: TransportId) {
         self.frames.clear();
+        self.buffered = None;
         self.transport = Some(transport);
+    }
+
+    pub(crate) fn on_buffered(&mut self, transport: TransportId, bytes: usize) {
+        if self.transport == Some(transport) {
+            self.buffered = Some(bytes);
+        }
+    }
+
+    /// Returns the bytes that wait in the socket, as far as the host counts them.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered.unwrap_or(0)
     }
 
     /// Forgets the socket, which is gone, and what was to be sent.
@@ -89,6 +103,7 @@ impl Outgoing {
         let Some(id) = self.transport else { return };
         if !self.frames.is_empty() {
             let bytes = Bytes::from(std::mem::take(&mut self.frames));
+            self.buffered = self.buffered.map(|buffered| buffered + bytes.len());
             self.queue.push_back(Output::Send { id, bytes });
         }
     }

@@ -150,6 +150,13 @@ impl Client {
         }
     }
 
+    pub(crate) fn on_transport_failed(&mut self, id: TransportId, failure: Failure, now: Now) {
+        if self.is_current(id) {
+            self.out.abandon();
+            self.lose(StateReason::TransportFailed(failure), EndedBy::Peer, now);
+        }
+    }
+
     /// Tells whether an input of this socket counts.
     pub(crate) fn is_current(&self, id: TransportId) -> bool {
         match self.connection.transport() {

@@ -6,11 +6,11 @@ use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, Published, Qos, ReusedBy, Sequence};
 
 use super::Outbox;
-use super::entry::{Flow, Number, Progress};
+use super::entry::{Flow, Lane, Number, Progress};
 use super::producer::Lost;
 use crate::connection::doubled;
 use crate::error::StoreError;
-use crate::event::{Failure, Origin, PublishOutcome, Stored};
+use crate::event::{Event, Failure, Origin, PublishOutcome, Stored};
 use crate::inbound::failure;
 use crate::io::Ticket;
 use crate::outgoing::Outgoing;
@@ -100,9 +100,7 @@ impl Outbox {
     /// Stops the channel for a while; what was sent from `from` on is sent again then.
     fn hold(&mut self, about: &About, from: Option<Sequence>, after: Option<u32>, now: Timestamp) {
         let Some(lane) = self.find_lane(&about.channel) else { return };
-        let first = Duration::from_millis(u64::from(after.unwrap_or(FIRST_PAUSE).max(1)));
-        lane.flow = Flow::Held { until: now + doubled(first, lane.tries, MAX_PAUSE.max(first)) };
-        lane.tries = lane.tries.saturating_add(1);
+        lane.hold(Duration::from_millis(u64::from(after.unwrap_or(FIRST_PAUSE).max(1))), now);
         for entry in &mut lane.entries {
             if entry.key == about.key || from.is_some_and(|from| entry.seq().is_some_and(|seq| seq >= from)) {
                 entry.rewind();
@@ -139,8 +137,9 @@ impl Outbox {
         now: Timestamp,
         out: &mut Outgoing,
     ) {
-        if let Some(error) = error {
-            self.fail_batch(ticket, error, out);
+        match error {
+            Some(error) => self.fail_batch(ticket, error, now, out),
+            None => self.tell_queued(ticket, out),
         }
         let mut channels = Vec::new();
         self.commits.retain(|(committed, channel)| {
@@ -163,8 +162,19 @@ impl Outbox {
         }
     }
 
-    /// Nothing of the batch is stored: what it held fails unless the server may have it, and later sequences close up.
-    fn fail_batch(&mut self, ticket: Ticket, error: &StoreError, out: &mut Outgoing) {
+    /// What the batch stored first outlives this process now.
+    fn tell_queued(&mut self, ticket: Ticket, out: &mut Outgoing) {
+        while let Some((_, channel, key)) = self.storing.pop_front_if(|(of, ..)| *of <= ticket) {
+            let entry = self.find_lane(&channel).and_then(|lane| lane.entries.get(lane.index(key)?));
+            if let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) {
+                out.event(Event::PublishQueued { id });
+            }
+        }
+    }
+
+    /// Nothing of the batch is stored: what it was to store first fails unless the server may have it, what it was to
+    /// number waits, and later sequences close up.
+    fn fail_batch(&mut self, ticket: Ticket, error: &StoreError, now: Timestamp, out: &mut Outgoing) {
         let mut failed = Vec::new();
         for lane in &mut self.lanes {
             let mut lowest: Option<Sequence> = None;
@@ -173,19 +183,36 @@ impl Outbox {
                     Number::Committing { seq, ticket: of } if of == ticket => Some(seq),
                     Number::None | Number::Committing { .. } | Number::Durable { .. } => None,
                 };
-                if committing.is_some() || entry.stored == Some(ticket) {
+                if entry.stored == Some(ticket) {
                     failed.push((lane.channel.clone(), entry.key));
-                    lowest = lowest.or_else(|| entry.seq());
                 }
+                lowest = lowest.or(committing);
             }
             if let Some(lowest) = lowest {
                 lane.next_seq = lowest;
-                lane.withdraw_numbers(|entry| entry.seq().is_some_and(|seq| seq > lowest), out);
+                lane.withdraw_numbers(|entry| entry.seq().is_some_and(|seq| seq >= lowest), out);
+                lane.hold(Duration::from_millis(u64::from(FIRST_PAUSE)), now);
             }
         }
         for (channel, key) in failed {
-            self.settle(&channel, key, PublishOutcome::Failed(store_failure(error)), out);
+            let outcome = match error {
+                StoreError::Uncertain(_) => PublishOutcome::Uncertain,
+                StoreError::Full
+                | StoreError::Locked
+                | StoreError::Corrupt(_)
+                | StoreError::NewerSchema { .. }
+                | StoreError::Io(_) => PublishOutcome::Failed(store_failure(error)),
+            };
+            self.settle(&channel, key, outcome, out);
         }
+    }
+}
+
+impl Lane {
+    /// Stops for `first`, doubled with each refusal in a row.
+    fn hold(&mut self, first: Duration, now: Timestamp) {
+        self.flow = Flow::Held { until: now + doubled(first, self.tries, MAX_PAUSE.max(first)) };
+        self.tries = self.tries.saturating_add(1);
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Lane {
 #[derive(Clone, Copy)]
 pub(super) enum Flow {
     Open,
-    /// The server refused for the moment, or asked for a rewind.
+    /// The server or the store refused for the moment, or the server asked for a rewind.
     Held {
         until: Timestamp,
     },

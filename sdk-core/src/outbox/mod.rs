@@ -5,6 +5,8 @@ mod entry;
 mod producer;
 mod send;
 
+use std::collections::VecDeque;
+
 use moorline_protocol::limits::{self, PUBLISH_WINDOW};
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{ChannelName, Generation, Headers, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
@@ -39,6 +41,8 @@ pub(crate) struct Outbox {
     sends: Vec<Send>,
     /// Batches under way that give sequences, in order.
     commits: Vec<(Ticket, ChannelName)>,
+    /// Publishes that batches under way store first, in order.
+    storing: VecDeque<(Ticket, ChannelName, Key)>,
     next_id: u64,
     restored: Vec<(PublishId, ChannelName, Utf8Bytes)>,
     bugs: Bugs,
@@ -50,6 +54,7 @@ struct OutboxLimits {
     bytes: usize,
     message: usize,
     window: usize,
+    socket: usize,
 }
 
 /// What the current connection allows.
@@ -85,11 +90,13 @@ impl Outbox {
                 bytes: config.outbox_bytes,
                 message: config.message_bytes,
                 window: PUBLISH_WINDOW,
+                socket: config.socket_bytes,
             },
             link: Link::Down,
             producer,
             sends: Vec::new(),
             commits: Vec::new(),
+            storing: VecDeque::new(),
             next_id: 1,
             restored: Vec::new(),
             bugs: config.bugs,
@@ -137,8 +144,8 @@ impl Outbox {
         let id = PublishId(self.next_id);
         self.next_id += 1;
         if qos == Qos::AtMostOnce {
-            self.send_ephemeral(channel, payload, options, out);
-            out.event(Event::PublishSettled { id, channel: channel.clone(), outcome: PublishOutcome::Sent });
+            let outcome = self.send_ephemeral(channel, payload, options, out);
+            out.event(Event::PublishSettled { id, channel: channel.clone(), outcome });
             return Ok(id);
         }
         self.stats.messages += 1;
@@ -146,6 +153,7 @@ impl Outbox {
         let message_id = options.id.unwrap_or_else(|| Utf8Bytes::from(dice.name()));
         let key = out.store.key();
         let entry = Entry::new(id, key, qos, message_id, payload, (options.headers, options.ttl), now);
+        self.storing.push_back((out.store.ticket(), channel.clone(), key));
         self.lane(channel).store(entry, out);
         self.pump(channel, now.mono, out);
         Ok(id)

@@ -145,20 +145,29 @@ impl Outbox {
         payload: Payload,
         options: PublishOptions,
         out: &mut Outgoing,
-    ) {
-        if let Link::Up { .. } = self.link {
-            out.send(&ClientFrame::Publish(Publish {
-                channel: ChannelRef::Name(channel.clone()),
-                qos: Qos::AtMostOnce,
-                req: None,
-                id: options.id,
-                seq: None,
-                generation: None,
-                ttl: options.ttl,
-                headers: options.headers,
-                payload,
-            }));
-        }
+    ) -> PublishOutcome {
+        let why = match self.link {
+            Link::Down => "a message at QoS 0 is dropped while there is no connection",
+            Link::Up { .. } if out.buffered() >= self.limits.socket => {
+                "a message at QoS 0 is dropped while too much waits in the socket"
+            }
+            Link::Up { .. } => {
+                out.send(&ClientFrame::Publish(Publish {
+                    channel: ChannelRef::Name(channel.clone()),
+                    qos: Qos::AtMostOnce,
+                    req: None,
+                    id: options.id,
+                    seq: None,
+                    generation: None,
+                    ttl: options.ttl,
+                    headers: options.headers,
+                    payload,
+                }));
+                return PublishOutcome::Sent;
+            }
+        };
+        let code = ErrorCode::Other("publish.dropped".into());
+        PublishOutcome::Failed(Failure { code, message: why.to_owned(), origin: FailureOrigin::Client })
     }
 }
 

@@ -4,16 +4,25 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, DeviceId, Position, ProducerId, Sequence};
 
 pub(crate) use record::StoredPublish;
 
+use crate::connection::doubled;
 use crate::error::StoreError;
 use crate::io::{StoreBatch, StoreEntry, Ticket};
+use crate::timer::is_due;
 use record::{Meta, Record};
 
 /// A record's number within its kind; never used again while the client lives.
 pub(crate) type Key = u64;
+
+/// The first pause after a batch failed, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(20);
 
 /// What was found at start.
 #[derive(Default)]
@@ -40,9 +49,26 @@ pub(crate) struct Store {
     is_meta_dirty: bool,
     next_ticket: u64,
     next_key: Key,
-    /// Removals under way; those of a failed batch are tried again, so that nothing settled comes back for ever.
-    in_flight: Vec<(Ticket, Vec<Vec<u8>>)>,
+    in_flight: Vec<InFlight>,
+    debt: Option<Debt>,
+    /// Batches that failed in a row.
+    failures: u32,
     wipe: Wipe,
+}
+
+/// A batch that is not answered.
+struct InFlight {
+    ticket: Ticket,
+    deletes: Vec<Vec<u8>>,
+    has_meta: bool,
+}
+
+/// What failed batches were to do and nobody else does again: it goes with the next batch, at the latest when it is
+/// due. Without it what is settled would come back for ever.
+struct Debt {
+    deletes: Vec<Vec<u8>>,
+    has_meta: bool,
+    due: Timestamp,
 }
 
 /// Whether this store is being cleared for good.
@@ -81,6 +107,8 @@ impl Store {
             next_ticket: 1,
             next_key,
             in_flight: Vec::new(),
+            debt: None,
+            failures: 0,
             wipe: Wipe::No,
         };
         Ok((store, loaded))
@@ -153,18 +181,43 @@ impl Store {
     pub(crate) fn wipe(&mut self) {
         self.pending = StoreBatch { clear: true, ..StoreBatch::default() };
         self.is_meta_dirty = false;
+        self.debt = None;
         self.wipe = Wipe::Yes;
     }
 
-    /// Tells whether every batch is answered and nothing waits to be written.
+    /// Returns when what a failed batch left is due.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.debt.as_ref().map(|debt| debt.due)
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Timestamp) {
+        if is_due(self.deadline(), now) {
+            self.pay_debt();
+        }
+    }
+
+    /// Writes what failed batches left with this call's batch.
+    pub(crate) fn pay_debt(&mut self) {
+        if let Some(debt) = self.debt.take() {
+            self.is_meta_dirty |= debt.has_meta;
+            for key in debt.deletes {
+                self.delete(key);
+            }
+        }
+    }
+
+    /// Tells whether every batch is answered and nothing waits to be written, but for what a failed one left.
     pub(crate) fn is_settled(&self) -> bool {
         self.in_flight.is_empty() && self.pending == StoreBatch::default() && !self.is_meta_dirty
     }
 
     pub(crate) fn take_batch(&mut self) -> Option<(Ticket, StoreBatch)> {
-        if self.wipe == Wipe::No
-            && (self.is_meta_dirty || (self.boot == Boot::Unwritten && self.pending != StoreBatch::default()))
-        {
+        if self.is_meta_dirty || self.pending != StoreBatch::default() {
+            self.pay_debt();
+        }
+        let has_meta = self.wipe == Wipe::No
+            && (self.is_meta_dirty || (self.boot == Boot::Unwritten && self.pending != StoreBatch::default()));
+        if has_meta {
             self.is_meta_dirty = false;
             self.put(record::META_KEY.to_vec(), record::encode_meta(&self.meta));
             if self.boot == Boot::Unwritten {
@@ -177,24 +230,37 @@ impl Store {
         let batch = std::mem::take(&mut self.pending);
         let ticket = self.ticket();
         self.next_ticket += 1;
-        self.in_flight.push((ticket, batch.deletes.clone()));
+        self.in_flight.push(InFlight { ticket, deletes: batch.deletes.clone(), has_meta });
         Some((ticket, batch))
     }
 
     /// Takes the host's answer; `None` for a ticket that is not under way.
-    pub(crate) fn on_persisted(&mut self, ticket: Ticket, is_ok: bool) -> Option<()> {
-        let index = self.in_flight.iter().position(|(under_way, _)| *under_way == ticket)?;
-        let (_, deletes) = self.in_flight.remove(index);
+    pub(crate) fn on_persisted(&mut self, ticket: Ticket, is_ok: bool, now: Timestamp) -> Option<()> {
+        let index = self.in_flight.iter().position(|batch| batch.ticket == ticket)?;
+        let batch = self.in_flight.remove(index);
         if self.boot == Boot::InFlight(ticket) {
             self.boot = if is_ok { Boot::Durable } else { Boot::Unwritten };
         }
-        if !is_ok && self.wipe == Wipe::No {
-            self.is_meta_dirty |= self.boot == Boot::Durable;
-            for key in deletes {
-                self.delete(key);
-            }
+        if is_ok {
+            self.failures = 0;
+        } else if self.wipe == Wipe::No {
+            self.owe(batch, now);
         }
         Some(())
+    }
+
+    fn owe(&mut self, mut batch: InFlight, now: Timestamp) {
+        let due = now + doubled(FIRST_PAUSE, self.failures, MAX_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        // The first record of all is written again by the next attempt to connect.
+        let has_meta = batch.has_meta && self.boot == Boot::Durable;
+        if !has_meta && batch.deletes.is_empty() {
+            return;
+        }
+        let debt = self.debt.get_or_insert(Debt { deletes: Vec::new(), has_meta: false, due });
+        debt.deletes.append(&mut batch.deletes);
+        debt.has_meta |= has_meta;
+        debt.due = due;
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use moorline_protocol::{ChannelName, DeviceId, Epoch, Offset, Payload, Position, ProducerId, Qos, Utf8Bytes};
 
 use super::record::{self, StoredPublish};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Timestamp};
 
 fn device() -> DeviceId {
     DeviceId::new("abcdefghijklmnop").unwrap()
@@ -52,11 +52,18 @@ fn a_newer_schema_and_damage_are_told_apart() {
 #[test]
 fn removals_of_a_failed_batch_are_tried_again() {
     let (mut store, _) = Store::load(Vec::new(), device()).unwrap();
+    let at = Timestamp::from_millis;
     store.delete_publish(4);
     let (ticket, first) = store.take_batch().unwrap();
-    assert!(store.on_persisted(ticket, false).is_some());
-    assert!(store.on_persisted(ticket, false).is_none());
-    let (_, second) = store.take_batch().unwrap();
+    assert!(store.on_persisted(ticket, false, at(0)).is_some());
+    assert!(store.on_persisted(ticket, false, at(0)).is_none());
+    assert_eq!((store.take_batch(), store.deadline()), (None, Some(at(1_000))));
+    store.on_timeout(at(1_000));
+    let (ticket, second) = store.take_batch().unwrap();
     assert_eq!(first.deletes, second.deletes);
+    store.on_persisted(ticket, false, at(1_000));
+    store.delete_publish(5);
+    let (_, third) = store.take_batch().unwrap();
+    assert_eq!(third.deletes.len(), 2, "the next batch takes it along");
     assert!(second.puts.iter().any(|(key, _)| key == b"m"), "the boot counter is written again, too");
 }

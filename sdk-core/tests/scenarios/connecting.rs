@@ -2,8 +2,8 @@ use moorline_core::protocol::{
     Authed, ClientFrame, CloseCode, ErrorCode, ErrorFrame, Goaway, GoawayReason, Ping, Pong, ProducerState, ServerFrame,
 };
 use moorline_core::{
-    ClientConfig, ConnectionState, Event, HostSignal, Input, StateReason, StoreError, SubscribeOptions, TokenReason,
-    TokenSource, TransportId,
+    ClientConfig, ConnectionState, Event, Failure, HostSignal, Input, Origin, StateReason, StoreError,
+    SubscribeOptions, TokenReason, TokenSource, TransportId,
 };
 
 use crate::host::{Commits, Host, welcome};
@@ -67,6 +67,33 @@ fn an_attempt_without_an_answer_is_given_up() {
     host.pass(10_000);
     assert_eq!(last_reason(&host), &StateReason::ConnectTimeout);
     assert_eq!(host.closed.len(), 1);
+}
+
+#[test]
+fn a_socket_that_never_opens_is_given_up_and_closed() {
+    let mut host = Host::new();
+    host.connect();
+    host.pass(10_000);
+    assert_eq!(last_reason(&host), &StateReason::ConnectTimeout);
+    assert_eq!(host.closed, [(TransportId(1), CloseCode::NORMAL)]);
+}
+
+#[test]
+fn why_a_socket_failed_is_told_and_it_is_tried_again() {
+    let mut host = Host::new();
+    host.connect();
+    let failure = Failure {
+        code: ErrorCode::Other("transport.tls".into()),
+        message: "the certificate is not trusted".into(),
+        origin: Origin::Transport,
+    };
+    let id = host.transport();
+    host.input(Input::TransportFailed { id: TransportId(id.0 + 1), failure: failure.clone() });
+    assert_eq!(host.client.state(), ConnectionState::Connecting);
+    host.input(Input::TransportFailed { id, failure: failure.clone() });
+    assert_eq!(last_reason(&host), &StateReason::TransportFailed(failure));
+    host.reopen();
+    assert_eq!(host.opened.len(), 2);
 }
 
 #[test]
@@ -185,7 +212,7 @@ fn a_failed_token_fetch_is_retried_with_pauses() {
     host.connect();
     for _ in 0..5 {
         let code = ErrorCode::ServerInternal;
-        let failure = moorline_core::Failure { code, message: "down".into(), origin: moorline_core::Origin::Transport };
+        let failure = Failure { code, message: "down".into(), origin: Origin::Transport };
         host.input(Input::Token(Err(failure)));
         assert_eq!(last_reason(&host), &StateReason::Token);
         host.wait();

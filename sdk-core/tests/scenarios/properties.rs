@@ -21,6 +21,7 @@ enum Step {
     Closed(u64, u16),
     Frame(u64, Vec<u8>),
     Persisted(u64, bool),
+    Buffered(u64, u16),
     Host(u8),
     Timeout(u16),
     Disconnect,
@@ -84,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(back, code)| Step::Closed(back, code)),
         8 => (0u64..2, frame()).prop_map(|(back, bytes)| Step::Frame(back, bytes)),
         4 => (0u64..3, any::<bool>()).prop_map(|(back, ok)| Step::Persisted(back, ok)),
+        1 => (0u64..2, any::<u16>()).prop_map(|(back, bytes)| Step::Buffered(back, bytes)),
         1 => (0u8..5).prop_map(Step::Host),
         3 => any::<u16>().prop_map(Step::Timeout),
         1 => Just(Step::Disconnect),
@@ -102,7 +104,8 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let now = Now { mono: Timestamp::from_millis(1), unix: 1 };
-        let client = Client::new(ClientConfig::new("ws://a"), Vec::new(), [3; 32], now).unwrap();
+        let config = ClientConfig { socket_bytes: 30_000, ..ClientConfig::new("ws://a") };
+        let client = Client::new(config, Vec::new(), [3; 32], now).unwrap();
         Self { client, ms: 1, transport: 0, ticket: 0 }
     }
 
@@ -154,6 +157,10 @@ impl Run {
                 let result = if *ok { Ok(()) } else { Err(StoreError::Full) };
                 let ticket = Ticket(self.ticket.saturating_sub(*back));
                 client.handle_input(Input::Persisted { ticket, result }, now);
+            }
+            Step::Buffered(back, bytes) => {
+                let id = TransportId(self.transport.saturating_sub(*back));
+                client.handle_input(Input::Buffered { id, bytes: usize::from(*bytes) }, now);
             }
             Step::Host(signal) => {
                 let signals = [

@@ -2,8 +2,8 @@ use moorline_core::protocol::{
     ErrorCode, Limits, Payload, ProducerId, ProducerState, Qos, ReusedBy, ServerFrame, Utf8Bytes,
 };
 use moorline_core::{
-    ClientConfig, ConnectionState, Event, PublishError, PublishId, PublishOptions, PublishOutcome, StateReason,
-    StoreError, Stored,
+    ClientConfig, ConnectionState, Event, Input, PublishError, PublishId, PublishOptions, PublishOutcome, StateReason,
+    StoreError, Stored, TransportId,
 };
 
 use crate::host::{Commits, Host, PRODUCER, channel, epoch, welcome};
@@ -55,15 +55,57 @@ fn each_publish_settles_once() {
     assert!(host.disk.keys().all(|key| key[0] != b'e'), "nothing is left in the outbox's part of the store");
 }
 
+fn at_most_once() -> PublishOptions {
+    PublishOptions { qos: Some(Qos::AtMostOnce), ..PublishOptions::default() }
+}
+
+fn is_dropped(outcome: &PublishOutcome) -> bool {
+    matches!(outcome, PublishOutcome::Failed(failure) if failure.code.name() == "publish.dropped")
+}
+
 #[test]
 fn qos_zero_is_sent_or_dropped() {
     let mut host = Host::new();
-    let options = PublishOptions { qos: Some(Qos::AtMostOnce), ..PublishOptions::default() };
-    host.publish("room", options.clone());
+    host.publish("room", at_most_once());
     host.go_online();
-    host.publish("room", options);
+    host.publish("room", at_most_once());
     assert_eq!(host.take_publishes().len(), 1);
-    assert_eq!(host.outcomes().len(), 2);
+    let outcomes = host.outcomes();
+    assert!(is_dropped(&outcomes[0].1), "there was no connection");
+    assert_eq!(outcomes[1].1, PublishOutcome::Sent);
+}
+
+#[test]
+fn qos_zero_is_dropped_while_too_much_waits_in_the_socket() {
+    let mut config = ClientConfig::new("ws://a");
+    config.socket_bytes = 1_000;
+    let mut host = Host::with(config, Default::default());
+    host.go_online();
+    host.take_frames();
+    let id = host.transport();
+    let flood = |host: &mut Host| {
+        for _ in 0..100 {
+            host.publish("room", at_most_once());
+        }
+        host.take_publishes().len()
+    };
+    assert_eq!(flood(&mut host), 100, "a host that says nothing about its socket has no watermark");
+    host.input(Input::Buffered { id, bytes: 0 });
+    let sent = flood(&mut host);
+    assert!((1_000 / 40..100).contains(&sent), "{sent} of about 30 bytes each");
+    let dropped = host.outcomes().iter().filter(|(_, outcome)| is_dropped(outcome)).count();
+    assert_eq!(dropped, 100 - sent);
+    host.publish("room", exactly_once());
+    assert_eq!(host.take_publishes().len(), 1, "what must arrive is sent all the same");
+    host.input(Input::Buffered { id, bytes: 900 });
+    assert!(flood(&mut host) < sent);
+    host.input(Input::Buffered { id: TransportId(id.0 - 1), bytes: 0 });
+    assert_eq!(flood(&mut host), 0, "what an old socket says is nothing");
+    host.input(Input::Buffered { id, bytes: 0 });
+    assert_eq!(flood(&mut host), sent);
+    back_online(&mut host, ProducerState::Resumed);
+    host.take_frames();
+    assert_eq!(flood(&mut host), 100, "a new socket has an empty queue");
 }
 
 #[test]
@@ -269,9 +311,40 @@ fn a_failing_store_fails_what_it_held_and_leaves_no_hole() {
     assert!(
         matches!(&host.outcomes()[..], [(id, PublishOutcome::Failed(f))] if *id == first && f.code == ErrorCode::StorageFull)
     );
+    host.commits = Commits::AtOnce;
+    host.pass(200);
     assert_eq!(host.take_publishes().iter().map(|(_, seq)| *seq).collect::<Vec<_>>(), [Some(1)]);
     assert_eq!(host.client.outbox().messages, 1);
     let _ = second;
+}
+
+#[test]
+fn a_publish_is_queued_when_the_store_has_it() {
+    let queued = |host: &Host| {
+        let id = |event: &Event| if let Event::PublishQueued { id } = event { Some(*id) } else { None };
+        host.events.iter().filter_map(id).collect::<Vec<_>>()
+    };
+    let mut host = Host::new();
+    host.commits = Commits::ByHand;
+    let first = host.publish("room", exactly_once());
+    let lost = host.publish("room", exactly_once());
+    let second = host.publish("other", PublishOptions::default());
+    assert_eq!(queued(&host), []);
+    host.commit(Ok(()));
+    assert_eq!(queued(&host), [first]);
+    host.commit(Err(StoreError::Full));
+    host.commit(Ok(()));
+    assert_eq!(queued(&host), [first, second]);
+    assert!(matches!(&host.outcomes()[..], [(id, PublishOutcome::Failed(_))] if *id == lost));
+}
+
+#[test]
+fn a_store_that_fails_in_doubt_makes_what_it_held_uncertain() {
+    let mut host = ready();
+    host.commits = Commits::ByHand;
+    let id = host.publish("room", exactly_once());
+    host.commit(Err(StoreError::Uncertain("fsync".into())));
+    assert_eq!(host.outcomes(), [(id, PublishOutcome::Uncertain)]);
 }
 
 #[test]
