@@ -6,7 +6,7 @@ use crate::client::{Client, channel_name};
 use crate::error::Error;
 use crate::message::{Message, Payload};
 use crate::messages::Messages;
-use crate::receipt::{Receipt, ReceiptState};
+use crate::receipt::{Progress, Receipt};
 
 /// Where a subscription begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -235,7 +235,7 @@ impl Publish<'_> {
     pub fn send(self) -> Result<Receipt, Error> {
         let name = channel_name(&self.channel.name)?;
         self.channel.client.start()?;
-        let (sender, receiver) = watch::channel(ReceiptState::Queued);
+        let (sender, receiver) = watch::channel(Progress::NEW);
         let mut options = self.options;
         let id = match &options.id {
             Some(id) => id.as_str().to_owned(),

@@ -16,8 +16,9 @@ use crate::channel::Channel;
 use crate::driver::{self, Driver};
 use crate::error::Error;
 use crate::messages::Event;
-use crate::receipt::ReceiptState;
+use crate::receipt::{Progress, ReceiptState};
 use crate::store::{MemoryStore, Store};
+use crate::{socket, tls};
 
 /// What happens to the app or the device around the client.
 pub use moorline_core::HostSignal as Lifecycle;
@@ -30,6 +31,7 @@ pub struct Builder {
     config: ClientConfig,
     provider: Option<TokenProvider>,
     store: Box<dyn Store>,
+    roots: Vec<Vec<u8>>,
 }
 
 impl Builder {
@@ -59,7 +61,19 @@ impl Builder {
         self
     }
 
-    /// Keeps outbox, device and positions here (default: in memory).
+    /// Trusts this root certificate, too, given as PEM (one or more) or DER: for a server with a certificate of your
+    /// own or of your company.
+    ///
+    /// Mozilla's roots are part of this crate and the same on every platform; certificates that were added to the
+    /// device are not looked at.
+    #[must_use]
+    pub fn root_certificate(mut self, certificate: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(certificate.into());
+        self
+    }
+
+    /// Keeps outbox, device and positions here (default: in memory; [`FileStore`](crate::FileStore) outlives the
+    /// process).
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Box::new(store);
@@ -76,14 +90,13 @@ impl Builder {
     /// Makes the client. Nothing is connected yet: the first use does, or [`Client::connect`].
     ///
     /// # Errors
-    /// A URL that is not `ws://` or `wss://`, or the store's error.
+    /// `request.malformed` for what is no URL of a server, `client.certificate` for what is no certificate, or the
+    /// store's error.
     pub fn build(mut self) -> Result<Client, Error> {
         for url in &self.config.urls {
-            if !(url.starts_with("ws://") || url.starts_with("wss://")) {
-                let text = format!("the URL of a server begins with ws:// or wss://, not `{url}`");
-                return Err(Error::client("request.malformed", text));
-            }
+            socket::request(url)?;
         }
+        let tls = tls::config(&self.roots)?;
         self.config.sdk = concat!("moorline-rust/", env!("CARGO_PKG_VERSION")).into();
         let stored = self.store.load()?;
         let mut seed = [0; 32];
@@ -99,7 +112,7 @@ impl Builder {
                 receipts: HashMap::new(),
                 queries: HashMap::new(),
                 todo: Vec::new(),
-                idle: Some(Driver::new(self.store, self.provider, happenings, happened.clone())),
+                life: Life::Idle(Box::new(Driver::new(self.store, self.provider, tls, happenings, happened.clone()))),
             }),
             wake: Notify::new(),
             clock,
@@ -138,12 +151,33 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) core: moorline_core::Client,
     pub(crate) readers: HashMap<SubscriptionId, mpsc::UnboundedSender<Event>>,
-    pub(crate) receipts: HashMap<PublishId, watch::Sender<ReceiptState>>,
+    pub(crate) receipts: HashMap<PublishId, watch::Sender<Progress>>,
     pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
     /// What the driver has to do.
     pub(crate) todo: Vec<Output>,
-    /// The driver before the first use.
-    idle: Option<Driver>,
+    life: Life,
+}
+
+/// Where the driver is.
+enum Life {
+    /// Here, before the first use.
+    Idle(Box<Driver>),
+    Running,
+    Ended,
+}
+
+impl State {
+    /// Nothing comes any more: tells everybody who waits.
+    fn end(&mut self, error: &Error, is_told: bool) {
+        for (_, reader) in self.readers.drain().filter(|_| is_told) {
+            // A reader that is being dropped wants nothing more.
+            let _ = reader.send(Event::Ended(error.clone()));
+        }
+        for (_, receipt) in self.receipts.drain() {
+            receipt.send_modify(|progress| progress.end = Some(error.clone()));
+        }
+        self.queries.clear();
+    }
 }
 
 impl Shared {
@@ -167,6 +201,10 @@ impl Shared {
         result
     }
 
+    pub(crate) fn input(&self, input: moorline_core::Input) {
+        self.run(|state, now| state.core.handle_input(input, now));
+    }
+
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "what is not named here is treated alike, also in later versions"
@@ -174,10 +212,14 @@ impl Shared {
     fn hand_out(&self, state: &mut State, event: moorline_core::Event) {
         use moorline_core::Event as Core;
         match event {
-            Core::StateChanged { state, reason } => {
-                self.state.send_replace((state, reason));
+            Core::StateChanged { state: now, reason } => {
+                if let StateReason::Refused(failure) = &reason {
+                    state.end(&failure.clone().into(), true);
+                }
+                self.state.send_replace((now, reason));
             }
-            Core::PublishSent { id } => settle(state, id, ReceiptState::Sent, false),
+            Core::PublishQueued { id } => progress(state, id, |progress| progress.is_kept = true),
+            Core::PublishSent { id } => progress(state, id, |progress| progress.state = ReceiptState::Sent),
             Core::PublishSettled { id, outcome, .. } => {
                 let outcome = match outcome {
                     PublishOutcome::Sent => ReceiptState::Sent,
@@ -185,7 +227,8 @@ impl Shared {
                     PublishOutcome::Failed(failure) => ReceiptState::Failed(failure.into()),
                     PublishOutcome::Uncertain => ReceiptState::Uncertain,
                 };
-                settle(state, id, outcome, true);
+                progress(state, id, |progress| progress.state = outcome);
+                state.receipts.remove(&id);
             }
             Core::HistoryFinished { id, result } => {
                 if let Some(query) = state.queries.remove(&id) {
@@ -193,9 +236,7 @@ impl Shared {
                     let _ = query.send(result.map_err(Into::into));
                 }
             }
-            Core::Closed => {
-                self.closed.send_replace(true);
-            }
+            Core::Closed => state.todo.push(Output::Event(event)),
             event => Event::dispatch(event, &state.readers),
         }
     }
@@ -205,15 +246,28 @@ impl Shared {
         let todo = std::mem::take(&mut state.todo);
         (todo, state.core.poll_timeout().and_then(|at| self.clock.instant(at)))
     }
+
+    /// The driver has ended: closed, or its runtime is gone.
+    pub(crate) fn end(&self) {
+        self.run(|state, now| {
+            state.life = Life::Ended;
+            state.core.close(false, now);
+            state.end(&Error::closed(), false);
+        });
+        self.state.send_if_modified(|(state, reason)| {
+            let is_open = *state != ConnectionState::Closed;
+            if is_open {
+                (*state, *reason) = (ConnectionState::Closed, StateReason::Requested);
+            }
+            is_open
+        });
+        self.closed.send_replace(true);
+    }
 }
 
-fn settle(state: &mut State, id: PublishId, outcome: ReceiptState, last: bool) {
-    if last {
-        if let Some(receipt) = state.receipts.remove(&id) {
-            receipt.send_replace(outcome);
-        }
-    } else if let Some(receipt) = state.receipts.get(&id) {
-        receipt.send_replace(outcome);
+fn progress(state: &State, id: PublishId, change: impl FnOnce(&mut Progress)) {
+    if let Some(receipt) = state.receipts.get(&id) {
+        receipt.send_modify(change);
     }
 }
 
@@ -231,7 +285,11 @@ impl Drop for Guard {
     }
 }
 
-/// A client: one connection, one outbox. Cheap to clone; the last clone that goes closes the socket.
+/// A client: one connection, one outbox. Cheap to clone.
+///
+/// [`close`](Self::close) ends it properly. When the last handle (clones, channels, streams) goes without it, the
+/// connection ends at once and without a goodbye; what was published is still written to the store, in the background,
+/// and nothing is left running. A store that is needed again at once should be closed.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
@@ -241,7 +299,8 @@ pub struct Client {
 impl Client {
     /// Begins to make a client for a server.
     pub fn builder(url: impl Into<String>) -> Builder {
-        Builder { config: ClientConfig::new(url), provider: None, store: Box::new(MemoryStore::default()) }
+        let store = Box::new(MemoryStore::default());
+        Builder { config: ClientConfig::new(url), provider: None, store, roots: Vec::new() }
     }
 
     /// Names a channel, to read it or to publish on it.
@@ -251,16 +310,23 @@ impl Client {
 
     /// Starts the driver and the first connection, once.
     pub(crate) fn start(&self) -> Result<(), Error> {
-        let idle = self.shared.lock().idle.take();
-        if let Some(driver) = idle {
-            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-                self.shared.lock().idle = Some(driver);
-                return Err(Error::client("client.runtime", "a client is used inside a tokio runtime"));
-            };
-            runtime.spawn(driver.run(Arc::clone(&self.shared)));
-            self.shared.run(|state, now| state.core.connect(now));
-        }
         debug_assert!(Arc::ptr_eq(&self.shared, &self.guard.shared), "a guard guards its own client");
+        let mut state = self.shared.lock();
+        let driver = match std::mem::replace(&mut state.life, Life::Running) {
+            Life::Idle(driver) => driver,
+            Life::Running => return Ok(()),
+            Life::Ended => {
+                state.life = Life::Ended;
+                return Err(Error::closed());
+            }
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            state.life = Life::Idle(driver);
+            return Err(Error::client("client.runtime", "a client is used inside a tokio runtime"));
+        };
+        drop(state);
+        runtime.spawn(driver.run(Arc::clone(&self.shared)));
+        self.shared.run(|state, now| state.core.connect(now));
         Ok(())
     }
 
@@ -306,7 +372,8 @@ impl Client {
         self.shared.run(|state, now| state.core.handle_input(moorline_core::Input::Host(signal), now));
     }
 
-    /// Sends outstanding acknowledgements, flushes the store, and closes. Unsent messages stay in the store.
+    /// Sends outstanding acknowledgements, flushes the store and closes it. Unsent messages stay in the store; their
+    /// receipts and all streams end. Takes at most seconds, also without a connection.
     pub async fn close(&self) {
         self.finish(false).await;
     }

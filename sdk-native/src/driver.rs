@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use moorline_core::protocol::CloseCode;
-use moorline_core::{Input, Output, StoreBatch, StoreError, Ticket, TransportId};
+use moorline_core::{Event, Failure, Input, Output, StoreBatch, StoreError, Ticket, TransportId};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use crate::client::{Shared, TokenProvider};
 use crate::error::Error;
-use crate::socket::{self, Outgoing};
-use crate::store::Store;
+use crate::socket::Socket;
+use crate::store::{Store, StoreThread};
 
 /// What happened outside of the core.
 pub(crate) enum Happened {
@@ -21,66 +19,120 @@ pub(crate) enum Happened {
     Dropped,
 }
 
-type Commit = (Ticket, StoreBatch);
+type Token = Result<Option<String>, Failure>;
 
 pub(crate) struct Driver {
     happenings: mpsc::UnboundedReceiver<Happened>,
     happened: mpsc::UnboundedSender<Happened>,
     provider: Option<TokenProvider>,
-    store: Option<Box<dyn Store>>,
-    commits: Option<std::sync::mpsc::Sender<Commit>>,
-    socket: Option<Socket>,
-    stopping: bool,
+    tls: Arc<rustls::ClientConfig>,
+    store: StoreState,
+    socket: Option<(Socket, AbortHandle)>,
+    /// The current socket, and older ones that say goodbye.
+    sockets: JoinSet<()>,
+    tokens: JoinSet<Token>,
 }
 
-struct Socket {
-    id: TransportId,
-    outgoing: mpsc::UnboundedSender<Outgoing>,
-    task: JoinHandle<()>,
+enum StoreState {
+    /// Nothing was written yet.
+    Idle(Box<dyn Store>),
+    Running(StoreThread),
+    /// No thread could be had.
+    Gone,
+}
+
+/// How a driver ends.
+enum End {
+    /// The core is done, and everything is flushed.
+    Closed,
+    /// Nobody is there any more.
+    Dropped,
 }
 
 impl Driver {
     pub(crate) fn new(
         store: Box<dyn Store>,
         provider: Option<TokenProvider>,
+        tls: Arc<rustls::ClientConfig>,
         happenings: mpsc::UnboundedReceiver<Happened>,
         happened: mpsc::UnboundedSender<Happened>,
     ) -> Self {
-        Self { happenings, happened, provider, store: Some(store), commits: None, socket: None, stopping: false }
+        Self {
+            happenings,
+            happened,
+            provider,
+            tls,
+            store: StoreState::Idle(store),
+            socket: None,
+            sockets: JoinSet::new(),
+            tokens: JoinSet::new(),
+        }
     }
 
     pub(crate) async fn run(mut self, shared: Arc<Shared>) {
-        while !self.stopping {
+        // Also when the runtime ends before the client does.
+        let ended = Ended(shared);
+        let end = self.work(&ended.0).await;
+        match end {
+            End::Closed => {
+                if let StoreState::Running(thread) = std::mem::replace(&mut self.store, StoreState::Gone) {
+                    thread.finish().await;
+                }
+                while self.sockets.join_next().await.is_some() {}
+            }
+            // What was published is kept, as far as the store gets on without anybody waiting for it.
+            End::Dropped => {
+                for output in ended.0.take_todo().0 {
+                    if let Output::Persist { ticket, batch } = output {
+                        self.commit(ticket, batch);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self, shared: &Shared) -> End {
+        loop {
             let (todo, deadline) = shared.take_todo();
             for output in todo {
+                if let Output::Event(Event::Closed) = output {
+                    return End::Closed;
+                }
                 self.obey(output);
             }
             tokio::select! {
                 () = shared.wake.notified() => {}
                 happened = self.happenings.recv() => match happened {
-                    Some(Happened::Input(input)) => shared.run(|state, now| state.core.handle_input(input, now)),
-                    Some(Happened::Dropped) | None => self.stopping = true,
+                    Some(Happened::Input(input)) => shared.input(input),
+                    Some(Happened::Dropped) | None => return End::Dropped,
                 },
+                Some(token) = self.tokens.join_next() => shared.input(Input::Token(token.unwrap_or_else(panicked))),
+                Some(_) = self.sockets.join_next() => {}
                 () = until(deadline) => shared.run(|state, now| state.core.handle_timeout(now)),
             }
         }
-        self.drop_socket();
     }
 
     fn obey(&mut self, output: Output) {
         match output {
             Output::OpenTransport { id, url } => self.open(id, url),
-            Output::Send { id, bytes } => self.send(id, Outgoing::Message(bytes)),
-            Output::CloseTransport { id, code } => self.send(id, Outgoing::Close(code)),
+            Output::Send { id, bytes } => {
+                if let Some((socket, _)) = self.socket.as_ref().filter(|(socket, _)| socket.id() == id) {
+                    socket.send(bytes);
+                }
+            }
+            Output::CloseTransport { id, code } => {
+                if let Some((socket, _)) = self.socket.take_if(|(socket, _)| socket.id() == id) {
+                    socket.close(code);
+                }
+            }
             Output::NeedToken { reason } => {
-                let (happened, provider) = (self.happened.clone(), self.provider.clone());
-                tokio::spawn(async move {
-                    let result = match provider {
+                let provider = self.provider.clone();
+                self.tokens.spawn(async move {
+                    match provider {
                         Some(provider) => provider(reason).await.map(Some).map_err(Error::into_failure),
                         None => Ok(None),
-                    };
-                    // A driver that has ended needs no token.
-                    let _ = happened.send(Happened::Input(Input::Token(result)));
+                    }
                 });
             }
             Output::Persist { ticket, batch } => self.commit(ticket, batch),
@@ -89,53 +141,47 @@ impl Driver {
     }
 
     fn open(&mut self, id: TransportId, url: String) {
-        self.drop_socket();
-        let (outgoing, queue) = mpsc::unbounded_channel();
-        let task = tokio::spawn(socket::run(id, url, queue, self.happened.clone()));
-        self.socket = Some(Socket { id, outgoing, task });
-    }
-
-    fn send(&mut self, id: TransportId, what: Outgoing) {
-        let closes = matches!(what, Outgoing::Close(_));
-        if let Some(socket) = self.socket.as_ref().filter(|socket| socket.id == id) {
-            // A socket that has ended has said so.
-            let _ = socket.outgoing.send(what);
+        if let Some((_, task)) = self.socket.take() {
+            task.abort();
         }
-        if closes && self.socket.as_ref().is_some_and(|socket| socket.id == id) {
-            // Its task says goodbye and ends by itself.
-            self.socket = None;
-        }
-    }
-
-    fn drop_socket(&mut self) {
-        if let Some(socket) = self.socket.take() {
-            socket.task.abort();
-        }
+        let (socket, ends) = Socket::new(id, self.happened.clone());
+        let task = self.sockets.spawn(ends.run(url, Arc::clone(&self.tls)));
+        self.socket = Some((socket, task));
     }
 
     /// Hands a batch to the store's thread, which is started with the first one.
     fn commit(&mut self, ticket: Ticket, batch: StoreBatch) {
-        if let Some(mut store) = self.store.take() {
-            let (commits, queue) = std::sync::mpsc::channel::<Commit>();
-            let happened = self.happened.clone();
-            let work = move || {
-                for (ticket, batch) in queue {
-                    let result = store.commit(batch);
-                    if happened.send(Happened::Input(Input::Persisted { ticket, result })).is_err() {
-                        break;
-                    }
-                }
-            };
-            if std::thread::Builder::new().name("moorline-store".into()).spawn(work).is_ok() {
-                self.commits = Some(commits);
+        self.store = match std::mem::replace(&mut self.store, StoreState::Gone) {
+            StoreState::Idle(store) => {
+                let happened = self.happened.clone();
+                let answer = move |ticket, result| {
+                    // A client that is gone needs no answer.
+                    let _ = happened.send(Happened::Input(Input::Persisted { ticket, result }));
+                };
+                StoreThread::start(store, answer).map_or(StoreState::Gone, StoreState::Running)
             }
-        }
-        let queued = self.commits.as_ref().is_some_and(|commits| commits.send((ticket, batch)).is_ok());
+            state @ (StoreState::Running(_) | StoreState::Gone) => state,
+        };
+        let queued = matches!(&self.store, StoreState::Running(thread) if thread.commit(ticket, batch));
         if !queued {
-            let result = Err(StoreError::Io("the store's thread is gone".into()));
+            let result = Err(StoreError::Io("its thread is gone".into()));
+            // As above.
             let _ = self.happened.send(Happened::Input(Input::Persisted { ticket, result }));
         }
     }
+}
+
+/// Tells everybody who waits that nothing comes any more.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn panicked(_: JoinError) -> Token {
+    Err(Error::token("the token provider panicked").into_failure())
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -143,19 +189,4 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// Tells the driver about a socket.
-pub(crate) fn tell(happened: &mpsc::UnboundedSender<Happened>, input: Input) -> bool {
-    happened.send(Happened::Input(input)).is_ok()
-}
-
-/// Reads a close frame's code.
-pub(crate) fn closed(id: TransportId, code: Option<u16>) -> Input {
-    Input::TransportClosed { id, code: code.map(CloseCode) }
-}
-
-/// A message for the core.
-pub(crate) fn arrived(id: TransportId, bytes: Bytes) -> Input {
-    Input::Message { id, bytes }
 }

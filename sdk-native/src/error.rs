@@ -1,3 +1,5 @@
+use std::path::Path;
+
 pub use moorline_core::Origin;
 use moorline_core::protocol::ErrorCode;
 use moorline_core::{Failure, PublishError, StoreError, SubscribeError};
@@ -14,6 +16,12 @@ pub struct Error {
 impl Error {
     pub(crate) fn client(name: &str, message: impl Into<String>) -> Self {
         Self { code: ErrorCode::from_name(name), message: message.into(), origin: Origin::Client }
+    }
+
+    /// Makes an error of a store in a file.
+    pub(crate) fn store(path: &Path, error: StoreError) -> Self {
+        let error = Self::from(error);
+        Self { message: format!("{}: {}", path.display(), error.message), ..error }
     }
 
     pub(crate) fn closed() -> Self {
@@ -37,7 +45,7 @@ impl Error {
 
     /// Tells whether the same call can succeed later.
     pub fn is_retryable(&self) -> bool {
-        self.code.is_retryable()
+        self.code.is_retryable() || matches!(self.code(), "client.store_locked" | "publish.dropped")
     }
 
     /// Returns who says so.
@@ -89,8 +97,18 @@ impl From<SubscribeError> for Error {
 }
 
 impl From<StoreError> for Error {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named here is treated alike, also in later versions"
+    )]
     fn from(error: StoreError) -> Self {
-        let name = if error == StoreError::Full { "storage.full" } else { "storage.unavailable" };
+        let name = match &error {
+            StoreError::Full => "storage.full",
+            StoreError::Locked => "client.store_locked",
+            StoreError::Corrupt(_) => "client.store_corrupt",
+            StoreError::NewerSchema { .. } => "client.store_newer",
+            _ => "storage.unavailable",
+        };
         Self::client(name, error.to_string())
     }
 }

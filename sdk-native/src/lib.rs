@@ -30,6 +30,7 @@ mod messages;
 mod receipt;
 mod socket;
 mod store;
+mod tls;
 
 pub use channel::{Channel, History, Page, Publish, Since};
 pub use client::{Builder, Client, Lifecycle};
@@ -39,4 +40,4 @@ pub use messages::{Event, Messages};
 pub use moorline_core::protocol::Qos;
 pub use moorline_core::{ClientConfig, ConnectionState, OutboxStats, StateReason, TokenReason};
 pub use receipt::{Receipt, ReceiptState, Stored};
-pub use store::{MemoryStore, Store, StoreBatch, StoreEntry, StoreError};
+pub use store::{FileStore, MemoryStore, Store, StoreBatch, StoreEntry, StoreError};

@@ -35,16 +35,43 @@ pub enum ReceiptState {
     Uncertain,
 }
 
+/// What is known of a message while it is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) state: ReceiptState,
+    /// Whether the client's store has it.
+    pub(crate) is_kept: bool,
+    /// Why nothing more is heard of it.
+    pub(crate) end: Option<Error>,
+}
+
+impl Progress {
+    pub(crate) const NEW: Self = Self { state: ReceiptState::Queued, is_kept: false, end: None };
+
+    /// Returns how it ended, if it did.
+    fn outcome(&self) -> Option<Result<Stored, Error>> {
+        match &self.state {
+            ReceiptState::Stored(stored) => Some(Ok(stored.clone())),
+            ReceiptState::Failed(error) => Some(Err(error.clone())),
+            ReceiptState::Uncertain => {
+                let text = "the message was sent, and whether it was stored cannot be known any more";
+                Some(Err(Error::client("publish.uncertain", text)))
+            }
+            ReceiptState::Queued | ReceiptState::Sent => None,
+        }
+    }
+}
+
 /// What becomes of a published message.
 #[derive(Clone, Debug)]
 pub struct Receipt {
     id: String,
-    state: watch::Receiver<ReceiptState>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl Receipt {
-    pub(crate) fn new(id: String, state: watch::Receiver<ReceiptState>) -> Self {
-        Self { id, state }
+    pub(crate) fn new(id: String, progress: watch::Receiver<Progress>) -> Self {
+        Self { id, progress }
     }
 
     /// Returns the message's id.
@@ -54,33 +81,45 @@ impl Receipt {
 
     /// Returns how far the message has come.
     pub fn state(&self) -> ReceiptState {
-        self.state.borrow().clone()
+        self.progress.borrow().state.clone()
+    }
+
+    /// Waits until the message is in the client's store: from then on it outlives this process, and goes out by itself
+    /// when there is a connection. Needs no connection. As durable as the store is.
+    ///
+    /// # Errors
+    /// Why it is not kept: `storage.full`, for instance; `request.unsupported` at QoS 0, which keeps nothing.
+    pub async fn queued(&self) -> Result<(), Error> {
+        let mut progress = self.progress.clone();
+        let known = progress.wait_for(|progress| progress.is_kept || progress.outcome().is_some()).await;
+        match known {
+            Ok(progress) if progress.is_kept => Ok(()),
+            Ok(progress) => progress.outcome().unwrap_or_else(|| Err(Error::closed())).map(drop),
+            Err(_) => Err(self.end()),
+        }
     }
 
     /// Waits until the message is in the log.
     ///
     /// # Errors
     /// Why it will not be; `publish.uncertain` if nobody can know; `request.unsupported` at QoS 0, which stores
-    /// nothing.
+    /// nothing; `client.closed`, or the server's final refusal, if the client ended before: then a store that outlives
+    /// the process still has it.
     pub async fn stored(mut self) -> Result<Stored, Error> {
-        loop {
-            match self.state.borrow_and_update().clone() {
-                ReceiptState::Stored(stored) => return Ok(stored),
-                ReceiptState::Failed(error) => return Err(error),
-                ReceiptState::Uncertain => {
-                    let text = "the message was sent, and whether it was stored cannot be known any more";
-                    return Err(Error::client("publish.uncertain", text));
-                }
-                ReceiptState::Queued | ReceiptState::Sent => {}
-            }
-            if self.state.changed().await.is_err() {
-                return match self.state() {
-                    ReceiptState::Stored(stored) => Ok(stored),
-                    ReceiptState::Failed(error) => Err(error),
-                    ReceiptState::Sent => Err(Error::client("request.unsupported", "a message at QoS 0 is not stored")),
-                    ReceiptState::Queued | ReceiptState::Uncertain => Err(Error::closed()),
-                };
-            }
+        let known = self.progress.wait_for(|progress| progress.outcome().is_some()).await;
+        match known.ok().and_then(|progress| progress.outcome()) {
+            Some(outcome) => outcome,
+            None => Err(self.end()),
+        }
+    }
+
+    /// Tells why nothing more is heard of a message that is not settled.
+    fn end(&self) -> Error {
+        let progress = self.progress.borrow();
+        match (&progress.end, &progress.state) {
+            (Some(error), _) => error.clone(),
+            (None, ReceiptState::Sent) => Error::client("request.unsupported", "a message at QoS 0 is not stored"),
+            (None, _) => Error::closed(),
         }
     }
 }

@@ -1,21 +1,34 @@
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use moorline_core::protocol::{CloseCode, Codec};
-use moorline_core::{Input, TransportId};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use moorline_core::protocol::{CloseCode, Codec, ErrorCode};
+use moorline_core::{Failure, Input, Origin, TransportId};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::driver::{Happened, arrived, closed, tell};
+use crate::driver::Happened;
+
+/// Bytes of a message from the server: a page and its frame, generously.
+const MAX_MESSAGE: usize = 4 << 20;
+/// A goodbye takes at most this long, whatever is still to be sent before it.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// An address that does not answer must not keep the next one of the same name from its turn.
+const ADDRESS: Duration = Duration::from_secs(3);
+/// Bytes written after which the core hears of it, even if more waits.
+const TELL: usize = 64 << 10;
 
 /// What goes out on a socket.
 pub(crate) enum Outgoing {
@@ -23,108 +36,204 @@ pub(crate) enum Outgoing {
     Close(CloseCode),
 }
 
-/// Bytes of a message from the server: a page and its frame, generously.
-const MAX_MESSAGE: usize = 4 << 20;
-/// A goodbye takes at most this long.
-const GOODBYE: Duration = Duration::from_secs(2);
-
-/// Opens a socket and runs it to its end; what happens is told to the driver.
-pub(crate) async fn run(
+/// The driver's end of a socket. When it is dropped, the socket has 2 s left.
+pub(crate) struct Socket {
     id: TransportId,
-    url: String,
-    queue: mpsc::UnboundedReceiver<Outgoing>,
-    happened: mpsc::UnboundedSender<Happened>,
-) {
-    let code = match connect(id, &url, queue, &happened).await {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::debug!(%error, url, "the connection ended");
-            None
-        }
-    };
-    tell(&happened, closed(id, code));
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// Bytes that wait.
+    waiting: Arc<AtomicUsize>,
+    _open: oneshot::Sender<()>,
 }
 
-async fn connect(
+/// The task's end.
+pub(crate) struct Ends {
     id: TransportId,
-    url: &str,
     queue: mpsc::UnboundedReceiver<Outgoing>,
-    happened: &mpsc::UnboundedSender<Happened>,
-) -> Result<Option<u16>, Error> {
-    let mut request = url.into_client_request()?;
+    waiting: Arc<AtomicUsize>,
+    released: oneshot::Receiver<()>,
+    happened: mpsc::UnboundedSender<Happened>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Socket {
+    pub(crate) fn new(id: TransportId, happened: mpsc::UnboundedSender<Happened>) -> (Self, Ends) {
+        let (outgoing, queue) = mpsc::unbounded_channel();
+        let (open, released) = oneshot::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let ends = Ends { id, queue, waiting: Arc::clone(&waiting), released, happened };
+        (Self { id, outgoing, waiting, _open: open }, ends)
+    }
+
+    pub(crate) fn id(&self) -> TransportId {
+        self.id
+    }
+
+    pub(crate) fn send(&self, bytes: Bytes) {
+        self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        // A socket that has ended has said so.
+        let _ = self.outgoing.send(Outgoing::Message(bytes));
+    }
+
+    /// Says goodbye after what is queued.
+    pub(crate) fn close(self, code: CloseCode) {
+        // As above.
+        let _ = self.outgoing.send(Outgoing::Close(code));
+    }
+}
+
+impl Ends {
+    /// Opens the socket and runs it to its end; what happens is told to the driver.
+    pub(crate) async fn run(mut self, url: String, tls: Arc<rustls::ClientConfig>) {
+        let opened = tokio::select! {
+            opened = connect(&url, tls) => opened,
+            // Nothing is sent before it is open: it is given up.
+            _ = self.queue.recv() => return,
+        };
+        let id = self.id;
+        let input = match opened {
+            Ok(socket) => Input::TransportClosed { id, code: self.drive(socket).await.map(CloseCode) },
+            Err(failure) => Input::TransportFailed { id, failure },
+        };
+        self.tell(input);
+    }
+
+    async fn drive(&mut self, socket: WebSocketStream<Box<dyn Stream>>) -> Option<u16> {
+        let Self { id, queue, waiting, released, happened } = self;
+        let (id, tell) = (*id, |input| happened.send(Happened::Input(input)).is_ok());
+        tell(Input::TransportOpened { id });
+        tell(Input::Buffered { id, bytes: 0 });
+        let (mut sink, mut stream) = socket.split();
+        let write = async {
+            let mut untold = 0;
+            while let Some(outgoing) = queue.recv().await {
+                let message = match outgoing {
+                    Outgoing::Message(bytes) => Message::Binary(bytes),
+                    Outgoing::Close(code) => {
+                        Message::Close(Some(CloseFrame { code: code.0.into(), reason: "".into() }))
+                    }
+                };
+                let (length, closes) = (message.len(), message.is_close());
+                sink.send(message).await?;
+                if closes {
+                    // The peer ends it.
+                    std::future::pending::<()>().await;
+                }
+                let bytes = waiting.fetch_sub(length, Ordering::Relaxed) - length;
+                untold += length;
+                if queue.is_empty() || untold >= TELL {
+                    untold = 0;
+                    tell(Input::Buffered { id, bytes });
+                }
+            }
+            Ok(None)
+        };
+        let read = async {
+            while let Some(message) = stream.next().await {
+                let input = match message? {
+                    Message::Binary(bytes) => Input::Message { id, bytes },
+                    Message::Close(frame) => return Ok(frame.map(|frame| u16::from(frame.code))),
+                    Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                        Input::Activity { id }
+                    }
+                };
+                if !tell(input) {
+                    break;
+                }
+            }
+            Ok(None)
+        };
+        let overdue = async {
+            // Dropping the other end is the word.
+            let _ = released.await;
+            tokio::time::sleep(GOODBYE).await;
+            Ok(None)
+        };
+        let ended: Result<_, Error> =
+            tokio::select! { result = write => result, result = read => result, result = overdue => result };
+        ended.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the connection broke");
+            None
+        })
+    }
+
+    fn tell(&self, input: Input) {
+        // A driver that has ended needs no word.
+        let _ = self.happened.send(Happened::Input(input));
+    }
+}
+
+async fn connect(url: &str, tls: Arc<rustls::ClientConfig>) -> Result<WebSocketStream<Box<dyn Stream>>, Failure> {
+    let mut request = request(url)?;
     let protocol = HeaderValue::from_static(Codec::BINARY_SUBPROTOCOL);
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
     let secure = request.uri().scheme_str() == Some("wss");
     let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let stream = TcpStream::connect((host.as_str(), port)).await?;
-    stream.set_nodelay(true)?;
+    let stream = reach(&host, port)
+        .await
+        .map_err(|error| failure("transport.unreachable", format!("cannot reach {host}, port {port}: {error}")))?;
+    let stream: Box<dyn Stream> = if secure {
+        let untrusted = |error: &dyn std::fmt::Display| {
+            let text = format!(
+                "no trusted TLS connection to {host}: {error}; if the certificate is your own, \
+                give its root to Builder::root_certificate"
+            );
+            failure("transport.tls", text)
+        };
+        let name = ServerName::try_from(host.clone()).map_err(|error| untrusted(&error))?;
+        Box::new(TlsConnector::from(tls).connect(name, stream).await.map_err(|error| untrusted(&error))?)
+    } else {
+        Box::new(stream)
+    };
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    if secure {
-        let name =
-            rustls::pki_types::ServerName::try_from(host).map_err(|error| Error::Io(std::io::Error::other(error)))?;
-        let stream = TlsConnector::from(Arc::new(tls()?)).connect(name, stream).await?;
-        let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-        drive(id, socket, queue, happened).await
-    } else {
-        let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-        drive(id, socket, queue, happened).await
+    match client_async_with_config(request, stream, Some(config)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(error) => {
+            Err(failure("transport.upgrade", format!("{url} does not open as a WebSocket ({error}); check the URL")))
+        }
     }
 }
 
-fn tls() -> Result<ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| Error::Io(std::io::Error::other(error)))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+/// Reads a URL.
+///
+/// # Errors
+/// `request.malformed` for what is no `ws://` or `wss://` URL with a host.
+pub(crate) fn request(url: &str) -> Result<Request, Failure> {
+    let malformed = |why: &dyn std::fmt::Display| Failure {
+        code: ErrorCode::RequestMalformed,
+        message: format!("the URL of a server is ws://host/ws or wss://host/ws, not `{url}`: {why}"),
+        origin: Origin::Client,
+    };
+    let request = url.into_client_request().map_err(|error| malformed(&error))?;
+    match (request.uri().scheme_str(), request.uri().host()) {
+        (Some("ws" | "wss"), Some(host)) if !host.is_empty() => Ok(request),
+        _ => Err(malformed(&"it has another scheme, or no host")),
+    }
 }
 
-async fn drive<S>(
-    id: TransportId,
-    socket: tokio_tungstenite::WebSocketStream<S>,
-    mut queue: mpsc::UnboundedReceiver<Outgoing>,
-    happened: &mpsc::UnboundedSender<Happened>,
-) -> Result<Option<u16>, Error>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    tell(happened, Input::TransportOpened { id });
-    let (mut sink, mut stream) = socket.split();
-    let write = async {
-        while let Some(outgoing) = queue.recv().await {
-            match outgoing {
-                Outgoing::Message(bytes) => sink.send(Message::Binary(bytes)).await?,
-                Outgoing::Close(code) => {
-                    let frame = CloseFrame { code: code.0.into(), reason: "".into() };
-                    // Whoever does not take a goodbye in time is left.
-                    let _ = tokio::time::timeout(GOODBYE, sink.send(Message::Close(Some(frame)))).await;
-                    break;
-                }
+/// Connects to the first address of a host that answers.
+async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in lookup_host((host, port)).await? {
+        match tokio::time::timeout(ADDRESS, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
             }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
-        Ok(None)
-    };
-    let read = async {
-        while let Some(message) = stream.next().await {
-            match message? {
-                Message::Binary(bytes) => {
-                    if !tell(happened, arrived(id, bytes)) {
-                        break;
-                    }
-                }
-                Message::Close(frame) => return Ok(frame.map(|frame| u16::from(frame.code))),
-                Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                    tell(happened, Input::Activity { id });
-                }
-            }
-        }
-        Ok(None)
-    };
-    tokio::select! { result = write => result, result = read => result }
+    }
+    Err(last)
+}
+
+fn failure(code: &str, message: String) -> Failure {
+    Failure { code: ErrorCode::from_name(code), message, origin: Origin::Transport }
 }
