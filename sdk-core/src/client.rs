@@ -128,8 +128,8 @@ impl Client {
         if self.phase != Phase::Open || self.connection.is_closed() {
             return Err(SubscribeError::Closed);
         }
-        let is_online = self.connection.is_online();
-        let id = self.subscriptions.subscribe(channel, options, is_online, &mut self.out)?;
+        let may_ask = self.connection.has_said_hello();
+        let id = self.subscriptions.subscribe(channel, options, may_ask, &mut self.out)?;
         self.end_call(now);
         Ok(id)
     }

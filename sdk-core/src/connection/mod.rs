@@ -157,6 +157,11 @@ impl Connection {
         matches!(self.state, State::Online(_))
     }
 
+    /// Tells whether `hello` is sent: other frames may follow it at once.
+    pub(crate) fn has_said_hello(&self) -> bool {
+        matches!(self.state, State::Handshaking { .. } | State::Online(_))
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }

@@ -64,7 +64,7 @@ impl Subscriptions {
         &mut self,
         name: &ChannelName,
         options: SubscribeOptions,
-        is_online: bool,
+        may_ask: bool,
         out: &mut Outgoing,
     ) -> Result<SubscriptionId, SubscribeError> {
         let id = SubscriptionId(self.next_id);
@@ -78,7 +78,7 @@ impl Subscriptions {
                 let mut channel = Channel::new(name.clone(), Options::resolve(options)?);
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
-                if is_online {
+                if may_ask {
                     let subscribe = channel.join(out);
                     out.send(&ClientFrame::Subscribe(subscribe));
                 }

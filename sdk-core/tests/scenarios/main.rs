@@ -11,6 +11,7 @@
 
 mod connecting;
 mod host;
+mod joining;
 mod properties;
 mod publishing;
 mod receiving;
