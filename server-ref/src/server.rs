@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use moorline_protocol::Durability;
 use tokio::sync::watch;
@@ -63,6 +64,8 @@ pub struct Options {
     pub publish_rate: Option<u32>,
     /// Publishes in a burst.
     pub publish_burst: u32,
+    /// ms within which the head of a request has to be whole.
+    pub head_within_ms: u32,
     /// ms over which clients come back after a drain.
     pub drain_window_ms: u32,
     /// Called when the engine has to stop; the server is of no use then.
@@ -86,6 +89,7 @@ impl Options {
             max_connections: 20,
             publish_rate: None,
             publish_burst: 100,
+            head_within_ms: 5_000,
             drain_window_ms: 3_000,
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
@@ -159,6 +163,7 @@ impl Server {
                 clock: clock.clone(),
                 origins: options.origins.clone(),
                 ready: Arc::clone(&ready),
+                head_within: Duration::from_millis(options.head_within_ms.into()),
                 drain_window_ms: options.drain_window_ms,
                 stop: stopped.clone(),
             };

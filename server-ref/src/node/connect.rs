@@ -12,6 +12,7 @@ use super::config::{AuthFailure, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
 use super::session::{Attaching, Extra, Session, State};
+use super::subscribe::canonical;
 use super::{Ending, Node, Waiting};
 use crate::engine::{Attach, Attached, Command, EngineError, Owner, Revocation, SessionId};
 use crate::planted::Bug;
@@ -64,7 +65,7 @@ impl Node {
         }
         self.sessions.insert(session, conn);
         self.ask(Waiting::Attach { conn, session }, Command::Attach(attach));
-        self.arm(conn);
+        self.arm(conn, now);
     }
 
     fn made_device(&mut self) -> DeviceId {
@@ -149,7 +150,7 @@ impl Node {
             let text = "publishing at QoS 2 needs a named user and a device";
             self.error(conn, None, ErrorCode::FeatureDisabled, text);
         }
-        self.arm(conn);
+        self.arm(conn, now);
         for subscribe in attaching.hello.subscribe {
             self.subscribe(conn, subscribe, now);
         }
@@ -175,13 +176,30 @@ impl Node {
             }
             None => session.claims = claims,
             Some(channel) => {
-                session.extra.retain(|extra| extra.channel != channel);
-                session.extra.push(Extra { channel, grants: claims.grants, expires });
+                let Some(channel) = canonical(&channel, session.user.as_ref()) else {
+                    return self.error(conn, Some(auth.req), ErrorCode::ChannelInvalid, "`@me` needs a named user");
+                };
+                self.keep_extra(conn, Extra { channel, grants: claims.grants, expires });
             }
         }
         self.send(conn, &ServerFrame::Authed(Authed { req: auth.req, expires }));
-        self.arm(conn);
+        self.arm(conn, now);
         self.recheck_grants(conn, now);
+    }
+
+    /// Keeps a channel's own token. There are never more of them than channels on a connection: the oldest that no
+    /// subscription rests on makes room.
+    pub(super) fn keep_extra(&mut self, conn: ConnId, extra: Extra) {
+        let max = self.config.max_channels as usize;
+        let Some(session) = self.session(conn) else { return };
+        session.extra.retain(|other| other.channel != extra.channel);
+        let names: Vec<_> = session.extra.iter().map(|other| other.channel.clone()).collect();
+        let spare = names.iter().position(|name| self.subscribed_number(conn, name).is_none());
+        let Some(session) = self.session(conn) else { return };
+        if session.extra.len() >= max.max(1) {
+            session.extra.remove(spare.unwrap_or(0));
+        }
+        session.extra.push(extra);
     }
 
     /// Ends the subscriptions that the tokens do not allow any more.

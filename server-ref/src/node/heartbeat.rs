@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::time::{Now, Timestamp, UnixMillis};
 use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame, Park, Ping, ServerFrame};
 
 use super::io::{ConnId, TimerKind};
-use super::session::State;
+use super::session::{Session, State};
 use super::{Ending, Node};
 
 /// `hello` must come within this time.
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// A peer may be silent for the ping interval and this much longer.
 const GRACE: Duration = Duration::from_secs(10);
-/// An open connection outlives its token by this much.
+/// What rests on a token outlives it by this much.
 const TOKEN_GRACE_MS: u64 = 30_000;
 /// The ping interval of a parked client, if it wishes for none, and its bounds, in ms.
 const PARKED_PING: (u32, u32, u32) = (60_000, 25_000, 300_000);
@@ -34,8 +34,12 @@ impl Node {
     /// Returns the next deadline and what it is for.
     pub fn poll_timeout(&self) -> Option<(Timestamp, TimerKind)> {
         let conn = self.deadlines.first().map(|(at, conn)| {
-            let hello = self.conns.get(conn).is_some_and(|entry| matches!(entry.state, State::AwaitingHello { .. }));
-            (*at, if hello { TimerKind::Hello } else { TimerKind::Heartbeat })
+            let kind = match self.conns.get(conn).map(|entry| (entry, &entry.state)) {
+                Some((_, State::AwaitingHello { .. })) => TimerKind::Hello,
+                Some((entry, State::Open(session))) if *at < session.heartbeat(entry.heard) => TimerKind::Token,
+                _ => TimerKind::Heartbeat,
+            };
+            (*at, kind)
         });
         let drain = self.draining.as_ref().map(|draining| (draining.close_at, TimerKind::Drain));
         conn.into_iter().chain(drain).min()
@@ -51,20 +55,22 @@ impl Node {
             }
             State::AwaitingHello { .. } | State::Attaching(_) => {}
             State::Open(session) => {
-                let silent = entry.heard + Duration::from_millis(u64::from(session.ping_ms)) + GRACE;
-                if silent <= now.mono {
+                let silent = session.silent(entry.heard);
+                if silent + GRACE <= now.mono {
+                    // So late only a node that slept can be: what its clients said meanwhile is still on its way.
+                    entry.heard = Timestamp::new(now.mono.since_origin().saturating_sub(session.ping_interval()));
+                } else if silent <= now.mono {
                     return self.end(conn, Ending(None, CloseCode::PING_TIMEOUT), now);
                 }
-                let expired = |expires: u64| expires.saturating_add(TOKEN_GRACE_MS) <= now.unix;
-                if session.claims.expires.is_some_and(expired) {
+                if session.claims.expires.is_some_and(|expires| is_over(expires, now.unix)) {
                     let error = ErrorFrame::new(ErrorCode::AuthExpired, "the token expired and was not refreshed");
                     return self.end(conn, Ending(Some(error), CloseCode::TOKEN_EXPIRED), now);
                 }
                 let extras = session.extra.len();
-                session.extra.retain(|extra| !extra.expires.is_some_and(expired));
+                session.extra.retain(|extra| !extra.expires.is_some_and(|expires| is_over(expires, now.unix)));
                 let recheck = session.extra.len() < extras;
                 if session.next_ping <= now.mono {
-                    session.next_ping = now.mono + Duration::from_millis(u64::from(session.ping_ms));
+                    session.next_ping = now.mono + session.ping_interval();
                     session.pings += 1;
                     let n = session.pings;
                     self.send(conn, &ServerFrame::Ping(Ping { n, next: None }));
@@ -78,14 +84,15 @@ impl Node {
     }
 
     /// Sees to it that the connection is looked at by its next deadline.
-    pub(super) fn arm(&mut self, conn: ConnId) {
+    pub(super) fn arm(&mut self, conn: ConnId, now: Now) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let due = match &entry.state {
             State::AwaitingHello { deadline } => *deadline,
             State::Attaching(_) => return,
             State::Open(session) => {
-                let silent = entry.heard + Duration::from_millis(u64::from(session.ping_ms)) + GRACE;
-                session.next_ping.min(silent)
+                let left = |expires: u64| expires.saturating_add(TOKEN_GRACE_MS).saturating_sub(now.unix);
+                let token = session.expiries().map(|expires| now.mono + Duration::from_millis(left(expires))).min();
+                session.heartbeat(entry.heard).min(token.unwrap_or(Timestamp::new(Duration::MAX)))
             }
         };
         if entry.armed.is_none_or(|armed| due < armed) {
@@ -98,7 +105,7 @@ impl Node {
 
     /// As [`arm`](Self::arm), after a look: never for a moment that is over.
     fn arm_at(&mut self, conn: ConnId, now: Now) {
-        self.arm(conn);
+        self.arm(conn, now);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let soon = now.mono + Duration::from_millis(1);
         if let Some(armed) = entry.armed.filter(|armed| *armed < soon) {
@@ -121,10 +128,36 @@ impl Node {
     fn set_ping(&mut self, conn: ConnId, ping_ms: u32, now: Now) {
         let Some(session) = self.session(conn) else { return };
         session.ping_ms = ping_ms;
-        session.next_ping = now.mono + Duration::from_millis(u64::from(ping_ms));
+        session.next_ping = now.mono + session.ping_interval();
         session.pings += 1;
         let n = session.pings;
         self.send(conn, &ServerFrame::Ping(Ping { n, next: Some(ping_ms) }));
-        self.arm(conn);
+        self.arm(conn, now);
     }
+}
+
+impl Session {
+    fn ping_interval(&self) -> Duration {
+        Duration::from_millis(u64::from(self.ping_ms))
+    }
+
+    /// Returns when a client last heard of at this moment counts as gone.
+    fn silent(&self, heard: Timestamp) -> Timestamp {
+        heard + self.ping_interval() + GRACE
+    }
+
+    /// Returns when the heartbeat has to be looked at.
+    fn heartbeat(&self, heard: Timestamp) -> Timestamp {
+        self.next_ping.min(self.silent(heard))
+    }
+
+    /// Returns when the connection's token and those of its channels expire.
+    fn expiries(&self) -> impl Iterator<Item = UnixMillis> {
+        self.claims.expires.into_iter().chain(self.extra.iter().filter_map(|extra| extra.expires))
+    }
+}
+
+/// Tells whether a token that expires then is of no use any more to what rests on it.
+pub(super) fn is_over(expires: UnixMillis, now: UnixMillis) -> bool {
+    expires.saturating_add(TOKEN_GRACE_MS) <= now
 }

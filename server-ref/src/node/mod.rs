@@ -99,7 +99,7 @@ impl Node {
         let pressure = Pressure::Low;
         self.forget(conn, now);
         self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
-        self.arm(conn);
+        self.arm(conn, now);
     }
 
     /// A WebSocket message arrived. Any message counts as a sign of life.
@@ -116,6 +116,13 @@ impl Node {
             return;
         }
         self.read_frames(conn, message, now);
+    }
+
+    /// A WebSocket message arrived that cannot hold frames of the connection's codec.
+    pub fn handle_violation(&mut self, conn: ConnId, what: &'static str, now: Now) {
+        let message = moorline_protocol::Utf8Bytes::from_static(what);
+        let error = ErrorFrame::new(ErrorCode::RequestMalformed, message);
+        self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
     }
 
     fn read_frames(&mut self, conn: ConnId, mut message: Bytes, now: Now) {

@@ -8,6 +8,7 @@ use moorline_protocol::{
 };
 
 use super::config::{Claims, Grant, Permissions};
+use super::heartbeat::is_over;
 use super::io::Pressure;
 use super::limits::Bucket;
 use crate::engine::{Owner, SessionId};
@@ -168,7 +169,7 @@ impl Session {
             return true;
         }
         let extra = self.extra.iter().filter(|extra| extra.channel.as_str() == channel);
-        let extra = extra.filter(|extra| extra.expires.is_none_or(|expires| expires > now));
+        let extra = extra.filter(|extra| !extra.expires.is_some_and(|expires| is_over(expires, now)));
         let allowed = |grants: &[Grant]| grants.iter().any(|grant| grant.can.contains(what) && grant.matches(channel));
         allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.grants))
     }

@@ -63,9 +63,11 @@ impl Node {
             if claims.user.is_some() && claims.user != session.user {
                 return refuse(ErrorCode::AuthInvalid, "the channel's token is another user's");
             }
-            session.extra.retain(|extra| extra.channel != channel);
-            session.extra.push(Extra { channel: channel.clone(), grants: claims.grants, expires: claims.expires });
+            let extra = Extra { channel: channel.clone(), grants: claims.grants, expires: claims.expires };
+            self.keep_extra(conn, extra);
+            self.arm(conn, now);
         }
+        let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         let inbox = channel.as_str().strip_prefix('@');
         if inbox.is_some() && inbox != session.user.as_ref().map(moorline_protocol::UserName::as_str) {
             return refuse(ErrorCode::ChannelDenied, "an inbox is read by its user only");

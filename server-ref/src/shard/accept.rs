@@ -6,12 +6,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use super::goodbye::linger;
 use super::{Connection, Handle, MAX_HANDSHAKES, socket};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
-/// A request's head must be whole within this time.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after an accept that failed (no file descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -23,8 +22,7 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
                 if handle.shard.borrow().handshakes >= MAX_HANDSHAKES {
                     continue;
                 }
-                handle.shard.borrow_mut().handshakes += 1;
-                tokio::task::spawn_local(greet(handle.clone(), stream));
+                tokio::task::spawn_local(greet(handle.clone(), Slot::take(&handle), stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
@@ -34,11 +32,10 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
     }
 }
 
-async fn greet(handle: Handle, mut stream: TcpStream) {
+/// Makes a WebSocket of a connection, or says why not. The slot is free when that is done.
+async fn greet(handle: Handle, _slot: Slot, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let read = tokio::time::timeout(HEAD_WITHIN, read_head(&stream)).await;
-    handle.shard.borrow_mut().handshakes -= 1;
-    let answer = match read {
+    let refusal = match tokio::time::timeout(handle.head_within, read_head(&stream)).await {
         Ok(Some((Ok(upgrade), rest))) => match admit(&handle, &upgrade) {
             Ok(()) => {
                 if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {
@@ -49,11 +46,30 @@ async fn greet(handle: Handle, mut stream: TcpStream) {
             Err(refusal) => refusal,
         },
         Ok(Some((Err(refusal), _))) => plain(&handle, refusal),
-        // Too slow, or gone: there is nobody to talk to.
-        Ok(None) | Err(_) => return,
+        // Gone: there is nobody to talk to.
+        Ok(None) => return,
+        Err(_) => Refusal { status: 408, text: "the request's head took too long".into(), plain: None },
     };
-    let _ = stream.write_all(answer.response().as_bytes()).await;
-    let _ = stream.shutdown().await;
+    // A response fits into the socket's buffer, so this does not wait.
+    if stream.write_all(refusal.response().as_bytes()).await.is_ok() {
+        linger(&handle, &stream, || true, &Notify::new()).await;
+    }
+}
+
+/// One of the places for connections that are no WebSocket yet.
+struct Slot(Handle);
+
+impl Slot {
+    fn take(handle: &Handle) -> Self {
+        handle.shard.borrow_mut().handshakes += 1;
+        Self(handle.clone())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.shard.borrow_mut().handshakes -= 1;
+    }
 }
 
 type Head = (Result<Upgrade, Refusal>, Vec<u8>);

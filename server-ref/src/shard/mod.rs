@@ -4,6 +4,7 @@
 //! node wants sent is written at once with one `writev` per connection; only what the socket does not take waits.
 
 mod accept;
+mod goodbye;
 mod outbox;
 mod socket;
 
@@ -45,6 +46,8 @@ pub struct ShardConfig {
     pub origins: Vec<String>,
     /// Whether the server takes clients; `/readyz` says so.
     pub ready: Arc<AtomicBool>,
+    /// The head of a request must be whole within this time.
+    pub head_within: Duration,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
     /// Set to true for a graceful stop.
@@ -75,7 +78,7 @@ struct Connection {
     codec: Codec,
     outbox: Outbox,
     pressure: Pressure,
-    /// Wakes the reader after a pause, and ends it.
+    /// Wakes the reader after a pause, and ends it; then says that the queue may be empty.
     wake: Rc<Notify>,
     closing: bool,
 }
@@ -89,6 +92,7 @@ struct Handle {
     scratch: Rc<RefCell<Vec<u8>>>,
     origins: Rc<Vec<String>>,
     ready: Arc<AtomicBool>,
+    head_within: Duration,
 }
 
 /// Runs a shard on this thread until it is drained.
@@ -128,6 +132,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
         scratch: Rc::new(RefCell::new(vec![0; 64 * 1024])),
         origins: Rc::new(config.origins),
         ready: config.ready,
+        head_within: config.head_within,
     };
     let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
     let mut stop = config.stop;
@@ -218,7 +223,7 @@ impl Shard {
     fn obey(&mut self, output: Output, commands: &mut Vec<(crate::engine::Ticket, crate::engine::Command)>) {
         match output {
             Output::Send { conn, message } => {
-                if let Some(connection) = self.conns.get_mut(&conn) {
+                if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
                     connection.outbox.push(ws::frame(connection.codec == Codec::Json, &message));
                     self.dirty.push(conn);
                 }
@@ -226,20 +231,13 @@ impl Shard {
             Output::Fanout { conns, codec, message } => {
                 let frame = ws::frame(codec == Codec::Json, &message);
                 for conn in conns.iter() {
-                    if let Some(connection) = self.conns.get_mut(conn) {
+                    if let Some(connection) = self.conns.get_mut(conn).filter(|connection| !connection.closing) {
                         connection.outbox.push(frame.clone());
                         self.dirty.push(*conn);
                     }
                 }
             }
-            Output::Close { conn, code } => {
-                if let Some(connection) = self.conns.get_mut(&conn) {
-                    connection.outbox.push(ws::close_frame(code));
-                    connection.closing = true;
-                    connection.wake.notify_one();
-                    self.dirty.push(conn);
-                }
-            }
+            Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => commands.push((ticket, command)),
             Output::Drained => self.drained = true,
         }

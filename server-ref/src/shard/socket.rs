@@ -1,17 +1,19 @@
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::time::Duration;
 
 use moorline_protocol::{CloseCode, Codec, limits};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::goodbye::take_leave;
 use super::{Handle, Shard};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, Incoming, Reader};
 
-/// How long a closed connection may take to hear of it.
-const LINGER: Duration = Duration::from_secs(2);
+/// A connection that has so much to say at once waits for its next turn.
+const GREEDY: usize = 8 * 1024;
+const SPEAKS_BINARY: &str = "this connection speaks moorline.v1.bin: send binary messages";
+const SPEAKS_JSON: &str = "this connection speaks moorline.v1.json: send text messages";
 
 /// Reads a connection until it ends.
 pub(super) async fn read_on(
@@ -38,31 +40,39 @@ pub(super) async fn read_on(
             continue;
         }
         tokio::select! {
-            ready = stream.readable() => over = ready.is_err() || !read_some(&handle, conn, &stream, &mut reader, codec),
+            ready = stream.readable() => {
+                let read = ready.ok().and_then(|()| read_some(&handle, conn, &stream, &mut reader, codec));
+                over = read.is_none();
+                // A socket that is always readable never waits by itself.
+                match read {
+                    Some(GREEDY..) => tokio::task::yield_now().await,
+                    _ => tokio::task::consume_budget().await,
+                }
+            }
             () = wake.notified() => {}
         }
     }
     drop(reader);
-    linger(&handle, conn, &stream).await;
+    take_leave(&handle, conn, &stream, &wake).await;
 }
 
-/// Reads once, into the shard's buffer. Returns false at the end.
-fn read_some(handle: &Handle, conn: ConnId, stream: &TcpStream, reader: &mut Reader, codec: Codec) -> bool {
+/// Reads once, into the shard's buffer. Returns how much, or `None` at the end.
+fn read_some(handle: &Handle, conn: ConnId, stream: &TcpStream, reader: &mut Reader, codec: Codec) -> Option<usize> {
     let mut scratch = handle.scratch.borrow_mut();
     match stream.try_read(&mut scratch) {
-        Ok(0) => false,
-        Ok(read) => take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()),
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+        Ok(0) => None,
+        Ok(read) => take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()).then_some(read),
+        Err(error) => (error.kind() == ErrorKind::WouldBlock).then_some(0),
     }
 }
 
 /// Hands what has arrived to the node. Returns false at the end.
 fn take(handle: &Handle, conn: ConnId, reader: &mut Reader, codec: Codec, bytes: &[u8]) -> bool {
     reader.feed(bytes);
-    let mut open = true;
+    let mut end = None;
     handle.with(|shard, now| {
         shard.node.handle_activity(conn, now);
-        while open {
+        while end.is_none() {
             match reader.poll() {
                 Ok(None) => break,
                 Ok(Some(Incoming::Text(message))) if codec == Codec::Json => {
@@ -71,17 +81,20 @@ fn take(handle: &Handle, conn: ConnId, reader: &mut Reader, codec: Codec, bytes:
                 Ok(Some(Incoming::Binary(message))) if codec == Codec::Binary => {
                     shard.node.handle_message(conn, message, now);
                 }
-                Ok(Some(Incoming::Text(_) | Incoming::Binary(_))) => {
-                    open = shard.close(conn, CloseCode::PROTOCOL_ERROR)
-                }
+                Ok(Some(Incoming::Text(_))) => shard.node.handle_violation(conn, SPEAKS_BINARY, now),
+                Ok(Some(Incoming::Binary(_))) => shard.node.handle_violation(conn, SPEAKS_JSON, now),
                 Ok(Some(Incoming::Ping(payload))) => shard.send_frame(conn, ws::pong_frame(&payload)),
                 Ok(Some(Incoming::Pong)) => {}
-                Ok(Some(Incoming::Close(code))) => open = shard.close(conn, code.unwrap_or(CloseCode::NORMAL)),
-                Err(violation) => open = shard.close(conn, violation.close_code()),
+                Ok(Some(Incoming::Close(code))) => end = Some((code.unwrap_or(CloseCode::NORMAL), String::new())),
+                Err(violation) => end = Some((violation.close_code(), violation.to_string())),
             }
         }
     });
-    open
+    // What the node had to say to everything before has its place in the queue now.
+    if let Some((code, reason)) = &end {
+        handle.with(|shard, _| shard.close(conn, *code, reason));
+    }
+    end.is_none()
 }
 
 impl Shard {
@@ -92,31 +105,14 @@ impl Shard {
         }
     }
 
-    /// Says goodbye. Returns false: there is nothing more to read.
-    fn close(&mut self, conn: ConnId, code: CloseCode) -> bool {
-        self.send_frame(conn, ws::close_frame(code));
+    /// Says goodbye; nothing is sent after it.
+    pub(super) fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
+        self.send_frame(conn, ws::close_frame(code, reason));
         if let Some(connection) = self.conns.get_mut(&conn) {
             connection.closing = true;
+            connection.wake.notify_one();
         }
-        false
     }
-}
-
-/// The connection is over: the node forgets it, what is queued gets a moment to leave, then the socket goes.
-async fn linger(handle: &Handle, conn: ConnId, stream: &TcpStream) {
-    handle.with(|shard, now| shard.node.handle_closed(conn, now));
-    let done = || handle.shard.borrow().conns.get(&conn).is_none_or(|connection| connection.outbox.is_done());
-    let deadline = tokio::time::Instant::now() + LINGER;
-    while !done() {
-        let writable = tokio::time::timeout_at(deadline, stream.writable()).await;
-        if !matches!(writable, Ok(Ok(()))) {
-            break;
-        }
-        // The writing task takes its turn.
-        tokio::task::yield_now().await;
-    }
-    handle.shard.borrow_mut().conns.remove(&conn);
-    handle.rearm.notify_one();
 }
 
 /// Writes a connection's queue whenever its socket has room, until the queue is empty.
@@ -129,6 +125,9 @@ pub(super) async fn write_on(handle: Handle, conn: ConnId, stream: Rc<TcpStream>
         handle.with(|shard, _| {
             if let Some(connection) = shard.conns.get_mut(&conn) {
                 again = connection.outbox.resume(&stream);
+                if connection.closing {
+                    connection.wake.notify_one();
+                }
             }
             shard.report(conn);
         });

@@ -26,7 +26,7 @@ pub enum Violation {
     #[error("a text message is not UTF-8")]
     Utf8,
     /// Close with 4506.
-    #[error("the WebSocket message is larger than the limit")]
+    #[error("the WebSocket message is larger than 1 MiB; send it as several")]
     TooLarge,
 }
 
@@ -46,14 +46,24 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
+/// Bytes of a control frame's payload.
+const CONTROL_BYTES: usize = 125;
 
 /// Reads frames from a byte stream; holds memory only inside an unfinished frame or message.
 #[derive(Debug)]
 pub struct Reader {
     max: usize,
     buffer: BytesMut,
-    /// The unfinished message: opcode and what has come of it.
-    message: Option<(u8, BytesMut)>,
+    message: Option<Unfinished>,
+}
+
+/// What has come of a message in fragments.
+#[derive(Debug)]
+struct Unfinished {
+    opcode: u8,
+    bytes: BytesMut,
+    /// Of a text: so many bytes are known to be UTF-8.
+    checked: usize,
 }
 
 struct Head {
@@ -109,7 +119,7 @@ impl Reader {
             return Err(Violation::Protocol("a client's frame must be masked"));
         }
         if !matches!(opcode, 0 | TEXT | BINARY | CLOSE | PING | PONG) {
-            return Err(Violation::Protocol("an unknown opcode"));
+            return Err(Violation::Protocol("the opcode is unknown"));
         }
         let (len, at) = match second & 0x7f {
             126 => match self.buffer.get(2..4).and_then(|b| b.try_into().ok()) {
@@ -122,10 +132,10 @@ impl Reader {
             },
             short => (u64::from(short), 2),
         };
-        if opcode >= CLOSE && (!fin || len > 125) {
+        if opcode >= CLOSE && (!fin || len > CONTROL_BYTES as u64) {
             return Err(Violation::Protocol("a control frame is fragmented or longer than 125 bytes"));
         }
-        let so_far = self.message.as_ref().map_or(0, |(_, message)| message.len());
+        let so_far = self.message.as_ref().map_or(0, |message| message.bytes.len());
         let Some(len) = usize::try_from(len).ok().filter(|len| so_far.saturating_add(*len) <= self.max) else {
             return Err(Violation::TooLarge);
         };
@@ -147,33 +157,33 @@ impl Reader {
             }
             (CLOSE, _) => close_code(&payload).map(|code| Some(Incoming::Close(code))),
             (0, None) => Err(Violation::Protocol("a continuation without a beginning")),
-            (0, Some((opcode, mut message))) => {
-                message.extend_from_slice(&payload);
-                self.complete(head.fin, opcode, message)
+            (0, Some(mut message)) => {
+                message.bytes.extend_from_slice(&payload);
+                self.complete(head.fin, message)
             }
             (_, Some(_)) => Err(Violation::Protocol("a new message inside another")),
-            (opcode, None) => self.complete(head.fin, opcode, payload),
+            (opcode, None) => self.complete(head.fin, Unfinished { opcode, bytes: payload, checked: 0 }),
         }
     }
 
-    fn complete(&mut self, fin: bool, opcode: u8, message: BytesMut) -> Result<Option<Incoming>, Violation> {
-        if opcode == TEXT {
-            check_utf8(&message, fin)?;
+    fn complete(&mut self, fin: bool, mut message: Unfinished) -> Result<Option<Incoming>, Violation> {
+        if message.opcode == TEXT {
+            message.checked += check_utf8(message.bytes.get(message.checked..).unwrap_or_default(), fin)?;
         }
         if !fin {
-            self.message = Some((opcode, message));
+            self.message = Some(message);
             return Ok(None);
         }
-        let message = message.freeze();
-        Ok(Some(if opcode == TEXT { Incoming::Text(message) } else { Incoming::Binary(message) }))
+        let bytes = message.bytes.freeze();
+        Ok(Some(if message.opcode == TEXT { Incoming::Text(bytes) } else { Incoming::Binary(bytes) }))
     }
 }
 
-/// Checks that a text, or what has come of it, can be UTF-8.
-fn check_utf8(text: &[u8], whole: bool) -> Result<(), Violation> {
+/// Checks that a text, or what has come of it, can be UTF-8. Returns how much of it is.
+fn check_utf8(text: &[u8], whole: bool) -> Result<usize, Violation> {
     match std::str::from_utf8(text) {
-        Ok(_) => Ok(()),
-        Err(error) if !whole && error.error_len().is_none() => Ok(()),
+        Ok(text) => Ok(text.len()),
+        Err(error) if !whole && error.error_len().is_none() => Ok(error.valid_up_to()),
         Err(_) => Err(Violation::Utf8),
     }
 }
@@ -239,10 +249,15 @@ pub fn pong_frame(payload: &[u8]) -> Bytes {
     out.into()
 }
 
-/// Returns a close frame.
-pub fn close_frame(code: CloseCode) -> Bytes {
-    let mut out = head(CLOSE, 2);
+/// Returns a close frame. The reason is for people; what does not fit into a control frame is left out.
+pub fn close_frame(code: CloseCode, reason: &str) -> Bytes {
+    let mut reason = reason.to_owned();
+    while reason.len() > CONTROL_BYTES - 2 {
+        reason.pop();
+    }
+    let mut out = head(CLOSE, 2 + reason.len());
     out.extend_from_slice(&code.0.to_be_bytes());
+    out.extend_from_slice(reason.as_bytes());
     out.into()
 }
 
@@ -276,6 +291,30 @@ mod tests {
         }
         let text = Incoming::Text(Bytes::from("h\u{e4}"));
         assert_eq!(seen, [Incoming::Binary(Bytes::from(vec![7; 300])), Incoming::Ping(Bytes::from("x")), text]);
+    }
+
+    #[test]
+    fn a_text_in_a_million_fragments_is_checked_once() {
+        let text = "\u{e4}".repeat(512 * 1024);
+        let mut reader = Reader::new(1 << 20);
+        let (mut opcode, mut fin) = (TEXT, false);
+        for (at, byte) in text.bytes().enumerate() {
+            fin = at + 1 == text.len();
+            reader.feed(&masked(fin, opcode, &[byte]));
+            opcode = 0;
+            if !fin {
+                assert_eq!(reader.poll(), Ok(None));
+            }
+        }
+        assert_eq!((fin, reader.poll()), (true, Ok(Some(Incoming::Text(text.into())))));
+    }
+
+    #[test]
+    fn a_character_that_is_never_finished_is_named() {
+        let mut reader = Reader::new(100);
+        reader.feed(&masked(false, TEXT, &[b'x', 0xe2, 0x82]));
+        reader.feed(&masked(true, 0, &[]));
+        assert_eq!(reader.poll(), Err(Violation::Utf8));
     }
 
     #[test]

@@ -47,11 +47,17 @@ impl Refusal {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            408 => "Request Timeout",
             426 => "Upgrade Required",
             431 => "Request Header Fields Too Large",
+            505 => "HTTP Version Not Supported",
             _ => "Service Unavailable",
         };
-        let extra = if self.status == 426 { "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" } else { "" };
+        let extra = match self.status {
+            405 => "Allow: GET\r\n",
+            426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+            _ => "",
+        };
         format!(
             "HTTP/1.1 {} {reason}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}\n",
             self.status,
@@ -75,16 +81,16 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::new(431, "the request has more than 64 headers")),
         Err(_) => return Err(Refusal::new(400, "this is not an HTTP request")),
     };
-    let header = |name: &str| {
-        let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-        found.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::trim)
-    };
+    let header = |name: &str| value(request.headers, name);
     let has = |name: &str, token: &str| {
         header(name).is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
     };
     let path = request.path.unwrap_or("/").split('?').next().unwrap_or("/");
     if request.method != Some("GET") {
         return Err(Refusal::new(405, "only GET is answered here"));
+    }
+    if request.version != Some(1) {
+        return Err(Refusal::new(505, "HTTP/1.1 is needed"));
     }
     let app = match path.strip_prefix("/ws") {
         Some("" | "/") => AppName::default_app(),
@@ -100,21 +106,28 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
     if !has("upgrade", "websocket") || !has("connection", "upgrade") {
         return Err(Refusal::new(426, "this is the path of a WebSocket; connect with a WebSocket client"));
     }
-    if header("sec-websocket-version") != Some("13") {
+    if header("sec-websocket-version").as_deref() != Some("13") {
         return Err(Refusal::new(426, "WebSocket version 13 is needed"));
     }
     let key = header("sec-websocket-key").filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
     let Some(key) = key else {
         return Err(Refusal::new(400, "Sec-WebSocket-Key is missing or not 16 bytes in base64"));
     };
-    let (codec, chosen) = codec(header("sec-websocket-protocol"))?;
+    let (codec, chosen) = codec(header("sec-websocket-protocol").as_deref())?;
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
     let protocol = chosen.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     );
-    let origin = header("origin").map(str::to_owned);
+    let origin = header("origin");
     Ok(Some(Upgrade { app, codec, origin, response, head }))
+}
+
+/// Returns a header's value. Several lines are one list; bytes that are not UTF-8 fit nothing.
+fn value(headers: &[httparse::Header<'_>], name: &str) -> Option<String> {
+    let lines = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+    let lines: Vec<_> = lines.map(|header| String::from_utf8_lossy(header.value)).collect();
+    (!lines.is_empty()).then(|| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(", "))
 }
 
 /// Chooses among the subprotocols offered: binary before JSON; JSON where none is offered.

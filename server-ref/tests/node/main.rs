@@ -1,0 +1,16 @@
+//! The node without sockets: what it decides, at which moment.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod bench;
+mod drain;
+mod flow;
+mod grants;
+mod heartbeat;
+mod publish;

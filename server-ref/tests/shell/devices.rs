@@ -1,0 +1,98 @@
+//! Connections of the same user and device.
+
+use moorline_server::server::Options;
+use serde_json::json;
+
+use crate::support::{Wire, World};
+
+const DEVICE: &str = "device-0123456789";
+
+fn hello(world: &World, run: [u64; 2]) -> Wire {
+    let mut wire = Wire::open(world.address());
+    wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "device": DEVICE, "run": run, "producer": "new"}));
+    wire
+}
+
+/// Two connections, the second after the first, on one shard and on several.
+fn pairs(first: [u64; 2], second: [u64; 2], check: impl Fn(Wire, Wire)) {
+    for shards in [1, 3] {
+        let mut world = World::start(Options { shards, ..Options::dev() }, "dev:healthy");
+        for _ in 0..8 {
+            let mut old = hello(&world, first);
+            old.expect("welcome");
+            check(old, hello(&world, second));
+            world.is_well();
+        }
+    }
+}
+
+fn is_alive(wire: &mut Wire) {
+    wire.say(&json!({"t": "ping", "n": 5}));
+    assert_eq!(wire.expect("pong")["n"], 5);
+}
+
+#[test]
+fn the_next_connection_of_a_process_replaces_the_one_before() {
+    pairs([1, 1], [1, 2], |mut old, mut new| {
+        new.expect("welcome");
+        old.expect_close(4000);
+        is_alive(&mut new);
+    });
+}
+
+#[test]
+fn a_process_started_later_displaces_the_one_before() {
+    pairs([1, 9], [2, 1], |mut old, mut new| {
+        new.expect("welcome");
+        old.expect_close(4504);
+        is_alive(&mut new);
+    });
+}
+
+#[test]
+fn a_late_hello_of_an_older_connection_is_turned_away() {
+    pairs([2, 7], [2, 6], |mut old, mut new| {
+        new.expect_close(4504);
+        is_alive(&mut old);
+    });
+    pairs([2, 1], [1, 9], |mut old, mut new| {
+        new.expect_close(4504);
+        is_alive(&mut old);
+    });
+}
+
+#[test]
+fn of_two_equal_ones_the_newcomer_stays() {
+    pairs([3, 3], [3, 3], |mut old, mut new| {
+        new.expect("welcome");
+        old.expect_close(4504);
+        is_alive(&mut new);
+    });
+}
+
+#[test]
+fn other_devices_and_other_users_live_side_by_side() {
+    let mut world = World::dev();
+    let mut all: Vec<Wire> = [("alice", DEVICE), ("alice", "device-of-another"), ("bob", DEVICE)]
+        .iter()
+        .map(|(user, device)| {
+            let mut wire = Wire::open(world.address());
+            wire.say(&json!({"t": "hello", "v": 1, "token": format!("dev:{user}"), "device": device, "run": [1, 1]}));
+            wire.expect("welcome");
+            wire
+        })
+        .collect();
+    all.iter_mut().for_each(is_alive);
+    world.is_well();
+}
+
+#[test]
+fn devices_with_bad_names_are_refused() {
+    let mut world = World::dev();
+    for device in ["", "short", "has a space in it", &"x".repeat(65)] {
+        let mut wire = Wire::open(world.address());
+        wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "device": device}));
+        wire.expect_end("request.malformed", 4500);
+    }
+    world.is_well();
+}

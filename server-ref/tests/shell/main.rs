@@ -1,0 +1,17 @@
+//! The server behind real sockets, and clients that break every rule: each gets an answer that says what to do, the
+//! server goes on, and everybody else does not notice.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+mod channels;
+mod devices;
+mod frames;
+mod limits;
+mod order;
+mod support;
+mod upgrade;
