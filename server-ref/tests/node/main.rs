@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod cursors;
 mod drain;
 mod flow;
 mod grants;
