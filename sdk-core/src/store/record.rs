@@ -52,6 +52,10 @@ pub(super) fn cursor_key(key: Key) -> Vec<u8> {
     numbered(b'p', key)
 }
 
+pub(super) fn is_cursor(key: &[u8]) -> bool {
+    key.first() == Some(&b'p')
+}
+
 /// A letter and 16 hexadecimal digits.
 fn numbered(kind: u8, key: Key) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(17);

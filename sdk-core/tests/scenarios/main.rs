@@ -10,6 +10,7 @@
 )]
 
 mod connecting;
+mod cursors;
 mod host;
 mod joining;
 mod properties;
