@@ -88,6 +88,9 @@ pub struct Received {
     /// Whether it comes from the log rather than live.
     pub replayed: bool,
     /// Whether it may have been handed to the app before, by an earlier process.
+    ///
+    /// The store knows what was acknowledged, not what was handed out: so everything between the durable cursor and
+    /// the newest message at the time this process began to read is marked, also what came while no process ran.
     pub redelivered: bool,
 }
 

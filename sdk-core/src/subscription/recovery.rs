@@ -2,13 +2,12 @@
 
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
-    ErrorCode, ErrorFrame, Offset, Position, Qos, Reset, ResetReason, Since, Start, Subscribed, Unsubscribed,
+    ErrorCode, ErrorFrame, Position, Qos, Reset, ResetReason, Since, Start, Subscribed, Unsubscribed,
 };
 
 use super::Subscriptions;
 use super::channel::{Channel, Continuity, Joined, State};
 use super::delivery::Flow;
-use crate::config::StartAt;
 use crate::event::{Event, Failure, Origin};
 use crate::inbound::failure;
 use crate::outgoing::Outgoing;
@@ -87,9 +86,9 @@ impl Channel {
             from,
             start: start.clone(),
         });
+        self.note_repeats(Position { epoch, offset: head });
         if start == Start::Reset {
             self.restart(begins, bugs);
-            self.continuity = Continuity::Known;
             out.event(Event::Reset {
                 readers: self.reader_ids.clone(),
                 reason: subscribed.reason.unwrap_or(ResetReason::Epoch),
@@ -99,7 +98,7 @@ impl Channel {
                 from,
             });
         } else {
-            self.begin(begins, head, start == Start::Replay);
+            self.begin(begins);
         }
         self.keep_cursor(out);
         self.retell_cursor(out);
@@ -125,16 +124,17 @@ impl Channel {
         }
     }
 
-    fn begin(&mut self, begins: Position, head: Offset, replays: bool) {
+    /// When a process begins with a durable cursor, an earlier one may have handed out everything there was.
+    fn note_repeats(&mut self, head: Position) {
         if self.continuity == Continuity::Fresh {
-            let from_cursor =
-                self.options.is_durable && matches!(self.options.since, StartAt::Resume | StartAt::Cursor);
-            self.continuity = if replays && from_cursor && self.position.is_none() {
-                Continuity::RedeliveredTo(Position { epoch: begins.epoch, offset: head })
-            } else {
-                Continuity::Known
+            self.continuity = match self.since() {
+                Since::Cursor(_) => Continuity::RedeliveredTo(head),
+                Since::Position(_) | Since::Now | Since::Last(_) | Since::First | Since::Time(_) => Continuity::Known,
             };
         }
+    }
+
+    fn begin(&mut self, begins: Position) {
         let mut begins = begins;
         match (self.position, self.since()) {
             (Some(position), _) if position.epoch == begins.epoch && self.options.qos > Qos::AtMostOnce => {}

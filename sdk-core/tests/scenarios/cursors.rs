@@ -66,6 +66,14 @@ fn reset(host: &mut Host, reason: ResetReason, from: u64, head: u64) {
     }));
 }
 
+fn redelivered(host: &mut Host) -> Vec<(u64, bool)> {
+    let mark = |event| match event {
+        Event::Message { message, .. } => Some((message.message.offset?.0, message.redelivered)),
+        _ => None,
+    };
+    host.take_events().into_iter().filter_map(mark).collect()
+}
+
 #[test]
 fn where_a_cursor_began_is_stored() {
     let (host, _) = reading(15);
@@ -159,4 +167,15 @@ fn a_later_cursor_is_not_overwritten_by_an_earlier_one_that_failed() {
     host.pass(20_000);
     let (host, _) = again(host);
     assert_eq!(host.asked("room").since, Since::Cursor(Some(position(12))));
+}
+
+#[test]
+fn repeats_are_marked_also_after_a_reset() {
+    let (mut host, id) = reading(50);
+    ack(&mut host, id, 11);
+    let (mut host, _) = again(host);
+    reset(&mut host, ResetReason::Trimmed, 29, 30);
+    host.page("room", [30], false);
+    host.deliver("room", [31]);
+    assert_eq!(redelivered(&mut host), [(30, true), (31, false)]);
 }
