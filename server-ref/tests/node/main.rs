@@ -14,4 +14,5 @@ mod drain;
 mod flow;
 mod grants;
 mod heartbeat;
+mod opening;
 mod publish;
