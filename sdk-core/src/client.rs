@@ -76,7 +76,9 @@ impl Client {
         if self.phase == Phase::Open && matches!(self.connection.state, State::Idle) {
             self.outbox.settle_orphans(&mut self.out);
             self.attempt(now);
-            self.tell_state(StateReason::Requested);
+            if !self.connection.is_closed() {
+                self.tell_state(StateReason::Requested);
+            }
         }
         self.end_call(now);
     }

@@ -76,6 +76,13 @@ pub struct Failure {
     pub origin: Origin,
 }
 
+impl Failure {
+    /// Makes a failure of its parts.
+    pub fn new(code: ErrorCode, message: impl Into<String>, origin: Origin) -> Self {
+        Self { code, message: message.into(), origin }
+    }
+}
+
 /// A message as the app gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {

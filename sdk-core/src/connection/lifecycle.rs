@@ -35,9 +35,13 @@ impl Client {
             self.connection.state = State::WaitingForStore;
             return;
         }
-        if let Ready::Wait = self.connection.auth.prepare(now.mono, &mut self.out) {
-            self.connection.state = State::WaitingForToken;
-            return;
+        match self.connection.auth.prepare(now.mono, &mut self.out) {
+            Ready::Yes => {}
+            Ready::Wait => {
+                self.connection.state = State::WaitingForToken;
+                return;
+            }
+            Ready::Never(failure) => return self.stop(StateReason::Refused(failure)),
         }
         let (transport, url) = self.connection.next_transport(&self.config.urls);
         let deadline = now.mono + Duration::from_millis(self.config.connect_timeout_ms.max(1));

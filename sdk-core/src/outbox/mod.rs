@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 
 use moorline_protocol::limits::{self, PUBLISH_WINDOW};
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{ChannelName, Generation, Headers, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
+use moorline_protocol::{
+    ChannelName, Generation, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes, headers_are_valid,
+};
 
 pub(crate) use answers::Verdict;
 
@@ -167,7 +169,7 @@ impl Outbox {
         if options.id.as_ref().is_some_and(|id| !(1..=limits::MESSAGE_ID).contains(&id.as_bytes().len())) {
             return Err(PublishError::Id);
         }
-        if !are_headers_valid(&options.headers) {
+        if !headers_are_valid(&options.headers) {
             return Err(PublishError::Headers);
         }
         let is_full = self.stats.messages >= self.limits.messages || self.stats.bytes + size > self.limits.bytes;
@@ -249,12 +251,4 @@ impl Outbox {
         };
         self.lanes.iter().flat_map(of).collect()
     }
-}
-
-fn are_headers_valid(headers: &Headers) -> bool {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len()).sum();
-    let is_twice = |index: usize, name: &Utf8Bytes| headers.iter().skip(index + 1).any(|(other, _)| other == name);
-    headers.len() <= limits::HEADERS
-        && bytes <= limits::HEADER_BYTES
-        && !headers.iter().enumerate().any(|(index, (name, _))| is_twice(index, name))
 }

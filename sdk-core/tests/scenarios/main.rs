@@ -9,6 +9,7 @@
     reason = "a test that meets something else fails"
 )]
 
+mod arguments;
 mod connecting;
 mod cursors;
 mod host;
