@@ -102,7 +102,7 @@ impl Queries {
             let is_late = is_due(query.asked.as_ref().map(|asked| asked.deadline), now);
             if is_late {
                 let failure = Failure {
-                    code: ErrorCode::Other("request.timeout".into()),
+                    code: ErrorCode::RequestTimeout,
                     message: "the server did not answer within 30 s".to_owned(),
                     origin: Origin::Transport,
                 };

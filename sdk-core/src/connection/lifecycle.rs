@@ -372,11 +372,7 @@ fn size_of(subscribe: &Subscribe) -> usize {
 
 /// What a client that is closed answers.
 pub(crate) fn closed_failure() -> Failure {
-    Failure {
-        code: ErrorCode::Other("client.closed".into()),
-        message: "the client is closed".to_owned(),
-        origin: Origin::Client,
-    }
+    Failure { code: ErrorCode::ClientClosed, message: "the client is closed".to_owned(), origin: Origin::Client }
 }
 
 /// What a final close code means where the server sent no error before it.
@@ -387,9 +383,7 @@ fn failure_of(code: Option<CloseCode>) -> Failure {
         Some(CloseCode::VERSION) => (ErrorCode::RequestUnsupported, "the server speaks another protocol version"),
         Some(CloseCode::TOKEN_INVALID) => (ErrorCode::AuthInvalid, "the server does not accept the token"),
         Some(CloseCode::REVOKED) => (ErrorCode::AuthRevoked, "the token or its user was revoked"),
-        Some(CloseCode::DISPLACED) => {
-            (ErrorCode::Other("connection.displaced".into()), "another connection of this device took over")
-        }
+        Some(CloseCode::DISPLACED) => (ErrorCode::ConnectionDisplaced, "another connection of this device took over"),
         Some(CloseCode::UNKNOWN_APP) => (ErrorCode::AppUnknown, "the server has no such app; check the URL"),
         Some(CloseCode::TOO_LARGE) => (ErrorCode::LimitMessage, "the server refused a frame as too large"),
         Some(_) | None if (4100..4200).contains(&number) => (ErrorCode::AuthExpired, "the server wants another token"),
