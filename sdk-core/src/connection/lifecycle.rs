@@ -86,6 +86,12 @@ impl Client {
 
     pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
         let State::Handshaking { transport, .. } = self.connection.state else { return Err("a second welcome") };
+        if !self.out.store.belongs_to(welcome.user.as_ref()) {
+            let text = "the store is another user's: log out there with `wipe`, or give each user a store of their own";
+            let failure = Failure::new(ErrorCode::ClientUser, text, Origin::Client);
+            self.stop(StateReason::Refused(failure));
+            return Ok(());
+        }
         self.connection.backoff.arrive();
         self.connection.acquaintance = Acquaintance::Known;
         self.connection.state = State::Online(Online {

@@ -7,7 +7,7 @@ mod tests;
 use std::time::Duration;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, DeviceId, Position, ProducerId, Sequence};
+use moorline_protocol::{ChannelName, DeviceId, Position, ProducerId, Sequence, UserName};
 
 pub(crate) use record::StoredPublish;
 
@@ -84,7 +84,7 @@ enum Wipe {
 impl Store {
     /// Reads everything the host found. `device` is used if there is none yet.
     pub(crate) fn load(entries: Vec<StoreEntry>, device: DeviceId) -> Result<(Self, Loaded), StoreError> {
-        let mut meta = Meta { device, boot: 0, producer: None };
+        let mut meta = Meta { device, boot: 0, producer: None, user: None };
         let mut loaded = Loaded::default();
         let mut next_key = 1;
         for (key, value) in entries {
@@ -133,6 +133,15 @@ impl Store {
             self.meta.producer = producer;
             self.is_meta_dirty = true;
         }
+    }
+
+    /// Tells whether what is stored is this user's; the first user of all is remembered.
+    pub(crate) fn belongs_to(&mut self, user: Option<&UserName>) -> bool {
+        if self.meta.user.is_none() && user.is_some() {
+            self.meta.user = user.cloned();
+            self.is_meta_dirty = true;
+        }
+        self.meta.user.as_ref() == user
     }
 
     /// Tells whether this process is recorded, and otherwise sees to it.
