@@ -41,6 +41,8 @@ pub enum StateReason {
     ConnectTimeout,
     /// The server sends its clients away and said when to come back.
     Goaway,
+    /// Publishing at QoS 2 needs a new attachment: the producer is gone or full, or another connection used it.
+    Reattach(Failure),
     /// The host said that the network is gone.
     Offline,
     /// No token could be had.

@@ -101,6 +101,7 @@ impl Client {
             departure: None,
             spread: Duration::from_millis(u64::from(welcome.limits.spread)),
         });
+        self.outbox.on_user(welcome.user.as_ref());
         self.out.event(Event::Welcome { user: welcome.user });
         self.tell_state(StateReason::Welcome);
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
@@ -120,7 +121,7 @@ impl Client {
         let window = Duration::from_millis(u64::from(goaway.window));
         let mut at = now + Duration::from_millis(u64::from(goaway.after)) + spread(window, &mut self.dice);
         let is_restless = match &self.connection.state {
-            State::Online(online) => now.since(online.since) < stable && !self.connection.backoff.is_fresh(),
+            State::Online(online) => !online.has_lasted(stable, now) && !self.connection.backoff.is_fresh(),
             State::Idle
             | State::WaitingForStore
             | State::WaitingForToken
@@ -219,7 +220,7 @@ impl Client {
         let mut vanished = Duration::ZERO;
         match ended {
             State::Online(online) => {
-                if now.since(online.since) >= Duration::from_millis(self.config.stable_ms) {
+                if online.has_lasted(Duration::from_millis(self.config.stable_ms), now) {
                     connection.backoff.reset();
                 }
                 if let Some(departure) = online.departure {

@@ -49,6 +49,13 @@ pub(crate) struct Online {
     pub(crate) spread: Duration,
 }
 
+impl Online {
+    /// Tells whether the connection has stood so long.
+    pub(crate) fn has_lasted(&self, span: Duration, now: Timestamp) -> bool {
+        now.since(self.since) >= span
+    }
+}
+
 /// The moment that a `goaway` chose for this client.
 #[derive(Clone, Copy)]
 pub(crate) struct Departure {

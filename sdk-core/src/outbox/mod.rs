@@ -2,6 +2,7 @@
 
 mod answers;
 mod entry;
+mod inbox;
 mod producer;
 mod send;
 
@@ -27,8 +28,8 @@ use crate::store::{Key, StoredPublish};
 use crate::timer::earliest;
 use entry::{Entry, Lane};
 
-/// Sends whose answers are awaited: older ones are forgotten beyond this, as if their answers were lost.
-const MAX_SENDS: usize = 8_192;
+/// Sends that later ones replaced are forgotten when there are so many more of them than messages.
+const STALE_SENDS: usize = 1_024;
 
 /// Every message that is not settled.
 pub(crate) struct Outbox {
@@ -39,6 +40,9 @@ pub(crate) struct Outbox {
     link: Link,
     /// The producer, as far as known.
     producer: Option<ProducerId>,
+    tenure: Tenure,
+    /// The user's own inbox, once known.
+    inbox: Option<ChannelName>,
     /// Sends of this connection by request, ascending, with where the entry is.
     sends: Vec<Send>,
     /// Batches under way that give sequences, in order.
@@ -69,6 +73,14 @@ enum Link {
     },
 }
 
+/// Whether the producer is to be used further.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tenure {
+    Staying,
+    /// It gives no further sequences, and is left when nothing of it is in doubt.
+    Leaving,
+}
+
 /// One send of an entry.
 struct Send {
     req: u64,
@@ -96,6 +108,8 @@ impl Outbox {
             },
             link: Link::Down,
             producer,
+            tenure: Tenure::Staying,
+            inbox: None,
             sends: Vec::new(),
             commits: Vec::new(),
             storing: VecDeque::new(),
@@ -143,6 +157,7 @@ impl Outbox {
     ) -> Result<PublishId, PublishError> {
         let qos = options.qos.unwrap_or(Qos::AtLeastOnce);
         self.check(&payload, &options, qos)?;
+        let channel = &self.canonical(channel);
         let id = PublishId(self.next_id);
         self.next_id += 1;
         if qos == Qos::AtMostOnce {

@@ -116,11 +116,7 @@ fn a_server_that_forgot_what_was_acknowledged_must_say_so() {
     ack(&mut host, id, 15);
     let (mut host, _) = again(host);
     host.subscribed("room", 12, 12, Start::Live);
-    let reason = |event: &Event| match event {
-        Event::StateChanged { reason, .. } => Some(reason.clone()),
-        _ => None,
-    };
-    assert!(matches!(host.events.iter().rev().find_map(reason), Some(StateReason::ProtocolViolation(_))));
+    assert!(matches!(host.last_reason(), StateReason::ProtocolViolation(_)));
 }
 
 #[test]

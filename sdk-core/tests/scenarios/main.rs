@@ -9,11 +9,13 @@
     reason = "a test that meets something else fails"
 )]
 
+mod answers;
 mod arguments;
 mod connecting;
 mod cursors;
 mod host;
 mod joining;
+mod producers;
 mod properties;
 mod publishing;
 mod receiving;
