@@ -131,6 +131,9 @@ pub enum PublishOutcome {
     /// It will not be stored: refused, expired unsent (`ttl`), or the store failed. At QoS 0 `publish.dropped`: there
     /// was no connection, or too much waited in the socket.
     Failed(Failure),
+    /// The client ended first, for this reason. It stays in the store, and the next client on this store goes on with
+    /// it.
+    Kept(Failure),
     /// It was sent, or the store failed while keeping it, and whether it is or will be in the log cannot be known any
     /// more; the app decides.
     Uncertain,
@@ -216,7 +219,7 @@ pub enum Event {
         /// How many.
         count: u64,
     },
-    /// The subscription ended without the app asking.
+    /// The subscription ended without the app asking, or with the client.
     SubscriptionEnded {
         /// All readers of the channel.
         readers: Arc<[SubscriptionId]>,
@@ -256,6 +259,10 @@ pub enum Event {
         /// How.
         result: Result<HistoryPage, Failure>,
     },
-    /// [`Client::close`](crate::Client::close) is done: everything is flushed.
-    Closed,
+    /// [`Client::close`](crate::Client::close) is done.
+    Closed {
+        /// Whether the store has everything, or was cleared; otherwise why not. [`StoreError::Uncertain`] if it did not
+        /// answer in time.
+        result: Result<(), StoreError>,
+    },
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use moorline_protocol::time::Now;
 use moorline_protocol::{ClientFrame, Codec, Decoded, ErrorCode, ErrorFrame, Ping, Pong, ServerFrame};
 
-use crate::client::{Client, Phase};
+use crate::client::Client;
+use crate::closing::Phase;
 use crate::connection::{Fencing, State};
 use crate::error::StoreError;
 use crate::event::{Failure, Origin, StateReason};
@@ -41,6 +42,7 @@ impl Client {
     }
 
     fn on_frame(&mut self, frame: ServerFrame, now: Now) -> Result<(), &'static str> {
+        self.connection.refusal = None;
         match frame {
             ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
                 return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
@@ -106,7 +108,7 @@ impl Client {
                 self.connection.fencing = Fencing::Once;
                 self.reconnect(StateReason::Reattach(failure(&error)), now);
             }
-            Verdict::Fenced => self.stop(StateReason::Refused(failure(&error))),
+            Verdict::Fenced => self.stop(failure(&error)),
         }
     }
 
@@ -133,10 +135,9 @@ impl Client {
         }
         self.outbox.on_persisted(ticket, result.as_ref().err(), now.mono, &mut self.out);
         let failure = result.err();
-        if let Phase::Closing { failure: known, .. } = &mut self.phase {
-            *known = known.take().or(failure);
-        } else {
-            self.on_store_answer(failure, now);
+        match &mut self.phase {
+            Phase::Closing(closing) => closing.on_persisted(failure),
+            Phase::Open | Phase::Done => self.on_store_answer(failure, now),
         }
     }
 }

@@ -13,7 +13,8 @@ use super::auth::Ready;
 use super::backoff::spread;
 use super::heartbeat::Verdict;
 use super::{Acquaintance, Departure, Heartbeat, Network, Online, State, Visibility, Wait};
-use crate::client::{Client, Phase};
+use crate::client::Client;
+use crate::closing::Phase;
 use crate::event::{Event, Failure, Origin, StateReason};
 use crate::io::{HostSignal, Output, TransportId};
 use crate::planted::Bug;
@@ -41,7 +42,7 @@ impl Client {
                 self.connection.state = State::WaitingForToken;
                 return;
             }
-            Ready::Never(failure) => return self.stop(StateReason::Refused(failure)),
+            Ready::Never(failure) => return self.stop(failure),
         }
         let (transport, url) = self.connection.next_transport(&self.config.urls);
         let deadline = now.mono + Duration::from_millis(self.config.connect_timeout_ms.max(1));
@@ -89,7 +90,7 @@ impl Client {
         if !self.out.store.belongs_to(welcome.user.as_ref()) {
             let text = "the store is another user's: log out there with `wipe`, or give each user a store of their own";
             let failure = Failure::new(ErrorCode::ClientUser, text, Origin::Client);
-            self.stop(StateReason::Refused(failure));
+            self.stop(failure);
             return Ok(());
         }
         self.connection.backoff.arrive();
@@ -155,8 +156,10 @@ impl Client {
                 self.lose(reason, EndedBy::Peer, now);
             }
             CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {
-                let failure = self.connection.refusal.take().unwrap_or_else(|| failure_of(code));
-                self.stop(StateReason::Refused(failure));
+                // Before this one, the server says nothing: a refusal was about something else.
+                let refusal = self.connection.refusal.take().filter(|_| code != Some(CloseCode::DISPLACED));
+                let failure = refusal.unwrap_or_else(|| failure_of(code));
+                self.stop(failure);
             }
         }
     }
@@ -239,15 +242,6 @@ impl Client {
             return (now + spread(vanished, &mut self.dice), Wait::Backoff);
         }
         (now + connection.backoff.delay(&self.config, &mut self.dice), Wait::Backoff)
-    }
-
-    /// Ends the client for good.
-    pub(crate) fn stop(&mut self, reason: StateReason) {
-        self.hang_up(CloseCode::NORMAL);
-        self.connection.state = State::Closed;
-        self.detach();
-        self.history.fail_all(&closed_failure(), &mut self.out);
-        self.tell_state(reason);
     }
 
     /// Tells all rooms that the connection is gone.
@@ -375,11 +369,6 @@ impl Client {
 fn size_of(subscribe: &Subscribe) -> usize {
     let token = subscribe.token.as_ref().map_or(0, |token| token.as_bytes().len());
     subscribe.channel.as_str().len() + subscribe.state.as_ref().map_or(0, bytes::Bytes::len) + token + 64
-}
-
-/// What a client that is closed answers.
-pub(crate) fn closed_failure() -> Failure {
-    Failure { code: ErrorCode::ClientClosed, message: "the client is closed".to_owned(), origin: Origin::Client }
 }
 
 /// What a final close code means where the server sent no error before it.

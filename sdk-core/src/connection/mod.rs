@@ -12,7 +12,6 @@ use moorline_protocol::time::Timestamp;
 pub(crate) use auth::Auth;
 pub(crate) use backoff::{Backoff, doubled};
 pub(crate) use heartbeat::Heartbeat;
-pub(crate) use lifecycle::closed_failure;
 
 use crate::config::TokenSource;
 use crate::event::{ConnectionState, Failure};
@@ -114,7 +113,7 @@ pub(crate) struct Connection {
     pub(crate) visibility: Visibility,
     pub(crate) acquaintance: Acquaintance,
     pub(crate) fencing: Fencing,
-    /// The server's last word on this connection as a whole.
+    /// The server's last word, if it was about this connection as a whole.
     pub(crate) refusal: Option<Failure>,
     next_transport: u64,
     next_url: usize,

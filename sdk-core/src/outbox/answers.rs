@@ -163,10 +163,10 @@ impl Outbox {
         now: Timestamp,
         out: &mut Outgoing,
     ) {
-        match error {
-            Some(error) => self.fail_batch(ticket, error, now, out),
-            None => self.tell_queued(ticket, out),
+        if let Some(error) = error {
+            self.fail_batch(ticket, error, now, out);
         }
+        self.tell_queued(ticket, error.is_none(), out);
         let mut channels = Vec::new();
         self.commits.retain(|(committed, channel)| {
             if *committed == ticket {
@@ -188,12 +188,18 @@ impl Outbox {
         }
     }
 
-    /// What the batch stored first outlives this process now.
-    fn tell_queued(&mut self, ticket: Ticket, out: &mut Outgoing) {
+    /// What the batch stored first outlives this process now, if it did.
+    fn tell_queued(&mut self, ticket: Ticket, is_stored: bool, out: &mut Outgoing) {
         while let Some((_, channel, key)) = self.storing.pop_front_if(|(of, ..)| *of <= ticket) {
             let entry = self.find_lane(&channel).and_then(|lane| lane.entries.get(lane.index(key)?));
-            if let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) {
+            let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) else { continue };
+            if is_stored {
                 out.event(Event::PublishQueued { id });
+            }
+            if let Some(failure) = self.ended.clone() {
+                // The server may have what the store has not.
+                let outcome = if is_stored { PublishOutcome::Kept(failure) } else { PublishOutcome::Uncertain };
+                self.release(&channel, key, outcome, out);
             }
         }
     }

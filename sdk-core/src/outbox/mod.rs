@@ -49,6 +49,8 @@ pub(crate) struct Outbox {
     commits: Vec<(Ticket, ChannelName)>,
     /// Publishes that batches under way store first, in order.
     storing: VecDeque<(Ticket, ChannelName, Key)>,
+    /// Why nothing is sent any more.
+    ended: Option<Failure>,
     next_id: u64,
     restored: Vec<(PublishId, ChannelName, Utf8Bytes)>,
     bugs: Bugs,
@@ -113,6 +115,7 @@ impl Outbox {
             sends: Vec::new(),
             commits: Vec::new(),
             storing: VecDeque::new(),
+            ended: None,
             next_id: 1,
             restored: Vec::new(),
             bugs: config.bugs,
@@ -238,16 +241,43 @@ impl Outbox {
 
     /// Ends a publish; its place in the store goes with it.
     fn settle(&mut self, channel: &ChannelName, key: Key, outcome: PublishOutcome, out: &mut Outgoing) {
+        out.store.delete_publish(key);
+        self.release(channel, key, outcome, out);
+    }
+
+    /// Ends a publish in this process.
+    fn release(&mut self, channel: &ChannelName, key: Key, outcome: PublishOutcome, out: &mut Outgoing) {
         let Some(lane) = self.find_lane(channel) else { return };
         let Some(entry) = lane.take(key) else { return };
         let is_idle = lane.is_idle();
         self.stats.messages = self.stats.messages.saturating_sub(1);
         self.stats.bytes = self.stats.bytes.saturating_sub(entry.payload.bytes().len());
         self.restored.retain(|(id, ..)| *id != entry.id);
-        out.store.delete_publish(key);
         out.event(Event::PublishSettled { id: entry.id, channel: channel.clone(), outcome });
         if is_idle {
             self.lanes.retain(|lane| lane.channel != *channel);
+        }
+    }
+
+    /// Sends nothing any more; answers still count.
+    pub(crate) fn pause(&mut self) {
+        self.link = Link::Down;
+    }
+
+    /// Tells of every message that it is kept; of one that the store is about to take, when it has.
+    pub(crate) fn end_all(&mut self, failure: &Failure, out: &mut Outgoing) {
+        self.ended = Some(failure.clone());
+        for (channel, key, _) in self.all_entries() {
+            if !self.storing.iter().any(|(_, _, of)| *of == key) {
+                self.release(&channel, key, PublishOutcome::Kept(failure.clone()), out);
+            }
+        }
+    }
+
+    /// The store has not said in time whether it has the rest.
+    pub(crate) fn give_up(&mut self, out: &mut Outgoing) {
+        for (channel, key, _) in self.all_entries() {
+            self.release(&channel, key, PublishOutcome::Uncertain, out);
         }
     }
 

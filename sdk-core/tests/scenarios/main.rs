@@ -13,6 +13,7 @@ mod answers;
 mod arguments;
 mod connecting;
 mod cursors;
+mod ending;
 mod host;
 mod joining;
 mod producers;
