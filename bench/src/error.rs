@@ -17,6 +17,15 @@ pub(crate) enum Error {
     /// A peer answered what was not expected.
     #[error("{0} did not answer as expected while {1}")]
     Answer(&'static str, &'static str),
+    /// A store refused something.
+    #[cfg(feature = "stores")]
+    #[error("{store}: {why}")]
+    Store {
+        /// Which.
+        store: &'static str,
+        /// Why.
+        why: String,
+    },
     /// A peer closed a connection while it was measured.
     #[error("{0} closed a connection")]
     Closed(&'static str),

@@ -14,6 +14,8 @@ mod peer;
 mod publish;
 mod scan;
 mod server;
+#[cfg(feature = "stores")]
+mod store;
 mod table;
 mod ws;
 
@@ -39,6 +41,13 @@ enum What {
     Publish(publish::Publish),
     /// Encoding and decoding of frames.
     Codec(codec::Codecs),
+    /// The client's store, and others that could stand in its place.
+    #[cfg(feature = "stores")]
+    Store(store::Stores),
+    /// Uses a store in a process of its own.
+    #[cfg(feature = "stores")]
+    #[command(hide = true)]
+    StoreChild(store::Child),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +56,10 @@ fn main() -> ExitCode {
         What::Idle(idle) => idle.run(),
         What::Publish(publish) => publish.run(),
         What::Codec(codecs) => codecs.run(),
+        #[cfg(feature = "stores")]
+        What::Store(stores) => stores.run(),
+        #[cfg(feature = "stores")]
+        What::StoreChild(child) => child.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use crate::channel::Channel;
 use crate::driver::{self, Driver};
 use crate::error::Error;
 use crate::messages::Event;
-use crate::receipt::{Progress, ReceiptState};
+use crate::receipt::{Progress, Receipt, ReceiptState, Restored};
 use crate::store::{MemoryStore, Store};
 use crate::{socket, tls};
 
@@ -103,13 +103,20 @@ impl Builder {
         getrandom::fill(&mut seed).map_err(|error| Error::client("client.random", error.to_string()))?;
         let clock = Clock(Instant::now());
         let core = moorline_core::Client::new(self.config, stored, seed, clock.now())?;
+        let (mut receipts, mut restored) = (HashMap::new(), Vec::new());
+        for (id, channel, message) in core.restored() {
+            let (sender, receiver) = watch::channel(Progress::RESTORED);
+            receipts.insert(id, sender);
+            let receipt = Receipt::new(message.to_owned(), receiver);
+            restored.push(Restored { channel: channel.as_str().to_owned(), receipt });
+        }
         let (state, _) = watch::channel((core.state(), StateReason::Requested));
         let (happened, happenings) = mpsc::unbounded_channel();
         let shared = Shared {
             core: Mutex::new(State {
                 core,
                 readers: HashMap::new(),
-                receipts: HashMap::new(),
+                receipts,
                 queries: HashMap::new(),
                 todo: Vec::new(),
                 life: Life::Idle(Box::new(Driver::new(self.store, self.provider, tls, happenings, happened.clone()))),
@@ -118,6 +125,7 @@ impl Builder {
             clock,
             state,
             closed: watch::channel(false).0,
+            restored,
         };
         let shared = Arc::new(shared);
         Ok(Client { guard: Arc::new(Guard { shared: Arc::clone(&shared), happened }), shared })
@@ -146,6 +154,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     state: watch::Sender<(ConnectionState, StateReason)>,
     closed: watch::Sender<bool>,
+    restored: Vec<Restored>,
 }
 
 pub(crate) struct State {
@@ -365,6 +374,12 @@ impl Client {
     /// Returns what waits in the outbox.
     pub fn outbox(&self) -> OutboxStats {
         self.shared.lock().core.outbox()
+    }
+
+    /// Returns what the store had in its outbox when this client was built. It goes out by itself once the client is
+    /// connected, as it would have from the process that published it.
+    pub fn restored(&self) -> Vec<Restored> {
+        self.shared.restored.clone()
     }
 
     /// Tells the client what happens to the device or the app.

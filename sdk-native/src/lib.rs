@@ -39,5 +39,5 @@ pub use message::{Message, Payload};
 pub use messages::{Event, Messages};
 pub use moorline_core::protocol::Qos;
 pub use moorline_core::{ClientConfig, ConnectionState, OutboxStats, StateReason, TokenReason};
-pub use receipt::{Receipt, ReceiptState, Stored};
+pub use receipt::{Receipt, ReceiptState, Restored, Stored};
 pub use store::{FileStore, MemoryStore, Store, StoreBatch, StoreEntry, StoreError};

@@ -101,9 +101,14 @@ impl Message {
         self.payload.to_json()
     }
 
-    /// Returns the payload's text, if it is one.
+    /// Returns the payload's text, if it was published as one.
     pub fn text(&self) -> Option<&str> {
         self.payload.as_text()
+    }
+
+    /// Returns the payload's bytes, whatever it was published as.
+    pub fn bytes(&self) -> &Bytes {
+        self.payload.as_bytes()
     }
 
     pub(crate) fn new(channel: &str, epoch: protocol::Epoch, message: protocol::Message) -> Self {

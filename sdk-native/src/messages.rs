@@ -107,6 +107,11 @@ impl Messages {
         std::future::poll_fn(|context| self.poll_event(context)).await
     }
 
+    /// Returns the events as a stream, messages included.
+    pub fn events(&mut self) -> impl Stream<Item = Event> {
+        futures_util::stream::poll_fn(|context| self.poll_event(context))
+    }
+
     /// Waits for the next message; `None` when the subscription has ended.
     pub async fn next(&mut self) -> Option<Message> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await

@@ -47,6 +47,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) const NEW: Self = Self { state: ReceiptState::Queued, is_kept: false, end: None };
+    pub(crate) const RESTORED: Self = Self { is_kept: true, ..Self::NEW };
 
     /// Returns how it ended, if it did.
     fn outcome(&self) -> Option<Result<Stored, Error>> {
@@ -60,6 +61,15 @@ impl Progress {
             ReceiptState::Queued | ReceiptState::Sent => None,
         }
     }
+}
+
+/// A message that an earlier process published and that was not settled when this one started.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Where.
+    pub channel: String,
+    /// What becomes of it.
+    pub receipt: Receipt,
 }
 
 /// What becomes of a published message.

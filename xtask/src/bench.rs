@@ -28,6 +28,8 @@ enum What {
     Publish,
     /// Encoding and decoding of frames.
     Codec,
+    /// The client's store, against redb and SQLite; `--faults` makes calls fail and changes bytes.
+    Store,
 }
 
 impl Bench {
@@ -41,6 +43,10 @@ impl Bench {
             What::Idle => bench.args(["idle"]).arg("--server", &server).arg("--centrifuge", &centrifuge()?),
             What::Publish => bench.args(["publish"]).arg("--server", &server).arg("--redis", redis()?),
             What::Codec => bench.args(["codec"]),
+            What::Store => {
+                cargo::cargo(["build", "--release", "-p", "moorline-bench", "--features", "stores"]).run()?;
+                bench.args(["store"])
+            }
         };
         bench.args(&self.args).run()
     }

@@ -1,0 +1,254 @@
+//! How a client ends, and what is left of it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use moorline::{
+    Client, ConnectionState, Event, FileStore, Lifecycle, MemoryStore, Payload, Qos, ReceiptState, Since, StateReason,
+    Store, StoreBatch, StoreEntry, StoreError,
+};
+use moorline_server::server::{Options, Server};
+use tokio::sync::Semaphore;
+
+fn server() -> Server {
+    Server::start(Options::dev()).unwrap()
+}
+
+fn client(url: &str, store: &Path) -> Client {
+    Client::builder(url).token("dev:alice").store(FileStore::open(store).unwrap()).build().unwrap()
+}
+
+/// An address where nobody listens.
+fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("ws://{}/ws", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn a_closed_client_has_released_its_store() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("alice.moor");
+    for n in 0..20_u32 {
+        let client = client(&server.url(), &store);
+        let room = client.channel("room").qos(Qos::ExactlyOnce);
+        room.publish(Payload::json(&n).unwrap()).send().unwrap().stored().await.unwrap();
+        client.close().await;
+    }
+    let reader = Client::builder(server.url()).token("dev:bob").build().unwrap();
+    let mut messages = reader.channel("room").since(Since::First).subscribe().await.unwrap();
+    for n in 0..20_u32 {
+        assert_eq!(messages.next().await.unwrap().json::<u32>().unwrap(), n);
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_offline_goes_out_from_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("alice.moor");
+    let offline = client(&nowhere(), &store);
+    let receipt = offline.channel("room").qos(Qos::ExactlyOnce).publish(Payload::text("hello")).send().unwrap();
+    receipt.queued().await.unwrap();
+    assert_eq!(receipt.state(), ReceiptState::Queued);
+    offline.close().await;
+    assert_eq!(receipt.clone().stored().await.unwrap_err().code(), "client.closed");
+
+    let server = server();
+    let online = client(&server.url(), &store);
+    let restored = online.restored();
+    assert_eq!((restored.len(), restored[0].channel.as_str(), restored[0].receipt.id()), (1, "room", receipt.id()));
+    restored[0].receipt.queued().await.unwrap();
+    online.connect().await.unwrap();
+    assert_eq!(restored[0].receipt.clone().stored().await.unwrap().offset, Some(1));
+    assert_eq!(online.outbox().messages, 0);
+    online.close().await;
+    assert!(client(&server.url(), &store).restored().is_empty());
+}
+
+#[tokio::test]
+async fn a_dropped_client_still_keeps_what_was_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("alice.moor");
+    let dropped = client(&nowhere(), &store);
+    let receipt = dropped.channel("room").qos(Qos::ExactlyOnce).publish(Payload::text("hello")).send().unwrap();
+    drop(dropped);
+    let ended = receipt.stored().await.unwrap_err();
+    assert_eq!(ended.code(), "client.closed");
+    let again = loop {
+        match FileStore::open(&store) {
+            Ok(store) => break Client::builder(nowhere()).store(store).build().unwrap(),
+            Err(error) => assert_eq!(error.code(), "client.store_locked"),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(again.restored().len(), 1);
+}
+
+#[tokio::test]
+async fn a_logout_leaves_nothing_of_the_user() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("alice.moor");
+    let secret = "a secret that nobody else may read";
+    let alice = client(&server.url(), &store);
+    alice.connect().await.unwrap();
+    alice.lifecycle(Lifecycle::Offline);
+    drop(server);
+    for _ in 0..100 {
+        let room = alice.channel("room:secret").qos(Qos::ExactlyOnce);
+        room.publish(Payload::text(secret)).send().unwrap().queued().await.unwrap();
+    }
+    let holds = |text: &str| {
+        let mut files = std::fs::read_dir(folder.path()).unwrap();
+        files.any(|file| std::fs::read(file.unwrap().path()).unwrap().windows(text.len()).any(|w| w == text.as_bytes()))
+    };
+    assert!(holds(secret) && holds("room:secret"));
+    alice.close_and_wipe().await;
+    assert!(!holds(secret) && !holds("room:secret"));
+    assert!(client(&nowhere(), &store).restored().is_empty());
+}
+
+#[tokio::test]
+async fn streams_and_receipts_end_with_the_client() {
+    let server = server();
+    let alice = Client::builder(server.url()).token("dev:alice").build().unwrap();
+    let room = alice.channel("room");
+    let mut messages = room.subscribe().await.unwrap();
+    assert!(matches!(messages.next_event().await.unwrap(), Event::Subscribed { .. }));
+    let mut states = alice.states();
+    let (closed, ended, ()) = tokio::join!(
+        async { states.wait_for(|(state, _)| *state == ConnectionState::Closed).await.unwrap().1.clone() },
+        messages.next_event(),
+        alice.close(),
+    );
+    assert_eq!((closed, ended), (StateReason::Requested, None));
+    let refused = [
+        room.publish(Payload::text("x")).send().map(drop).unwrap_err(),
+        room.subscribe().await.map(drop).unwrap_err(),
+        room.history(moorline::History::Newest, 1).await.map(drop).unwrap_err(),
+        alice.connect().await.unwrap_err(),
+    ];
+    assert!(refused.iter().all(|error| error.code() == "client.closed"), "{refused:?}");
+    alice.close().await;
+}
+
+#[tokio::test]
+async fn a_final_refusal_ends_streams_and_receipts_and_says_why() {
+    let server = server();
+    let client = Client::builder(server.url()).token("forged").build().unwrap();
+    let room = client.channel("room");
+    let mut messages = room.subscribe().await.unwrap();
+    let receipt = room.publish(Payload::text("x")).send().unwrap();
+    match messages.next_event().await {
+        Some(Event::Ended(error)) => assert_eq!(error.code(), "auth.invalid"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(messages.next_event().await, None);
+    assert_eq!(receipt.stored().await.unwrap_err().code(), "auth.invalid");
+    client.close().await;
+}
+
+#[test]
+fn a_client_whose_runtime_is_gone_hangs_nobody() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let url = nowhere();
+    let (first, second) = (runtime(), runtime());
+    let client = Client::builder(&url).build().unwrap();
+    let room = client.channel("room");
+    assert_eq!(room.publish(Payload::text("x")).send().map(drop).unwrap_err().code(), "client.runtime");
+    let (receipt, mut messages) = first.block_on(async {
+        let receipt = room.publish(Payload::text("x")).send().unwrap();
+        receipt.queued().await.unwrap();
+        (receipt, room.subscribe().await.unwrap())
+    });
+    drop(first);
+    second.block_on(async {
+        assert_eq!(receipt.stored().await.unwrap_err().code(), "client.closed");
+        assert_eq!(messages.next_event().await, None);
+        assert_eq!(room.publish(Payload::text("x")).send().map(drop).unwrap_err().code(), "client.closed");
+        client.close().await;
+    });
+}
+
+/// A store whose commits do first what the test says.
+struct Strange<F> {
+    inside: MemoryStore,
+    does: F,
+}
+
+impl<F: FnMut(&StoreBatch) -> Result<(), StoreError> + Send + 'static> Store for Strange<F> {
+    fn load(&mut self) -> Result<Vec<StoreEntry>, StoreError> {
+        self.inside.load()
+    }
+
+    fn commit(&mut self, batch: StoreBatch) -> Result<(), StoreError> {
+        (self.does)(&batch)?;
+        self.inside.commit(batch)
+    }
+}
+
+fn strange(does: impl FnMut(&StoreBatch) -> Result<(), StoreError> + Send + 'static) -> Client {
+    let store = Strange { inside: MemoryStore::default(), does };
+    Client::builder(nowhere()).store(store).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_store_that_panics_fails_what_it_was_given_and_hangs_nobody() {
+    let client = strange(|_| panic!("a planted panic of a store"));
+    let room = client.channel("room").qos(Qos::ExactlyOnce);
+    let publish = async || room.publish(Payload::text("x")).send().unwrap().queued().await.unwrap_err();
+    assert_eq!(publish().await.code(), "publish.uncertain", "nobody knows what it did before it panicked");
+    assert_eq!(publish().await.code(), "storage.unavailable");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn batches_that_wait_are_committed_as_one() {
+    let (begun, hold, sizes) =
+        (Arc::new(Semaphore::new(0)), Arc::new(tokio::sync::Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
+    let client = {
+        let (begun, hold, sizes) = (Arc::clone(&begun), Arc::clone(&hold), Arc::clone(&sizes));
+        strange(move |batch| {
+            begun.add_permits(1);
+            drop(hold.blocking_lock());
+            sizes.lock().unwrap().push(batch.puts.len());
+            Ok(())
+        })
+    };
+    let room = client.channel("room").qos(Qos::ExactlyOnce);
+    let publish = || room.publish(Payload::text("x")).send().unwrap();
+    publish().queued().await.unwrap();
+    begun.forget_permits(usize::MAX);
+    let held = hold.lock().await;
+    let mut receipts = vec![publish()];
+    // The thread is busy with this one while the others come.
+    begun.acquire().await.unwrap().forget();
+    receipts.extend((0..50).map(|_| publish()));
+    // The driver hands them over before it is this test's turn again.
+    tokio::task::yield_now().await;
+    drop(held);
+    for receipt in receipts {
+        receipt.queued().await.unwrap();
+    }
+    let sizes = sizes.lock().unwrap().clone();
+    assert_eq!(sizes[sizes.len() - 2..], [1, 50]);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_and_recovers() {
+    let full = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let client = {
+        let full = Arc::clone(&full);
+        strange(move |_| if full.load(std::sync::atomic::Ordering::SeqCst) { Err(StoreError::Full) } else { Ok(()) })
+    };
+    let room = client.channel("room").qos(Qos::ExactlyOnce);
+    let refused = room.publish(Payload::text("x")).send().unwrap();
+    let error = refused.queued().await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("storage.full", true));
+    assert_eq!(refused.stored().await.unwrap_err().code(), "storage.full");
+    full.store(false, std::sync::atomic::Ordering::SeqCst);
+    room.publish(Payload::text("x")).send().unwrap().queued().await.unwrap();
+    client.close().await;
+}

@@ -1,0 +1,99 @@
+//! Networks that swallow what is sent.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::net::SocketAddr;
+
+use moorline::{Client, Payload, Qos, ReceiptState, StateReason};
+use moorline_server::server::{Options, Server};
+use tokio::io::{AsyncReadExt, copy};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Forwards one connection after the other to a server while it is open; otherwise it reads nothing.
+async fn proxy(server: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (open, is_open) = watch::channel(true);
+    tokio::spawn(async move {
+        loop {
+            let (outside, inside) = (listener.accept().await.unwrap().0, TcpStream::connect(server).await.unwrap());
+            let ((from_client, to_client), (from_server, to_server)) = (outside.into_split(), inside.into_split());
+            tokio::spawn(forward(from_client, to_server, is_open.clone()));
+            tokio::spawn(forward(from_server, to_client, is_open.clone()));
+        }
+    });
+    (address, open)
+}
+
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut is_open: watch::Receiver<bool>) {
+    loop {
+        is_open.wait_for(|open| *open).await.unwrap();
+        tokio::select! {
+            _ = is_open.wait_for(|open| !open) => {}
+            _ = copy(&mut from, &mut to) => return,
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_at_qos_zero_do_not_pile_up_in_front_of_a_dead_network() {
+    let server = Server::start(Options::dev()).unwrap();
+    let (address, open) = proxy(server.address()).await;
+    let client = Client::builder(format!("ws://{address}/ws")).token("dev:alice").build().unwrap();
+    client.connect().await.unwrap();
+    let room = client.channel("room");
+    let publish = |qos| room.publish(Payload::bytes(vec![0; 60_000])).qos(qos).send().unwrap();
+    open.send_replace(false);
+    // The system's own buffers take some megabytes, and the socket's queue 256 KiB; then it is over.
+    let dropped = loop {
+        if let ReceiptState::Failed(error) = publish(Qos::AtMostOnce).state() {
+            break error;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((dropped.code(), dropped.is_retryable()), ("publish.dropped", true));
+    let must_arrive = publish(Qos::ExactlyOnce);
+    open.send_replace(true);
+    must_arrive.stored().await.unwrap();
+    assert_eq!(publish(Qos::AtMostOnce).state(), ReceiptState::Sent);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_gets_no_answer_is_given_up_and_its_socket_closed() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let builder = Client::builder(format!("ws://{}/ws", silent.local_addr().unwrap()));
+    let builder = builder.configure(|config| (config.connect_timeout_ms, config.max_backoff_ms) = (100, 1));
+    let client = builder.build().unwrap();
+    let mut states = client.states();
+    let listen = async {
+        for _ in 0..3 {
+            let (mut stream, _) = silent.accept().await.unwrap();
+            // The request, and then the end.
+            let mut request = Vec::new();
+            stream.read_to_end(&mut request).await.unwrap();
+            assert!(request.starts_with(b"GET /ws "));
+        }
+        states.wait_for(|(_, reason)| *reason == StateReason::ConnectTimeout).await.map(drop).unwrap();
+    };
+    tokio::select! {
+        connected = client.connect() => assert!(connected.is_err(), "there is no server"),
+        () = listen => {}
+    }
+    client.close().await;
+}
+
+#[tokio::test]
+async fn closing_in_front_of_a_dead_network_takes_seconds_at_most() {
+    let server = Server::start(Options::dev()).unwrap();
+    let (address, open) = proxy(server.address()).await;
+    let client = Client::builder(format!("ws://{address}/ws")).token("dev:alice").build().unwrap();
+    let mut messages = client.channel("room").durable(true).subscribe().await.unwrap();
+    client.channel("room").publish(Payload::text("hello")).send().unwrap().stored().await.unwrap();
+    let message = messages.next().await.unwrap();
+    open.send_replace(false);
+    messages.ack(&message);
+    client.close().await;
+    assert_eq!(messages.next().await, None);
+}
