@@ -73,6 +73,24 @@ macro_rules! error_codes {
 }
 
 error_codes! {
+    ClientClosed "client.closed" 100 false "The client is closed.";
+    ClientSignedOut "client.signed_out" 101 false "There is no token: nobody is signed in.";
+    ClientUser "client.user" 102 false "The store is another user's.";
+    ClientStoreLocked "client.store_locked" 103 true "Another client uses the store.";
+    ClientStoreCorrupt "client.store_corrupt" 104 false "The store cannot be read.";
+    ClientStoreNewer "client.store_newer" 105 false "The store was written by a newer version.";
+    ClientRuntime "client.runtime" 106 false "The client has nothing to run on.";
+    ClientRandom "client.random" 107 false "The system gave no random numbers.";
+    ClientTls "client.tls" 108 false "TLS cannot be set up.";
+    ClientCertificate "client.certificate" 109 false "This is no certificate.";
+    PublishExpired "publish.expired" 120 false "The message outlived its `ttl` before it was sent.";
+    PublishDropped "publish.dropped" 121 true "A message at QoS 0 found no way out at the moment.";
+    PublishUncertain "publish.uncertain" 122 false "Whether the message was stored cannot be known any more.";
+    TransportUnreachable "transport.unreachable" 200 true "The server cannot be reached.";
+    TransportTls "transport.tls" 201 true "No secure connection came about.";
+    TransportUpgrade "transport.upgrade" 202 true "The address does not open as a WebSocket.";
+    RequestTimeout "request.timeout" 210 true "The server did not answer in time.";
+    ConnectionDisplaced "connection.displaced" 220 false "Another connection of this device took over.";
     AuthInvalid "auth.invalid" 300 false "The token is malformed, forged, or meant for someone else.";
     AuthExpired "auth.expired" 301 false "The token has expired; fetch a new one.";
     AuthRevoked "auth.revoked" 302 false "The token or its user was revoked.";

@@ -1,13 +1,12 @@
-use std::time::Duration;
-
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{ChannelName, CloseCode, DeviceId, Payload, Position, ProducerId};
 
+use crate::closing::{Phase, closed_failure};
 use crate::config::{ClientConfig, HistoryQuery, PublishOptions, SubscribeOptions};
-use crate::connection::{Connection, State, closed_failure};
+use crate::connection::{Connection, State};
 use crate::dice::Dice;
 use crate::error::{PublishError, StoreError, SubscribeError};
-use crate::event::{ConnectionState, Event, OutboxStats, StateReason};
+use crate::event::{ConnectionState, OutboxStats, StateReason};
 use crate::history::Queries;
 use crate::ids::{PublishId, RequestId, SubscriptionId};
 use crate::io::{Input, Output, StoreEntry};
@@ -16,9 +15,6 @@ use crate::outgoing::Outgoing;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::timer::earliest;
-
-/// `close` waits at most so long for the server and the store.
-const CLOSE: Duration = Duration::from_secs(5);
 
 /// The client's state machine. See the crate's documentation for how to drive it.
 pub struct Client {
@@ -31,18 +27,6 @@ pub struct Client {
     pub(crate) dice: Dice,
     pub(crate) phase: Phase,
     pub(crate) last_call: Now,
-}
-
-/// Whether the app is still using the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Open,
-    /// Waiting for `acked` and the store.
-    Closing {
-        deadline: Timestamp,
-        failure: Option<StoreError>,
-    },
-    Done,
 }
 
 impl Client {
@@ -76,7 +60,9 @@ impl Client {
         if self.phase == Phase::Open && matches!(self.connection.state, State::Idle) {
             self.outbox.settle_orphans(&mut self.out);
             self.attempt(now);
-            self.tell_state(StateReason::Requested);
+            if !self.connection.is_closed() {
+                self.tell_state(StateReason::Requested);
+            }
         }
         self.end_call(now);
     }
@@ -94,22 +80,17 @@ impl Client {
     }
 
     /// Sends outstanding acknowledgements, waits for them and for the store (≤ 5 s), disconnects;
-    /// [`Event::Closed`] ends it. Unsent messages stay in the store. With `wipe` (logout) the
-    /// store is cleared, and what was not stored fails.
+    /// [`Event::Closed`](crate::Event::Closed) ends it and says whether the store has everything. What is not settled by then stays in the
+    /// store.
+    ///
+    /// With `wipe` (logout) the store is cleared, and what was not stored fails. A close that is under way or done can
+    /// become a logout, and a logout that failed can be tried again.
     pub fn close(&mut self, wipe: bool, now: Now) {
         if self.phase == Phase::Open {
-            self.subscriptions.flush_acks(now.mono, &mut self.out);
-            self.history.fail_all(&closed_failure(), &mut self.out);
-            self.out.store.pay_debt();
-            if wipe {
-                self.outbox.wipe(&closed_failure(), &mut self.out);
-                self.out.store.wipe();
-            }
-            if !self.connection.is_online() && !self.connection.is_closed() {
-                self.hang_up(CloseCode::NORMAL);
-                self.connection.state = State::Idle;
-            }
-            self.phase = Phase::Closing { deadline: now.mono + CLOSE, failure: None };
+            self.begin_close(now);
+        }
+        if wipe {
+            self.wipe(now);
         }
         self.end_call(now);
     }
@@ -128,27 +109,33 @@ impl Client {
         if self.phase != Phase::Open || self.connection.is_closed() {
             return Err(SubscribeError::Closed);
         }
-        let is_online = self.connection.is_online();
-        let id = self.subscriptions.subscribe(channel, options, is_online, &mut self.out)?;
+        let may_ask = self.connection.has_said_hello();
+        let id = self.subscriptions.subscribe(channel, options, may_ask, &mut self.out)?;
         self.end_call(now);
         Ok(id)
     }
 
     /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`.
     pub fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Now) {
-        self.subscriptions.unsubscribe(id, forget, now.mono, &mut self.out);
+        if self.phase == Phase::Open {
+            self.subscriptions.unsubscribe(id, forget, now.mono, &mut self.out);
+        }
         self.end_call(now);
     }
 
     /// The app has taken so many messages of this reader from its queue. Ends a pause when enough are gone.
     pub fn consumed(&mut self, id: SubscriptionId, messages: usize, now: Now) {
-        self.subscriptions.consumed(id, messages, &mut self.out);
+        if self.phase == Phase::Open {
+            self.subscriptions.consumed(id, messages, &mut self.out);
+        }
         self.end_call(now);
     }
 
     /// The app is done with everything up to `position` (cumulative). Ignored for another epoch.
     pub fn ack(&mut self, id: SubscriptionId, position: Position, now: Now) {
-        self.subscriptions.ack(id, position, now.mono, &mut self.out);
+        if self.phase == Phase::Open {
+            self.subscriptions.ack(id, position, now.mono, &mut self.out);
+        }
         self.end_call(now);
     }
 
@@ -225,7 +212,7 @@ impl Client {
 
     /// Returns the next deadline.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        match self.phase {
+        match &self.phase {
             Phase::Open => earliest(&[
                 self.connection.deadline(),
                 self.subscriptions.deadline(),
@@ -233,7 +220,7 @@ impl Client {
                 self.history.deadline(),
                 self.out.store.deadline(),
             ]),
-            Phase::Closing { deadline, .. } => earliest(&[Some(deadline), self.connection.deadline()]),
+            Phase::Closing(closing) => earliest(&[Some(closing.deadline), self.connection.deadline()]),
             Phase::Done => None,
         }
     }
@@ -265,22 +252,7 @@ impl Client {
 
     /// Ends every command and input: closes if all is flushed, and queues what is to be sent and stored.
     fn end_call(&mut self, now: Now) {
-        if let Phase::Closing { deadline, .. } = self.phase {
-            let is_flushed = !self.connection.is_online() || self.subscriptions.is_acked();
-            if deadline <= now.mono || (is_flushed && self.out.store.is_settled()) {
-                self.finish_close();
-            }
-        }
+        self.close_on(now);
         self.out.flush();
-    }
-
-    fn finish_close(&mut self) {
-        let Phase::Closing { failure, .. } = std::mem::replace(&mut self.phase, Phase::Done) else { return };
-        self.hang_up(CloseCode::NORMAL);
-        if !self.connection.is_closed() {
-            self.connection.state = State::Closed;
-            self.tell_state(failure.map_or(StateReason::Requested, StateReason::Store));
-        }
-        self.out.event(Event::Closed);
     }
 }

@@ -114,6 +114,48 @@ pub struct SubscribeOptions {
     pub auto_ack: Option<bool>,
 }
 
+impl SubscribeOptions {
+    /// Returns the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets where to begin.
+    #[must_use]
+    pub fn since(mut self, since: StartAt) -> Self {
+        self.since = Some(since);
+        self
+    }
+
+    /// Sets where to go on when that cannot be honoured.
+    #[must_use]
+    pub fn reset(mut self, reset: ResetMode) -> Self {
+        self.reset = Some(reset);
+        self
+    }
+
+    /// Sets the highest level wanted.
+    #[must_use]
+    pub fn qos(mut self, qos: Qos) -> Self {
+        self.qos = Some(qos);
+        self
+    }
+
+    /// Sets whether the server keeps a cursor.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = Some(durable);
+        self
+    }
+
+    /// Sets whether messages count as consumed and acknowledged the moment they are handed out.
+    #[must_use]
+    pub fn auto_ack(mut self, auto_ack: bool) -> Self {
+        self.auto_ack = Some(auto_ack);
+        self
+    }
+}
+
 /// How a message is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishOptions {
@@ -127,6 +169,41 @@ pub struct PublishOptions {
     pub headers: Headers,
 }
 
+impl PublishOptions {
+    /// Returns the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the level.
+    #[must_use]
+    pub fn qos(mut self, qos: Qos) -> Self {
+        self.qos = Some(qos);
+        self
+    }
+
+    /// Sets the message's id.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Utf8Bytes>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the seconds until the message may be forgotten.
+    #[must_use]
+    pub fn ttl(mut self, seconds: u32) -> Self {
+        self.ttl = Some(seconds);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Utf8Bytes>, value: impl Into<Utf8Bytes>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
 /// A history query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryQuery {
@@ -134,4 +211,18 @@ pub struct HistoryQuery {
     pub range: HistoryRange,
     /// At most so many messages, 1–256 (default 50).
     pub limit: Option<u32>,
+}
+
+impl HistoryQuery {
+    /// Asks for a part of the log.
+    pub fn new(range: HistoryRange) -> Self {
+        Self { range, limit: None }
+    }
+
+    /// Sets how many messages are wanted at most.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
 }

@@ -21,12 +21,9 @@ pub enum PublishError {
     /// The id is empty or longer than 128 bytes (`request.malformed`).
     #[error("a message id is 1 to 128 bytes")]
     Id,
-    /// There are more than 16 headers, more than 1 KiB of them, or one twice (`request.malformed`).
-    #[error("at most 16 headers with 1 KiB in all, each name once")]
+    /// There are more than 16 headers, more than 1 KiB of them, one twice or without a name (`request.malformed`).
+    #[error("at most 16 headers with 1 KiB in all, each name once and not empty")]
     Headers,
-    /// The payload is not the JSON it is said to be (`request.malformed`).
-    #[error("the payload is not valid JSON")]
-    NotJson,
     /// The client is closed.
     #[error("the client is closed")]
     Closed,

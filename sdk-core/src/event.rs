@@ -41,6 +41,8 @@ pub enum StateReason {
     ConnectTimeout,
     /// The server sends its clients away and said when to come back.
     Goaway,
+    /// Publishing at QoS 2 needs a new attachment: the producer is gone or full, or another connection used it.
+    Reattach(Failure),
     /// The host said that the network is gone.
     Offline,
     /// No token could be had.
@@ -76,6 +78,13 @@ pub struct Failure {
     pub origin: Origin,
 }
 
+impl Failure {
+    /// Makes a failure of its parts.
+    pub fn new(code: ErrorCode, message: impl Into<String>, origin: Origin) -> Self {
+        Self { code, message: message.into(), origin }
+    }
+}
+
 /// A message as the app gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -88,6 +97,9 @@ pub struct Received {
     /// Whether it comes from the log rather than live.
     pub replayed: bool,
     /// Whether it may have been handed to the app before, by an earlier process.
+    ///
+    /// The store knows what was acknowledged, not what was handed out: so everything between the durable cursor and
+    /// the newest message at the time this process began to read is marked, also what came while no process ran.
     pub redelivered: bool,
 }
 
@@ -119,6 +131,9 @@ pub enum PublishOutcome {
     /// It will not be stored: refused, expired unsent (`ttl`), or the store failed. At QoS 0 `publish.dropped`: there
     /// was no connection, or too much waited in the socket.
     Failed(Failure),
+    /// The client ended first, for this reason. It stays in the store, and the next client on this store goes on with
+    /// it.
+    Kept(Failure),
     /// It was sent, or the store failed while keeping it, and whether it is or will be in the log cannot be known any
     /// more; the app decides.
     Uncertain,
@@ -204,7 +219,7 @@ pub enum Event {
         /// How many.
         count: u64,
     },
-    /// The subscription ended without the app asking.
+    /// The subscription ended without the app asking, or with the client.
     SubscriptionEnded {
         /// All readers of the channel.
         readers: Arc<[SubscriptionId]>,
@@ -244,6 +259,10 @@ pub enum Event {
         /// How.
         result: Result<HistoryPage, Failure>,
     },
-    /// [`Client::close`](crate::Client::close) is done: everything is flushed.
-    Closed,
+    /// [`Client::close`](crate::Client::close) is done.
+    Closed {
+        /// Whether the store has everything, or was cleared; otherwise why not. [`StoreError::Uncertain`] if it did not
+        /// answer in time.
+        result: Result<(), StoreError>,
+    },
 }

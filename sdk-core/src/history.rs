@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use moorline_protocol::limits::{MAX_SAFE_INTEGER, PAGE_MESSAGES};
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, ChannelRef, ClientFrame, ErrorCode, ErrorFrame, History, Page};
+use moorline_protocol::{ChannelName, ChannelRef, ClientFrame, ErrorCode, ErrorFrame, History, HistoryRange, Page};
 
 use crate::config::HistoryQuery;
 use crate::event::{Event, Failure, HistoryPage, Origin};
@@ -44,6 +45,12 @@ impl Queries {
     ) -> RequestId {
         self.next_id += 1;
         let id = RequestId(self.next_id);
+        if !is_valid(&query) {
+            let message = "an offset or a time is at most 2^53 − 1, and `limit` is 1 to 256";
+            let failure = Failure::new(ErrorCode::RequestMalformed, message, Origin::Client);
+            out.event(Event::HistoryFinished { id, result: Err(failure) });
+            return id;
+        }
         let mut query = Query { id, channel: channel.clone(), query, asked: None };
         if is_online {
             query.send(now, out);
@@ -95,7 +102,7 @@ impl Queries {
             let is_late = is_due(query.asked.as_ref().map(|asked| asked.deadline), now);
             if is_late {
                 let failure = Failure {
-                    code: ErrorCode::Other("request.timeout".into()),
+                    code: ErrorCode::RequestTimeout,
                     message: "the server did not answer within 30 s".to_owned(),
                     origin: Origin::Transport,
                 };
@@ -112,6 +119,17 @@ impl Queries {
         out.event(Event::HistoryFinished { id: query.id, result });
         true
     }
+}
+
+/// Tells whether a frame can carry the query: the server would end the connection for good.
+fn is_valid(query: &HistoryQuery) -> bool {
+    let number = match query.range {
+        HistoryRange::Newest => 0,
+        HistoryRange::After(offset) | HistoryRange::Before(offset) => offset.0,
+        HistoryRange::AfterTime(unix) | HistoryRange::BeforeTime(unix) => unix,
+    };
+    let limit = query.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(1);
+    number <= MAX_SAFE_INTEGER && (1..=PAGE_MESSAGES).contains(&limit)
 }
 
 impl Query {

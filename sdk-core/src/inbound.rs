@@ -1,10 +1,13 @@
 //! What arrives from the socket and the store, handed to the room it concerns.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use moorline_protocol::time::Now;
-use moorline_protocol::{ClientFrame, Codec, Decoded, ErrorFrame, Ping, Pong, ServerFrame};
+use moorline_protocol::{ClientFrame, Codec, Decoded, ErrorCode, ErrorFrame, Ping, Pong, ServerFrame};
 
-use crate::client::{Client, Phase};
+use crate::client::Client;
+use crate::closing::Phase;
 use crate::connection::{Fencing, State};
 use crate::error::StoreError;
 use crate::event::{Failure, Origin, StateReason};
@@ -39,6 +42,7 @@ impl Client {
     }
 
     fn on_frame(&mut self, frame: ServerFrame, now: Now) -> Result<(), &'static str> {
+        self.connection.refusal = None;
         match frame {
             ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
                 return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
@@ -54,6 +58,7 @@ impl Client {
                 if self.outbox.on_published(published, now.mono, &mut self.out) {
                     self.connection.fencing = Fencing::Free;
                 }
+                self.leave_full_producer(now);
             }
             ServerFrame::Acked(acked) => self.subscriptions.on_acked(&acked, &mut self.out),
             ServerFrame::Reset(reset) => self.subscriptions.on_reset(reset, &mut self.out),
@@ -97,13 +102,30 @@ impl Client {
             return;
         }
         match self.outbox.on_error(req, &error, now.mono, &mut self.out) {
-            Verdict::Handled => {}
-            Verdict::Reattach => self.reconnect(StateReason::TransportClosed(None), now),
-            Verdict::Fenced if self.connection.fencing == Fencing::Free => {
+            Verdict::Handled => self.leave_full_producer(now),
+            Verdict::Reattach => self.reconnect(StateReason::Reattach(failure(&error)), now),
+            Verdict::Fenced if self.may_be_fenced(now) => {
                 self.connection.fencing = Fencing::Once;
-                self.reconnect(StateReason::TransportClosed(None), now);
+                self.reconnect(StateReason::Reattach(failure(&error)), now);
             }
-            Verdict::Fenced => self.stop(StateReason::Refused(failure(&error))),
+            Verdict::Fenced => self.stop(failure(&error)),
+        }
+    }
+
+    /// Tells whether a reconnect may cure that another connection uses this producer: it did not cure the last time
+    /// if that was just now.
+    fn may_be_fenced(&mut self, now: Now) -> bool {
+        let stable = Duration::from_millis(self.config.stable_ms);
+        let is_free = self.connection.fencing == Fencing::Free;
+        is_free || self.connection.online().is_some_and(|online| online.has_lasted(stable, now.mono))
+    }
+
+    /// Takes the next producer once the last answer of a full one has come.
+    fn leave_full_producer(&mut self, now: Now) {
+        if self.outbox.leave_full_producer(&mut self.out) {
+            let text = "the producer writes to as many channels as it may; the next one takes over";
+            let failure = Failure::new(ErrorCode::LimitChannels, text, Origin::Client);
+            self.reconnect(StateReason::Reattach(failure), now);
         }
     }
 
@@ -113,10 +135,9 @@ impl Client {
         }
         self.outbox.on_persisted(ticket, result.as_ref().err(), now.mono, &mut self.out);
         let failure = result.err();
-        if let Phase::Closing { failure: known, .. } = &mut self.phase {
-            *known = known.take().or(failure);
-        } else {
-            self.on_store_answer(failure, now);
+        match &mut self.phase {
+            Phase::Closing(closing) => closing.on_persisted(failure),
+            Phase::Open | Phase::Done => self.on_store_answer(failure, now),
         }
     }
 }

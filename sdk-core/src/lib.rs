@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod closing;
 mod config;
 mod connection;
 mod dice;

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use moorline_core::protocol::ChannelName;
 use moorline_core::protocol::time::{Now, Timestamp};
+use moorline_core::protocol::{ChannelName, ErrorCode};
 use moorline_core::{
     ClientConfig, ConnectionState, HistoryPage, HostSignal, OutboxStats, Output, PublishId, PublishOutcome, RequestId,
     StateReason, SubscriptionId, TokenReason, TokenSource,
@@ -119,6 +119,7 @@ impl Builder {
                 receipts,
                 queries: HashMap::new(),
                 todo: Vec::new(),
+                flushed: Err(Error::closed()),
                 life: Life::Idle(Box::new(Driver::new(self.store, self.provider, tls, happenings, happened.clone()))),
             }),
             wake: Notify::new(),
@@ -165,6 +166,8 @@ pub(crate) struct State {
     /// What the driver has to do.
     pub(crate) todo: Vec<Output>,
     life: Life,
+    /// Whether the store had everything, or was cleared, when the core was done.
+    flushed: Result<(), Error>,
 }
 
 /// Where the driver is.
@@ -176,16 +179,23 @@ enum Life {
 }
 
 impl State {
-    /// Nothing comes any more: tells everybody who waits.
-    fn end(&mut self, error: &Error, is_told: bool) {
-        for (_, reader) in self.readers.drain().filter(|_| is_told) {
-            // A reader that is being dropped wants nothing more.
-            let _ = reader.send(Event::Ended(error.clone()));
-        }
+    /// Nobody drives the core any more: tells everybody whom it has not told.
+    fn end(&mut self) {
+        self.readers.clear();
         for (_, receipt) in self.receipts.drain() {
-            receipt.send_modify(|progress| progress.end = Some(error.clone()));
+            receipt.send_modify(|progress| progress.end = Some(Error::closed()));
         }
         self.queries.clear();
+    }
+
+    /// Takes readers off that get nothing more.
+    fn end_readers(&mut self, ids: &[SubscriptionId], error: Error) {
+        for reader in ids.iter().filter_map(|id| self.readers.remove(id)) {
+            if error.code() != ErrorCode::ClientClosed.name() {
+                // A reader that is being dropped wants nothing more.
+                let _ = reader.send(Event::Ended(error.clone()));
+            }
+        }
     }
 }
 
@@ -222,21 +232,18 @@ impl Shared {
         use moorline_core::Event as Core;
         match event {
             Core::StateChanged { state: now, reason } => {
-                if let StateReason::Refused(failure) = &reason {
-                    state.end(&failure.clone().into(), true);
-                }
                 self.state.send_replace((now, reason));
             }
             Core::PublishQueued { id } => progress(state, id, |progress| progress.is_kept = true),
             Core::PublishSent { id } => progress(state, id, |progress| progress.state = ReceiptState::Sent),
             Core::PublishSettled { id, outcome, .. } => {
-                let outcome = match outcome {
-                    PublishOutcome::Sent => ReceiptState::Sent,
-                    PublishOutcome::Stored(stored) => ReceiptState::Stored(stored.into()),
-                    PublishOutcome::Failed(failure) => ReceiptState::Failed(failure.into()),
-                    PublishOutcome::Uncertain => ReceiptState::Uncertain,
-                };
-                progress(state, id, |progress| progress.state = outcome);
+                progress(state, id, |progress| match outcome {
+                    PublishOutcome::Sent => progress.state = ReceiptState::Sent,
+                    PublishOutcome::Stored(stored) => progress.state = ReceiptState::Stored(stored.into()),
+                    PublishOutcome::Failed(failure) => progress.state = ReceiptState::Failed(failure.into()),
+                    PublishOutcome::Uncertain => progress.state = ReceiptState::Uncertain,
+                    PublishOutcome::Kept(failure) => progress.end = Some(failure.into()),
+                });
                 state.receipts.remove(&id);
             }
             Core::HistoryFinished { id, result } => {
@@ -245,7 +252,11 @@ impl Shared {
                     let _ = query.send(result.map_err(Into::into));
                 }
             }
-            Core::Closed => state.todo.push(Output::Event(event)),
+            Core::SubscriptionEnded { readers, failure } => state.end_readers(&readers, failure.into()),
+            Core::Closed { result } => {
+                state.flushed = result.clone().map_err(Error::from);
+                state.todo.push(Output::Event(Core::Closed { result }));
+            }
             event => Event::dispatch(event, &state.readers),
         }
     }
@@ -261,7 +272,7 @@ impl Shared {
         self.run(|state, now| {
             state.life = Life::Ended;
             state.core.close(false, now);
-            state.end(&Error::closed(), false);
+            state.end();
         });
         self.state.send_if_modified(|(state, reason)| {
             let is_open = *state != ConnectionState::Closed;
@@ -390,22 +401,25 @@ impl Client {
     /// Sends outstanding acknowledgements, flushes the store and closes it. Unsent messages stay in the store; their
     /// receipts and all streams end. Takes at most seconds, also without a connection.
     pub async fn close(&self) {
-        self.finish(false).await;
+        // What the store did not take, its receipt has told.
+        let _ = self.finish(false).await;
     }
 
     /// Logs out: as [`close`](Self::close), and nothing of this user stays in the store.
-    pub async fn close_and_wipe(&self) {
-        self.finish(true).await;
+    ///
+    /// # Errors
+    /// Why the store may not be cleared: its own error, or `client.closed` if the client had ended before.
+    pub async fn close_and_wipe(&self) -> Result<(), Error> {
+        self.finish(true).await
     }
 
-    async fn finish(&self, wipe: bool) {
+    async fn finish(&self, wipe: bool) -> Result<(), Error> {
         let mut closed = self.shared.closed.subscribe();
-        if self.start().is_err() {
-            return;
-        }
+        self.start()?;
         self.shared.run(|state, now| state.core.close(wipe, now));
         // The sender lives as long as this client.
         let _ = closed.wait_for(|closed| *closed).await;
+        self.shared.lock().flushed.clone()
     }
 }
 

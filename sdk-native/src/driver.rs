@@ -95,7 +95,7 @@ impl Driver {
         loop {
             let (todo, deadline) = shared.take_todo();
             for output in todo {
-                if let Output::Event(Event::Closed) = output {
+                if let Output::Event(Event::Closed { .. }) = output {
                     return End::Closed;
                 }
                 self.obey(output);

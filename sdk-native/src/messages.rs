@@ -70,7 +70,6 @@ impl Event {
             }
             Core::Dropped { readers, count } => (readers, Self::Dropped(count)),
             Core::Acked { readers, position } => (readers, Self::Acked(position.offset.0)),
-            Core::SubscriptionEnded { readers, failure } => (readers, Self::Ended(failure.into())),
             _ => return,
         };
         for id in ids.iter() {

@@ -104,7 +104,7 @@ async fn a_logout_leaves_nothing_of_the_user() {
         files.any(|file| std::fs::read(file.unwrap().path()).unwrap().windows(text.len()).any(|w| w == text.as_bytes()))
     };
     assert!(holds(secret) && holds("room:secret"));
-    alice.close_and_wipe().await;
+    alice.close_and_wipe().await.unwrap();
     assert!(!holds(secret) && !holds("room:secret"));
     assert!(client(&nowhere(), &store).restored().is_empty());
 }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{Auth as AuthFrame, Authed, ClientFrame, Utf8Bytes};
+use moorline_protocol::{Auth as AuthFrame, Authed, ClientFrame, ErrorCode, Utf8Bytes, limits};
 
 use super::backoff::doubled;
 use crate::config::TokenSource;
-use crate::event::Failure;
+use crate::event::{Failure, Origin};
 use crate::io::{Output, TokenReason};
 use crate::outgoing::Outgoing;
 
@@ -68,6 +68,8 @@ pub(crate) enum Ready {
     Yes,
     /// The host is asked.
     Wait,
+    /// There is one that can never be sent.
+    Never(Failure),
 }
 
 impl Auth {
@@ -86,8 +88,10 @@ impl Auth {
 
     /// Makes sure there is a token to connect with.
     pub(crate) fn prepare(&mut self, now: Timestamp, out: &mut Outgoing) -> Ready {
-        if self.source != TokenSource::Provider {
-            return Ready::Yes;
+        match &self.source {
+            TokenSource::Provider => {}
+            TokenSource::Anonymous => return Ready::Yes,
+            TokenSource::Fixed(token) => return check(token).map_or_else(Ready::Never, |()| Ready::Yes),
         }
         let reason = match &self.held {
             Some(held) if held.expires.is_none_or(|at| at > now + WORTHLESS) => return Ready::Yes,
@@ -144,6 +148,7 @@ impl Auth {
         out: &mut Outgoing,
     ) -> Result<(), Failure> {
         self.request = Request::None;
+        let result = result.and_then(|token| token.as_deref().map_or(Ok(()), check).map(|()| token));
         match result {
             Ok(token) => {
                 self.serial += 1;
@@ -240,4 +245,13 @@ impl Auth {
             Refresh::Off
         };
     }
+}
+
+/// Checks what the server would take for a broken frame.
+fn check(token: &str) -> Result<(), Failure> {
+    if token.len() <= limits::TOKEN_BYTES {
+        return Ok(());
+    }
+    let message = format!("the token has {} bytes; at most {} are allowed", token.len(), limits::TOKEN_BYTES);
+    Err(Failure::new(ErrorCode::AuthInvalid, message, Origin::Client))
 }

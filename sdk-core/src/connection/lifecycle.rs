@@ -13,7 +13,8 @@ use super::auth::Ready;
 use super::backoff::spread;
 use super::heartbeat::Verdict;
 use super::{Acquaintance, Departure, Heartbeat, Network, Online, State, Visibility, Wait};
-use crate::client::{Client, Phase};
+use crate::client::Client;
+use crate::closing::Phase;
 use crate::event::{Event, Failure, Origin, StateReason};
 use crate::io::{HostSignal, Output, TransportId};
 use crate::planted::Bug;
@@ -35,9 +36,13 @@ impl Client {
             self.connection.state = State::WaitingForStore;
             return;
         }
-        if let Ready::Wait = self.connection.auth.prepare(now.mono, &mut self.out) {
-            self.connection.state = State::WaitingForToken;
-            return;
+        match self.connection.auth.prepare(now.mono, &mut self.out) {
+            Ready::Yes => {}
+            Ready::Wait => {
+                self.connection.state = State::WaitingForToken;
+                return;
+            }
+            Ready::Never(failure) => return self.stop(failure),
         }
         let (transport, url) = self.connection.next_transport(&self.config.urls);
         let deadline = now.mono + Duration::from_millis(self.config.connect_timeout_ms.max(1));
@@ -82,6 +87,12 @@ impl Client {
 
     pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
         let State::Handshaking { transport, .. } = self.connection.state else { return Err("a second welcome") };
+        if !self.out.store.belongs_to(welcome.user.as_ref()) {
+            let text = "the store is another user's: log out there with `wipe`, or give each user a store of their own";
+            let failure = Failure::new(ErrorCode::ClientUser, text, Origin::Client);
+            self.stop(failure);
+            return Ok(());
+        }
         self.connection.backoff.arrive();
         self.connection.acquaintance = Acquaintance::Known;
         self.connection.state = State::Online(Online {
@@ -91,6 +102,7 @@ impl Client {
             departure: None,
             spread: Duration::from_millis(u64::from(welcome.limits.spread)),
         });
+        self.outbox.on_user(welcome.user.as_ref());
         self.out.event(Event::Welcome { user: welcome.user });
         self.tell_state(StateReason::Welcome);
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
@@ -110,7 +122,7 @@ impl Client {
         let window = Duration::from_millis(u64::from(goaway.window));
         let mut at = now + Duration::from_millis(u64::from(goaway.after)) + spread(window, &mut self.dice);
         let is_restless = match &self.connection.state {
-            State::Online(online) => now.since(online.since) < stable && !self.connection.backoff.is_fresh(),
+            State::Online(online) => !online.has_lasted(stable, now) && !self.connection.backoff.is_fresh(),
             State::Idle
             | State::WaitingForStore
             | State::WaitingForToken
@@ -144,8 +156,10 @@ impl Client {
                 self.lose(reason, EndedBy::Peer, now);
             }
             CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {
-                let failure = self.connection.refusal.take().unwrap_or_else(|| failure_of(code));
-                self.stop(StateReason::Refused(failure));
+                // Before this one, the server says nothing: a refusal was about something else.
+                let refusal = self.connection.refusal.take().filter(|_| code != Some(CloseCode::DISPLACED));
+                let failure = refusal.unwrap_or_else(|| failure_of(code));
+                self.stop(failure);
             }
         }
     }
@@ -209,7 +223,7 @@ impl Client {
         let mut vanished = Duration::ZERO;
         match ended {
             State::Online(online) => {
-                if now.since(online.since) >= Duration::from_millis(self.config.stable_ms) {
+                if online.has_lasted(Duration::from_millis(self.config.stable_ms), now) {
                     connection.backoff.reset();
                 }
                 if let Some(departure) = online.departure {
@@ -228,15 +242,6 @@ impl Client {
             return (now + spread(vanished, &mut self.dice), Wait::Backoff);
         }
         (now + connection.backoff.delay(&self.config, &mut self.dice), Wait::Backoff)
-    }
-
-    /// Ends the client for good.
-    pub(crate) fn stop(&mut self, reason: StateReason) {
-        self.hang_up(CloseCode::NORMAL);
-        self.connection.state = State::Closed;
-        self.detach();
-        self.history.fail_all(&closed_failure(), &mut self.out);
-        self.tell_state(reason);
     }
 
     /// Tells all rooms that the connection is gone.
@@ -366,15 +371,6 @@ fn size_of(subscribe: &Subscribe) -> usize {
     subscribe.channel.as_str().len() + subscribe.state.as_ref().map_or(0, bytes::Bytes::len) + token + 64
 }
 
-/// What a client that is closed answers.
-pub(crate) fn closed_failure() -> Failure {
-    Failure {
-        code: ErrorCode::Other("client.closed".into()),
-        message: "the client is closed".to_owned(),
-        origin: Origin::Client,
-    }
-}
-
 /// What a final close code means where the server sent no error before it.
 fn failure_of(code: Option<CloseCode>) -> Failure {
     let number = code.map_or(0, |code| code.0);
@@ -383,9 +379,7 @@ fn failure_of(code: Option<CloseCode>) -> Failure {
         Some(CloseCode::VERSION) => (ErrorCode::RequestUnsupported, "the server speaks another protocol version"),
         Some(CloseCode::TOKEN_INVALID) => (ErrorCode::AuthInvalid, "the server does not accept the token"),
         Some(CloseCode::REVOKED) => (ErrorCode::AuthRevoked, "the token or its user was revoked"),
-        Some(CloseCode::DISPLACED) => {
-            (ErrorCode::Other("connection.displaced".into()), "another connection of this device took over")
-        }
+        Some(CloseCode::DISPLACED) => (ErrorCode::ConnectionDisplaced, "another connection of this device took over"),
         Some(CloseCode::UNKNOWN_APP) => (ErrorCode::AppUnknown, "the server has no such app; check the URL"),
         Some(CloseCode::TOO_LARGE) => (ErrorCode::LimitMessage, "the server refused a frame as too large"),
         Some(_) | None if (4100..4200).contains(&number) => (ErrorCode::AuthExpired, "the server wants another token"),

@@ -12,7 +12,6 @@ use moorline_protocol::time::Timestamp;
 pub(crate) use auth::Auth;
 pub(crate) use backoff::{Backoff, doubled};
 pub(crate) use heartbeat::Heartbeat;
-pub(crate) use lifecycle::closed_failure;
 
 use crate::config::TokenSource;
 use crate::event::{ConnectionState, Failure};
@@ -47,6 +46,13 @@ pub(crate) struct Online {
     pub(crate) departure: Option<Departure>,
     /// Over what the first retry is spread if the server just vanishes.
     pub(crate) spread: Duration,
+}
+
+impl Online {
+    /// Tells whether the connection has stood so long.
+    pub(crate) fn has_lasted(&self, span: Duration, now: Timestamp) -> bool {
+        now.since(self.since) >= span
+    }
 }
 
 /// The moment that a `goaway` chose for this client.
@@ -107,7 +113,7 @@ pub(crate) struct Connection {
     pub(crate) visibility: Visibility,
     pub(crate) acquaintance: Acquaintance,
     pub(crate) fencing: Fencing,
-    /// The server's last word on this connection as a whole.
+    /// The server's last word, if it was about this connection as a whole.
     pub(crate) refusal: Option<Failure>,
     next_transport: u64,
     next_url: usize,
@@ -155,6 +161,11 @@ impl Connection {
 
     pub(crate) fn is_online(&self) -> bool {
         matches!(self.state, State::Online(_))
+    }
+
+    /// Tells whether `hello` is sent: other frames may follow it at once.
+    pub(crate) fn has_said_hello(&self) -> bool {
+        matches!(self.state, State::Handshaking { .. } | State::Online(_))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, Published, Qos, ReusedBy, Sequence};
 
-use super::Outbox;
-use super::entry::{Flow, Lane, Number, Progress};
+use super::entry::{Entry, Flow, Lane, Number, Progress};
 use super::producer::Lost;
+use super::{Outbox, Tenure};
 use crate::connection::doubled;
 use crate::error::StoreError;
 use crate::event::{Event, Failure, Origin, PublishOutcome, Stored};
@@ -35,6 +35,8 @@ struct About {
     channel: ChannelName,
     key: Key,
     seq: Option<Sequence>,
+    /// Whether an earlier send of it has no answer.
+    in_doubt: bool,
 }
 
 impl Outbox {
@@ -66,9 +68,13 @@ impl Outbox {
                 return Verdict::Reattach;
             }
             (ErrorCode::PublishGap, _) => return self.on_gap(&about, error, now, out),
+            (ErrorCode::LimitChannels, _) if about.seq.is_some() => self.on_full_producer(&about, out),
             (_, _) if error.retry => self.hold(&about, about.seq, error.after, now),
             (_, _) => {
-                self.settle(&about.channel, about.key, PublishOutcome::Failed(failure(error)), out);
+                // A sequence finds its own first verdict again; without one, an earlier send may have been stored.
+                let is_known = about.seq.is_some() || !about.in_doubt;
+                let outcome = if is_known { PublishOutcome::Failed(failure(error)) } else { PublishOutcome::Uncertain };
+                self.settle(&about.channel, about.key, outcome, out);
                 self.pump(&about.channel, now, out);
             }
         }
@@ -82,13 +88,25 @@ impl Outbox {
         let takes_stale = self.bugs.has(Bug::StaleErrors);
         let lane = self.find_lane(&send.channel)?;
         let entry = lane.entries.get(lane.index(send.key)?)?;
-        let is_current = entry.progress == Progress::Waiting { req } || takes_stale;
-        is_current.then(|| About { channel: send.channel.clone(), key: send.key, seq: entry.seq() })
+        let is_current = entry.is_waiting_for(req);
+        let in_doubt = !matches!(entry.progress, Progress::Waiting { in_doubt: false, .. });
+        let about = || About { channel: send.channel.clone(), key: send.key, seq: entry.seq(), in_doubt };
+        (is_current || takes_stale).then(about)
+    }
+
+    /// The producer writes to as many channels as it may, and nothing of it was ever taken in this one: it is left as
+    /// soon as nothing else of it is in doubt.
+    fn on_full_producer(&mut self, about: &About, out: &mut Outgoing) {
+        self.tenure = Tenure::Leaving;
+        if let Some(lane) = self.find_lane(&about.channel) {
+            lane.entries.iter_mut().filter(|entry| entry.seq().is_some()).for_each(Entry::void);
+            lane.forget_sequences(out);
+        }
     }
 
     fn on_gap(&mut self, about: &About, error: &ErrorFrame, now: Timestamp, out: &mut Outgoing) -> Verdict {
         let expected = error.expected.or(about.seq);
-        let oldest = self.find_lane(&about.channel).and_then(|lane| lane.entries.iter().find_map(super::Entry::seq));
+        let oldest = self.find_lane(&about.channel).and_then(|lane| lane.entries.iter().find_map(Entry::seq));
         if expected < oldest {
             self.leave_producer(Lost::RolledBack, out);
             return Verdict::Reattach;
@@ -102,7 +120,9 @@ impl Outbox {
         let Some(lane) = self.find_lane(&about.channel) else { return };
         lane.hold(Duration::from_millis(u64::from(after.unwrap_or(FIRST_PAUSE).max(1))), now);
         for entry in &mut lane.entries {
-            if entry.key == about.key || from.is_some_and(|from| entry.seq().is_some_and(|seq| seq >= from)) {
+            if entry.key == about.key {
+                entry.refuse();
+            } else if from.is_some_and(|from| entry.seq().is_some_and(|seq| seq >= from)) {
                 entry.rewind();
             }
         }
@@ -120,12 +140,18 @@ impl Outbox {
             }
         }
         let Some((_, channel, key)) = largest else { return false };
-        let failure = Failure {
-            code: ErrorCode::LimitMessage,
-            message: "the server refused the message as too large for one frame".to_owned(),
-            origin: Origin::Server,
+        let producer = self.producer;
+        let Some(lane) = self.find_lane(&channel) else { return false };
+        let Some(entry) = lane.index(key).and_then(|index| lane.entries.get(index)) else { return false };
+        let text = "the server refused the message as too large for one frame";
+        let outcome = match (entry.seq(), entry.progress) {
+            (None, Progress::Waiting { in_doubt: true, .. }) => PublishOutcome::Uncertain,
+            (_, _) => PublishOutcome::Failed(Failure::new(ErrorCode::LimitMessage, text, Origin::Server)),
         };
-        self.settle(&channel, key, PublishOutcome::Failed(failure), out);
+        if let Some((producer, seq)) = producer.zip(entry.seq()) {
+            lane.return_to(seq, producer, out);
+        }
+        self.settle(&channel, key, outcome, out);
         true
     }
 
@@ -137,10 +163,10 @@ impl Outbox {
         now: Timestamp,
         out: &mut Outgoing,
     ) {
-        match error {
-            Some(error) => self.fail_batch(ticket, error, now, out),
-            None => self.tell_queued(ticket, out),
+        if let Some(error) = error {
+            self.fail_batch(ticket, error, now, out);
         }
+        self.tell_queued(ticket, error.is_none(), out);
         let mut channels = Vec::new();
         self.commits.retain(|(committed, channel)| {
             if *committed == ticket {
@@ -162,12 +188,18 @@ impl Outbox {
         }
     }
 
-    /// What the batch stored first outlives this process now.
-    fn tell_queued(&mut self, ticket: Ticket, out: &mut Outgoing) {
+    /// What the batch stored first outlives this process now, if it did.
+    fn tell_queued(&mut self, ticket: Ticket, is_stored: bool, out: &mut Outgoing) {
         while let Some((_, channel, key)) = self.storing.pop_front_if(|(of, ..)| *of <= ticket) {
             let entry = self.find_lane(&channel).and_then(|lane| lane.entries.get(lane.index(key)?));
-            if let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) {
+            let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) else { continue };
+            if is_stored {
                 out.event(Event::PublishQueued { id });
+            }
+            if let Some(failure) = self.ended.clone() {
+                // The server may have what the store has not.
+                let outcome = if is_stored { PublishOutcome::Kept(failure) } else { PublishOutcome::Uncertain };
+                self.release(&channel, key, outcome, out);
             }
         }
     }
@@ -178,15 +210,16 @@ impl Outbox {
         let mut failed = Vec::new();
         for lane in &mut self.lanes {
             let mut lowest: Option<Sequence> = None;
-            for entry in lane.entries.iter().filter(|entry| entry.progress == Progress::Unsent) {
-                let committing = match entry.number {
-                    Number::Committing { seq, ticket: of } if of == ticket => Some(seq),
-                    Number::None | Number::Committing { .. } | Number::Durable { .. } => None,
-                };
-                if entry.stored == Some(ticket) {
+            for entry in lane.entries.iter().filter(|entry| !entry.may_be_sent()) {
+                let is_first = entry.stored == Some(ticket);
+                if is_first {
                     failed.push((lane.channel.clone(), entry.key));
                 }
-                lowest = lowest.or(committing);
+                // A later batch may have numbered what this one was to store.
+                let is_numbered_here = matches!(entry.number, Number::Committing { ticket: of, .. } if of == ticket);
+                if is_first || is_numbered_here {
+                    lowest = lowest.or_else(|| entry.seq());
+                }
             }
             if let Some(lowest) = lowest {
                 lane.next_seq = lowest;
@@ -209,10 +242,17 @@ impl Outbox {
 }
 
 impl Lane {
-    /// Stops for `first`, doubled with each refusal in a row.
+    /// Stops for `first`, doubled with each burst of refusals in a row.
     fn hold(&mut self, first: Duration, now: Timestamp) {
-        self.flow = Flow::Held { until: now + doubled(first, self.tries, MAX_PAUSE.max(first)) };
-        self.tries = self.tries.saturating_add(1);
+        let until = match self.flow {
+            Flow::Held { until } => until.max(now + first),
+            Flow::Open => {
+                let pause = doubled(first, self.tries, MAX_PAUSE.max(first));
+                self.tries = self.tries.saturating_add(1);
+                now + pause
+            }
+        };
+        self.flow = Flow::Held { until };
     }
 }
 

@@ -85,12 +85,17 @@ pub(super) enum Number {
 /// How far a message has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// Never sent.
     Unsent,
+    /// Sent and refused for the moment: the server does not have it.
+    Refused,
     /// Sent, on an earlier connection or before a rewind: must be sent again.
     SentBefore,
     /// Sent on this connection as this request.
     Waiting {
         req: u64,
+        /// Whether an earlier send has no answer.
+        in_doubt: bool,
     },
 }
 
@@ -167,20 +172,25 @@ impl Entry {
 
     /// Tells whether the server may have it.
     pub(super) fn may_be_sent(&self) -> bool {
-        self.progress != Progress::Unsent || self.origin == Origin::Orphaned
+        let is_under_way = match self.progress {
+            Progress::Unsent | Progress::Refused => false,
+            Progress::SentBefore | Progress::Waiting { .. } => true,
+        };
+        is_under_way || self.origin == Origin::Orphaned
     }
 
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.progress, Progress::Waiting { .. })
     }
 
+    /// Tells whether this request is its last send, and has no answer.
+    pub(super) fn is_waiting_for(&self, request: u64) -> bool {
+        matches!(self.progress, Progress::Waiting { req, .. } if req == request)
+    }
+
     /// Returns when it is given up, while nothing depends on it.
     pub(super) fn expiry(&self) -> Option<Timestamp> {
-        if self.progress == Progress::Unsent && self.number == Number::None {
-            self.expires.map(|expires| expires.mono)
-        } else {
-            None
-        }
+        if self.number == Number::None && !self.is_waiting() { self.expires.map(|expires| expires.mono) } else { None }
     }
 
     /// Returns the seconds that remain, at least one: what has a sequence is not given up.
@@ -193,6 +203,20 @@ impl Entry {
     pub(super) fn rewind(&mut self) {
         if self.is_waiting() {
             self.progress = Progress::SentBefore;
+        }
+    }
+
+    /// The server answers that it does not take it now.
+    pub(super) fn refuse(&mut self) {
+        if let Progress::Waiting { in_doubt, .. } = self.progress {
+            self.progress = if in_doubt { Progress::SentBefore } else { Progress::Refused };
+        }
+    }
+
+    /// The server cannot have it, whatever became of its sends.
+    pub(super) fn void(&mut self) {
+        if self.progress != Progress::Unsent {
+            self.progress = Progress::Refused;
         }
     }
 }
@@ -212,6 +236,13 @@ impl Lane {
     pub(super) fn push(&mut self, entry: Entry) {
         self.expiring += usize::from(entry.expires.is_some());
         self.entries.push_back(entry);
+    }
+
+    /// Adds an entry of another lane, in the order of publishing.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.expiring += usize::from(entry.expires.is_some());
+        let at = self.entries.partition_point(|earlier| earlier.key < entry.key);
+        self.entries.insert(at, entry);
     }
 
     /// Writes an entry as it is now.

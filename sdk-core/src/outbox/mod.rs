@@ -2,6 +2,7 @@
 
 mod answers;
 mod entry;
+mod inbox;
 mod producer;
 mod send;
 
@@ -9,7 +10,9 @@ use std::collections::VecDeque;
 
 use moorline_protocol::limits::{self, PUBLISH_WINDOW};
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{ChannelName, Generation, Headers, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
+use moorline_protocol::{
+    ChannelName, Generation, Limits, Payload, ProducerId, Qos, Sequence, Utf8Bytes, headers_are_valid,
+};
 
 pub(crate) use answers::Verdict;
 
@@ -25,8 +28,8 @@ use crate::store::{Key, StoredPublish};
 use crate::timer::earliest;
 use entry::{Entry, Lane};
 
-/// Sends whose answers are awaited: older ones are forgotten beyond this, as if their answers were lost.
-const MAX_SENDS: usize = 8_192;
+/// Sends that later ones replaced are forgotten when there are so many more of them than messages.
+const STALE_SENDS: usize = 1_024;
 
 /// Every message that is not settled.
 pub(crate) struct Outbox {
@@ -37,12 +40,17 @@ pub(crate) struct Outbox {
     link: Link,
     /// The producer, as far as known.
     producer: Option<ProducerId>,
+    tenure: Tenure,
+    /// The user's own inbox, once known.
+    inbox: Option<ChannelName>,
     /// Sends of this connection by request, ascending, with where the entry is.
     sends: Vec<Send>,
     /// Batches under way that give sequences, in order.
     commits: Vec<(Ticket, ChannelName)>,
     /// Publishes that batches under way store first, in order.
     storing: VecDeque<(Ticket, ChannelName, Key)>,
+    /// Why nothing is sent any more.
+    ended: Option<Failure>,
     next_id: u64,
     restored: Vec<(PublishId, ChannelName, Utf8Bytes)>,
     bugs: Bugs,
@@ -65,6 +73,14 @@ enum Link {
     Up {
         generation: Option<Generation>,
     },
+}
+
+/// Whether the producer is to be used further.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tenure {
+    Staying,
+    /// It gives no further sequences, and is left when nothing of it is in doubt.
+    Leaving,
 }
 
 /// One send of an entry.
@@ -94,9 +110,12 @@ impl Outbox {
             },
             link: Link::Down,
             producer,
+            tenure: Tenure::Staying,
+            inbox: None,
             sends: Vec::new(),
             commits: Vec::new(),
             storing: VecDeque::new(),
+            ended: None,
             next_id: 1,
             restored: Vec::new(),
             bugs: config.bugs,
@@ -141,6 +160,7 @@ impl Outbox {
     ) -> Result<PublishId, PublishError> {
         let qos = options.qos.unwrap_or(Qos::AtLeastOnce);
         self.check(&payload, &options, qos)?;
+        let channel = &self.canonical(channel);
         let id = PublishId(self.next_id);
         self.next_id += 1;
         if qos == Qos::AtMostOnce {
@@ -167,7 +187,7 @@ impl Outbox {
         if options.id.as_ref().is_some_and(|id| !(1..=limits::MESSAGE_ID).contains(&id.as_bytes().len())) {
             return Err(PublishError::Id);
         }
-        if !are_headers_valid(&options.headers) {
+        if !headers_are_valid(&options.headers) {
             return Err(PublishError::Headers);
         }
         let is_full = self.stats.messages >= self.limits.messages || self.stats.bytes + size > self.limits.bytes;
@@ -221,16 +241,43 @@ impl Outbox {
 
     /// Ends a publish; its place in the store goes with it.
     fn settle(&mut self, channel: &ChannelName, key: Key, outcome: PublishOutcome, out: &mut Outgoing) {
+        out.store.delete_publish(key);
+        self.release(channel, key, outcome, out);
+    }
+
+    /// Ends a publish in this process.
+    fn release(&mut self, channel: &ChannelName, key: Key, outcome: PublishOutcome, out: &mut Outgoing) {
         let Some(lane) = self.find_lane(channel) else { return };
         let Some(entry) = lane.take(key) else { return };
         let is_idle = lane.is_idle();
         self.stats.messages = self.stats.messages.saturating_sub(1);
         self.stats.bytes = self.stats.bytes.saturating_sub(entry.payload.bytes().len());
         self.restored.retain(|(id, ..)| *id != entry.id);
-        out.store.delete_publish(key);
         out.event(Event::PublishSettled { id: entry.id, channel: channel.clone(), outcome });
         if is_idle {
             self.lanes.retain(|lane| lane.channel != *channel);
+        }
+    }
+
+    /// Sends nothing any more; answers still count.
+    pub(crate) fn pause(&mut self) {
+        self.link = Link::Down;
+    }
+
+    /// Tells of every message that it is kept; of one that the store is about to take, when it has.
+    pub(crate) fn end_all(&mut self, failure: &Failure, out: &mut Outgoing) {
+        self.ended = Some(failure.clone());
+        for (channel, key, _) in self.all_entries() {
+            if !self.storing.iter().any(|(_, _, of)| *of == key) {
+                self.release(&channel, key, PublishOutcome::Kept(failure.clone()), out);
+            }
+        }
+    }
+
+    /// The store has not said in time whether it has the rest.
+    pub(crate) fn give_up(&mut self, out: &mut Outgoing) {
+        for (channel, key, _) in self.all_entries() {
+            self.release(&channel, key, PublishOutcome::Uncertain, out);
         }
     }
 
@@ -249,12 +296,4 @@ impl Outbox {
         };
         self.lanes.iter().flat_map(of).collect()
     }
-}
-
-fn are_headers_valid(headers: &Headers) -> bool {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len()).sum();
-    let is_twice = |index: usize, name: &Utf8Bytes| headers.iter().skip(index + 1).any(|(other, _)| other == name);
-    headers.len() <= limits::HEADERS
-        && bytes <= limits::HEADER_BYTES
-        && !headers.iter().enumerate().any(|(index, (name, _))| is_twice(index, name))
 }

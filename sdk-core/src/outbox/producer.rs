@@ -1,9 +1,9 @@
 //! When the producer is lost: what may have been stored under it is uncertain, the rest moves to the next one.
 
-use moorline_protocol::Qos;
+use moorline_protocol::{ProducerId, Qos, Sequence};
 
-use super::Outbox;
-use super::entry::{Entry, Flow, Lane, Number, Origin, Progress};
+use super::entry::{Entry, Flow, Lane, Number, Origin};
+use super::{Outbox, Tenure};
 use crate::event::PublishOutcome;
 use crate::outgoing::Outgoing;
 
@@ -15,6 +15,8 @@ pub(super) enum Lost {
     /// The server knows more of it than this client: the store was rolled back, and what it holds was perhaps sent
     /// in a life that it does not remember.
     RolledBack,
+    /// It may write to no further channel; nothing of it is in doubt.
+    Full,
 }
 
 impl Outbox {
@@ -32,12 +34,24 @@ impl Outbox {
             self.settle(&channel, key, PublishOutcome::Uncertain, out);
         }
         self.producer = None;
+        self.tenure = Tenure::Staying;
         self.commits.clear();
         out.store.set_producer(None);
         for lane in &mut self.lanes {
             lane.forget_sequences(out);
         }
         self.lanes.retain(|lane| !lane.is_idle());
+    }
+
+    /// Gives a full producer up once nothing of it is in doubt; tells whether it did.
+    pub(crate) fn leave_full_producer(&mut self, out: &mut Outgoing) -> bool {
+        let in_doubt = |entry: &Entry| entry.number != Number::None && entry.may_be_sent();
+        let is_done =
+            self.tenure == Tenure::Leaving && !self.lanes.iter().any(|lane| lane.entries.iter().any(in_doubt));
+        if is_done {
+            self.leave_producer(Lost::Full, out);
+        }
+        is_done
     }
 
     /// Settles what an earlier process numbered under a producer that is not ours any more.
@@ -55,7 +69,7 @@ impl Outbox {
 
 impl Lane {
     /// Begins anew with sequence 1.
-    fn forget_sequences(&mut self, out: &mut Outgoing) {
+    pub(super) fn forget_sequences(&mut self, out: &mut Outgoing) {
         self.next_seq = 1;
         self.flow = Flow::Open;
         self.tries = 0;
@@ -69,7 +83,7 @@ impl Lane {
     pub(super) fn withdraw_numbers(&mut self, is_meant: impl Fn(&Entry) -> bool, out: &mut Outgoing) {
         let mut changed = Vec::new();
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            if entry.number != Number::None && entry.progress == Progress::Unsent && is_meant(entry) {
+            if entry.number != Number::None && !entry.may_be_sent() && is_meant(entry) {
                 entry.number = Number::None;
                 changed.push(index);
             }
@@ -78,6 +92,17 @@ impl Lane {
             if let Some(entry) = self.entries.get(index) {
                 self.put(entry, None, out);
             }
+        }
+    }
+
+    /// The server has nothing from `seq` on, which is the next sequence again: what came after it was never taken.
+    pub(super) fn return_to(&mut self, seq: Sequence, producer: ProducerId, out: &mut Outgoing) {
+        let is_after = |entry: &Entry| entry.seq().is_some_and(|of| of > seq);
+        self.entries.iter_mut().filter(|entry| is_after(entry)).for_each(Entry::void);
+        self.withdraw_numbers(is_after, out);
+        self.next_seq = seq;
+        if let Some(record) = self.record {
+            out.store.put_sequence(record, &self.channel, producer, seq);
         }
     }
 

@@ -7,7 +7,7 @@ use moorline_protocol::{
 };
 
 use super::entry::{Entry, Flow, Lane, Number, Progress};
-use super::{Link, MAX_SENDS, Outbox, Send};
+use super::{Link, Outbox, STALE_SENDS, Send, Tenure};
 use crate::config::PublishOptions;
 use crate::event::{Event, Failure, Origin as FailureOrigin, PublishOutcome};
 use crate::outgoing::Outgoing;
@@ -26,7 +26,7 @@ impl Outbox {
         self.link = Link::Up { generation: grant.map(|grant| grant.generation) };
         match grant {
             Some(grant) => self.attach(grant, out),
-            None => self.refuse_exactly_once(out),
+            None => self.detach(out),
         }
         self.pump_all(now, out);
     }
@@ -45,23 +45,24 @@ impl Outbox {
         out.store.set_producer(Some(grant.id));
     }
 
-    /// The server gives this client no producer: QoS 2 is impossible.
-    fn refuse_exactly_once(&mut self, out: &mut Outgoing) {
-        let failure = Failure {
-            code: ErrorCode::FeatureDisabled,
-            message: "the server offers no publishing at QoS 2 to this client".to_owned(),
-            origin: FailureOrigin::Server,
-        };
-        for (channel, key, may_be_sent) in self.all_entries() {
-            let is_exactly_once = |lane: &mut Lane| {
-                let index = lane.index(key)?;
-                lane.entries.get(index).map(|entry| entry.qos == Qos::ExactlyOnce)
-            };
-            if self.find_lane(&channel).and_then(is_exactly_once) == Some(true) {
-                let outcome =
-                    if may_be_sent { PublishOutcome::Uncertain } else { PublishOutcome::Failed(failure.clone()) };
-                self.settle(&channel, key, outcome, out);
-            }
+    /// The server gives this client no producer. Sequences of an earlier one that now settle without a verdict would
+    /// be missing for ever: it is given up.
+    fn detach(&mut self, out: &mut Outgoing) {
+        let is_numbered = |entry: &Entry| entry.number != Number::None;
+        if self.lanes.iter().any(|lane| lane.entries.iter().any(is_numbered)) {
+            self.leave_producer(super::producer::Lost::Expired, out);
+        }
+    }
+
+    /// Without a producer, QoS 2 is impossible.
+    fn refuse_exactly_once(&mut self, channel: &ChannelName, out: &mut Outgoing) {
+        let Some(lane) = self.find_lane(channel) else { return };
+        let is_meant = |entry: &&Entry| entry.qos == Qos::ExactlyOnce;
+        let refused: Vec<Key> = lane.entries.iter().filter(is_meant).map(|entry| entry.key).collect();
+        for key in refused {
+            let text = "the server offers no publishing at QoS 2 to this client";
+            let failure = Failure::new(ErrorCode::FeatureDisabled, text, FailureOrigin::Server);
+            self.settle(channel, key, PublishOutcome::Failed(failure), out);
         }
     }
 
@@ -86,7 +87,12 @@ impl Outbox {
     pub(super) fn pump(&mut self, channel: &ChannelName, now: Timestamp, out: &mut Outgoing) {
         self.expire(channel, now, out);
         let Link::Up { generation } = self.link else { return };
-        let (window, producer, bugs) = (self.limits.window, self.producer, self.bugs);
+        if generation.is_none() {
+            self.refuse_exactly_once(channel, out);
+        }
+        self.refuse_too_large(channel, out);
+        let (window, bugs) = (self.limits.window, self.bugs);
+        let producer = self.producer.filter(|_| self.tenure == Tenure::Staying);
         let Some(lane) = self.find_lane(channel) else { return };
         if let Flow::Held { .. } = lane.flow {
             return;
@@ -100,25 +106,54 @@ impl Outbox {
         let mut sends = Vec::new();
         lane.send(window, generation, bugs, now, &mut sends, out);
         self.sends.append(&mut sends);
-        let excess = self.sends.len().saturating_sub(MAX_SENDS);
-        self.sends.drain(..excess);
+        self.forget_stale_sends();
     }
 
-    /// Gives up what has outlived its `ttl` before it was sent or numbered.
+    /// A server that never answers what a rewind voided must not pile up requests.
+    fn forget_stale_sends(&mut self) {
+        if self.sends.len() <= 2 * self.stats.messages + STALE_SENDS {
+            return;
+        }
+        let lanes = &self.lanes;
+        self.sends.retain(|send| {
+            let lane = lanes.binary_search_by(|lane| lane.channel.cmp(&send.channel)).ok().and_then(|at| lanes.get(at));
+            let entry = lane.and_then(|lane| lane.entries.get(lane.index(send.key)?));
+            entry.is_some_and(|entry| entry.is_waiting_for(send.req))
+        });
+    }
+
+    /// Refuses what is larger than this server allows before it is numbered.
+    fn refuse_too_large(&mut self, channel: &ChannelName, out: &mut Outgoing) {
+        let (window, limit) = (self.limits.window, self.limits.message);
+        let is_too_large = |entry: &&Entry| {
+            entry.payload.bytes().len() > limit && entry.number == Number::None && !entry.may_be_sent()
+        };
+        while let Some(lane) = self.find_lane(channel)
+            && let Some(entry) = lane.entries.iter().take(window).find(is_too_large)
+        {
+            let (key, size) = (entry.key, entry.payload.bytes().len());
+            let text = format!("the message has {size} bytes; at most {limit} are allowed now");
+            let failure = Failure::new(ErrorCode::LimitMessage, text, FailureOrigin::Client);
+            self.settle(channel, key, PublishOutcome::Failed(failure), out);
+        }
+    }
+
+    /// Gives up what has outlived its `ttl` before it was numbered.
     fn expire(&mut self, channel: &ChannelName, now: Timestamp, out: &mut Outgoing) {
         let Some(lane) = self.find_lane(channel) else { return };
         if lane.expiry().is_none_or(|at| at > now) {
             return;
         }
         let is_late = |entry: &&Entry| entry.expiry().is_some_and(|at| at <= now);
-        let late: Vec<Key> = lane.entries.iter().filter(is_late).map(|entry| entry.key).collect();
-        for key in late {
-            let failure = Failure {
-                code: ErrorCode::Other("publish.expired".into()),
-                message: "the message outlived its ttl before it could be sent".to_owned(),
-                origin: FailureOrigin::Client,
+        let late: Vec<_> = lane.entries.iter().filter(is_late).map(|entry| (entry.key, entry.may_be_sent())).collect();
+        for (key, in_doubt) in late {
+            let text = "the message outlived its ttl before it could be sent";
+            let outcome = if in_doubt {
+                PublishOutcome::Uncertain
+            } else {
+                PublishOutcome::Failed(Failure::new(ErrorCode::PublishExpired, text, FailureOrigin::Client))
             };
-            self.settle(channel, key, PublishOutcome::Failed(failure), out);
+            self.settle(channel, key, outcome, out);
         }
     }
 
@@ -166,8 +201,7 @@ impl Outbox {
                 return PublishOutcome::Sent;
             }
         };
-        let code = ErrorCode::Other("publish.dropped".into());
-        PublishOutcome::Failed(Failure { code, message: why.to_owned(), origin: FailureOrigin::Client })
+        PublishOutcome::Failed(Failure::new(ErrorCode::PublishDropped, why, FailureOrigin::Client))
     }
 }
 
@@ -233,7 +267,7 @@ impl Lane {
             };
             let req = out.req();
             let first = entry.progress == Progress::Unsent;
-            entry.progress = Progress::Waiting { req };
+            entry.progress = Progress::Waiting { req, in_doubt: entry.may_be_sent() };
             sends.push(Send { req, channel: self.channel.clone(), key: entry.key });
             out.send(&ClientFrame::Publish(Publish {
                 channel: ChannelRef::Name(self.channel.clone()),

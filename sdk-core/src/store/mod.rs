@@ -7,7 +7,7 @@ mod tests;
 use std::time::Duration;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, DeviceId, Position, ProducerId, Sequence};
+use moorline_protocol::{ChannelName, DeviceId, Position, ProducerId, Sequence, UserName};
 
 pub(crate) use record::StoredPublish;
 
@@ -60,13 +60,15 @@ pub(crate) struct Store {
 struct InFlight {
     ticket: Ticket,
     deletes: Vec<Vec<u8>>,
+    cursors: Vec<StoreEntry>,
     has_meta: bool,
 }
 
 /// What failed batches were to do and nobody else does again: it goes with the next batch, at the latest when it is
-/// due. Without it what is settled would come back for ever.
+/// due. Without it what is settled, or acknowledged, would come back for ever.
 struct Debt {
     deletes: Vec<Vec<u8>>,
+    cursors: Vec<StoreEntry>,
     has_meta: bool,
     due: Timestamp,
 }
@@ -82,7 +84,7 @@ enum Wipe {
 impl Store {
     /// Reads everything the host found. `device` is used if there is none yet.
     pub(crate) fn load(entries: Vec<StoreEntry>, device: DeviceId) -> Result<(Self, Loaded), StoreError> {
-        let mut meta = Meta { device, boot: 0, producer: None };
+        let mut meta = Meta { device, boot: 0, producer: None, user: None };
         let mut loaded = Loaded::default();
         let mut next_key = 1;
         for (key, value) in entries {
@@ -131,6 +133,15 @@ impl Store {
             self.meta.producer = producer;
             self.is_meta_dirty = true;
         }
+    }
+
+    /// Tells whether what is stored is this user's; the first user of all is remembered.
+    pub(crate) fn belongs_to(&mut self, user: Option<&UserName>) -> bool {
+        if self.meta.user.is_none() && user.is_some() {
+            self.meta.user = user.cloned();
+            self.is_meta_dirty = true;
+        }
+        self.meta.user.as_ref() == user
     }
 
     /// Tells whether this process is recorded, and otherwise sees to it.
@@ -200,6 +211,11 @@ impl Store {
     pub(crate) fn pay_debt(&mut self) {
         if let Some(debt) = self.debt.take() {
             self.is_meta_dirty |= debt.has_meta;
+            for (key, value) in debt.cursors {
+                if !touches(&self.pending.deletes, &self.pending.puts, &key) {
+                    self.put(key, value);
+                }
+            }
             for key in debt.deletes {
                 self.delete(key);
             }
@@ -230,7 +246,8 @@ impl Store {
         let batch = std::mem::take(&mut self.pending);
         let ticket = self.ticket();
         self.next_ticket += 1;
-        self.in_flight.push(InFlight { ticket, deletes: batch.deletes.clone(), has_meta });
+        let cursors = batch.puts.iter().filter(|(key, _)| record::is_cursor(key)).cloned().collect();
+        self.in_flight.push(InFlight { ticket, deletes: batch.deletes.clone(), cursors, has_meta });
         Some((ticket, batch))
     }
 
@@ -254,11 +271,17 @@ impl Store {
         self.failures = self.failures.saturating_add(1);
         // The first record of all is written again by the next attempt to connect.
         let has_meta = batch.has_meta && self.boot == Boot::Durable;
-        if !has_meta && batch.deletes.is_empty() {
+        // A batch after it may have a later position.
+        batch
+            .cursors
+            .retain(|(key, _)| !self.in_flight.iter().any(|later| touches(&later.deletes, &later.cursors, key)));
+        if !has_meta && batch.deletes.is_empty() && batch.cursors.is_empty() {
             return;
         }
-        let debt = self.debt.get_or_insert(Debt { deletes: Vec::new(), has_meta: false, due });
+        let debt = self.debt.get_or_insert(Debt { deletes: Vec::new(), cursors: Vec::new(), has_meta: false, due });
         debt.deletes.append(&mut batch.deletes);
+        debt.cursors.retain(|(key, _)| !touches(&[], &batch.cursors, key));
+        debt.cursors.append(&mut batch.cursors);
         debt.has_meta |= has_meta;
         debt.due = due;
     }
@@ -282,4 +305,9 @@ impl Store {
             self.pending.deletes.push(key);
         }
     }
+}
+
+/// Tells whether these writes decide what becomes of a key.
+fn touches(deletes: &[Vec<u8>], puts: &[StoreEntry], key: &[u8]) -> bool {
+    deletes.iter().any(|other| other == key) || puts.iter().any(|(other, _)| other == key)
 }

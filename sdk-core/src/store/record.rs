@@ -2,7 +2,8 @@
 
 use bytes::{Buf, Bytes};
 use moorline_protocol::{
-    ChannelName, DeviceId, Epoch, Headers, Offset, Payload, Position, ProducerId, Qos, Sequence, Utf8Bytes, limits,
+    ChannelName, DeviceId, Epoch, Headers, Offset, Payload, Position, ProducerId, Qos, Sequence, UserName, Utf8Bytes,
+    limits,
 };
 
 use super::Key;
@@ -17,6 +18,8 @@ pub(super) struct Meta {
     pub(super) device: DeviceId,
     pub(super) boot: u64,
     pub(super) producer: Option<ProducerId>,
+    /// Whose it all is, once known.
+    pub(super) user: Option<UserName>,
 }
 
 /// An outbox entry as it is stored.
@@ -52,6 +55,10 @@ pub(super) fn cursor_key(key: Key) -> Vec<u8> {
     numbered(b'p', key)
 }
 
+pub(super) fn is_cursor(key: &[u8]) -> bool {
+    key.first() == Some(&b'p')
+}
+
 /// A letter and 16 hexadecimal digits.
 fn numbered(kind: u8, key: Key) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(17);
@@ -72,6 +79,13 @@ pub(super) fn encode_meta(meta: &Meta) -> Vec<u8> {
         Some(id) => {
             out.push(1);
             out.extend_from_slice(&id.0.to_le_bytes());
+        }
+        None => out.push(0),
+    }
+    match &meta.user {
+        Some(user) => {
+            out.push(1);
+            text(&mut out, user.as_str());
         }
         None => out.push(0),
     }
@@ -200,6 +214,10 @@ impl Reader {
         ChannelName::new(&self.text()?).map_err(|_| StoreError::Corrupt("a channel name"))
     }
 
+    fn user(&mut self) -> Result<UserName, StoreError> {
+        UserName::new(&self.text()?).map_err(|_| StoreError::Corrupt("a user name"))
+    }
+
     fn producer(&mut self) -> Result<ProducerId, StoreError> {
         self.0.try_get_u128_le().map(ProducerId).map_err(|_| StoreError::Corrupt("a record is cut short"))
     }
@@ -221,10 +239,11 @@ impl Reader {
         let device = DeviceId::new(&self.text()?).map_err(|_| StoreError::Corrupt("the device id"))?;
         let boot = self.varint()?;
         let producer = if self.is_present()? { Some(self.producer()?) } else { None };
+        let user = if self.is_present()? { Some(self.user()?) } else { None };
         if schema == 0 || !self.0.is_empty() {
             return Err(StoreError::Corrupt("the first record"));
         }
-        Ok(Meta { device, boot, producer })
+        Ok(Meta { device, boot, producer, user })
     }
 
     fn publish(&mut self) -> Result<StoredPublish, StoreError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{Ack, Acked, ClientFrame, Epoch, Offset, Position};
+use moorline_protocol::{Ack, Acked, ClientFrame, Offset, Position};
 
 use super::channel::{Channel, State};
 use super::{Cursor, Subscriptions};
@@ -39,10 +39,9 @@ enum Sent {
 }
 
 impl Acks {
-    /// Takes what the store had.
+    /// Takes what the store had. Whether the server has heard of it is not known.
     pub(super) fn adopt(&mut self, cursor: Cursor) {
         self.cursor = Some(cursor);
-        self.confirmed = Some(cursor.position);
     }
 
     /// The subscription begins here, for the first time or after a reset.
@@ -50,8 +49,25 @@ impl Acks {
         self.base = Some(base);
     }
 
+    /// Continuity is broken: a cursor of another epoch, or beyond `begins`, is void.
+    fn restart(&mut self, begins: Position) {
+        self.begin(begins);
+        if let Some(cursor) = &mut self.cursor
+            && (cursor.position.epoch != begins.epoch || cursor.position.offset > begins.offset)
+        {
+            cursor.position = begins;
+            self.confirmed = Some(begins);
+            self.sent = Sent::All;
+        }
+    }
+
     pub(super) fn cursor(&self) -> Option<Cursor> {
         self.cursor
+    }
+
+    fn is_confirmed(&self) -> bool {
+        let is_known = |at: Position| self.confirmed.is_some_and(|of| of.epoch == at.epoch && of.offset >= at.offset);
+        self.cursor.is_none_or(|cursor| is_known(cursor.position))
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
@@ -113,13 +129,28 @@ impl Channel {
         self.tell_cursor(out);
     }
 
+    /// Stores where a cursor began, so that a server that has lost it does not take this for its first use.
+    pub(super) fn keep_cursor(&mut self, out: &mut Outgoing) {
+        if let (Some(position), true, None) = (self.position, self.options.is_durable, self.acks.cursor) {
+            let key = out.store.key();
+            out.store.put_cursor(key, &self.name, position);
+            self.acks.cursor = Some(Cursor { key, position });
+            self.acks.confirmed = Some(position);
+        }
+    }
+
+    /// Takes where the server's cursor is at least: it has found ours, or a further one.
+    pub(super) fn resume_cursor(&mut self, begins: Position) {
+        let cursor = self.acks.cursor.map(|cursor| cursor.position);
+        self.acks.confirmed = cursor.filter(|cursor| cursor.epoch == begins.epoch && cursor.offset <= begins.offset);
+    }
+
     /// Tells the server where the cursor is, if it does not know.
     pub(super) fn tell_cursor(&mut self, out: &mut Outgoing) {
         let (State::Joined(_), Some(cursor), Some(channel)) = (&self.state, self.acks.cursor, self.reference()) else {
             return;
         };
-        let is_current = self.position.is_some_and(|position| position.epoch == cursor.position.epoch);
-        if matches!(self.acks.sent, Sent::Stored) && is_current {
+        if matches!(self.acks.sent, Sent::Stored) && self.has_reached(cursor.position) {
             self.acks.sent = Sent::All;
             let Position { epoch, offset } = cursor.position;
             out.send(&ClientFrame::Ack(Ack { channel, epoch, offset }));
@@ -128,30 +159,29 @@ impl Channel {
 
     /// The server has forgotten what was not confirmed when the connection broke.
     pub(super) fn retell_cursor(&mut self, out: &mut Outgoing) {
-        if matches!(self.acks.sent, Sent::All) && !self.is_acked() {
-            self.acks.sent = Sent::Stored;
+        if !matches!(self.acks.sent, Sent::Due(_)) {
+            self.acks.sent = if self.acks.is_confirmed() { Sent::All } else { Sent::Stored };
         }
         self.tell_cursor(out);
     }
 
-    /// A reset: every reader begins anew after `from`, and the old epoch's cursor is void.
-    pub(super) fn restart_acks(&mut self, epoch: Epoch, from: Offset) {
+    /// A reset: every reader begins anew after `begins`.
+    pub(super) fn restart_acks(&mut self, begins: Position) {
         for reader in &mut self.readers {
-            reader.acked = Some(from);
+            reader.acked = Some(begins.offset);
         }
-        self.acks.begin(Position { epoch, offset: from });
-        if self.acks.cursor.is_some_and(|cursor| cursor.position.epoch != epoch) {
-            self.acks.sent = Sent::All;
-            self.acks.confirmed = self.acks.cursor.map(|cursor| cursor.position);
-        }
+        self.acks.restart(begins);
     }
 
     /// Tells whether the server has confirmed the cursor, or cannot be told.
     pub(super) fn is_acked(&self) -> bool {
-        let confirmed = |at: Position| {
-            self.acks.confirmed.is_some_and(|known| known.epoch == at.epoch && known.offset >= at.offset)
-        };
-        !self.is_joined() || self.acks.cursor.is_none_or(|cursor| confirmed(cursor.position))
+        let can_be_told = self.acks.cursor.is_some_and(|cursor| self.has_reached(cursor.position));
+        !self.is_joined() || !can_be_told || self.acks.is_confirmed()
+    }
+
+    /// Tells whether this position was delivered: the server takes no acknowledgement beyond that.
+    fn has_reached(&self, at: Position) -> bool {
+        self.position.is_some_and(|position| position.epoch == at.epoch && position.offset >= at.offset)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moorline_protocol::limits::MAX_SAFE_INTEGER;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelNumber, ChannelRef, ClientFrame, Offset, Position, PresenceMode, Qos, ResetMode, Since, Start,
@@ -94,6 +95,14 @@ impl Options {
         }
         if qos == Qos::AtMostOnce && (is_durable || !matches!(since, StartAt::Resume | StartAt::Live)) {
             return Err(SubscribeError::Options("QoS 0 is live only: neither `durable` nor an earlier `since`"));
+        }
+        let number = match since {
+            StartAt::Position(position) => position.offset.0,
+            StartAt::Time(unix) => unix,
+            StartAt::Resume | StartAt::Live | StartAt::Cursor | StartAt::First | StartAt::Last(_) => 0,
+        };
+        if number > MAX_SAFE_INTEGER {
+            return Err(SubscribeError::Options("an offset or a time is at most 2^53 − 1"));
         }
         Ok(Self {
             since,

@@ -10,7 +10,7 @@ use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Pos
 
 use crate::config::{ClientConfig, StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
-use crate::event::Event;
+use crate::event::{Event, Failure};
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::planted::Bugs;
@@ -31,6 +31,8 @@ pub(crate) struct Subscriptions {
     cursors: Vec<(ChannelName, Cursor)>,
     /// Where channels without a cursor were left.
     left: Vec<(ChannelName, Position)>,
+    /// Whether all readers were told that nothing comes any more.
+    is_over: bool,
     next_id: u64,
     queue_messages: u64,
     bugs: Bugs,
@@ -54,6 +56,7 @@ impl Subscriptions {
             readers: Vec::new(),
             cursors,
             left: Vec::new(),
+            is_over: false,
             next_id: 1,
             queue_messages: config.queue_messages as u64,
             bugs: config.bugs,
@@ -64,7 +67,7 @@ impl Subscriptions {
         &mut self,
         name: &ChannelName,
         options: SubscribeOptions,
-        is_online: bool,
+        may_ask: bool,
         out: &mut Outgoing,
     ) -> Result<SubscriptionId, SubscribeError> {
         let id = SubscriptionId(self.next_id);
@@ -78,7 +81,7 @@ impl Subscriptions {
                 let mut channel = Channel::new(name.clone(), Options::resolve(options)?);
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
-                if is_online {
+                if may_ask {
                     let subscribe = channel.join(out);
                     out.send(&ClientFrame::Subscribe(subscribe));
                 }
@@ -228,8 +231,19 @@ impl Subscriptions {
         self.readers.sort_unstable();
     }
 
+    /// Tells all readers that nothing comes any more. What they are done with still counts.
+    pub(crate) fn end_all(&mut self, failure: &Failure, out: &mut Outgoing) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        for channel in &self.channels {
+            let readers = channel.reader_ids.clone();
+            out.event(Event::SubscriptionEnded { readers, failure: failure.clone() });
+        }
+    }
+
     /// Takes a channel away because the server ended it.
-    fn end(&mut self, index: usize, failure: crate::event::Failure, out: &mut Outgoing) {
+    fn end(&mut self, index: usize, failure: Failure, out: &mut Outgoing) {
         let channel = self.channels.remove(index);
         out.event(Event::SubscriptionEnded { readers: channel.reader_ids.clone(), failure });
         self.remember(channel, false, out);

@@ -2,13 +2,12 @@
 
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
-    ErrorCode, ErrorFrame, Offset, Position, Qos, Reset, ResetReason, Since, Start, Subscribed, Unsubscribed,
+    ErrorCode, ErrorFrame, Position, Qos, Reset, ResetReason, Since, Start, Subscribed, Unsubscribed,
 };
 
 use super::Subscriptions;
 use super::channel::{Channel, Continuity, Joined, State};
 use super::delivery::Flow;
-use crate::config::StartAt;
 use crate::event::{Event, Failure, Origin};
 use crate::inbound::failure;
 use crate::outgoing::Outgoing;
@@ -76,16 +75,8 @@ impl Channel {
     }
 
     fn on_subscribed(&mut self, subscribed: Subscribed, bugs: Bugs, out: &mut Outgoing) -> Result<(), &'static str> {
+        self.check(&subscribed)?;
         let Subscribed { number, epoch, head, from, start, .. } = subscribed;
-        let resumed = match self.since() {
-            Since::Position(position) => Some(position),
-            Since::Now | Since::Last(_) | Since::First | Since::Time(_) | Since::Cursor(_) => None,
-        };
-        if let (Some(resumed), Start::Live | Start::Replay) = (resumed, &start)
-            && (resumed.epoch != epoch || resumed.offset < from)
-        {
-            return Err("a subscription that goes on elsewhere and does not say so");
-        }
         self.canonical = subscribed.channel;
         self.state = State::Joined(Joined { number, head, flow: Flow::default(), repair: None });
         let begins = Position { epoch, offset: from };
@@ -95,9 +86,9 @@ impl Channel {
             from,
             start: start.clone(),
         });
+        self.note_repeats(Position { epoch, offset: head });
         if start == Start::Reset {
             self.restart(begins, bugs);
-            self.continuity = Continuity::Known;
             out.event(Event::Reset {
                 readers: self.reader_ids.clone(),
                 reason: subscribed.reason.unwrap_or(ResetReason::Epoch),
@@ -107,25 +98,53 @@ impl Channel {
                 from,
             });
         } else {
-            self.begin(begins, head, start == Start::Replay);
+            self.begin(begins);
         }
+        self.keep_cursor(out);
         self.retell_cursor(out);
         Ok(())
     }
 
-    fn begin(&mut self, begins: Position, head: Offset, replays: bool) {
+    /// Checks that a subscription begins where it was asked to, or says that it does not.
+    fn check(&self, subscribed: &Subscribed) -> Result<(), &'static str> {
+        let Subscribed { epoch, head, from, .. } = subscribed;
+        if subscribed.start == Start::Reset {
+            return Ok(());
+        }
+        match self.since() {
+            Since::Position(position) if position.epoch != *epoch || position.offset < *from => {
+                Err("a subscription that goes on elsewhere and does not say so")
+            }
+            Since::Cursor(Some(own)) if own.epoch == *epoch && own.offset > *head => {
+                Err("a head before what was acknowledged, and no reset")
+            }
+            Since::Position(_) | Since::Cursor(_) | Since::Now | Since::Last(_) | Since::First | Since::Time(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// When a process begins with a durable cursor, an earlier one may have handed out everything there was.
+    fn note_repeats(&mut self, head: Position) {
         if self.continuity == Continuity::Fresh {
-            let from_cursor =
-                self.options.is_durable && matches!(self.options.since, StartAt::Resume | StartAt::Cursor);
-            self.continuity = if replays && from_cursor && self.position.is_none() {
-                Continuity::RedeliveredTo(Position { epoch: begins.epoch, offset: head })
-            } else {
-                Continuity::Known
+            self.continuity = match self.since() {
+                Since::Cursor(_) => Continuity::RedeliveredTo(head),
+                Since::Position(_) | Since::Now | Since::Last(_) | Since::First | Since::Time(_) => Continuity::Known,
             };
         }
-        match &mut self.position {
-            Some(position) if position.epoch == begins.epoch && self.options.qos > Qos::AtMostOnce => {}
-            Some(_) | None => {
+    }
+
+    fn begin(&mut self, begins: Position) {
+        let mut begins = begins;
+        match (self.position, self.since()) {
+            (Some(position), _) if position.epoch == begins.epoch && self.options.qos > Qos::AtMostOnce => {}
+            (_, since) => {
+                if let Since::Cursor(own) = since {
+                    self.resume_cursor(begins);
+                    // A server that goes by its own cursor alone repeats what was acknowledged.
+                    let further = own.filter(|own| own.epoch == begins.epoch && own.offset > begins.offset);
+                    begins = further.unwrap_or(begins);
+                }
                 self.position = Some(begins);
                 self.acks.begin(begins);
             }
@@ -144,6 +163,6 @@ impl Channel {
             position.offset = before.offset;
         }
         self.position = Some(position);
-        self.restart_acks(begins.epoch, begins.offset);
+        self.restart_acks(begins);
     }
 }

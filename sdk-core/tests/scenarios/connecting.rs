@@ -318,7 +318,7 @@ fn close_flushes_and_ends() {
     let mut host = Host::online();
     host.client.close(false, host.now());
     host.drain();
-    assert_eq!(host.events.last(), Some(&Event::Closed));
+    assert_eq!(host.events.last(), Some(&Event::Closed { result: Ok(()) }));
     assert_eq!(host.closed.len(), 1);
     assert_eq!(host.client.poll_timeout(), None);
 }

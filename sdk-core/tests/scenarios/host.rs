@@ -9,8 +9,8 @@ use moorline_core::protocol::{
     Published, ServerFrame, Start, Subscribed, Utf8Bytes, Welcome,
 };
 use moorline_core::{
-    Client, ClientConfig, Event, HostSignal, Input, Now, Output, PublishOptions, StoreError, SubscribeOptions,
-    SubscriptionId, Ticket, Timestamp, TransportId,
+    Client, ClientConfig, Event, HostSignal, Input, Now, Output, PublishOptions, StateReason, StoreError,
+    SubscribeOptions, SubscriptionId, Ticket, Timestamp, TransportId,
 };
 
 pub(crate) const EPOCH: &str = "e1";
@@ -285,6 +285,15 @@ impl Host {
             _ => None,
         };
         self.take_events().into_iter().filter_map(offset).collect()
+    }
+
+    /// Returns why the state changed last.
+    pub(crate) fn last_reason(&self) -> StateReason {
+        let reason = |event: &Event| match event {
+            Event::StateChanged { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        self.events.iter().rev().find_map(reason).expect("the state never changed")
     }
 
     pub(crate) fn outcomes(&self) -> Vec<(moorline_core::PublishId, moorline_core::PublishOutcome)> {

@@ -9,8 +9,14 @@
     reason = "a test that meets something else fails"
 )]
 
+mod answers;
+mod arguments;
 mod connecting;
+mod cursors;
+mod ending;
 mod host;
+mod joining;
+mod producers;
 mod properties;
 mod publishing;
 mod receiving;

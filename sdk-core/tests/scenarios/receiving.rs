@@ -250,10 +250,10 @@ fn close_waits_for_the_cursor() {
     host.client.close(false, host.now());
     host.drain();
     assert_eq!(acks(&mut host), [11, 12]);
-    assert_ne!(host.events.last(), Some(&Event::Closed));
+    assert_ne!(host.events.last(), Some(&Event::Closed { result: Ok(()) }));
     let acked = Acked { channel: ChannelRef::Number(number("room")), epoch: epoch(EPOCH), offset: Offset(12) };
     host.send(ServerFrame::Acked(acked));
-    assert_eq!(host.events.last(), Some(&Event::Closed));
+    assert_eq!(host.events.last(), Some(&Event::Closed { result: Ok(()) }));
 }
 
 #[test]
@@ -264,9 +264,9 @@ fn close_waits_no_longer_than_five_seconds() {
     host.client.close(false, host.now());
     host.drain();
     host.pass(4_999);
-    assert_ne!(host.events.last(), Some(&Event::Closed));
+    assert_ne!(host.events.last(), Some(&Event::Closed { result: Ok(()) }));
     host.pass(1);
-    assert_eq!(host.events.last(), Some(&Event::Closed));
+    assert_eq!(host.events.last(), Some(&Event::Closed { result: Ok(()) }));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn a_logout_leaves_nothing() {
     host.publish("room", options);
     host.client.close(true, host.now());
     host.drain();
-    assert_eq!(host.events.last(), Some(&Event::Closed));
+    assert_eq!(host.events.last(), Some(&Event::Closed { result: Ok(()) }));
     assert!(host.outcomes().iter().all(|(_, outcome)| *outcome == PublishOutcome::Uncertain), "it was sent");
     assert!(host.disk.is_empty());
 }

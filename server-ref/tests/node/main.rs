@@ -9,8 +9,10 @@
 )]
 
 mod bench;
+mod cursors;
 mod drain;
 mod flow;
 mod grants;
 mod heartbeat;
+mod opening;
 mod publish;

@@ -11,10 +11,9 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn open(&mut self, shard: ShardId, ticket: Ticket, open: Open, now: UnixMillis) {
         let id = self.channel_id(&open.channel, now);
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
-        let since = match (open.since, cursor) {
-            (Since::Cursor(_), Some(position)) | (Since::Cursor(Some(position)), None) => Since::Position(position),
-            (Since::Cursor(None), None) => Since::Now,
-            (since, _) => since,
+        let (since, resumes) = match open.since {
+            Since::Cursor(own) => (self.further(id, own, cursor).map_or(Since::Now, Since::Position), true),
+            since => (since, false),
         };
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.time = now;
@@ -23,13 +22,26 @@ impl<S: MessageStore> EngineCore<S> {
         }
         let (epoch, first, head) = (channel.epoch, channel.first, channel.head);
         let (from, reset) = self.resolve(id, since, open.reset);
-        if let Some(owner) = open.cursor.filter(|_| cursor.is_none()) {
+        let begins = Position { epoch, offset: from };
+        // What the client has acknowledged and this cursor had not heard of moves it.
+        let moves = resumes && reset.is_none() && cursor != Some(begins);
+        if let Some(owner) = open.cursor.filter(|_| cursor.is_none() || moves) {
             self.establish(id, now);
-            let record = self.cursors.create(owner, id, Position { epoch, offset: from }, now);
+            let record = self.cursors.create(owner, id, begins, now);
             self.records.push(record);
         }
         let opened = Opened { epoch, first, head, from, reset };
         self.reply(shard, completed(ticket, Completion::Opened(opened)));
+    }
+
+    /// Returns the further of a client's own position and its cursor; one of the current epoch, if there is one.
+    fn further(&self, id: ChannelId, own: Option<Position>, cursor: Option<Position>) -> Option<Position> {
+        let epoch = self.channels.get(&id)?.epoch;
+        let rank = |position: Position| (position.epoch == epoch, position.offset);
+        match (own, cursor) {
+            (Some(own), Some(cursor)) if rank(own) > rank(cursor) => Some(own),
+            (own, cursor) => cursor.or(own),
+        }
     }
 
     /// Returns after which offset deliveries begin, and why that is not what was asked for.

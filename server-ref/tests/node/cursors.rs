@@ -1,0 +1,68 @@
+//! Durable cursors: whose word counts, the client's or the server's.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, everything, offsets};
+
+/// Alice's phone comes back and reads the room, with its own position as it has it.
+fn resume(bench: &mut Bench, conn: u32, own: &Value) -> Vec<Value> {
+    bench.token("alice", everything("alice"));
+    bench.hello(conn, json!({"token": "alice", "device": "0123456789abcdef"}));
+    bench.hear(conn);
+    let since = json!({"cursor": own});
+    bench.say(conn, json!({"t": "subscribe", "channel": "room", "req": 1, "durable": true, "since": since}));
+    bench.frames(conn)
+}
+
+/// Bob has published twenty messages, and Alice's phone acknowledged the tenth. Returns a position of the room.
+fn acknowledged(bench: &mut Bench) -> impl Fn(u64) -> Value + use<> {
+    let subscribed = resume(bench, 1, &json!(null)).remove(0);
+    bench.join(9, "bob");
+    for n in 1..=20 {
+        bench.publish(9, "room", &n.to_string(), "hello");
+    }
+    let epoch = subscribed["epoch"].clone();
+    bench.say(1, json!({"t": "ack", "channel": "room", "epoch": epoch, "offset": 10}));
+    assert_eq!(bench.frames(1).pop().unwrap()["t"], "acked");
+    move |offset| json!({"epoch": epoch, "offset": offset})
+}
+
+#[test]
+fn the_further_of_two_cursors_counts_and_is_kept() {
+    let mut bench = Bench::new();
+    let at = acknowledged(&mut bench);
+    assert_eq!(offsets(&resume(&mut bench, 2, &at(5))), Vec::from_iter(11..=20), "the server's is further");
+    assert_eq!(offsets(&resume(&mut bench, 3, &at(15))), Vec::from_iter(16..=20), "the client's is further");
+    assert_eq!(offsets(&resume(&mut bench, 4, &json!(null))), Vec::from_iter(16..=20), "and the server keeps it");
+}
+
+#[test]
+fn a_cursor_of_this_life_of_the_log_beats_an_older_one() {
+    let mut bench = Bench::new();
+    let at = acknowledged(&mut bench);
+    let other = json!({"epoch": "another", "offset": 99});
+    let heard = resume(&mut bench, 2, &other);
+    assert_eq!((&heard[0]["start"], offsets(&heard)), (&json!("replay"), Vec::from_iter(11..=20)));
+    // The log begins a new life, in which the phone's last acknowledgement was not heard.
+    let mut bench = Bench::after(bench, [8; 32]);
+    let now = bench.now().unix;
+    bench.core.begin(true, now);
+    let subscribed = resume(&mut bench, 3, &at(10)).remove(0);
+    assert_eq!((&subscribed["start"], &subscribed["reason"]), (&json!("reset"), &json!("epoch")));
+    bench.join(9, "bob");
+    bench.publish(9, "room", "21", "hello");
+    bench.publish(9, "room", "22", "hello");
+    let own = json!({"epoch": subscribed["epoch"], "offset": 21});
+    let heard = resume(&mut bench, 4, &own);
+    assert_eq!((&heard[0]["start"], offsets(&heard)), (&json!("replay"), vec![22]));
+}
+
+#[test]
+fn a_cursor_beyond_the_head_is_a_break_not_a_silence() {
+    let mut bench = Bench::new();
+    let at = acknowledged(&mut bench);
+    let subscribed = resume(&mut bench, 2, &at(25)).remove(0);
+    assert_eq!((&subscribed["start"], &subscribed["reason"]), (&json!("reset"), &json!("epoch")));
+    let subscribed = resume(&mut bench, 3, &at(10)).remove(0);
+    assert_eq!((&subscribed["start"], &subscribed["from"]), (&json!("replay"), &json!(10)), "it was not kept");
+}
