@@ -116,7 +116,7 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// A running server. Dropping it stops it without a drain.
+/// A running server. Dropping it drains it and waits.
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -252,14 +252,20 @@ fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartErro
             let domain = socket2::Domain::for_address(wanted);
             let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
-            if count > 1 {
+            // The first takes the port as if it were alone, and so finds out whether another server has it; only then
+            // are the others let in.
+            if !listeners.is_empty() {
                 socket.set_reuse_port(true)?;
             }
             socket.bind(&wanted.into())?;
-            socket.listen(4096)?;
+            socket.set_reuse_port(count > 1)?;
+            socket.listen(BACKLOG)?;
             Ok(TcpListener::from(socket))
         };
         listeners.push(open().map_err(|source| StartError::Listen { address: wanted, source })?);
     }
     Ok(listeners)
 }
+
+/// Clients that the system keeps until they are taken in.
+const BACKLOG: i32 = 4_096;

@@ -13,6 +13,8 @@ mod devices;
 mod frames;
 mod limits;
 mod order;
+mod signals;
+mod start;
 mod support;
 mod tokens;
 mod upgrade;
