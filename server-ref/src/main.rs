@@ -1,5 +1,6 @@
 //! The `moorline-server` binary.
 
+mod descriptors;
 mod options;
 mod signals;
 

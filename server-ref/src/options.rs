@@ -9,6 +9,8 @@ use moorline_server::config::{self, DurabilityKind, EngineKind, File, Listen, Lo
 use moorline_server::jwt::Tokens;
 use moorline_server::server::{Engine, Options};
 
+use crate::descriptors;
+
 /// Flags; each of them but `--restored` is an environment variable, too.
 #[derive(Args)]
 pub(crate) struct Run {
@@ -92,6 +94,7 @@ impl Run {
             max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),
             publish_rate: (rate > 0).then_some(rate),
             publish_burst: limits.publish_burst.unwrap_or(defaults.publish_burst),
+            max_sockets: descriptors::for_clients(),
             on_fatal: Arc::new(|fatal| {
                 crate::complain(fatal);
                 std::process::exit(1);

@@ -3,9 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use moorline_protocol::Durability;
 use tokio::sync::watch;
@@ -17,7 +15,7 @@ use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
 use crate::node::NodeConfig;
 use crate::planted::Bugs;
-use crate::shard::{self, ShardConfig};
+use crate::shard::{self, Door, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -64,6 +62,8 @@ pub struct Options {
     pub publish_rate: Option<u32>,
     /// Publishes in a burst.
     pub publish_burst: u32,
+    /// Sockets that clients may have together; `None` = as many as the system gives.
+    pub max_sockets: Option<u32>,
     /// ms within which the head of a request has to be whole.
     pub head_within_ms: u32,
     /// ms over which clients come back after a drain.
@@ -89,6 +89,7 @@ impl Options {
             max_connections: 20,
             publish_rate: None,
             publish_burst: 100,
+            max_sockets: None,
             head_within_ms: 5_000,
             drain_window_ms: 3_000,
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
@@ -134,46 +135,38 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let on_fatal = Arc::clone(&options.on_fatal);
         let (engine, clock, durability) = start_engine(&options, move |fatal| on_fatal(&fatal))?;
+        let node = |id| NodeConfig {
+            shard: ShardId(id),
+            ping_ms: options.ping_ms,
+            max_message: options.max_message,
+            max_channels: options.max_channels,
+            max_connections: options.max_connections,
+            publish_rate: options.publish_rate,
+            publish_burst: options.publish_burst,
+            spread_ms: options.drain_window_ms,
+            name_anonymous: options.name_anonymous,
+            engine: EngineInfo { durability: durability.clone() },
+            bugs: Bugs::default(),
+        };
         let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
-        let ready = Arc::new(AtomicBool::new(true));
+        let door = Arc::new(Door::new(options.origins, options.max_sockets, options.head_within_ms));
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let node = NodeConfig {
-                shard: ShardId(id),
-                ping_ms: options.ping_ms,
-                max_message: options.max_message,
-                max_channels: options.max_channels,
-                max_connections: options.max_connections,
-                publish_rate: options.publish_rate,
-                publish_burst: options.publish_burst,
-                spread_ms: options.drain_window_ms,
-                name_anonymous: options.name_anonymous,
-                engine: EngineInfo { durability: durability.clone() },
-                bugs: Bugs::default(),
-            };
             let config = ShardConfig {
-                node,
+                node: node(id),
                 auth: Arc::clone(&auth) as _,
                 seed,
                 listener,
                 engine: engine.handle(),
                 clock: clock.clone(),
-                origins: options.origins.clone(),
-                ready: Arc::clone(&ready),
-                head_within: Duration::from_millis(options.head_within_ms.into()),
+                door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
                 stop: stopped.clone(),
             };
-            let failed = Arc::clone(&ready);
-            let run = move || {
-                if let Err(error) = shard::run(config) {
-                    failed.store(false, Ordering::Relaxed);
-                    tracing::error!(%error, "a shard stopped");
-                }
-            };
+            let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
         Ok(Self { address, stop, shards, engine: Some(engine) })

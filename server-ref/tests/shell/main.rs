@@ -14,6 +14,7 @@ mod frames;
 mod limits;
 mod order;
 mod signals;
+mod sockets;
 mod start;
 mod support;
 mod tokens;
