@@ -1,7 +1,7 @@
 //! A whole server in this process: engine, shards, listeners.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -109,9 +109,19 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no room for the log.
+    #[error(
+        "no room in the data directory {path}: {source}. A log begins with 128 MiB: make room, or choose another with --data"
+    )]
+    Full {
+        /// Which.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The log cannot be opened.
     #[error(transparent)]
-    Log(#[from] OpenError),
+    Log(OpenError),
     /// The system refused something else.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -228,10 +238,21 @@ fn start_engine(
         Engine::Log { dir, sync, restored } => {
             let retention = options.retention.clone();
             let config = LogConfig { sync: *sync, restored: *restored, retention, ..LogConfig::new(dir) };
-            let (core, clock) = log::open(&config)?;
+            let (core, clock) = log::open(&config).map_err(|error| refused(error, dir))?;
             let durability = if *sync { Durability::Disk } else { Durability::Process };
             Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, durability))
         }
+    }
+}
+
+/// Says why a log cannot be opened.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else is the log's own to say")]
+fn refused(error: OpenError, dir: &Path) -> StartError {
+    match error {
+        OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            StartError::Full { path: dir.display().to_string(), source }
+        }
+        other => StartError::Log(other),
     }
 }
 

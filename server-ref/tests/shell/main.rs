@@ -9,7 +9,9 @@
 )]
 
 mod channels;
+mod data;
 mod devices;
+mod disk;
 mod frames;
 mod limits;
 mod order;
