@@ -113,7 +113,6 @@ impl Authenticator for Tokens {
 }
 
 /// Returns what a token says, if one of the keys has signed it for this app.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library adds kinds, and all others are the key's")]
 fn verify(token: &str, app: &AppName, keys: &[Key]) -> Result<Body, AuthFailure> {
     let invalid = |message| failure(ErrorCode::AuthInvalid, message);
     let header =

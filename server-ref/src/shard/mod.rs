@@ -4,6 +4,7 @@
 //! node wants sent is written at once with one `writev` per connection; only what the socket does not take waits.
 
 mod accept;
+mod door;
 mod goodbye;
 mod outbox;
 mod socket;
@@ -12,7 +13,6 @@ use std::cell::RefCell;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use moorline_protocol::Codec;
@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::LocalSet;
 
+pub use self::door::Door;
 use self::outbox::Outbox;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Reply, ShardId};
@@ -42,12 +43,8 @@ pub struct ShardConfig {
     pub engine: EngineHandle,
     /// The server's time.
     pub clock: WallClock,
-    /// Pages that may open a WebSocket; empty = any.
-    pub origins: Vec<String>,
-    /// Whether the server takes clients; `/readyz` says so.
-    pub ready: Arc<AtomicBool>,
-    /// The head of a request must be whole within this time.
-    pub head_within: Duration,
+    /// Who is let in.
+    pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
     /// Set to true for a graceful stop.
@@ -94,29 +91,29 @@ struct Handle {
     /// Wakes the main loop when the next deadline has come nearer.
     rearm: Rc<Notify>,
     scratch: Rc<RefCell<Vec<u8>>>,
-    origins: Rc<Vec<String>>,
-    ready: Arc<AtomicBool>,
-    head_within: Duration,
+    door: Arc<Door>,
 }
 
-/// Runs a shard on this thread until it is drained.
+/// Makes everything that can fail. What it returns runs the shard on the thread that calls it, until it is drained.
 ///
 /// # Errors
 /// The system's, if the runtime or the listener cannot be set up.
-pub fn run(config: ShardConfig) -> std::io::Result<()> {
+pub fn prepare(config: ShardConfig) -> std::io::Result<impl FnOnce() + Send + 'static> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, main_loop(config))
+    let listener = config.listener.try_clone()?;
+    listener.set_nonblocking(true)?;
+    let entered = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    drop(entered);
+    Ok(move || LocalSet::new().block_on(&runtime, main_loop(config, listener)))
 }
 
 #[expect(clippy::too_many_lines, reason = "the life of a shard, from start to end")]
-async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
+async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     let (sender, mut inbox) = mpsc::unbounded_channel::<Vec<Reply>>();
     let id = config.node.shard;
     // The receiver goes only with the shard.
     config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
-    config.listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(config.listener)?;
     let shard = Shard {
         node: Node::new(config.node, config.auth, config.seed),
         id,
@@ -134,9 +131,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
         shard: Rc::new(RefCell::new(shard)),
         rearm: Rc::new(Notify::new()),
         scratch: Rc::new(RefCell::new(vec![0; 64 * 1024])),
-        origins: Rc::new(config.origins),
-        ready: config.ready,
-        head_within: config.head_within,
+        door: config.door,
     };
     let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
     let mut stop = config.stop;
@@ -161,7 +156,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
                 stopping = true;
                 accepting.abort();
                 let window = config.drain_window_ms;
-                handle.ready.store(false, Ordering::Relaxed);
+                handle.door.shut();
                 // Whoever could ask for a stop is gone: that is one, too.
                 let _ = changed;
                 handle.with(|shard, now| shard.node.drain(500, window, now));
@@ -181,7 +176,6 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
             () = tokio::time::sleep_until(deadline) => break,
         }
     }
-    Ok(())
 }
 
 impl Handle {
@@ -201,6 +195,17 @@ impl Handle {
 impl Shard {
     fn now(&mut self) -> Now {
         Now { mono: Timestamp::new(self.started.elapsed()), unix: self.clock.now_ms() }
+    }
+
+    /// Returns a number that no connection has.
+    fn new_conn(&mut self) -> ConnId {
+        loop {
+            let conn = ConnId(self.next_conn);
+            self.next_conn = self.next_conn.wrapping_add(1);
+            if !self.conns.contains_key(&conn) {
+                return conn;
+            }
+        }
     }
 
     /// Returns when the main loop has to wake for the node.

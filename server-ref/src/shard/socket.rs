@@ -6,6 +6,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::door::Seat;
 use super::goodbye::take_leave;
 use super::{Handle, Shard};
 use crate::node::{ConnId, Pressure};
@@ -16,9 +17,10 @@ const GREEDY: usize = 8 * 1024;
 const SPEAKS_BINARY: &str = "this connection speaks moorline.v1.bin: send binary messages";
 const SPEAKS_JSON: &str = "this connection speaks moorline.v1.json: send text messages";
 
-/// Reads a connection until it ends.
+/// Reads a connection until it ends, and sees it out.
 pub(super) async fn read_on(
     handle: Handle,
+    _seat: Seat,
     conn: ConnId,
     stream: Rc<TcpStream>,
     wake: Rc<Notify>,

@@ -112,7 +112,7 @@ fn tokens_that_nobody_here_made_are_refused() {
 fn a_public_key_is_no_secret() {
     let mut world = world();
     let claims = json!({"aud": "shop"});
-    let confused = token(claims.clone(), Algorithm::HS256, &EncodingKey::from_secret(ED25519_PUBLIC.as_bytes()));
+    let confused = token(claims, Algorithm::HS256, &EncodingKey::from_secret(ED25519_PUBLIC.as_bytes()));
     is_refused(&world, "/ws/shop", Some(&confused), "auth.invalid", 4502);
     let private = EncodingKey::from_ed_pem(ED25519_PRIVATE.as_bytes()).unwrap();
     let mut other = Header::new(Algorithm::EdDSA);

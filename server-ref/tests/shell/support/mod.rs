@@ -1,6 +1,7 @@
 //! What the tests share: clients made of bytes, and one client that behaves well throughout.
 
 mod healthy;
+pub(crate) mod program;
 mod wire;
 
 use std::net::SocketAddr;
