@@ -5,8 +5,8 @@ use std::time::Duration;
 use moorline_protocol::limits::SDK_MESSAGE_BYTES;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, Hello, Park, Ping, ProducerRequest, Run, Subscribe,
-    Utf8Bytes, Welcome,
+    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Park, Ping, ProducerRequest, Run,
+    Subscribe, Utf8Bytes, Welcome,
 };
 
 use super::auth::Ready;
@@ -21,6 +21,9 @@ use crate::planted::Bug;
 
 /// A host's "offline" is believed for so long.
 const OFFLINE: Duration = Duration::from_secs(20);
+
+/// A `goaway` is followed for so long at most, and spread over so much.
+const AWAY: Duration = Duration::from_secs(5 * 60);
 
 /// Who ended a connection or an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,8 +122,9 @@ impl Client {
             return;
         }
         let stable = Duration::from_millis(self.config.stable_ms);
-        let window = Duration::from_millis(u64::from(goaway.window));
-        let mut at = now + Duration::from_millis(u64::from(goaway.after)) + spread(window, &mut self.dice);
+        let window = Duration::from_millis(u64::from(goaway.window)).min(AWAY);
+        let after = Duration::from_millis(u64::from(goaway.after)).min(AWAY);
+        let mut at = now + after + spread(window, &mut self.dice);
         let is_restless = match &self.connection.state {
             State::Online(online) => !online.has_lasted(stable, now) && !self.connection.backoff.is_fresh(),
             State::Idle
@@ -136,7 +140,8 @@ impl Client {
             at = at.max(now + self.connection.backoff.delay(&self.config, &mut self.dice));
         }
         if let Some(online) = self.connection.online() {
-            online.departure = Some(Departure { at, window });
+            let is_restart = goaway.reason == GoawayReason::Restart;
+            online.departure = Some(Departure { at, window, is_restart });
         }
     }
 
@@ -226,7 +231,8 @@ impl Client {
                 if online.has_lasted(Duration::from_millis(self.config.stable_ms), now) {
                     connection.backoff.reset();
                 }
-                if let Some(departure) = online.departure {
+                // Before the moment of a move, others serve: a cut is a cut.
+                if let Some(departure) = online.departure.filter(|it| it.is_restart || it.at <= now) {
                     connection.backoff.depart(departure.window);
                     return (departure.at.max(now + Duration::from_millis(1)), Wait::Goaway);
                 }
@@ -311,12 +317,20 @@ impl Client {
         }
     }
 
-    /// Something suggests that the network is there: probes, or tries at once.
+    /// Something suggests that the network is there, or another one: probes, or tries at once.
     fn hurry(&mut self, now: Now) {
-        if let State::Waiting { why: Wait::Backoff, .. } = self.connection.state {
-            self.attempt(now);
-        } else {
-            self.probe(now.mono);
+        match &mut self.connection.state {
+            State::Waiting { why: Wait::Backoff, .. } => self.attempt(now),
+            State::Opening { deadline, .. } | State::Handshaking { deadline, .. } => {
+                let span = Duration::from_millis(self.config.probe_ms.max(1));
+                *deadline = (*deadline).min(now.mono + span);
+            }
+            State::Online(_) => self.probe(now.mono),
+            State::Idle
+            | State::WaitingForStore
+            | State::WaitingForToken
+            | State::Waiting { why: Wait::Goaway, .. }
+            | State::Closed => {}
         }
     }
 

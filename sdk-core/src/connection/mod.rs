@@ -60,6 +60,8 @@ impl Online {
 pub(crate) struct Departure {
     pub(crate) at: Timestamp,
     pub(crate) window: Duration,
+    /// Whether nobody serves before that moment.
+    pub(crate) is_restart: bool,
 }
 
 /// Why the next attempt waits.

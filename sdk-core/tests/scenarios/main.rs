@@ -16,6 +16,7 @@ mod cursors;
 mod ending;
 mod host;
 mod joining;
+mod leaving;
 mod producers;
 mod properties;
 mod publishing;
