@@ -110,7 +110,7 @@ impl Client {
             return Err(SubscribeError::Closed);
         }
         let may_ask = self.connection.has_said_hello();
-        let id = self.subscriptions.subscribe(channel, options, may_ask, &mut self.out)?;
+        let id = self.subscriptions.subscribe(channel, options, may_ask, now.mono, &mut self.out)?;
         self.end_call(now);
         Ok(id)
     }
@@ -180,7 +180,7 @@ impl Client {
         match input {
             Input::Message { id, bytes } => self.on_message(id, bytes, now),
             Input::Activity { id } => self.on_activity(id, now),
-            Input::TransportOpened { id } => self.on_opened(id),
+            Input::TransportOpened { id } => self.on_opened(id, now.mono),
             Input::Buffered { id, bytes } => self.out.on_buffered(id, bytes),
             Input::TransportClosed { id, code } => self.on_transport_closed(id, code, now),
             Input::TransportFailed { id, failure } => self.on_transport_failed(id, failure, now),
@@ -198,7 +198,9 @@ impl Client {
         }
         self.notice_jump(now);
         self.on_connection_timeout(now);
-        self.subscriptions.on_timeout(now.mono, &mut self.out);
+        if self.subscriptions.on_timeout(now.mono, &mut self.out) {
+            self.reconnect(StateReason::Unanswered, now);
+        }
         self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);

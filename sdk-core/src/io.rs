@@ -137,7 +137,8 @@ pub enum Output {
         /// With what.
         code: CloseCode,
     },
-    /// Fetch a token; one request is outstanding at most.
+    /// Fetch a token; one request is outstanding at most. Without an answer within 60 s it counts as failed, and is
+    /// repeated.
     NeedToken {
         /// Why.
         reason: TokenReason,

@@ -54,18 +54,18 @@ impl Client {
         self.out.push(Output::OpenTransport { id: transport, url });
     }
 
-    pub(crate) fn on_opened(&mut self, id: TransportId) {
+    pub(crate) fn on_opened(&mut self, id: TransportId, now: Timestamp) {
         let State::Opening { transport, deadline } = self.connection.state else { return };
         if transport != id {
             return;
         }
         self.connection.state = State::Handshaking { transport, deadline };
         self.out.open(transport);
-        self.send_hello(transport);
+        self.send_hello(transport, now);
     }
 
-    fn send_hello(&mut self, transport: TransportId) {
-        let mut inline = self.subscriptions.join_all(&mut self.out);
+    fn send_hello(&mut self, transport: TransportId, now: Timestamp) {
+        let mut inline = self.subscriptions.join_all(now, &mut self.out);
         let mut size = 0;
         let fits = inline.iter().take_while(|subscribe| {
             size += size_of(subscribe);
@@ -270,7 +270,7 @@ impl Client {
         }
         match answer {
             Ok(()) => self.attempt(now),
-            Err(_) => self.lose(StateReason::Token, EndedBy::Client, now),
+            Err(failure) => self.lose(StateReason::Token(failure), EndedBy::Client, now),
         }
     }
 
@@ -358,6 +358,7 @@ impl Client {
             return;
         }
         match &self.connection.state {
+            State::WaitingForToken => self.on_token_overdue(now),
             State::Opening { .. } | State::Handshaking { .. } => {
                 self.hang_up(CloseCode::NORMAL);
                 self.lose(StateReason::ConnectTimeout, EndedBy::Client, now);
@@ -371,10 +372,17 @@ impl Client {
                     self.subscriptions.flush_acks(now.mono, &mut self.out);
                     self.reconnect(StateReason::Goaway, now);
                 } else {
+                    self.on_token_overdue(now);
                     self.connection.auth.on_timeout(now.mono, &mut self.out);
                 }
             }
-            State::Idle | State::WaitingForStore | State::WaitingForToken | State::Closed => {}
+            State::Idle | State::WaitingForStore | State::Closed => {}
+        }
+    }
+
+    fn on_token_overdue(&mut self, now: Now) {
+        if let Some(failure) = self.connection.auth.overdue(now.mono) {
+            self.on_token(Err(failure), now);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::planted::Bugs;
 use crate::store::Key;
+use crate::timer::is_due;
 use channel::{Channel, Options};
 
 /// Last positions of channels that are not read any more: so many are remembered.
@@ -68,6 +69,7 @@ impl Subscriptions {
         name: &ChannelName,
         options: SubscribeOptions,
         may_ask: bool,
+        now: Timestamp,
         out: &mut Outgoing,
     ) -> Result<SubscriptionId, SubscribeError> {
         let id = SubscriptionId(self.next_id);
@@ -82,7 +84,7 @@ impl Subscriptions {
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
                 if may_ask {
-                    let subscribe = channel.join(out);
+                    let subscribe = channel.join(now, out);
                     out.send(&ClientFrame::Subscribe(subscribe));
                 }
                 self.channels.insert(index, channel);
@@ -144,8 +146,8 @@ impl Subscriptions {
     }
 
     /// Returns the subscriptions for a `hello`; all are being joined then.
-    pub(crate) fn join_all(&mut self, out: &mut Outgoing) -> Vec<Subscribe> {
-        self.channels.iter_mut().map(|channel| channel.join(out)).collect()
+    pub(crate) fn join_all(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<Subscribe> {
+        self.channels.iter_mut().map(|channel| channel.join(now, out)).collect()
     }
 
     pub(crate) fn on_lost(&mut self) {
@@ -189,12 +191,16 @@ impl Subscriptions {
         self.channels.iter().filter_map(Channel::deadline).min()
     }
 
-    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
+    /// Handles deadlines; tells whether the server owes an answer.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) -> bool {
+        let mut is_unanswered = false;
         for channel in &mut self.channels {
-            if channel.deadline().is_some_and(|at| at <= now) {
+            if is_due(channel.deadline(), now) {
                 channel.on_timeout(now, out);
+                is_unanswered |= channel.is_unanswered(now);
             }
         }
+        is_unanswered
     }
 
     fn find(&self, name: &ChannelName) -> Result<usize, usize> {

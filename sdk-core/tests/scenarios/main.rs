@@ -22,3 +22,4 @@ mod properties;
 mod publishing;
 mod receiving;
 mod storing;
+mod tokens;
