@@ -44,7 +44,7 @@ impl Client {
         let outbox = Outbox::new(&config, loaded.publishes, loaded.sequences, store.producer(), now);
         Ok(Self {
             connection: Connection::new(config.token.clone()),
-            subscriptions: Subscriptions::new(&config, loaded.cursors),
+            subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),
             out: Outgoing::new(store),
@@ -115,10 +115,12 @@ impl Client {
         Ok(id)
     }
 
-    /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`.
+    /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`: then the
+    /// server drops it, too, if need be with a later connection.
     pub fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Now) {
         if self.phase == Phase::Open {
-            self.subscriptions.unsubscribe(id, forget, now.mono, &mut self.out);
+            let may_ask = self.connection.has_said_hello();
+            self.subscriptions.unsubscribe(id, forget, may_ask, now.mono, &mut self.out);
         }
         self.end_call(now);
     }

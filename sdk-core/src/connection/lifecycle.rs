@@ -65,13 +65,13 @@ impl Client {
     }
 
     fn send_hello(&mut self, transport: TransportId, now: Timestamp) {
-        let mut inline = self.subscriptions.join_all(now, &mut self.out);
         let mut size = 0;
-        let fits = inline.iter().take_while(|subscribe| {
+        // What does not fit follows, and so does what the server must forget first.
+        let (inline, later) = self.subscriptions.join_all(now, &mut self.out).into_iter().partition(|subscribe| {
             size += size_of(subscribe);
-            size < SDK_MESSAGE_BYTES / 2
+            size < SDK_MESSAGE_BYTES / 2 && !self.subscriptions.is_forgotten(&subscribe.channel)
         });
-        let later = inline.split_off(fits.count());
+        let later: Vec<Subscribe> = later;
         let producer = self.outbox.producer().map_or(ProducerRequest::New, ProducerRequest::Resume);
         self.out.send(&ClientFrame::Hello(Hello {
             v: 1,
@@ -83,6 +83,7 @@ impl Client {
             caps: Vec::new(),
             subscribe: inline,
         }));
+        self.subscriptions.forget_all(&mut self.out);
         for subscribe in later {
             self.out.send(&ClientFrame::Subscribe(subscribe));
         }

@@ -5,7 +5,7 @@ use moorline_protocol::limits::MAX_SAFE_INTEGER;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelNumber, ChannelRef, ClientFrame, Offset, Position, PresenceMode, Qos, ResetMode, Since, Start,
-    Subscribe,
+    Subscribe, Unsubscribe,
 };
 
 use super::acks::Acks;
@@ -209,6 +209,15 @@ impl Channel {
             StartAt::Last(count) => Since::Last(count),
             StartAt::Position(position) => Since::Position(position),
             StartAt::Time(unix) => Since::Time(unix),
+        }
+    }
+
+    /// The last reader is gone: the cursor stays.
+    pub(super) fn leave(&mut self, now: Timestamp, out: &mut Outgoing) {
+        self.flush_ack(now, out);
+        if let Some(channel) = self.reference() {
+            let req = out.req();
+            out.send(&ClientFrame::Unsubscribe(Unsubscribe { req, channel, forget: false }));
         }
     }
 

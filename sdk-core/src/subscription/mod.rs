@@ -3,10 +3,11 @@
 mod acks;
 mod channel;
 mod delivery;
+mod forgetting;
 mod recovery;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Subscribe, Unsubscribe};
+use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Subscribe};
 
 use crate::config::{ClientConfig, StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
@@ -17,6 +18,7 @@ use crate::planted::Bugs;
 use crate::store::Key;
 use crate::timer::is_due;
 use channel::{Channel, Options};
+use forgetting::Forgotten;
 
 /// Last positions of channels that are not read any more: so many are remembered.
 const REMEMBERED: usize = 256;
@@ -34,6 +36,8 @@ pub(crate) struct Subscriptions {
     left: Vec<(ChannelName, Position)>,
     /// Whether all readers were told that nothing comes any more.
     is_over: bool,
+    /// Cursors that the server is to drop.
+    forgotten: Vec<Forgotten>,
     next_id: u64,
     queue_messages: u64,
     bugs: Bugs,
@@ -47,9 +51,13 @@ pub(crate) struct Cursor {
 }
 
 impl Subscriptions {
-    pub(crate) fn new(config: &ClientConfig, stored: Vec<(Key, ChannelName, Position)>) -> Self {
+    pub(crate) fn new(
+        config: &ClientConfig,
+        cursors: Vec<(Key, ChannelName, Position)>,
+        forgotten: Vec<(Key, ChannelName)>,
+    ) -> Self {
         let mut cursors: Vec<_> =
-            stored.into_iter().map(|(key, channel, position)| (channel, Cursor { key, position })).collect();
+            cursors.into_iter().map(|(key, channel, position)| (channel, Cursor { key, position })).collect();
         cursors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             channels: Vec::new(),
@@ -58,6 +66,7 @@ impl Subscriptions {
             cursors,
             left: Vec::new(),
             is_over: false,
+            forgotten: forgotten.into_iter().map(|(key, name)| Forgotten::new(key, name)).collect(),
             next_id: 1,
             queue_messages: config.queue_messages as u64,
             bugs: config.bugs,
@@ -109,17 +118,25 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Timestamp, out: &mut Outgoing) {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        id: SubscriptionId,
+        forget: bool,
+        may_ask: bool,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) {
         let Some(index) = self.reader_index(id) else { return };
         let Some(channel) = self.channels.get_mut(index) else { return };
         channel.remove_reader(id);
         if channel.readers.is_empty() {
-            channel.flush_ack(now, out);
-            if let Some(reference) = channel.reference() {
-                let req = out.req();
-                out.send(&ClientFrame::Unsubscribe(Unsubscribe { req, channel: reference, forget }));
+            if !forget {
+                channel.leave(now, out);
             }
             let channel = self.channels.remove(index);
+            if forget {
+                self.forget(&channel.name, may_ask, out);
+            }
             self.remember(channel, forget, out);
         } else {
             channel.advance_cursor(now, out);
@@ -153,6 +170,9 @@ impl Subscriptions {
     pub(crate) fn on_lost(&mut self) {
         for channel in &mut self.channels {
             channel.detach();
+        }
+        for forgotten in &mut self.forgotten {
+            forgotten.detach();
         }
         self.numbers.clear();
     }
