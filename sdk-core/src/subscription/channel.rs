@@ -9,7 +9,7 @@ use moorline_protocol::{
 };
 
 use super::acks::Acks;
-use super::delivery::{Flow, Repair};
+use super::delivery::{Backlog, Flow, Repair};
 use crate::config::{StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
 use crate::event::Event;
@@ -34,6 +34,7 @@ pub(super) struct Channel {
     pub(super) position: Option<Position>,
     /// Messages handed out since the channel is read.
     pub(super) handed: u64,
+    pub(super) backlog: Backlog,
     pub(super) acks: Acks,
     pub(super) continuity: Continuity,
 }
@@ -146,6 +147,7 @@ impl Channel {
             reader_ids: Arc::new([]),
             position: None,
             handed: 0,
+            backlog: Backlog::default(),
             acks: Acks::default(),
             continuity: Continuity::Fresh,
         }

@@ -18,6 +18,7 @@ use crate::planted::Bugs;
 use crate::store::Key;
 use crate::timer::is_due;
 use channel::{Channel, Options};
+use delivery::Room;
 use forgetting::Forgotten;
 
 /// Last positions of channels that are not read any more: so many are remembered.
@@ -39,7 +40,7 @@ pub(crate) struct Subscriptions {
     /// Cursors that the server is to drop.
     forgotten: Vec<Forgotten>,
     next_id: u64,
-    queue_messages: u64,
+    room: Room,
     bugs: Bugs,
 }
 
@@ -68,7 +69,7 @@ impl Subscriptions {
             is_over: false,
             forgotten: forgotten.into_iter().map(|(key, name)| Forgotten::new(key, name)).collect(),
             next_id: 1,
-            queue_messages: config.queue_messages as u64,
+            room: Room { messages: config.queue_messages as u64, bytes: config.queue_bytes },
             bugs: config.bugs,
         }
     }
@@ -140,7 +141,7 @@ impl Subscriptions {
             self.remember(channel, forget, out);
         } else {
             channel.advance_cursor(now, out);
-            channel.confirm(self.queue_messages, out);
+            channel.confirm(self.room, out);
         }
         self.reindex();
     }
@@ -178,10 +179,10 @@ impl Subscriptions {
     }
 
     pub(crate) fn consumed(&mut self, id: SubscriptionId, messages: usize, out: &mut Outgoing) {
-        let limit = self.queue_messages;
+        let room = self.room;
         if let Some(channel) = self.reader_index(id).and_then(|index| self.channels.get_mut(index)) {
             channel.consumed(id, messages as u64);
-            channel.confirm(limit, out);
+            channel.confirm(room, out);
         }
     }
 

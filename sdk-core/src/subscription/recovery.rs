@@ -58,10 +58,7 @@ impl Subscriptions {
         let bugs = self.bugs;
         let Some(channel) = self.joined(&reset.channel) else { return };
         channel.restart(Position { epoch: reset.epoch, offset: reset.from }, bugs);
-        if let State::Joined(joined) = &mut channel.state {
-            joined.repair = None;
-            joined.flow.restart();
-        }
+        channel.restart_flow(out);
         out.event(Event::Reset {
             readers: channel.reader_ids.clone(),
             reason: reset.reason,

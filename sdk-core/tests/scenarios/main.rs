@@ -14,6 +14,7 @@ mod arguments;
 mod connecting;
 mod cursors;
 mod ending;
+mod flow;
 mod host;
 mod joining;
 mod leaving;
