@@ -158,7 +158,9 @@ impl Client {
                 self.connection.auth.refuse();
                 self.lose(reason, EndedBy::Peer, now);
             }
-            CloseVerdict::Final if code == Some(CloseCode::TOO_LARGE) && self.outbox.fail_largest(&mut self.out) => {
+            CloseVerdict::Final if code == Some(CloseCode::TOO_LARGE) && self.connection.is_online() => {
+                // With nothing under way it was a message at QoS 0, which is gone.
+                self.outbox.fail_largest(&mut self.out);
                 self.lose(reason, EndedBy::Peer, now);
             }
             CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {

@@ -18,6 +18,7 @@ mod flow;
 mod host;
 mod joining;
 mod leaving;
+mod liveness;
 mod producers;
 mod properties;
 mod publishing;
