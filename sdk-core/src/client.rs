@@ -44,7 +44,7 @@ impl Client {
         let outbox = Outbox::new(&config, loaded.publishes, loaded.sequences, store.producer(), now);
         Ok(Self {
             connection: Connection::new(config.token.clone()),
-            subscriptions: Subscriptions::new(&config, loaded.cursors),
+            subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),
             out: Outgoing::new(store),
@@ -110,15 +110,17 @@ impl Client {
             return Err(SubscribeError::Closed);
         }
         let may_ask = self.connection.has_said_hello();
-        let id = self.subscriptions.subscribe(channel, options, may_ask, &mut self.out)?;
+        let id = self.subscriptions.subscribe(channel, options, may_ask, now.mono, &mut self.out)?;
         self.end_call(now);
         Ok(id)
     }
 
-    /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`.
+    /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`: then the
+    /// server drops it, too, if need be with a later connection.
     pub fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Now) {
         if self.phase == Phase::Open {
-            self.subscriptions.unsubscribe(id, forget, now.mono, &mut self.out);
+            let may_ask = self.connection.has_said_hello();
+            self.subscriptions.unsubscribe(id, forget, may_ask, now.mono, &mut self.out);
         }
         self.end_call(now);
     }
@@ -180,7 +182,7 @@ impl Client {
         match input {
             Input::Message { id, bytes } => self.on_message(id, bytes, now),
             Input::Activity { id } => self.on_activity(id, now),
-            Input::TransportOpened { id } => self.on_opened(id),
+            Input::TransportOpened { id } => self.on_opened(id, now.mono),
             Input::Buffered { id, bytes } => self.out.on_buffered(id, bytes),
             Input::TransportClosed { id, code } => self.on_transport_closed(id, code, now),
             Input::TransportFailed { id, failure } => self.on_transport_failed(id, failure, now),
@@ -198,7 +200,9 @@ impl Client {
         }
         self.notice_jump(now);
         self.on_connection_timeout(now);
-        self.subscriptions.on_timeout(now.mono, &mut self.out);
+        if self.subscriptions.on_timeout(now.mono, &mut self.out) {
+            self.reconnect(StateReason::Unanswered, now);
+        }
         self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);

@@ -29,6 +29,8 @@ pub struct ClientConfig {
     /// Messages handed out on one channel and not yet consumed before the core asks the server to pause
     /// (default 1,024).
     pub queue_messages: usize,
+    /// Bytes of their payloads, likewise (default 4 MiB).
+    pub queue_bytes: usize,
     /// Bytes of a payload, until the server says otherwise (default 64 KiB).
     pub message_bytes: usize,
     /// Planted bugs; see [`planted`](crate::planted).
@@ -51,6 +53,7 @@ impl ClientConfig {
             outbox_bytes: 8 << 20,
             socket_bytes: 256 << 10,
             queue_messages: 1_024,
+            queue_bytes: 4 << 20,
             message_bytes: moorline_protocol::limits::MESSAGE_BYTES,
             bugs: crate::planted::Bugs::default(),
         }

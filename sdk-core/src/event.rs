@@ -39,14 +39,16 @@ pub enum StateReason {
     Silent,
     /// Opening took too long.
     ConnectTimeout,
+    /// The server lives, and did not answer a request for too long.
+    Unanswered,
     /// The server sends its clients away and said when to come back.
     Goaway,
     /// Publishing at QoS 2 needs a new attachment: the producer is gone or full, or another connection used it.
     Reattach(Failure),
     /// The host said that the network is gone.
     Offline,
-    /// No token could be had.
-    Token,
+    /// No token could be had, for this reason.
+    Token(Failure),
     /// The server refused with this error; final.
     Refused(Failure),
     /// The server broke the protocol.

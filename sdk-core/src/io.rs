@@ -74,15 +74,16 @@ pub enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostSignal {
-    /// The network is there (again) or is another one: probe at once, or reconnect at once.
+    /// The network is there (again) or is another one: probe at once, or reconnect at once. An attempt under way has to
+    /// succeed within the span of a probe.
     Online,
     /// There is no network: do not try until it is back, or 20 s have passed (some hosts lie).
     Offline,
-    /// The app is in the foreground (again): probe at once.
+    /// The app is in the foreground (again): as [`Online`](Self::Online).
     Foreground,
     /// The app goes to the background.
     Background,
-    /// The device slept or timers stood still: probe at once.
+    /// The device slept or timers stood still: as [`Online`](Self::Online).
     Wake,
 }
 
@@ -136,7 +137,8 @@ pub enum Output {
         /// With what.
         code: CloseCode,
     },
-    /// Fetch a token; one request is outstanding at most.
+    /// Fetch a token; one request is outstanding at most. Without an answer within 60 s it counts as failed, and is
+    /// repeated.
     NeedToken {
         /// Why.
         reason: TokenReason,

@@ -8,11 +8,14 @@ use crate::config::TokenSource;
 use crate::event::{Failure, Origin};
 use crate::io::{Output, TokenReason};
 use crate::outgoing::Outgoing;
+use crate::timer::{earliest, is_due};
 
 /// The server tolerates an expired token on an open connection for so long.
 const GRACE: Duration = Duration::from_secs(30);
 /// A refresh begins so long before the expiry, or at three quarters of a shorter life.
 const MARGIN: Duration = Duration::from_secs(60);
+/// The host's answer is awaited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 const MIN_RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(20);
 /// A held token that expires sooner is not worth a `hello`.
@@ -39,7 +42,10 @@ struct Held {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Request {
     None,
-    Outstanding,
+    /// Counts as failed at this moment.
+    Outstanding {
+        until: Timestamp,
+    },
 }
 
 /// The refresh of the current connection's token.
@@ -98,7 +104,7 @@ impl Auth {
             Some(_) => TokenReason::Expiring,
             None => self.refusal.unwrap_or(TokenReason::Connect),
         };
-        self.ask(reason, out);
+        self.ask(reason, now, out);
         Ready::Wait
     }
 
@@ -182,10 +188,25 @@ impl Auth {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        match self.refresh {
+        let refresh = match self.refresh {
             Refresh::At { at, .. } => Some(at),
             Refresh::Off | Refresh::Fetching { .. } | Refresh::Asking { .. } => None,
+        };
+        earliest(&[refresh, self.patience()])
+    }
+
+    /// Returns when the host's answer is not awaited any more.
+    fn patience(&self) -> Option<Timestamp> {
+        match self.request {
+            Request::None => None,
+            Request::Outstanding { until } => Some(until),
         }
+    }
+
+    /// Returns the failure that an answer which never came stands for.
+    pub(crate) fn overdue(&self, now: Timestamp) -> Option<Failure> {
+        let text = "the token provider did not answer within 60 s";
+        is_due(self.patience(), now).then(|| Failure::new(ErrorCode::RequestTimeout, text, Origin::Client))
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
@@ -193,13 +214,13 @@ impl Auth {
             && at <= now
         {
             self.refresh = Refresh::Fetching { expires, tries };
-            self.ask(TokenReason::Expiring, out);
+            self.ask(TokenReason::Expiring, now, out);
         }
     }
 
-    fn ask(&mut self, reason: TokenReason, out: &mut Outgoing) {
+    fn ask(&mut self, reason: TokenReason, now: Timestamp, out: &mut Outgoing) {
         if self.request == Request::None {
-            self.request = Request::Outstanding;
+            self.request = Request::Outstanding { until: now + PATIENCE };
             out.push(Output::NeedToken { reason });
         }
     }

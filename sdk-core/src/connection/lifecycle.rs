@@ -5,8 +5,8 @@ use std::time::Duration;
 use moorline_protocol::limits::SDK_MESSAGE_BYTES;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, Hello, Park, Ping, ProducerRequest, Run, Subscribe,
-    Utf8Bytes, Welcome,
+    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Park, Ping, ProducerRequest, Run,
+    Subscribe, Utf8Bytes, Welcome,
 };
 
 use super::auth::Ready;
@@ -21,6 +21,9 @@ use crate::planted::Bug;
 
 /// A host's "offline" is believed for so long.
 const OFFLINE: Duration = Duration::from_secs(20);
+
+/// A `goaway` is followed for so long at most, and spread over so much.
+const AWAY: Duration = Duration::from_secs(5 * 60);
 
 /// Who ended a connection or an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,24 +54,24 @@ impl Client {
         self.out.push(Output::OpenTransport { id: transport, url });
     }
 
-    pub(crate) fn on_opened(&mut self, id: TransportId) {
+    pub(crate) fn on_opened(&mut self, id: TransportId, now: Timestamp) {
         let State::Opening { transport, deadline } = self.connection.state else { return };
         if transport != id {
             return;
         }
         self.connection.state = State::Handshaking { transport, deadline };
         self.out.open(transport);
-        self.send_hello(transport);
+        self.send_hello(transport, now);
     }
 
-    fn send_hello(&mut self, transport: TransportId) {
-        let mut inline = self.subscriptions.join_all(&mut self.out);
+    fn send_hello(&mut self, transport: TransportId, now: Timestamp) {
         let mut size = 0;
-        let fits = inline.iter().take_while(|subscribe| {
+        // What does not fit follows, and so does what the server must forget first.
+        let (inline, later) = self.subscriptions.join_all(now, &mut self.out).into_iter().partition(|subscribe| {
             size += size_of(subscribe);
-            size < SDK_MESSAGE_BYTES / 2
+            size < SDK_MESSAGE_BYTES / 2 && !self.subscriptions.is_forgotten(&subscribe.channel)
         });
-        let later = inline.split_off(fits.count());
+        let later: Vec<Subscribe> = later;
         let producer = self.outbox.producer().map_or(ProducerRequest::New, ProducerRequest::Resume);
         self.out.send(&ClientFrame::Hello(Hello {
             v: 1,
@@ -80,6 +83,7 @@ impl Client {
             caps: Vec::new(),
             subscribe: inline,
         }));
+        self.subscriptions.forget_all(&mut self.out);
         for subscribe in later {
             self.out.send(&ClientFrame::Subscribe(subscribe));
         }
@@ -119,8 +123,9 @@ impl Client {
             return;
         }
         let stable = Duration::from_millis(self.config.stable_ms);
-        let window = Duration::from_millis(u64::from(goaway.window));
-        let mut at = now + Duration::from_millis(u64::from(goaway.after)) + spread(window, &mut self.dice);
+        let window = Duration::from_millis(u64::from(goaway.window)).min(AWAY);
+        let after = Duration::from_millis(u64::from(goaway.after)).min(AWAY);
+        let mut at = now + after + spread(window, &mut self.dice);
         let is_restless = match &self.connection.state {
             State::Online(online) => !online.has_lasted(stable, now) && !self.connection.backoff.is_fresh(),
             State::Idle
@@ -136,7 +141,8 @@ impl Client {
             at = at.max(now + self.connection.backoff.delay(&self.config, &mut self.dice));
         }
         if let Some(online) = self.connection.online() {
-            online.departure = Some(Departure { at, window });
+            let is_restart = goaway.reason == GoawayReason::Restart;
+            online.departure = Some(Departure { at, window, is_restart });
         }
     }
 
@@ -152,7 +158,9 @@ impl Client {
                 self.connection.auth.refuse();
                 self.lose(reason, EndedBy::Peer, now);
             }
-            CloseVerdict::Final if code == Some(CloseCode::TOO_LARGE) && self.outbox.fail_largest(&mut self.out) => {
+            CloseVerdict::Final if code == Some(CloseCode::TOO_LARGE) && self.connection.is_online() => {
+                // With nothing under way it was a message at QoS 0, which is gone.
+                self.outbox.fail_largest(&mut self.out);
                 self.lose(reason, EndedBy::Peer, now);
             }
             CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {
@@ -226,7 +234,8 @@ impl Client {
                 if online.has_lasted(Duration::from_millis(self.config.stable_ms), now) {
                     connection.backoff.reset();
                 }
-                if let Some(departure) = online.departure {
+                // Before the moment of a move, others serve: a cut is a cut.
+                if let Some(departure) = online.departure.filter(|it| it.is_restart || it.at <= now) {
                     connection.backoff.depart(departure.window);
                     return (departure.at.max(now + Duration::from_millis(1)), Wait::Goaway);
                 }
@@ -264,7 +273,7 @@ impl Client {
         }
         match answer {
             Ok(()) => self.attempt(now),
-            Err(_) => self.lose(StateReason::Token, EndedBy::Client, now),
+            Err(failure) => self.lose(StateReason::Token(failure), EndedBy::Client, now),
         }
     }
 
@@ -311,12 +320,20 @@ impl Client {
         }
     }
 
-    /// Something suggests that the network is there: probes, or tries at once.
+    /// Something suggests that the network is there, or another one: probes, or tries at once.
     fn hurry(&mut self, now: Now) {
-        if let State::Waiting { why: Wait::Backoff, .. } = self.connection.state {
-            self.attempt(now);
-        } else {
-            self.probe(now.mono);
+        match &mut self.connection.state {
+            State::Waiting { why: Wait::Backoff, .. } => self.attempt(now),
+            State::Opening { deadline, .. } | State::Handshaking { deadline, .. } => {
+                let span = Duration::from_millis(self.config.probe_ms.max(1));
+                *deadline = (*deadline).min(now.mono + span);
+            }
+            State::Online(_) => self.probe(now.mono),
+            State::Idle
+            | State::WaitingForStore
+            | State::WaitingForToken
+            | State::Waiting { why: Wait::Goaway, .. }
+            | State::Closed => {}
         }
     }
 
@@ -344,6 +361,7 @@ impl Client {
             return;
         }
         match &self.connection.state {
+            State::WaitingForToken => self.on_token_overdue(now),
             State::Opening { .. } | State::Handshaking { .. } => {
                 self.hang_up(CloseCode::NORMAL);
                 self.lose(StateReason::ConnectTimeout, EndedBy::Client, now);
@@ -357,10 +375,17 @@ impl Client {
                     self.subscriptions.flush_acks(now.mono, &mut self.out);
                     self.reconnect(StateReason::Goaway, now);
                 } else {
+                    self.on_token_overdue(now);
                     self.connection.auth.on_timeout(now.mono, &mut self.out);
                 }
             }
-            State::Idle | State::WaitingForStore | State::WaitingForToken | State::Closed => {}
+            State::Idle | State::WaitingForStore | State::Closed => {}
+        }
+    }
+
+    fn on_token_overdue(&mut self, now: Now) {
+        if let Some(failure) = self.connection.auth.overdue(now.mono) {
+            self.on_token(Err(failure), now);
         }
     }
 }

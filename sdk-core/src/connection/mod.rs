@@ -60,6 +60,8 @@ impl Online {
 pub(crate) struct Departure {
     pub(crate) at: Timestamp,
     pub(crate) window: Duration,
+    /// Whether nobody serves before that moment.
+    pub(crate) is_restart: bool,
 }
 
 /// Why the next attempt waits.
@@ -190,7 +192,8 @@ impl Connection {
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Idle | State::WaitingForStore | State::WaitingForToken | State::Closed => None,
+            State::Idle | State::WaitingForStore | State::Closed => None,
+            State::WaitingForToken => self.auth.deadline(),
             State::Opening { deadline, .. } | State::Handshaking { deadline, .. } => Some(*deadline),
             State::Waiting { until, .. } => Some(*until),
             State::Online(online) => earliest(&[

@@ -129,7 +129,7 @@ impl Outbox {
     }
 
     /// The server refused a frame as too large for the transport: fails the largest message under way.
-    pub(crate) fn fail_largest(&mut self, out: &mut Outgoing) -> bool {
+    pub(crate) fn fail_largest(&mut self, out: &mut Outgoing) {
         let mut largest: Option<(usize, ChannelName, Key)> = None;
         for lane in &self.lanes {
             for entry in lane.entries.iter().filter(|entry| entry.is_waiting()) {
@@ -139,10 +139,10 @@ impl Outbox {
                 }
             }
         }
-        let Some((_, channel, key)) = largest else { return false };
+        let Some((_, channel, key)) = largest else { return };
         let producer = self.producer;
-        let Some(lane) = self.find_lane(&channel) else { return false };
-        let Some(entry) = lane.index(key).and_then(|index| lane.entries.get(index)) else { return false };
+        let Some(lane) = self.find_lane(&channel) else { return };
+        let Some(entry) = lane.index(key).and_then(|index| lane.entries.get(index)) else { return };
         let text = "the server refused the message as too large for one frame";
         let outcome = match (entry.seq(), entry.progress) {
             (None, Progress::Waiting { in_doubt: true, .. }) => PublishOutcome::Uncertain,
@@ -152,7 +152,6 @@ impl Outbox {
             lane.return_to(seq, producer, out);
         }
         self.settle(&channel, key, outcome, out);
-        true
     }
 
     /// The store has committed a batch, or could not.

@@ -30,6 +30,7 @@ pub(crate) struct Loaded {
     pub(crate) publishes: Vec<(Key, StoredPublish)>,
     pub(crate) sequences: Vec<(Key, ChannelName, ProducerId, Sequence)>,
     pub(crate) cursors: Vec<(Key, ChannelName, Position)>,
+    pub(crate) forgotten: Vec<(Key, ChannelName)>,
 }
 
 /// How far the first batch of this process is: it holds the boot counter and the device id, and no `hello` goes out
@@ -97,6 +98,7 @@ impl Store {
                     loaded.sequences.push((number, channel, producer, next));
                 }
                 Record::Cursor { channel, position } => loaded.cursors.push((number, channel, position)),
+                Record::Forgotten { channel } => loaded.forgotten.push((number, channel)),
             }
         }
         loaded.publishes.sort_unstable_by_key(|(key, _)| *key);
@@ -186,6 +188,14 @@ impl Store {
 
     pub(crate) fn delete_cursor(&mut self, key: Key) {
         self.delete(record::cursor_key(key));
+    }
+
+    pub(crate) fn put_forgotten(&mut self, key: Key, channel: &ChannelName) {
+        self.put(record::forgotten_key(key), record::encode_forgotten(channel));
+    }
+
+    pub(crate) fn delete_forgotten(&mut self, key: Key) {
+        self.delete(record::forgotten_key(key));
     }
 
     /// Clears everything; later writes are dropped.

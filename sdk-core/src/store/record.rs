@@ -39,8 +39,19 @@ pub(crate) struct StoredPublish {
 pub(super) enum Record {
     Meta(Meta),
     Publish(StoredPublish),
-    Sequence { channel: ChannelName, producer: ProducerId, next: Sequence },
-    Cursor { channel: ChannelName, position: Position },
+    Sequence {
+        channel: ChannelName,
+        producer: ProducerId,
+        next: Sequence,
+    },
+    Cursor {
+        channel: ChannelName,
+        position: Position,
+    },
+    /// The server is to drop its cursor.
+    Forgotten {
+        channel: ChannelName,
+    },
 }
 
 pub(super) fn publish_key(key: Key) -> Vec<u8> {
@@ -53,6 +64,10 @@ pub(super) fn sequence_key(key: Key) -> Vec<u8> {
 
 pub(super) fn cursor_key(key: Key) -> Vec<u8> {
     numbered(b'p', key)
+}
+
+pub(super) fn forgotten_key(key: Key) -> Vec<u8> {
+    numbered(b'f', key)
 }
 
 pub(super) fn is_cursor(key: &[u8]) -> bool {
@@ -105,6 +120,12 @@ pub(super) fn encode_cursor(channel: &ChannelName, position: Position) -> Vec<u8
     text(&mut out, channel.as_str());
     text(&mut out, position.epoch.as_str());
     varint(&mut out, position.offset.0);
+    out
+}
+
+pub(super) fn encode_forgotten(channel: &ChannelName) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    text(&mut out, channel.as_str());
     out
 }
 
@@ -161,6 +182,7 @@ pub(super) fn decode(key: &[u8], value: Bytes) -> Result<(Key, Record), StoreErr
             let epoch = Epoch::new(&reader.text()?).map_err(|_| StoreError::Corrupt("an epoch"))?;
             Record::Cursor { channel, position: Position { epoch, offset: Offset(reader.varint()?) } }
         }
+        b'f' => Record::Forgotten { channel: reader.channel()? },
         _ => return Err(StoreError::Corrupt("a key is not one of this client's")),
     };
     if reader.0.is_empty() { Ok((number, record)) } else { Err(StoreError::Corrupt("a record is too long")) }

@@ -5,17 +5,20 @@ use moorline_protocol::limits::MAX_SAFE_INTEGER;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelNumber, ChannelRef, ClientFrame, Offset, Position, PresenceMode, Qos, ResetMode, Since, Start,
-    Subscribe,
+    Subscribe, Unsubscribe,
 };
 
 use super::acks::Acks;
-use super::delivery::{Flow, Repair};
+use super::delivery::{Backlog, Flow, Repair};
 use crate::config::{StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
 use crate::event::Event;
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::timer::earliest;
+
+/// The answer to a `subscribe` is awaited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One channel that is read.
 pub(super) struct Channel {
@@ -31,6 +34,7 @@ pub(super) struct Channel {
     pub(super) position: Option<Position>,
     /// Messages handed out since the channel is read.
     pub(super) handed: u64,
+    pub(super) backlog: Backlog,
     pub(super) acks: Acks,
     pub(super) continuity: Continuity,
 }
@@ -50,7 +54,7 @@ pub(super) enum State {
     /// Not asked for.
     Detached,
     /// `subscribe` is sent; deliveries before the answer are an older subscription's.
-    Joining { req: u64, tries: u32 },
+    Joining { req: u64, tries: u32, deadline: Timestamp },
     /// The server cannot take it now.
     Refused { until: Timestamp, tries: u32 },
     /// `subscribed` has arrived.
@@ -143,6 +147,7 @@ impl Channel {
             reader_ids: Arc::new([]),
             position: None,
             handed: 0,
+            backlog: Backlog::default(),
             acks: Acks::default(),
             continuity: Continuity::Fresh,
         }
@@ -173,13 +178,13 @@ impl Channel {
     }
 
     /// Asks for the channel on a new connection, or again on this one.
-    pub(super) fn join(&mut self, out: &mut Outgoing) -> Subscribe {
+    pub(super) fn join(&mut self, now: Timestamp, out: &mut Outgoing) -> Subscribe {
         let req = out.req();
         let tries = match self.state {
             State::Refused { tries, .. } => tries,
             State::Detached | State::Joining { .. } | State::Joined(_) => 0,
         };
-        self.state = State::Joining { req, tries };
+        self.state = State::Joining { req, tries, deadline: now + PATIENCE };
         Subscribe {
             since: self.since(),
             reset: self.options.reset,
@@ -206,6 +211,15 @@ impl Channel {
             StartAt::Last(count) => Since::Last(count),
             StartAt::Position(position) => Since::Position(position),
             StartAt::Time(unix) => Since::Time(unix),
+        }
+    }
+
+    /// The last reader is gone: the cursor stays.
+    pub(super) fn leave(&mut self, now: Timestamp, out: &mut Outgoing) {
+        self.flush_ack(now, out);
+        if let Some(channel) = self.reference() {
+            let req = out.req();
+            out.send(&ClientFrame::Unsubscribe(Unsubscribe { req, channel, forget: false }));
         }
     }
 
@@ -240,16 +254,22 @@ impl Channel {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let refused = match self.state {
+        let state = match self.state {
             State::Refused { until, .. } => Some(until),
-            State::Detached | State::Joining { .. } | State::Joined(_) => None,
+            State::Joining { deadline, .. } => Some(deadline),
+            State::Detached | State::Joined(_) => None,
         };
-        earliest(&[refused, self.acks.deadline()])
+        earliest(&[state, self.acks.deadline()])
+    }
+
+    /// Tells whether the server has not answered a `subscribe` in time.
+    pub(super) fn is_unanswered(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Joining { deadline, .. } if deadline <= now)
     }
 
     pub(super) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
         if matches!(self.state, State::Refused { until, .. } if until <= now) {
-            let subscribe = self.join(out);
+            let subscribe = self.join(now, out);
             out.send(&ClientFrame::Subscribe(subscribe));
         }
         if self.acks.deadline().is_some_and(|at| at <= now) {

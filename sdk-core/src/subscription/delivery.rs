@@ -52,10 +52,33 @@ enum Fence {
     Passed,
 }
 
-impl Flow {
-    /// The server begins anew somewhere else: nothing of the old pages is to be confirmed.
-    pub(super) fn restart(&mut self) {
-        self.pages.clear();
+/// How much may wait for the app before the server is asked to pause.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) messages: u64,
+    pub(super) bytes: usize,
+}
+
+/// The sizes of the messages that the slowest reader has not taken.
+#[derive(Default)]
+pub(super) struct Backlog {
+    sizes: VecDeque<usize>,
+    bytes: usize,
+}
+
+impl Backlog {
+    fn add(&mut self, size: usize) {
+        self.sizes.push_back(size);
+        self.bytes += size;
+    }
+
+    /// Keeps the newest so many.
+    fn keep(&mut self, messages: u64) {
+        while self.sizes.len() as u64 > messages
+            && let Some(size) = self.sizes.pop_front()
+        {
+            self.bytes -= size;
+        }
     }
 }
 
@@ -66,7 +89,7 @@ impl Subscriptions {
         now: Timestamp,
         out: &mut Outgoing,
     ) -> Result<(), &'static str> {
-        let (bugs, limit) = (self.bugs, self.queue_messages);
+        let (bugs, room) = (self.bugs, self.room);
         let Some(channel) = self.joined(&deliver.channel) else { return Ok(()) };
         for message in deliver.messages {
             if !channel.accept(message, deliver.replay, bugs, out)? {
@@ -82,7 +105,7 @@ impl Subscriptions {
         if deliver.replay {
             channel.end_page(deliver.at)?;
         }
-        channel.confirm(limit, out);
+        channel.confirm(room, out);
         Ok(())
     }
 
@@ -136,6 +159,7 @@ impl Channel {
             Continuity::Fresh | Continuity::Known => false,
         };
         self.handed += 1;
+        self.backlog.add(message.payload.bytes().len());
         let message = Received { channel: self.canonical.clone(), epoch, message, replayed, redelivered };
         out.event(Event::Message { readers: self.reader_ids.clone(), message });
         Ok(true)
@@ -188,24 +212,38 @@ impl Channel {
         }
     }
 
+    /// The server begins anew somewhere else: nothing of the old pages is to be confirmed, and it may have forgotten
+    /// that it is asked to pause.
+    pub(super) fn restart_flow(&mut self, out: &mut Outgoing) {
+        let Some(channel) = self.reference() else { return };
+        let State::Joined(joined) = &mut self.state else { return };
+        joined.repair = None;
+        joined.flow.pages.clear();
+        if joined.flow.mode == Mode::Paused {
+            out.send(&ClientFrame::Pause(Pause { channel }));
+        }
+    }
+
     /// Confirms the pages that all readers have taken, and pauses or goes on as the queue fills or empties.
-    pub(super) fn confirm(&mut self, limit: u64, out: &mut Outgoing) {
-        let (taken, handed) = (self.taken(), self.handed);
+    pub(super) fn confirm(&mut self, room: Room, out: &mut Outgoing) {
+        let taken = self.taken();
+        let waiting = self.handed - taken;
+        self.backlog.keep(waiting);
+        let bytes = self.backlog.bytes;
         let (Some(position), Some(channel)) = (self.position, self.reference()) else { return };
         let State::Joined(joined) = &mut self.state else { return };
-        let waiting = handed - taken;
         let flow = &mut joined.flow;
         let more = |after| {
             ClientFrame::More(More { channel: channel.clone(), epoch: Some(position.epoch), after, rewind: false })
         };
         match flow.mode {
-            Mode::Paused if waiting <= limit / 2 => {
+            Mode::Paused if waiting <= room.messages / 2 && bytes <= room.bytes / 2 => {
                 flow.mode = Mode::Flowing;
                 flow.pages.clear();
                 out.send(&more(position.offset));
             }
             Mode::Paused => {}
-            Mode::Flowing if waiting > limit => {
+            Mode::Flowing if waiting > room.messages || bytes > room.bytes => {
                 flow.mode = Mode::Paused;
                 out.send(&ClientFrame::Pause(Pause { channel }));
             }

@@ -3,10 +3,11 @@
 mod acks;
 mod channel;
 mod delivery;
+mod forgetting;
 mod recovery;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Subscribe, Unsubscribe};
+use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Subscribe};
 
 use crate::config::{ClientConfig, StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
@@ -15,7 +16,10 @@ use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::planted::Bugs;
 use crate::store::Key;
+use crate::timer::is_due;
 use channel::{Channel, Options};
+use delivery::Room;
+use forgetting::Forgotten;
 
 /// Last positions of channels that are not read any more: so many are remembered.
 const REMEMBERED: usize = 256;
@@ -33,8 +37,10 @@ pub(crate) struct Subscriptions {
     left: Vec<(ChannelName, Position)>,
     /// Whether all readers were told that nothing comes any more.
     is_over: bool,
+    /// Cursors that the server is to drop.
+    forgotten: Vec<Forgotten>,
     next_id: u64,
-    queue_messages: u64,
+    room: Room,
     bugs: Bugs,
 }
 
@@ -46,9 +52,13 @@ pub(crate) struct Cursor {
 }
 
 impl Subscriptions {
-    pub(crate) fn new(config: &ClientConfig, stored: Vec<(Key, ChannelName, Position)>) -> Self {
+    pub(crate) fn new(
+        config: &ClientConfig,
+        cursors: Vec<(Key, ChannelName, Position)>,
+        forgotten: Vec<(Key, ChannelName)>,
+    ) -> Self {
         let mut cursors: Vec<_> =
-            stored.into_iter().map(|(key, channel, position)| (channel, Cursor { key, position })).collect();
+            cursors.into_iter().map(|(key, channel, position)| (channel, Cursor { key, position })).collect();
         cursors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             channels: Vec::new(),
@@ -57,8 +67,9 @@ impl Subscriptions {
             cursors,
             left: Vec::new(),
             is_over: false,
+            forgotten: forgotten.into_iter().map(|(key, name)| Forgotten::new(key, name)).collect(),
             next_id: 1,
-            queue_messages: config.queue_messages as u64,
+            room: Room { messages: config.queue_messages as u64, bytes: config.queue_bytes },
             bugs: config.bugs,
         }
     }
@@ -68,6 +79,7 @@ impl Subscriptions {
         name: &ChannelName,
         options: SubscribeOptions,
         may_ask: bool,
+        now: Timestamp,
         out: &mut Outgoing,
     ) -> Result<SubscriptionId, SubscribeError> {
         let id = SubscriptionId(self.next_id);
@@ -82,7 +94,7 @@ impl Subscriptions {
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
                 if may_ask {
-                    let subscribe = channel.join(out);
+                    let subscribe = channel.join(now, out);
                     out.send(&ClientFrame::Subscribe(subscribe));
                 }
                 self.channels.insert(index, channel);
@@ -107,21 +119,29 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Timestamp, out: &mut Outgoing) {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        id: SubscriptionId,
+        forget: bool,
+        may_ask: bool,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) {
         let Some(index) = self.reader_index(id) else { return };
         let Some(channel) = self.channels.get_mut(index) else { return };
         channel.remove_reader(id);
         if channel.readers.is_empty() {
-            channel.flush_ack(now, out);
-            if let Some(reference) = channel.reference() {
-                let req = out.req();
-                out.send(&ClientFrame::Unsubscribe(Unsubscribe { req, channel: reference, forget }));
+            if !forget {
+                channel.leave(now, out);
             }
             let channel = self.channels.remove(index);
+            if forget {
+                self.forget(&channel.name, may_ask, out);
+            }
             self.remember(channel, forget, out);
         } else {
             channel.advance_cursor(now, out);
-            channel.confirm(self.queue_messages, out);
+            channel.confirm(self.room, out);
         }
         self.reindex();
     }
@@ -144,22 +164,25 @@ impl Subscriptions {
     }
 
     /// Returns the subscriptions for a `hello`; all are being joined then.
-    pub(crate) fn join_all(&mut self, out: &mut Outgoing) -> Vec<Subscribe> {
-        self.channels.iter_mut().map(|channel| channel.join(out)).collect()
+    pub(crate) fn join_all(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<Subscribe> {
+        self.channels.iter_mut().map(|channel| channel.join(now, out)).collect()
     }
 
     pub(crate) fn on_lost(&mut self) {
         for channel in &mut self.channels {
             channel.detach();
         }
+        for forgotten in &mut self.forgotten {
+            forgotten.detach();
+        }
         self.numbers.clear();
     }
 
     pub(crate) fn consumed(&mut self, id: SubscriptionId, messages: usize, out: &mut Outgoing) {
-        let limit = self.queue_messages;
+        let room = self.room;
         if let Some(channel) = self.reader_index(id).and_then(|index| self.channels.get_mut(index)) {
             channel.consumed(id, messages as u64);
-            channel.confirm(limit, out);
+            channel.confirm(room, out);
         }
     }
 
@@ -189,12 +212,16 @@ impl Subscriptions {
         self.channels.iter().filter_map(Channel::deadline).min()
     }
 
-    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
+    /// Handles deadlines; tells whether the server owes an answer.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) -> bool {
+        let mut is_unanswered = false;
         for channel in &mut self.channels {
-            if channel.deadline().is_some_and(|at| at <= now) {
+            if is_due(channel.deadline(), now) {
                 channel.on_timeout(now, out);
+                is_unanswered |= channel.is_unanswered(now);
             }
         }
+        is_unanswered
     }
 
     fn find(&self, name: &ChannelName) -> Result<usize, usize> {

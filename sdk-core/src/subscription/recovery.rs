@@ -24,9 +24,12 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Takes an error; tells whether it answers a `subscribe`.
+    /// Takes an error; tells whether it answers a request of this room.
     pub(crate) fn on_error(&mut self, req: u64, error: &ErrorFrame, now: Timestamp, out: &mut Outgoing) -> bool {
-        let Some(index) = self.channels.iter().position(|channel| channel.is_joining(req)) else { return false };
+        let Some(index) = self.channels.iter().position(|channel| channel.is_joining(req)) else {
+            // A refusal for the moment is asked again with the next connection.
+            return !error.retry && self.on_forgotten(req, out);
+        };
         if error.retry {
             if let Some(channel) = self.channels.get_mut(index)
                 && let State::Joining { tries, .. } = channel.state
@@ -40,7 +43,8 @@ impl Subscriptions {
     }
 
     pub(crate) fn on_unsubscribed(&mut self, unsubscribed: Unsubscribed, out: &mut Outgoing) {
-        if unsubscribed.req.is_some() {
+        if let Some(req) = unsubscribed.req {
+            self.on_forgotten(req, out);
             return;
         }
         let ended = |channel: &Channel| channel.is_joined() && channel.canonical == unsubscribed.channel;
@@ -54,10 +58,7 @@ impl Subscriptions {
         let bugs = self.bugs;
         let Some(channel) = self.joined(&reset.channel) else { return };
         channel.restart(Position { epoch: reset.epoch, offset: reset.from }, bugs);
-        if let State::Joined(joined) = &mut channel.state {
-            joined.repair = None;
-            joined.flow.restart();
-        }
+        channel.restart_flow(out);
         out.event(Event::Reset {
             readers: channel.reader_ids.clone(),
             reason: reset.reason,

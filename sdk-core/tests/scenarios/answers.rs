@@ -177,3 +177,11 @@ fn a_lost_producer_is_told_as_that() {
     let StateReason::Reattach(failure) = host.last_reason() else { panic!("{:?}", host.last_reason()) };
     assert_eq!(failure.code, ErrorCode::PublishUnknownProducer);
 }
+
+#[test]
+fn a_message_at_level_0_that_is_too_large_ends_nothing_for_good() {
+    let mut host = ready();
+    host.publish("room", PublishOptions::new().qos(Qos::AtMostOnce));
+    host.cut(Some(4506));
+    assert_eq!(host.client.state(), ConnectionState::Recovering);
+}

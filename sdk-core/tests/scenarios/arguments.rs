@@ -79,7 +79,7 @@ fn a_fetched_token_that_is_too_long_is_fetched_again() {
     host.connect();
     host.input(Input::Token(Ok(Some("x".repeat(TOKEN_BYTES + 1)))));
     assert!(host.opened.is_empty());
-    assert!(matches!(host.events.last(), Some(Event::StateChanged { reason: StateReason::Token, .. })));
+    assert!(matches!(host.events.last(), Some(Event::StateChanged { reason: StateReason::Token(_), .. })));
     host.wait();
     assert_eq!(host.token_asks.len(), 2);
 }

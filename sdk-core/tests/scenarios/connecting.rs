@@ -214,7 +214,7 @@ fn a_failed_token_fetch_is_retried_with_pauses() {
         let code = ErrorCode::ServerInternal;
         let failure = Failure { code, message: "down".into(), origin: Origin::Transport };
         host.input(Input::Token(Err(failure)));
-        assert_eq!(last_reason(&host), &StateReason::Token);
+        assert!(matches!(last_reason(&host), StateReason::Token(_)));
         host.wait();
     }
     assert_eq!(host.token_asks.len(), 6);

@@ -1,6 +1,9 @@
 //! Durable cursors over restarts, resets and failing stores.
 
-use moorline_core::protocol::{ClientFrame, Offset, ProducerState, ResetReason, ServerFrame, Since, Start, Subscribed};
+use moorline_core::protocol::{
+    ChannelRef, ClientFrame, ErrorCode, Offset, ProducerState, ResetReason, ServerFrame, Since, Start, Subscribed,
+    Unsubscribe, Unsubscribed,
+};
 use moorline_core::{Event, StateReason, StoreError, SubscribeOptions, SubscriptionId};
 
 use crate::host::{Commits, EPOCH, Host, channel, epoch, number, position, welcome};
@@ -174,4 +177,84 @@ fn repeats_are_marked_also_after_a_reset() {
     host.page("room", [30], false);
     host.deliver("room", [31]);
     assert_eq!(redelivered(&mut host), [(30, true), (31, false)]);
+}
+
+fn forgets(host: &Host) -> Vec<(u64, String)> {
+    let forget = |frame: &ClientFrame| match frame {
+        ClientFrame::Unsubscribe(Unsubscribe { req, channel: ChannelRef::Name(name), forget: true }) => {
+            Some((*req, name.to_string()))
+        }
+        _ => None,
+    };
+    host.frames.iter().filter_map(forget).collect()
+}
+
+fn forget(host: &mut Host, id: SubscriptionId) {
+    host.client.unsubscribe(id, true, host.now());
+    host.drain();
+}
+
+fn forgotten(host: &mut Host, req: u64) {
+    host.send(ServerFrame::Unsubscribed(Unsubscribed { req: Some(req), channel: channel("room"), code: None }));
+}
+
+#[test]
+fn what_is_forgotten_without_a_connection_is_forgotten_with_the_next() {
+    let (mut host, id) = reading(12);
+    host.cut(None);
+    forget(&mut host, id);
+    host.take_frames();
+    host.reopen();
+    assert_eq!(forgets(&host).len(), 1, "said right after `hello`");
+    // The answer is lost with the connection, and the process with it.
+    host.cut(None);
+    let mut host = host.restart();
+    host.go_online();
+    let said = forgets(&host);
+    assert_eq!(said.len(), 1);
+    forgotten(&mut host, said[0].0);
+    host.take_frames();
+    back_online(&mut host);
+    assert_eq!(forgets(&host), [], "once is enough");
+}
+
+#[test]
+fn what_is_forgotten_while_the_server_refuses_is_forgotten_at_once() {
+    let mut host = Host::online();
+    let id = host.subscribe("room", durable());
+    let req = host.asked("room").req;
+    host.refuse(req, ErrorCode::StorageUnavailable, |_| {});
+    host.take_frames();
+    forget(&mut host, id);
+    assert_eq!(forgets(&host).len(), 1);
+}
+
+#[test]
+fn a_channel_that_is_read_again_begins_anew() {
+    let (mut host, id) = reading(12);
+    host.cut(None);
+    forget(&mut host, id);
+    host.subscribe("room", durable());
+    host.take_frames();
+    host.reopen();
+    let said: Vec<_> = host.frames.iter().map(std::mem::discriminant).collect();
+    let ClientFrame::Hello(hello) = &host.frames[0] else { panic!() };
+    assert!(hello.subscribe.is_empty(), "the server would open it before it has forgotten it");
+    assert!(matches!(&host.frames[1..], [ClientFrame::Unsubscribe(_), ClientFrame::Subscribe(_)]), "{said:?}");
+    assert_eq!(host.asked("room").since, Since::Cursor(None));
+}
+
+#[test]
+fn a_server_that_has_nothing_to_forget_ends_it_too() {
+    let (mut host, id) = reading(12);
+    host.cut(None);
+    forget(&mut host, id);
+    host.take_frames();
+    host.reopen();
+    host.send(ServerFrame::Welcome(welcome(ProducerState::Resumed)));
+    let said = forgets(&host);
+    host.refuse(said[0].0, ErrorCode::ChannelNotDurable, |_| {});
+    host.take_frames();
+    back_online(&mut host);
+    assert_eq!(forgets(&host), []);
 }

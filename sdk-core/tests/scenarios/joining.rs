@@ -1,7 +1,7 @@
 //! How channels come to be read, and how that ends.
 
-use moorline_core::SubscribeOptions;
-use moorline_core::protocol::{ClientFrame, ProducerState, ServerFrame, Start};
+use moorline_core::protocol::{ClientFrame, Ping, ProducerState, ServerFrame, Start};
+use moorline_core::{StateReason, SubscribeOptions};
 
 use crate::host::{Host, welcome};
 
@@ -38,4 +38,19 @@ fn a_channel_left_before_the_welcome_is_left_at_once() {
     host.client.unsubscribe(id, false, host.now());
     host.drain();
     assert!(matches!(host.frames[..], [ClientFrame::Hello(_), ClientFrame::Unsubscribe(_)]));
+}
+
+#[test]
+fn a_channel_that_gets_no_answer_is_asked_for_on_another_connection() {
+    let mut host = Host::online();
+    host.subscribe("room", SubscribeOptions::new());
+    for n in 0..3 {
+        host.pass(19_000);
+        host.send(ServerFrame::Ping(Ping { n, next: None }));
+    }
+    host.pass(3_000);
+    assert_eq!(host.last_reason(), StateReason::Unanswered);
+    host.take_frames();
+    host.reopen();
+    assert_eq!(asked(&host), ["room"]);
 }

@@ -215,6 +215,9 @@ impl Node {
 
     pub(super) fn unsubscribe(&mut self, conn: ConnId, unsubscribe: Unsubscribe) {
         let Some(number) = self.number_of(conn, &unsubscribe.channel) else {
+            if let (true, ChannelRef::Name(name)) = (unsubscribe.forget, &unsubscribe.channel) {
+                return self.forget_unread(conn, unsubscribe.req, name);
+            }
             return self.not_subscribed(conn, Some(unsubscribe.req), &unsubscribe.channel);
         };
         let codec = self.codec(conn);
@@ -230,6 +233,21 @@ impl Node {
             self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: None }));
         }
         self.leave_hub(conn, codec, number);
+    }
+}
+
+impl Node {
+    /// Drops the cursor of a channel that this connection does not read; that there is none is no fault.
+    fn forget_unread(&mut self, conn: ConnId, req: u64, name: &ChannelName) {
+        let Some(session) = self.session(conn) else { return };
+        let (owner, name) = (session.owner.clone(), canonical(name, session.user.as_ref()));
+        let (Some(owner), Some(channel)) = (owner, name) else {
+            let text = "a cursor needs a named user and a device";
+            return self.error(conn, Some(req), ErrorCode::ChannelNotDurable, text);
+        };
+        let key = ChannelKey { app: owner.app.clone(), name: channel.clone() };
+        self.ask(Waiting::Nothing, Command::Forget { owner, channel: key });
+        self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req: Some(req), channel, code: None }));
     }
 }
 

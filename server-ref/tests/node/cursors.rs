@@ -66,3 +66,28 @@ fn a_cursor_beyond_the_head_is_a_break_not_a_silence() {
     let subscribed = resume(&mut bench, 3, &at(10)).remove(0);
     assert_eq!((&subscribed["start"], &subscribed["from"]), (&json!("replay"), &json!(10)), "it was not kept");
 }
+
+#[test]
+fn a_cursor_is_forgotten_without_reading() {
+    let mut bench = Bench::new();
+    acknowledged(&mut bench);
+    bench.hello(2, json!({"token": "alice", "device": "0123456789abcdef"}));
+    bench.hear(2);
+    bench.say(2, json!({"t": "unsubscribe", "channel": "room", "req": 5, "forget": true}));
+    assert_eq!(bench.frame(2), json!({"t": "unsubscribed", "channel": "room", "req": 5}));
+    bench.say(2, json!({"t": "unsubscribe", "channel": "never", "req": 6, "forget": true}));
+    assert_eq!(bench.frame(2)["t"], "unsubscribed", "also where there is none");
+    bench.say(2, json!({"t": "unsubscribe", "channel": "room", "req": 7}));
+    assert_eq!(bench.frame(2)["code"], "channel.not_subscribed");
+    let subscribed = resume(&mut bench, 3, &json!(null)).remove(0);
+    assert_eq!((&subscribed["start"], &subscribed["from"]), (&json!("live"), &json!(20)), "it begins anew");
+}
+
+#[test]
+fn nobody_has_no_cursor_to_forget() {
+    let mut bench = Bench::new();
+    bench.join(1, "alice");
+    bench.hear(1);
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 5, "forget": true}));
+    assert_eq!(bench.frame(1)["code"], "channel.not_durable", "no device was named");
+}

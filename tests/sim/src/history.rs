@@ -79,6 +79,11 @@ impl History {
         let Some(publish) = self.publishes.get_mut(id) else {
             return self.violate(11, format!("{id} settled but was never published"));
         };
+        if let PublishOutcome::Kept(_) = outcome {
+            // This process has ended; the next one goes on with it.
+            publish.orphaned = true;
+            return;
+        }
         if let Some(before) = &publish.outcome {
             // A process killed between the answer and the removal from its store asks again: the same verdict.
             let same = match (before, &outcome) {
@@ -161,6 +166,8 @@ impl History {
                 Some(PublishOutcome::Failed(failure)) if stored => {
                     found.push((11, format!("{id} failed ({failure}) and is in the log")));
                 }
+                // Without a sequence, what was sent and has expired is not sent again to find out.
+                Some(PublishOutcome::Uncertain) if publish.expires && publish.qos == Qos::AtLeastOnce => {}
                 Some(PublishOutcome::Uncertain) if !doubts_allowed => {
                     found.push((11, format!("{id} is uncertain without a cause")));
                 }

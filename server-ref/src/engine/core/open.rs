@@ -11,9 +11,10 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn open(&mut self, shard: ShardId, ticket: Ticket, open: Open, now: UnixMillis) {
         let id = self.channel_id(&open.channel, now);
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
-        let (since, resumes) = match open.since {
-            Since::Cursor(own) => (self.further(id, own, cursor).map_or(Since::Now, Since::Position), true),
-            since => (since, false),
+        let resumes = matches!(open.since, Since::Cursor(_));
+        let since = match open.since {
+            Since::Cursor(own) => self.further(id, own, cursor).map_or(Since::Now, Since::Position),
+            Since::Now | Since::Position(_) | Since::Last(_) | Since::First | Since::Time(_) => open.since,
         };
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.time = now;

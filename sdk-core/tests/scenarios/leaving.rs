@@ -1,0 +1,78 @@
+//! Servers that send their clients away, and signs that the network is back.
+
+use moorline_core::protocol::{Goaway, GoawayReason, Pong, ProducerState, ServerFrame};
+use moorline_core::{ConnectionState, HostSignal, StateReason};
+
+use crate::host::{Host, welcome};
+
+fn goaway(host: &mut Host, after: u32, window: u32, reason: GoawayReason) {
+    host.send(ServerFrame::Goaway(Goaway { after, window, reason }));
+}
+
+/// Returns ms until the next socket is opened.
+fn dark(host: &mut Host) -> u64 {
+    let (before, opened) = (host.now_ms, host.opened.len());
+    while host.opened.len() == opened {
+        host.wait();
+    }
+    host.now_ms - before
+}
+
+#[test]
+fn a_cut_before_the_moment_of_a_move_is_a_cut() {
+    for reason in [GoawayReason::Move, GoawayReason::Other("later".into())] {
+        let mut host = Host::online();
+        goaway(&mut host, 60_000, 0, reason);
+        host.pass(1_000);
+        host.cut(None);
+        assert!(dark(&mut host) <= 1_000, "others serve: through backoff");
+    }
+    let mut host = Host::online();
+    goaway(&mut host, 60_000, 0, GoawayReason::Move);
+    host.cut(None);
+    host.signal(HostSignal::Online);
+    assert_eq!(host.opened.len(), 2, "and the network's return counts");
+}
+
+#[test]
+fn nobody_is_sent_away_for_long() {
+    let mut host = Host::online();
+    goaway(&mut host, u32::MAX, u32::MAX, GoawayReason::Restart);
+    host.cut(Some(4000));
+    assert!(dark(&mut host) <= 600_000, "{} ms", host.now_ms);
+}
+
+#[test]
+fn a_sign_of_the_network_hurries_an_attempt_under_way() {
+    for signal in [HostSignal::Online, HostSignal::Wake, HostSignal::Foreground] {
+        // The socket is opening, on a network that is gone.
+        let mut host = Host::new();
+        host.connect();
+        host.pass(1_000);
+        host.signal(signal);
+        assert!(dark(&mut host) <= 5_500);
+        assert_eq!(host.last_reason(), StateReason::ConnectTimeout);
+        // It is open, and the server does not answer.
+        host.open();
+        host.pass(1_000);
+        host.signal(signal);
+        host.pass(4_000);
+        host.signal(signal);
+        host.pass(1_000);
+        assert_ne!(host.client.state(), ConnectionState::Online);
+        assert_eq!(host.closed.len(), 2, "{signal:?}: each sign shortens it, none prolongs it");
+    }
+}
+
+#[test]
+fn an_attempt_that_is_hurried_may_succeed() {
+    let mut host = Host::new();
+    host.connect();
+    host.signal(HostSignal::Wake);
+    host.open();
+    host.pass(4_000);
+    host.send(ServerFrame::Welcome(welcome(ProducerState::New)));
+    host.pass(4_000);
+    assert_eq!(host.client.state(), ConnectionState::Online);
+    host.send(ServerFrame::Pong(Pong { n: 1 }));
+}

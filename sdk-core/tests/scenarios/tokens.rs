@@ -1,0 +1,43 @@
+//! Token providers that do not answer, or have nothing to say.
+
+use moorline_core::protocol::{ErrorCode, ProducerState, ServerFrame};
+use moorline_core::{ClientConfig, ConnectionState, Input, StateReason, TokenReason, TokenSource};
+
+use crate::host::{Host, welcome};
+
+fn with_provider() -> Host {
+    let mut config = ClientConfig::new("ws://a");
+    config.token = TokenSource::Provider;
+    let mut host = Host::with(config, Default::default());
+    host.connect();
+    host
+}
+
+#[test]
+fn a_provider_that_does_not_answer_is_asked_again() {
+    let mut host = with_provider();
+    host.pass(60_000);
+    let StateReason::Token(failure) = host.last_reason() else { panic!("{:?}", host.last_reason()) };
+    assert_eq!(failure.code, ErrorCode::RequestTimeout);
+    host.pass(1_000);
+    assert_eq!(host.token_asks, [TokenReason::Connect; 2]);
+    // The first answer comes after all.
+    host.input(Input::Token(Ok(Some("t1".into()))));
+    assert_eq!(host.opened.len(), 1);
+    host.input(Input::Token(Ok(Some("t2".into()))));
+    assert_eq!(host.opened.len(), 1);
+}
+
+#[test]
+fn a_refresh_that_does_not_come_is_asked_for_again() {
+    let mut host = with_provider();
+    host.input(Input::Token(Ok(Some("t1".into()))));
+    host.open();
+    let mut greeting = welcome(ProducerState::New);
+    greeting.expires = Some(greeting.time + 600_000);
+    greeting.ping = 600_000;
+    host.send(ServerFrame::Welcome(greeting));
+    host.pass(605_000);
+    assert_eq!(host.client.state(), ConnectionState::Online);
+    assert_eq!(host.token_asks, [TokenReason::Connect, TokenReason::Expiring, TokenReason::Expiring]);
+}
