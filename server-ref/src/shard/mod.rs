@@ -22,7 +22,7 @@ use tokio::task::LocalSet;
 
 use self::outbox::Outbox;
 use crate::engine::host::EngineHandle;
-use crate::engine::{Reply, ShardId};
+use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure};
 use crate::wall_clock::WallClock;
 use crate::ws;
@@ -70,6 +70,8 @@ struct Shard {
     handshakes: usize,
     /// Connections with something to write.
     dirty: Vec<ConnId>,
+    /// What the engine will be asked at the end of this turn.
+    commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
 }
@@ -123,6 +125,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
         next_conn: 0,
         handshakes: 0,
         dirty: Vec::new(),
+        commands: Vec::new(),
         armed: None,
         drained: false,
     };
@@ -206,21 +209,20 @@ impl Shard {
     }
 
     fn drain_outputs(&mut self, handle: &Handle) {
-        let mut commands = Vec::new();
         loop {
             while let Some(output) = self.node.poll_output() {
-                self.obey(output, &mut commands);
+                self.obey(output);
             }
             if !self.flush(handle) {
                 break;
             }
         }
-        if !commands.is_empty() {
-            self.engine.submit(self.id, commands);
+        if !self.commands.is_empty() {
+            self.engine.submit(self.id, self.commands.drain(..));
         }
     }
 
-    fn obey(&mut self, output: Output, commands: &mut Vec<(crate::engine::Ticket, crate::engine::Command)>) {
+    fn obey(&mut self, output: Output) {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn) {
@@ -245,7 +247,7 @@ impl Shard {
                     self.dirty.push(conn);
                 }
             }
-            Output::Engine(ticket, command) => commands.push((ticket, command)),
+            Output::Engine(ticket, command) => self.commands.push((ticket, command)),
             Output::Drained => self.drained = true,
         }
     }
