@@ -24,7 +24,7 @@ use tokio::task::LocalSet;
 pub use self::door::Door;
 use self::outbox::Outbox;
 use crate::engine::host::EngineHandle;
-use crate::engine::{Reply, ShardId};
+use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure};
 use crate::wall_clock::WallClock;
 use crate::ws;
@@ -70,6 +70,8 @@ struct Shard {
     handshakes: usize,
     /// Connections with something to write.
     dirty: Vec<ConnId>,
+    /// What the engine will be asked at the end of this turn.
+    commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
 }
@@ -124,6 +126,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         next_conn: 0,
         handshakes: 0,
         dirty: Vec::new(),
+        commands: Vec::new(),
         armed: None,
         drained: false,
     };
@@ -216,21 +219,20 @@ impl Shard {
     }
 
     fn drain_outputs(&mut self, handle: &Handle) {
-        let mut commands = Vec::new();
         loop {
             while let Some(output) = self.node.poll_output() {
-                self.obey(output, &mut commands);
+                self.obey(output);
             }
             if !self.flush(handle) {
                 break;
             }
         }
-        if !commands.is_empty() {
-            self.engine.submit(self.id, commands);
+        if !self.commands.is_empty() {
+            self.engine.submit(self.id, self.commands.drain(..));
         }
     }
 
-    fn obey(&mut self, output: Output, commands: &mut Vec<(crate::engine::Ticket, crate::engine::Command)>) {
+    fn obey(&mut self, output: Output) {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
@@ -248,7 +250,7 @@ impl Shard {
                 }
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
-            Output::Engine(ticket, command) => commands.push((ticket, command)),
+            Output::Engine(ticket, command) => self.commands.push((ticket, command)),
             Output::Drained => self.drained = true,
         }
     }
