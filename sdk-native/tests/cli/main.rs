@@ -1,5 +1,5 @@
 //! The `moorline` command as people and scripts run it, against a real server.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod history;
 mod program;
