@@ -18,29 +18,64 @@ use proptest::prelude::*;
 use crate::host::{channel, epoch, number, position, read, welcome};
 
 /// Steps that healing may take: timers, answers, commits.
-const STEPS: usize = 3_000;
+const STEPS: usize = 1_000;
 const CHANNELS: [&str; 3] = ["a", "b", "@me"];
 
 /// What happens while nothing works properly.
 #[derive(Clone, Debug)]
 enum Step {
-    Publish { channel: usize, qos: u8, ttl: Option<u32>, bytes: usize },
-    Subscribe { channel: usize, durable: bool },
-    Unsubscribe { reader: u64, forget: bool },
-    Ack { reader: u64, offset: u64 },
+    Publish {
+        channel: usize,
+        qos: u8,
+        ttl: Option<u32>,
+        bytes: usize,
+    },
+    Subscribe {
+        channel: usize,
+        durable: bool,
+    },
+    Unsubscribe {
+        reader: u64,
+        forget: bool,
+    },
+    Ack {
+        reader: u64,
+        offset: u64,
+    },
     Open,
     Cut(Option<u16>),
-    Hear { frames: usize, lost: bool },
+    /// The connection is lost, and another one comes as far as so many answers.
+    Reconnect {
+        hears: usize,
+    },
+    Hear {
+        frames: usize,
+        lost: bool,
+    },
     Refuse(ErrorCode),
     ForgetProducer,
     OfferProducer(bool),
-    Goaway { after: u32, restart: bool },
+    Goaway {
+        after: u32,
+        restart: bool,
+    },
     Commit(bool),
     Token(bool),
     Signal(u8),
     Pass(u64),
     Disconnect,
     Connect,
+}
+
+/// What an app does.
+fn app_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..3usize, 0u8..3, prop::option::of(1u32..30), prop_oneof![Just(2usize), Just(2_000)])
+            .prop_map(|(channel, qos, ttl, bytes)| Step::Publish { channel, qos, ttl, bytes }),
+        2 => (0..3usize, any::<bool>()).prop_map(|(channel, durable)| Step::Subscribe { channel, durable }),
+        1 => (1u64..6, any::<bool>()).prop_map(|(reader, forget)| Step::Unsubscribe { reader, forget }),
+        1 => (1u64..6, 0u64..20).prop_map(|(reader, offset)| Step::Ack { reader, offset }),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -53,12 +88,9 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let codes = prop_oneof![Just(None), Just(Some(4000)), Just(Some(4003)), Just(Some(4100)), Just(Some(4506))];
     prop_oneof![
-        6 => (0..3usize, 0u8..3, prop::option::of(1u32..30), prop_oneof![Just(2usize), Just(2_000)])
-            .prop_map(|(channel, qos, ttl, bytes)| Step::Publish { channel, qos, ttl, bytes }),
-        2 => (0..3usize, any::<bool>()).prop_map(|(channel, durable)| Step::Subscribe { channel, durable }),
-        1 => (1u64..6, any::<bool>()).prop_map(|(reader, forget)| Step::Unsubscribe { reader, forget }),
-        1 => (1u64..6, 0u64..20).prop_map(|(reader, offset)| Step::Ack { reader, offset }),
+        10 => app_step(),
         4 => Just(Step::Open),
+        2 => (0..5usize).prop_map(|hears| Step::Reconnect { hears }),
         2 => codes.prop_map(Step::Cut),
         8 => (1..20usize, any::<bool>()).prop_map(|(frames, lost)| Step::Hear { frames, lost: lost && frames > 10 }),
         2 => refusals.prop_map(Step::Refuse),
@@ -319,10 +351,13 @@ impl World {
         true
     }
 
-    /// Goes to the next deadline.
+    /// Goes to the next deadline. The server gives signs of life, so that no silence hides what stands still.
     fn wait(&mut self) -> bool {
         let Some(due) = self.client.poll_timeout() else { return false };
         self.ms = self.ms.max(due.since_origin().as_micros().div_ceil(1_000) as u64);
+        if let Some(id) = self.open {
+            self.input(Input::Activity { id });
+        }
         self.client.handle_timeout(self.now());
         self.drain();
         true
@@ -360,6 +395,16 @@ impl World {
                     self.input(Input::TransportClosed { id, code: code.map(CloseCode) });
                 }
             }
+            Step::Reconnect { hears } => {
+                self.client.connect(now);
+                self.step(&Step::Cut(None));
+                for _ in 0..50 {
+                    if self.open.is_some() || !self.go_on() {
+                        break;
+                    }
+                }
+                (0..hears).for_each(|_| drop(self.hear(false)));
+            }
             Step::Hear { frames, lost } => (0..frames).for_each(|_| {
                 self.hear(lost);
             }),
@@ -392,21 +437,26 @@ impl World {
         self.client.state() == ConnectionState::Online && self.unsettled.is_empty() && is_read
     }
 
-    /// Everything works: one thing after another happens, the quickest first.
-    fn heal(&mut self) -> usize {
+    /// One thing happens that works, the quickest first; tells whether there is any.
+    fn go_on(&mut self) -> bool {
+        let has_opened = self.opening.is_some();
+        self.open_socket();
+        has_opened || self.hear(false) || self.commit(true) || self.token(true) || self.wait()
+    }
+
+    /// Everything works, while the app goes on.
+    fn heal(&mut self, meanwhile: &[Step]) -> usize {
         self.server.refusals.clear();
         self.server.offers_producer = true;
         self.client.connect(self.now());
         self.drain();
-        for step in 0..STEPS {
-            if self.is_live() {
-                return step;
+        for taken in 0..STEPS {
+            if let Some(step) = meanwhile.get(taken) {
+                self.step(step);
+            } else if self.is_live() {
+                return taken;
             }
-            let has_opened = self.opening.is_some();
-            self.open_socket();
-            if !(has_opened || self.hear(false) || self.commit(true) || self.token(true)) {
-                assert!(self.wait(), "nothing is scheduled: {:?}", self.client.state());
-            }
+            assert!(self.go_on(), "nothing is scheduled: {:?}", self.client.state());
         }
         STEPS
     }
@@ -416,12 +466,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn after_everything_heals_all_is_well(steps in prop::collection::vec(step(), 0..120)) {
+    fn after_everything_heals_all_is_well(
+        is_online in any::<bool>(),
+        steps in prop::collection::vec(step(), 0..120),
+        meanwhile in prop::collection::vec(app_step(), 0..8),
+    ) {
         let mut world = World::new();
+        if is_online {
+            prop_assert!(world.heal(&[]) < STEPS);
+        }
         for step in &steps {
             world.step(step);
         }
-        let taken = world.heal();
+        let taken = world.heal(&meanwhile);
         prop_assert!(
             taken < STEPS,
             "{:?}, {:?} unsettled, {:?} of {:?} joined",
