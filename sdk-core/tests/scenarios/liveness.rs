@@ -61,6 +61,7 @@ enum Step {
     },
     Commit(bool),
     Token(bool),
+    LoseToken,
     Signal(u8),
     Pass(u64),
     Disconnect,
@@ -99,6 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u32..3_000, any::<bool>()).prop_map(|(after, restart)| Step::Goaway { after, restart }),
         6 => prop::bool::weighted(0.8).prop_map(Step::Commit),
         3 => prop::bool::weighted(0.8).prop_map(Step::Token),
+        1 => Just(Step::LoseToken),
         1 => (0u8..5).prop_map(Step::Signal),
         4 => (0u64..30_000).prop_map(Step::Pass),
         1 => Just(Step::Disconnect),
@@ -241,6 +243,7 @@ struct World {
     uncommitted: VecDeque<(Ticket, StoreBatch)>,
     tokens_asked: usize,
     unsettled: BTreeSet<PublishId>,
+    settled: BTreeSet<PublishId>,
     readers: BTreeSet<SubscriptionId>,
     joined: BTreeSet<SubscriptionId>,
 }
@@ -266,6 +269,7 @@ impl World {
             uncommitted: VecDeque::new(),
             tokens_asked: 0,
             unsettled: BTreeSet::new(),
+            settled: BTreeSet::new(),
             readers: BTreeSet::new(),
             joined: BTreeSet::new(),
         }
@@ -305,7 +309,7 @@ impl World {
                 self.readers.remove(reader);
             }),
             Event::PublishSettled { id, .. } => {
-                // At QoS 0 it settles within the call.
+                assert!(self.settled.insert(id), "{id:?} settled twice");
                 self.unsettled.remove(&id);
             }
             _ => {}
@@ -370,9 +374,10 @@ impl World {
                 let payload = Payload::Text(Utf8Bytes::from("x".repeat(bytes)));
                 let mut options = PublishOptions::new().qos(Qos::from_level(qos).unwrap());
                 options.ttl = ttl;
-                if let Ok(id) = self.client.publish(&channel(CHANNELS[index]), payload, options, now) {
-                    self.unsettled.insert(id);
-                }
+                let published = self.client.publish(&channel(CHANNELS[index]), payload, options, now);
+                self.drain();
+                // At QoS 0 it settles within the call.
+                self.unsettled.extend(published.ok().filter(|id| !self.settled.contains(id)));
             }
             Step::Subscribe { channel: index, durable } => {
                 let options = SubscribeOptions::new().durable(durable);
@@ -417,6 +422,7 @@ impl World {
             }
             Step::Commit(is_ok) => drop(self.commit(is_ok)),
             Step::Token(is_ok) => drop(self.token(is_ok)),
+            Step::LoseToken => self.tokens_asked = 0,
             Step::Signal(which) => {
                 let signals = [HostSignal::Online, HostSignal::Offline, HostSignal::Foreground, HostSignal::Background];
                 let signal = signals.get(usize::from(which)).copied().unwrap_or(HostSignal::Wake);
