@@ -200,10 +200,10 @@ impl Client {
         }
         self.notice_jump(now);
         self.on_connection_timeout(now);
-        if self.subscriptions.on_timeout(now.mono, &mut self.out) {
+        let is_unanswered = self.subscriptions.on_timeout(now.mono, &mut self.out);
+        if self.outbox.on_timeout(now.mono, &mut self.out) || is_unanswered {
             self.reconnect(StateReason::Unanswered, now);
         }
-        self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);
         self.end_call(now);

@@ -1,4 +1,9 @@
+use std::time::Duration;
+
 use moorline_protocol::time::Timestamp;
+
+/// An answer of the server or the host is awaited for so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the earliest of several deadlines, each owned by the state that set it.
 pub(crate) fn earliest(deadlines: &[Option<Timestamp>]) -> Option<Timestamp> {

@@ -8,14 +8,12 @@ use crate::config::TokenSource;
 use crate::event::{Failure, Origin};
 use crate::io::{Output, TokenReason};
 use crate::outgoing::Outgoing;
-use crate::timer::{earliest, is_due};
+use crate::timer::{PATIENCE, earliest, is_due};
 
 /// The server tolerates an expired token on an open connection for so long.
 const GRACE: Duration = Duration::from_secs(30);
 /// A refresh begins so long before the expiry, or at three quarters of a shorter life.
 const MARGIN: Duration = Duration::from_secs(60);
-/// The host's answer is awaited for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
 const MIN_RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(20);
 /// A held token that expires sooner is not worth a `hello`.

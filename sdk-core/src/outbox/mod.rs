@@ -88,6 +88,8 @@ struct Send {
     req: u64,
     channel: ChannelName,
     key: Key,
+    /// Its answer is awaited until then.
+    deadline: Timestamp,
 }
 
 impl Outbox {
@@ -210,7 +212,13 @@ impl Outbox {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.lanes.iter().filter_map(|lane| earliest(&[lane.held_until(), lane.expiry()])).min()
+        let lanes = self.lanes.iter().filter_map(|lane| earliest(&[lane.held_until(), lane.expiry()])).min();
+        earliest(&[lanes, self.patience()])
+    }
+
+    /// Returns until when the oldest answer is awaited.
+    fn patience(&self) -> Option<Timestamp> {
+        self.sends.first().map(|send| send.deadline)
     }
 
     /// Learns what the server allows.

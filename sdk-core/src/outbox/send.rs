@@ -13,6 +13,7 @@ use crate::event::{Event, Failure, Origin as FailureOrigin, PublishOutcome};
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
 use crate::store::Key;
+use crate::timer::{PATIENCE, is_due};
 
 impl Outbox {
     pub(crate) fn on_welcome(
@@ -157,7 +158,8 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
+    /// Handles deadlines; tells whether the server owes an answer.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) -> bool {
         let due = |lane: &&mut Lane| {
             lane.held_until().is_some_and(|at| at <= now) || lane.expiry().is_some_and(|at| at <= now)
         };
@@ -171,6 +173,7 @@ impl Outbox {
         for channel in channels {
             self.pump(&channel, now, out);
         }
+        is_due(self.patience(), now)
     }
 
     /// QoS 0: now or never.
@@ -268,7 +271,7 @@ impl Lane {
             let req = out.req();
             let first = entry.progress == Progress::Unsent;
             entry.progress = Progress::Waiting { req, in_doubt: entry.may_be_sent() };
-            sends.push(Send { req, channel: self.channel.clone(), key: entry.key });
+            sends.push(Send { req, channel: self.channel.clone(), key: entry.key, deadline: now + PATIENCE });
             out.send(&ClientFrame::Publish(Publish {
                 channel: ChannelRef::Name(self.channel.clone()),
                 qos: entry.qos,

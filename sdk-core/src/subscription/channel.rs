@@ -15,10 +15,7 @@ use crate::error::SubscribeError;
 use crate::event::Event;
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
-use crate::timer::earliest;
-
-/// The answer to a `subscribe` is awaited for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::timer::{PATIENCE, earliest};
 
 /// One channel that is read.
 pub(super) struct Channel {

@@ -185,3 +185,17 @@ fn a_message_at_level_0_that_is_too_large_ends_nothing_for_good() {
     host.cut(Some(4506));
     assert_eq!(host.client.state(), ConnectionState::Recovering);
 }
+
+#[test]
+fn what_a_living_server_does_not_answer_is_sent_again_on_another_connection() {
+    let mut host = ready();
+    host.publish("room", PublishOptions::new());
+    let unanswered = host.take_publishes()[0].0;
+    pass_alive(&mut host, 60_000);
+    assert_eq!(host.last_reason(), StateReason::Unanswered);
+    host.take_frames();
+    host.reopen();
+    host.send(ServerFrame::Welcome(welcome(ProducerState::Resumed)));
+    let (req, _) = host.take_publishes()[0];
+    assert_ne!(req, unanswered);
+}

@@ -1,12 +1,10 @@
 //! Whatever has happened: once the network, the server and the store work again, every publish settles, once, and
 //! every channel is read, within so many steps.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use moorline_core::protocol::{
-    ChannelName, ChannelRef, ClientFrame, CloseCode, Codec, ErrorCode, ErrorFrame, Goaway, GoawayReason, Offset,
-    Payload, Position, ProducerId, ProducerRequest, ProducerState, Publish, Published, Qos, ServerFrame, Since, Start,
-    Subscribe, Subscribed, Unsubscribed, Utf8Bytes, Welcome,
+    CloseCode, Codec, ErrorCode, Goaway, GoawayReason, Payload, Qos, ServerFrame, Utf8Bytes,
 };
 use moorline_core::{
     Client, ClientConfig, ConnectionState, Event, Failure, HostSignal, Input, Now, Origin, Output, PublishId,
@@ -15,32 +13,60 @@ use moorline_core::{
 };
 use proptest::prelude::*;
 
-use crate::host::{channel, epoch, number, position, read, welcome};
+use crate::host::{channel, position, read};
+use crate::server::Server;
 
 /// Steps that healing may take: timers, answers, commits.
-const STEPS: usize = 3_000;
+const STEPS: usize = 1_000;
 const CHANNELS: [&str; 3] = ["a", "b", "@me"];
 
-/// What happens while nothing works properly.
+/// What an app does.
 #[derive(Clone, Debug)]
-enum Step {
+enum Wish {
     Publish { channel: usize, qos: u8, ttl: Option<u32>, bytes: usize },
     Subscribe { channel: usize, durable: bool },
     Unsubscribe { reader: u64, forget: bool },
     Ack { reader: u64, offset: u64 },
+}
+
+/// What happens while nothing works properly.
+#[derive(Clone, Debug)]
+enum Step {
+    App(Wish),
     Open,
     Cut(Option<u16>),
-    Hear { frames: usize, lost: bool },
+    /// The connection is lost, and another one comes as far as so many answers.
+    Reconnect {
+        hears: usize,
+    },
+    Hear {
+        frames: usize,
+        lost: bool,
+    },
     Refuse(ErrorCode),
     ForgetProducer,
     OfferProducer(bool),
-    Goaway { after: u32, restart: bool },
+    Goaway {
+        after: u32,
+        restart: bool,
+    },
     Commit(bool),
     Token(bool),
+    LoseToken,
     Signal(u8),
     Pass(u64),
     Disconnect,
     Connect,
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    prop_oneof![
+        6 => (0..3usize, 0u8..3, prop::option::of(1u32..30), prop_oneof![Just(2usize), Just(2_000)])
+            .prop_map(|(channel, qos, ttl, bytes)| Wish::Publish { channel, qos, ttl, bytes }),
+        2 => (0..3usize, any::<bool>()).prop_map(|(channel, durable)| Wish::Subscribe { channel, durable }),
+        1 => (1u64..6, any::<bool>()).prop_map(|(reader, forget)| Wish::Unsubscribe { reader, forget }),
+        1 => (1u64..6, 0u64..20).prop_map(|(reader, offset)| Wish::Ack { reader, offset }),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -53,12 +79,9 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let codes = prop_oneof![Just(None), Just(Some(4000)), Just(Some(4003)), Just(Some(4100)), Just(Some(4506))];
     prop_oneof![
-        6 => (0..3usize, 0u8..3, prop::option::of(1u32..30), prop_oneof![Just(2usize), Just(2_000)])
-            .prop_map(|(channel, qos, ttl, bytes)| Step::Publish { channel, qos, ttl, bytes }),
-        2 => (0..3usize, any::<bool>()).prop_map(|(channel, durable)| Step::Subscribe { channel, durable }),
-        1 => (1u64..6, any::<bool>()).prop_map(|(reader, forget)| Step::Unsubscribe { reader, forget }),
-        1 => (1u64..6, 0u64..20).prop_map(|(reader, offset)| Step::Ack { reader, offset }),
+        10 => wish().prop_map(Step::App),
         4 => Just(Step::Open),
+        2 => (0..5usize).prop_map(|hears| Step::Reconnect { hears }),
         2 => codes.prop_map(Step::Cut),
         8 => (1..20usize, any::<bool>()).prop_map(|(frames, lost)| Step::Hear { frames, lost: lost && frames > 10 }),
         2 => refusals.prop_map(Step::Refuse),
@@ -67,136 +90,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u32..3_000, any::<bool>()).prop_map(|(after, restart)| Step::Goaway { after, restart }),
         6 => prop::bool::weighted(0.8).prop_map(Step::Commit),
         3 => prop::bool::weighted(0.8).prop_map(Step::Token),
+        1 => Just(Step::LoseToken),
         1 => (0u8..5).prop_map(Step::Signal),
         4 => (0u64..30_000).prop_map(Step::Pass),
         1 => Just(Step::Disconnect),
         3 => Just(Step::Connect),
     ]
-}
-
-/// A server that keeps the rules.
-struct Server {
-    producer: u128,
-    offers_producer: bool,
-    /// By producer and channel: the last sequence taken.
-    taken: BTreeMap<(u128, ChannelName), u64>,
-    head: u64,
-    /// How the next requests are refused.
-    refusals: VecDeque<ErrorCode>,
-    /// What it has said and the client has not heard.
-    down: VecDeque<ServerFrame>,
-}
-
-impl Server {
-    fn hear(&mut self, frame: ClientFrame) {
-        match frame {
-            ClientFrame::Hello(hello) => {
-                let greeting = self.greet(hello.producer);
-                self.down.push_back(ServerFrame::Welcome(greeting));
-                hello.subscribe.into_iter().for_each(|subscribe| self.subscribe(&subscribe));
-            }
-            ClientFrame::Subscribe(subscribe) => self.subscribe(&subscribe),
-            ClientFrame::Unsubscribe(unsubscribe) => {
-                let frame = Unsubscribed { req: Some(unsubscribe.req), channel: channel("a"), code: None };
-                self.down.push_back(ServerFrame::Unsubscribed(frame));
-            }
-            ClientFrame::Publish(publish) => self.publish(&publish),
-            ClientFrame::Ping(ping) => {
-                self.down.push_back(ServerFrame::Pong(moorline_core::protocol::Pong { n: ping.n }));
-            }
-            _ => {}
-        }
-    }
-
-    fn greet(&mut self, producer: Option<ProducerRequest>) -> Welcome {
-        let state = match producer {
-            Some(ProducerRequest::Resume(ProducerId(id))) if id == self.producer => ProducerState::Resumed,
-            Some(ProducerRequest::Resume(_)) => ProducerState::Expired,
-            Some(ProducerRequest::New) | None => ProducerState::New,
-        };
-        if state != ProducerState::Resumed {
-            self.producer += 1;
-        }
-        let mut greeting = welcome(state);
-        greeting.user = Some(moorline_core::protocol::UserName::new("alice").unwrap());
-        greeting.limits.message = 1_000;
-        greeting.ping = 60_000;
-        match &mut greeting.producer {
-            Some(grant) if self.offers_producer => grant.id = ProducerId(self.producer),
-            _ => greeting.producer = None,
-        }
-        greeting
-    }
-
-    fn subscribe(&mut self, subscribe: &Subscribe) {
-        let req = subscribe.req;
-        if let Some(code) = self.refusals.pop_front() {
-            return self.refuse(req, code);
-        }
-        let from = match subscribe.since {
-            Since::Position(Position { offset, .. }) => offset,
-            _ => Offset(self.head),
-        };
-        self.down.push_back(ServerFrame::Subscribed(Subscribed {
-            req,
-            channel: subscribe.channel.clone(),
-            number: number(subscribe.channel.as_str()),
-            epoch: epoch("e1"),
-            head: Offset(self.head),
-            from,
-            start: Start::Live,
-            reason: None,
-            first: None,
-            expires: None,
-            members: None,
-        }));
-    }
-
-    fn publish(&mut self, publish: &Publish) {
-        let (Some(req), ChannelRef::Name(name)) = (publish.req, &publish.channel) else { return };
-        let code = self.refusals.pop_front();
-        let Some(seq) = publish.seq else {
-            return match code {
-                Some(code) => self.refuse(req, code),
-                None => self.store(req, false),
-            };
-        };
-        let known = self.taken.contains_key(&(self.producer, name.clone()));
-        let last = *self.taken.get(&(self.producer, name.clone())).unwrap_or(&0);
-        assert!(seq <= last + 1 || last > 0 || seq == 1 || !known, "a sequence that begins nowhere");
-        match code {
-            // A producer that is full is so for channels that it never wrote to.
-            Some(ErrorCode::LimitChannels) if last > 0 => self.refuse(req, ErrorCode::LimitRate),
-            Some(ErrorCode::PublishUnknownProducer) => {
-                self.producer += 1;
-                self.refuse(req, ErrorCode::PublishUnknownProducer);
-            }
-            _ if seq <= last => self.store(req, true),
-            _ if seq > last + 1 => {
-                let error = ErrorFrame::new(ErrorCode::PublishGap, "no");
-                let error = ErrorFrame { req: Some(req), expected: Some(last + 1), ..error };
-                self.down.push_back(ServerFrame::Error(error));
-            }
-            Some(code) if code.is_retryable() => self.refuse(req, code),
-            code => {
-                self.taken.insert((self.producer, name.clone()), seq);
-                match code {
-                    Some(code) => self.refuse(req, code),
-                    None => self.store(req, false),
-                }
-            }
-        }
-    }
-
-    fn store(&mut self, req: u64, duplicate: bool) {
-        self.head += u64::from(!duplicate);
-        let offset = Some(Offset(self.head));
-        self.down.push_back(ServerFrame::Published(Published { req, epoch: epoch("e1"), offset, duplicate }));
-    }
-
-    fn refuse(&mut self, req: u64, code: ErrorCode) {
-        self.down.push_back(ServerFrame::Error(ErrorFrame { req: Some(req), ..ErrorFrame::new(code, "no") }));
-    }
 }
 
 /// The client, what is around it, and what it has said.
@@ -209,6 +108,7 @@ struct World {
     uncommitted: VecDeque<(Ticket, StoreBatch)>,
     tokens_asked: usize,
     unsettled: BTreeSet<PublishId>,
+    settled: BTreeSet<PublishId>,
     readers: BTreeSet<SubscriptionId>,
     joined: BTreeSet<SubscriptionId>,
 }
@@ -220,20 +120,14 @@ impl World {
         config.token = TokenSource::Provider;
         Self {
             client: Client::new(config, Vec::new(), [5; 32], now).unwrap(),
-            server: Server {
-                producer: 1,
-                offers_producer: true,
-                taken: BTreeMap::new(),
-                head: 10,
-                refusals: VecDeque::new(),
-                down: VecDeque::new(),
-            },
+            server: Server::new(),
             ms: 1_000,
             opening: None,
             open: None,
             uncommitted: VecDeque::new(),
             tokens_asked: 0,
             unsettled: BTreeSet::new(),
+            settled: BTreeSet::new(),
             readers: BTreeSet::new(),
             joined: BTreeSet::new(),
         }
@@ -273,7 +167,7 @@ impl World {
                 self.readers.remove(reader);
             }),
             Event::PublishSettled { id, .. } => {
-                // At QoS 0 it settles within the call.
+                assert!(self.settled.insert(id), "{id:?} settled twice");
                 self.unsettled.remove(&id);
             }
             _ => {}
@@ -319,37 +213,49 @@ impl World {
         true
     }
 
-    /// Goes to the next deadline.
+    /// Goes to the next deadline. The server gives signs of life, so that no silence hides what stands still.
     fn wait(&mut self) -> bool {
         let Some(due) = self.client.poll_timeout() else { return false };
         self.ms = self.ms.max(due.since_origin().as_micros().div_ceil(1_000) as u64);
+        if let Some(id) = self.open {
+            self.input(Input::Activity { id });
+        }
         self.client.handle_timeout(self.now());
         self.drain();
         true
     }
 
-    fn step(&mut self, step: &Step) {
+    fn app(&mut self, wish: &Wish) {
         let now = self.now();
-        match step.clone() {
-            Step::Publish { channel: index, qos, ttl, bytes } => {
+        match *wish {
+            Wish::Publish { channel: index, qos, ttl, bytes } => {
                 let payload = Payload::Text(Utf8Bytes::from("x".repeat(bytes)));
                 let mut options = PublishOptions::new().qos(Qos::from_level(qos).unwrap());
                 options.ttl = ttl;
-                if let Ok(id) = self.client.publish(&channel(CHANNELS[index]), payload, options, now) {
-                    self.unsettled.insert(id);
-                }
+                let published = self.client.publish(&channel(CHANNELS[index]), payload, options, now);
+                self.drain();
+                // At QoS 0 it settles within the call.
+                self.unsettled.extend(published.ok().filter(|id| !self.settled.contains(id)));
             }
-            Step::Subscribe { channel: index, durable } => {
+            Wish::Subscribe { channel: index, durable } => {
                 let options = SubscribeOptions::new().durable(durable);
                 if let Ok(id) = self.client.subscribe(&channel(CHANNELS[index]), options, now) {
                     self.readers.insert(id);
                 }
             }
-            Step::Unsubscribe { reader, forget } => {
+            Wish::Unsubscribe { reader, forget } => {
                 self.client.unsubscribe(SubscriptionId(reader), forget, now);
                 self.readers.remove(&SubscriptionId(reader));
             }
-            Step::Ack { reader, offset } => self.client.ack(SubscriptionId(reader), position(offset), now),
+            Wish::Ack { reader, offset } => self.client.ack(SubscriptionId(reader), position(offset), now),
+        }
+        self.drain();
+    }
+
+    fn step(&mut self, step: &Step) {
+        let now = self.now();
+        match step.clone() {
+            Step::App(wish) => self.app(&wish),
             Step::Open => self.open_socket(),
             Step::Cut(code) => {
                 // Who is not online has sent nothing that could be too large but `hello`.
@@ -359,6 +265,18 @@ impl World {
                     self.unplug();
                     self.input(Input::TransportClosed { id, code: code.map(CloseCode) });
                 }
+            }
+            Step::Reconnect { hears } => {
+                self.client.connect(now);
+                self.step(&Step::Cut(None));
+                for _ in 0..50 {
+                    if self.open.is_some() || !self.go_on() {
+                        break;
+                    }
+                }
+                (0..hears).for_each(|_| {
+                    self.hear(false);
+                });
             }
             Step::Hear { frames, lost } => (0..frames).for_each(|_| {
                 self.hear(lost);
@@ -370,8 +288,13 @@ impl World {
                 let reason = if restart { GoawayReason::Restart } else { GoawayReason::Move };
                 self.server.down.push_back(ServerFrame::Goaway(Goaway { after, window: 100, reason }));
             }
-            Step::Commit(is_ok) => drop(self.commit(is_ok)),
-            Step::Token(is_ok) => drop(self.token(is_ok)),
+            Step::Commit(is_ok) => {
+                self.commit(is_ok);
+            }
+            Step::Token(is_ok) => {
+                self.token(is_ok);
+            }
+            Step::LoseToken => self.tokens_asked = 0,
             Step::Signal(which) => {
                 let signals = [HostSignal::Online, HostSignal::Offline, HostSignal::Foreground, HostSignal::Background];
                 let signal = signals.get(usize::from(which)).copied().unwrap_or(HostSignal::Wake);
@@ -392,36 +315,48 @@ impl World {
         self.client.state() == ConnectionState::Online && self.unsettled.is_empty() && is_read
     }
 
-    /// Everything works: one thing after another happens, the quickest first.
-    fn heal(&mut self) -> usize {
+    /// One thing happens that works, the quickest first; tells whether there is any.
+    fn go_on(&mut self) -> bool {
+        let has_opened = self.opening.is_some();
+        self.open_socket();
+        has_opened || self.hear(false) || self.commit(true) || self.token(true) || self.wait()
+    }
+
+    /// Everything works, while the app goes on.
+    fn heal(&mut self, meanwhile: &[Wish]) -> usize {
         self.server.refusals.clear();
         self.server.offers_producer = true;
         self.client.connect(self.now());
         self.drain();
-        for step in 0..STEPS {
-            if self.is_live() {
-                return step;
+        for taken in 0..STEPS {
+            if let Some(wish) = meanwhile.get(taken) {
+                self.app(wish);
+            } else if self.is_live() {
+                return taken;
             }
-            let has_opened = self.opening.is_some();
-            self.open_socket();
-            if !(has_opened || self.hear(false) || self.commit(true) || self.token(true)) {
-                assert!(self.wait(), "nothing is scheduled: {:?}", self.client.state());
-            }
+            assert!(self.go_on(), "nothing is scheduled: {:?}", self.client.state());
         }
         STEPS
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn after_everything_heals_all_is_well(steps in prop::collection::vec(step(), 0..120)) {
+    fn after_everything_heals_all_is_well(
+        is_online in any::<bool>(),
+        steps in prop::collection::vec(step(), 0..120),
+        meanwhile in prop::collection::vec(wish(), 0..8),
+    ) {
         let mut world = World::new();
+        if is_online {
+            prop_assert!(world.heal(&[]) < STEPS);
+        }
         for step in &steps {
             world.step(step);
         }
-        let taken = world.heal();
+        let taken = world.heal(&meanwhile);
         prop_assert!(
             taken < STEPS,
             "{:?}, {:?} unsettled, {:?} of {:?} joined",

@@ -23,5 +23,6 @@ mod producers;
 mod properties;
 mod publishing;
 mod receiving;
+mod server;
 mod storing;
 mod tokens;
