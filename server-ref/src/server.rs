@@ -10,8 +10,9 @@ use moorline_protocol::Durability;
 use tokio::sync::watch;
 
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
-use crate::engine::host::{EngineThread, Fatal};
+use crate::engine::host::EngineThread;
 use crate::engine::log::{self, LogConfig, OpenError};
+use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
 use crate::node::NodeConfig;
@@ -225,16 +226,25 @@ fn start_engine(
             let mut clock = WallClock::new(0);
             let mut core = EngineCore::new(config, MemoryStore::default());
             core.begin(false, clock.now_ms());
-            Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, Durability::Memory))
+            Ok((spawn(core, &clock, on_fatal)?, clock, Durability::Memory))
         }
         Engine::Log { dir, sync, restored } => {
             let retention = options.retention.clone();
             let config = LogConfig { sync: *sync, restored: *restored, retention, ..LogConfig::new(dir) };
             let (core, clock) = log::open(&config)?;
             let durability = if *sync { Durability::Disk } else { Durability::Process };
-            Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, durability))
+            Ok((spawn(core, &clock, on_fatal)?, clock, durability))
         }
     }
+}
+
+fn spawn<S: Persist>(
+    core: EngineCore<S>,
+    clock: &WallClock,
+    on_fatal: impl FnOnce(Fatal) + Send + 'static,
+) -> std::io::Result<EngineThread> {
+    let mut clock = clock.clone();
+    EngineThread::spawn(core, move || clock.now_ms(), on_fatal)
 }
 
 /// Opens one listener per shard on the same address; the kernel spreads clients over them.

@@ -1,7 +1,7 @@
 //! The `memory` engine: everything dies with the process.
 
 use super::core::MemoryStore;
-use super::host::{Fatal, Persist};
+use super::turn::{Fatal, Persist};
 use super::record::Record;
 
 impl Persist for MemoryStore {

@@ -29,7 +29,7 @@ use self::reader::Reader;
 pub use self::recovery::{LogConfig, open, open_with};
 use self::segment::{FRAME_HEAD, HEADER, Lsn, Segment};
 use super::core::{Kept, MessageStore, PendingRead, Query};
-use super::host::{Fatal, Persist, Sinks};
+use super::turn::{Fatal, Persist, Sinks};
 use super::record::{ChannelId, Record};
 
 /// Bytes of one frame, about: a larger batch is several frames and one sync.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::files::LogFile;
 use super::places::Place;
 use crate::engine::core::{Kept, Part, PendingRead, page};
-use crate::engine::host::Sinks;
+use crate::engine::turn::Sinks;
 use crate::engine::{Completion, EngineError, Reply};
 
 struct Job {

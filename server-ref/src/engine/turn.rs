@@ -1,0 +1,201 @@
+//! One turn of an engine: a batch of commands takes effect, becomes durable, and is answered.
+//!
+//! Without a thread and without a clock: [`host`](super::host) takes turns from commands that wait, and tests take
+//! them one by one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use moorline_protocol::time::UnixMillis;
+
+use super::core::{EngineCore, MessageStore, PendingRead};
+use super::record::Record;
+use super::{Command, EngineError, Reply, ShardId, Ticket};
+
+/// Acknowledged cursors are written at most so many ms late, by the engine's clock.
+const CURSOR_FLUSH_MS: u64 = 500;
+/// ms between two rounds of forgetting what is old.
+const EXPIRE_EVERY_MS: u64 = 5_000;
+
+/// Why an engine stopped for good.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fatal {
+    /// A write or a sync failed. What is on the disk is what was synced before; a retry could lie about it.
+    #[error("{what} failed: {source}; nothing unsynced was acknowledged. Check the disk, then start again")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+/// A store that can make records durable.
+pub trait Persist: MessageStore + Send + 'static {
+    /// Makes records durable, all or a prefix; afterwards the store can answer reads of their messages.
+    ///
+    /// # Errors
+    /// [`Fatal`]: nothing may be acknowledged any more.
+    fn persist(&mut self, records: &[Record]) -> Result<(), Fatal>;
+
+    /// Tells whether there is no room for more; asked before each batch.
+    fn is_full(&mut self) -> bool {
+        false
+    }
+
+    /// Tells whether it is time for a checkpoint; asked between batches.
+    fn is_checkpoint_due(&mut self) -> bool {
+        false
+    }
+
+    /// Writes a checkpoint: the records that rebuild everything but the messages. Also drops what is not needed.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    fn checkpoint(&mut self, snapshot: &[Record]) -> Result<(), Fatal> {
+        let _ = snapshot;
+        Ok(())
+    }
+
+    /// Answers a read that needs the disk, elsewhere and later.
+    fn read_later(&mut self, read: PendingRead, answer: Sinks) {
+        let _ = (read, answer);
+    }
+
+    /// The engine ends in good order.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    fn close(&mut self) -> Result<(), Fatal> {
+        Ok(())
+    }
+}
+
+/// Where the replies of a shard go.
+pub type Sink = Box<dyn Fn(Vec<Reply>) + Send + Sync>;
+
+/// The shards' sinks.
+#[derive(Clone, Default)]
+pub struct Sinks(Arc<Mutex<BTreeMap<ShardId, Arc<Sink>>>>);
+
+impl Sinks {
+    /// Says where the replies of a shard go. They come in batches, in order.
+    pub fn register(&self, shard: ShardId, sink: Sink) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(shard, Arc::new(sink));
+    }
+
+    /// Hands replies to a shard.
+    pub fn send(&self, shard: ShardId, replies: Vec<Reply>) {
+        let sink = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&shard).cloned();
+        if let Some(sink) = sink {
+            sink(replies);
+        }
+    }
+}
+
+/// An engine between its turns.
+pub struct Turns<S> {
+    core: EngineCore<S>,
+    sinks: Sinks,
+    /// Since when acknowledgements wait for their cursors to be written.
+    acks_since: Option<UnixMillis>,
+    /// When the last round of forgetting was.
+    expired_at: Option<UnixMillis>,
+}
+
+impl<S: Persist> Turns<S> {
+    /// Takes a core whose records were applied and begun. The first turn makes durable what beginning wrote down.
+    pub fn new(core: EngineCore<S>, sinks: Sinks) -> Self {
+        Self { core, sinks, acks_since: None, expired_at: None }
+    }
+
+    /// Handles a batch: forgets what is old, handles the commands, makes all of it durable, answers.
+    ///
+    /// # Errors
+    /// [`Fatal`]: nothing of the batch was answered, and nothing may be answered any more.
+    pub fn take(
+        &mut self,
+        batch: impl IntoIterator<Item = (ShardId, Ticket, Command)>,
+        now: UnixMillis,
+    ) -> Result<(), Fatal> {
+        self.forget_old(now);
+        let full = self.core.store_mut().is_full();
+        for (shard, ticket, command) in batch {
+            if full {
+                self.core.refuse(shard, ticket, command, EngineError::Full, now);
+            } else {
+                self.core.handle(shard, ticket, command, now);
+            }
+        }
+        self.flush_cursors(now);
+        self.commit(now)?;
+        if self.core.store_mut().is_checkpoint_due() {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Ends in good order: writes the cursors, a checkpoint, and that this was the end.
+    ///
+    /// # Errors
+    /// [`Fatal`]; the next start recovers as after a crash.
+    pub fn close(mut self, now: UnixMillis) -> Result<(), Fatal> {
+        self.core.flush_cursors(now);
+        self.commit(now)?;
+        self.checkpoint()?;
+        self.core.store_mut().close()
+    }
+
+    /// Returns after how many ms there is something to do without a command.
+    pub fn idle_ms(&self, now: UnixMillis) -> u64 {
+        // A clock that was set back must not stop the engine: any distance counts.
+        let left = |since: Option<UnixMillis>, every: u64| {
+            since.map_or(0, |since| every.saturating_sub(now.abs_diff(since)))
+        };
+        let expire = left(self.expired_at, EXPIRE_EVERY_MS);
+        if self.acks_since.is_some() { expire.min(left(self.acks_since, CURSOR_FLUSH_MS)) } else { expire }
+    }
+
+    fn forget_old(&mut self, now: UnixMillis) {
+        if self.expired_at.is_none_or(|at| now.abs_diff(at) >= EXPIRE_EVERY_MS) {
+            self.core.expire(now);
+            self.expired_at = Some(now);
+        }
+    }
+
+    fn flush_cursors(&mut self, now: UnixMillis) {
+        if self.core.has_waiting_acks() {
+            let since = *self.acks_since.get_or_insert(now);
+            if now.abs_diff(since) >= CURSOR_FLUSH_MS {
+                self.core.flush_cursors(now);
+            }
+        }
+    }
+
+    fn commit(&mut self, now: UnixMillis) -> Result<(), Fatal> {
+        let records = self.core.take_records(now);
+        if !records.is_empty() {
+            self.core.store_mut().persist(&records)?;
+        }
+        if !self.core.has_waiting_acks() {
+            self.acks_since = None;
+        }
+        let mut by_shard: BTreeMap<ShardId, Vec<Reply>> = BTreeMap::new();
+        for (shard, reply) in self.core.take_replies() {
+            by_shard.entry(shard).or_default().push(reply);
+        }
+        for (shard, replies) in by_shard {
+            self.sinks.send(shard, replies);
+        }
+        for read in self.core.take_pending_reads() {
+            self.core.store_mut().read_later(read, self.sinks.clone());
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), Fatal> {
+        let snapshot = self.core.snapshot();
+        self.core.store_mut().checkpoint(&snapshot)
+    }
+}
