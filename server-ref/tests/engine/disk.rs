@@ -211,6 +211,11 @@ impl Disk {
         drop(self.0.changed.wait_while(self.state(), |state| state.held == 0).unwrap());
     }
 
+    /// Waits until there is a file.
+    pub(crate) fn wait_for(&self, name: &str) {
+        drop(self.0.changed.wait_while(self.state(), |state| !state.names.contains_key(name)).unwrap());
+    }
+
     /// Lets syncs go on.
     pub(crate) fn release_syncs(&self) {
         self.state().syncs_held = false;
@@ -277,6 +282,7 @@ impl Files for Disk {
             return Err(io::ErrorKind::NotFound.into());
         }
         state.rename(Move::Rename(from.to_owned(), to.to_owned()));
+        self.0.changed.notify_all();
         Ok(())
     }
 

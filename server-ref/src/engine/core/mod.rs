@@ -18,7 +18,7 @@ mod store;
 use std::collections::BTreeMap;
 
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{Epoch, ProducerId};
+use moorline_protocol::{Epoch, ProducerId, ProducerRequest};
 use rustc_hash::FxHashMap;
 
 use self::channel::Channel;
@@ -160,24 +160,28 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     /// Answers a command that cannot take effect now. Commands without an answer are handled as usual, and so are
-    /// those that write nothing.
+    /// those that need no room.
     pub fn refuse(&mut self, shard: ShardId, ticket: Ticket, command: Command, error: EngineError, now: UnixMillis) {
+        if self.needs_room(&command) {
+            self.reply(shard, Reply::Completed(ticket, Err(error)));
+        } else {
+            self.handle(shard, ticket, command, now);
+        }
+    }
+
+    fn needs_room(&self, command: &Command) -> bool {
         match command {
-            Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => {
-                self.reply(shard, Reply::Completed(ticket, Err(error)));
-            }
-            Command::Attach(ref attach) if attach.producer == Some(moorline_protocol::ProducerRequest::New) => {
-                self.reply(shard, Reply::Completed(ticket, Err(error)));
-            }
-            Command::Open(ref open) if open.cursor.is_some() => {
-                self.reply(shard, Reply::Completed(ticket, Err(error)));
-            }
-            Command::Attach(_)
-            | Command::Open(_)
-            | Command::Detach(_)
-            | Command::Unwatch(_)
-            | Command::Broadcast(_)
-            | Command::Read(_) => self.handle(shard, ticket, command, now),
+            Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => true,
+            Command::Attach(attach) => match attach.producer {
+                Some(ProducerRequest::Resume(id)) => !self.producers.contains_key(&id),
+                Some(ProducerRequest::New) => true,
+                None => false,
+            },
+            Command::Open(open) => open.cursor.as_ref().is_some_and(|owner| {
+                let channel = self.by_key.get(&open.channel);
+                channel.is_none_or(|id| self.cursors.position(owner, *id).is_none())
+            }),
+            Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_) => false,
         }
     }
 

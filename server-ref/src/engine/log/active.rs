@@ -60,38 +60,46 @@ impl Active {
     }
 
     /// Tells how much room there is when a turn writes at most a quarter of `reserve`.
-    pub(super) fn room(&mut self, files: &Arc<dyn Files>, size: u64, reserve: u64, now: UnixMillis) -> Room {
+    pub(super) fn room(
+        &mut self,
+        files: &Arc<dyn Files>,
+        size: u64,
+        reserve: u64,
+        now: UnixMillis,
+    ) -> Result<Room, Fatal> {
         let left = self.size.saturating_sub(self.at);
         let allocated = self.allocations.poll();
-        self.see(allocated, now);
+        self.see(allocated, now)?;
         if let Next::Missing(since) = self.next
             && now.abs_diff(since) >= RETRY_MS
         {
             self.allocate(files, size);
         }
         if left >= reserve {
-            return Room::Enough;
+            return Ok(Room::Enough);
         }
         if matches!(self.next, Next::Coming) {
             let allocated = self.allocations.wait();
-            self.see(allocated, now);
+            self.see(allocated, now)?;
         }
-        match self.next {
+        Ok(match self.next {
             Next::Ready(_) => Room::Enough,
             Next::Missing(_) | Next::Coming if left >= reserve / 2 => Room::Little,
             Next::Missing(_) | Next::Coming => Room::None,
-        }
+        })
     }
 
-    fn see(&mut self, allocated: Option<io::Result<Arc<dyn LogFile>>>, now: UnixMillis) {
+    fn see(&mut self, allocated: Option<io::Result<Arc<dyn LogFile>>>, now: UnixMillis) -> Result<(), Fatal> {
         match allocated {
             Some(Ok(file)) => self.next = Next::Ready(file),
-            Some(Err(error)) => {
+            Some(Err(error)) if files::is_full(&error) => {
                 tracing::error!(%error, "no room for the next segment: publishes are refused until there is");
                 self.next = Next::Missing(now);
             }
+            Some(Err(error)) => return Err(fatal("allocating a segment")(error)),
             None => {}
         }
+        Ok(())
     }
 
     /// Makes what was written durable.

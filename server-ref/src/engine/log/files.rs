@@ -83,6 +83,11 @@ pub(super) const TEMPORARY: &str = ".new";
 /// Zeros are written in parts of this size.
 const PART: usize = 1 << 20;
 
+/// Tells whether something failed for lack of room, which may pass.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Returns a whole file.
 pub(super) fn read(files: &dyn Files, name: &str) -> io::Result<Vec<u8>> {
     let file = files.open(name, false)?;

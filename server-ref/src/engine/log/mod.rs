@@ -161,14 +161,17 @@ impl LogStore {
                 }
             }
             // It stays in memory; the next start makes it anew.
-            Done::Indexed(_, _, Err(error)) => tracing::warn!(%error, "could not write the index of a segment"),
+            Done::Indexed(_, _, Err(error)) if files::is_full(&error) => {
+                tracing::warn!(%error, "no room for the index of a segment");
+            }
+            Done::Indexed(_, _, Err(error)) => return Err(fatal("writing an index")(error)),
             Done::Checkpointed(lsn, Ok(())) => {
                 self.covered = lsn;
                 self.active.synced = self.active.synced.max(lsn);
                 self.checkpoint.running = false;
                 self.untidy = true;
             }
-            Done::Checkpointed(_, Err(error)) if is_full(&error) => {
+            Done::Checkpointed(_, Err(error)) if files::is_full(&error) => {
                 tracing::warn!(%error, "no room for a checkpoint; trying again later");
                 (self.checkpoint.running, self.checkpoint.failed) = (false, Some(self.now));
             }
@@ -219,10 +222,6 @@ impl LogStore {
     fn max_frame(&self) -> usize {
         FRAME_BYTES.min(self.segment_bytes / 4) as usize
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl MessageStore for LogStore {
@@ -296,7 +295,7 @@ impl Persist for LogStore {
             self.tidy()?;
         }
         let reserve = 4 * self.batch_bytes();
-        self.room = self.active.room(&self.files, self.segment_bytes, reserve, now);
+        self.room = self.active.room(&self.files, self.segment_bytes, reserve, now)?;
         Ok(self.room)
     }
 

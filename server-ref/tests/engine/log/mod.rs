@@ -1,6 +1,10 @@
 //! What the log must survive, one turn at a time.
 
 mod crashes;
+mod failing;
+mod moving;
+mod starting;
+mod tails;
 
 use std::sync::{Arc, Mutex};
 
