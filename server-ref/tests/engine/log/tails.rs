@@ -91,24 +91,25 @@ fn an_end_of_which_the_beginning_is_missing_is_removed() {
 
 #[test]
 fn what_a_lost_batch_left_behind_never_follows_another() {
-    // One batch of two frames, of which the first is lost and the second is whole.
-    let big = || vec![publish("a", 1_500), publish("b", 1_500)];
+    // One batch of three frames, of which the first is lost and the others are whole.
     let disk = Disk::default();
     let mut log = Log::open(&disk, &setup(), BEGIN).unwrap();
     let before = disk.bytes(ACTIVE);
-    log.turn(big()).unwrap();
+    log.turn(["a", "b", "c"].map(|id| publish(id, 1_500)).to_vec()).unwrap();
     let (begin, _) = last_frame(&before, &disk.bytes(ACTIVE));
+    disk.change(ACTIVE, |bytes| bytes[begin + 100] ^= 1);
+    // It was never answered: what follows says that the first was not synced before.
     let left = disk.after(Loss::Nothing);
-    left.change(ACTIVE, |bytes| bytes[begin + 100] ^= 1);
-    // It was never answered: the second says that the first was not synced before.
     let mut log = Log::open(&left, &setup(), BEGIN).unwrap();
     assert_eq!(log.all("room").unwrap().head, Offset::ZERO);
-    drop(log);
-    // Another one as long as the first is all that is there then.
-    let mut log = Log::open(&left, &setup(), BEGIN).unwrap();
-    store(&mut log, "c", 1_500);
-    drop(log);
-    assert_eq!(found(&left.after(Loss::Unsynced)).unwrap(), ["c"]);
+    // Another message of any length takes their place, so that at some length the third frame comes right after it.
+    for size in 2_850..3_100 {
+        let left = disk.after(Loss::Nothing);
+        let mut log = Log::open(&left, &setup(), BEGIN).unwrap();
+        store(&mut log, "d", size);
+        drop(log);
+        assert_eq!(found(&left.after(Loss::Unsynced)).unwrap(), ["d"], "{size} bytes");
+    }
 }
 
 #[test]
