@@ -94,6 +94,7 @@ fn what_a_lost_batch_left_behind_never_follows_another() {
     // One batch of three frames, of which the first is lost and the others are whole.
     let disk = Disk::default();
     let mut log = Log::open(&disk, &setup(), BEGIN).unwrap();
+    store(&mut log, "z", 10);
     let before = disk.bytes(ACTIVE);
     log.turn(["a", "b", "c"].map(|id| publish(id, 1_500)).to_vec()).unwrap();
     let (begin, _) = last_frame(&before, &disk.bytes(ACTIVE));
@@ -101,14 +102,14 @@ fn what_a_lost_batch_left_behind_never_follows_another() {
     // It was never answered: what follows says that the first was not synced before.
     let left = disk.after(Loss::Nothing);
     let mut log = Log::open(&left, &setup(), BEGIN).unwrap();
-    assert_eq!(log.all("room").unwrap().head, Offset::ZERO);
+    assert_eq!(log.all("room").unwrap().head, Offset(1));
     // Another message of any length takes their place, so that at some length the third frame comes right after it.
     for size in 2_850..3_100 {
         let left = disk.after(Loss::Nothing);
         let mut log = Log::open(&left, &setup(), BEGIN).unwrap();
         store(&mut log, "d", size);
         drop(log);
-        assert_eq!(found(&left.after(Loss::Unsynced)).unwrap(), ["d"], "{size} bytes");
+        assert_eq!(found(&left.after(Loss::Unsynced)).unwrap(), ["z", "d"], "{size} bytes");
     }
 }
 
