@@ -9,8 +9,9 @@ use moorline_protocol::Durability;
 use tokio::sync::watch;
 
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
-use crate::engine::host::{EngineThread, Fatal};
+use crate::engine::host::EngineThread;
 use crate::engine::log::{self, LogConfig, OpenError};
+use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
 use crate::node::NodeConfig;
@@ -226,21 +227,22 @@ fn start_engine(
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
         Engine::Memory => {
-            let mut id = [0; 4];
-            getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes(id)));
-            config.retention = options.retention.clone();
+            let mut dice = [0; 12];
+            getrandom::fill(&mut dice).map_err(|error| std::io::Error::other(error.to_string()))?;
+            let [a, b, c, d, salt @ ..] = dice;
+            let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes([a, b, c, d])));
+            (config.salt, config.retention) = (u64::from_le_bytes(salt), options.retention.clone());
             let mut clock = WallClock::new(0);
             let mut core = EngineCore::new(config, MemoryStore::default());
             core.begin(false, clock.now_ms());
-            Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, Durability::Memory))
+            Ok((spawn(core, &clock, on_fatal)?, clock, Durability::Memory))
         }
         Engine::Log { dir, sync, restored } => {
-            let retention = options.retention.clone();
-            let config = LogConfig { sync: *sync, restored: *restored, retention, ..LogConfig::new(dir) };
+            let mut config = LogConfig { sync: *sync, restored: *restored, ..LogConfig::new(dir) };
+            config.core.retention = options.retention.clone();
             let (core, clock) = log::open(&config).map_err(|error| refused(error, dir))?;
             let durability = if *sync { Durability::Disk } else { Durability::Process };
-            Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, durability))
+            Ok((spawn(core, &clock, on_fatal)?, clock, durability))
         }
     }
 }
@@ -254,6 +256,15 @@ fn refused(error: OpenError, dir: &Path) -> StartError {
         }
         other => StartError::Log(other),
     }
+}
+
+fn spawn<S: Persist>(
+    core: EngineCore<S>,
+    clock: &WallClock,
+    on_fatal: impl FnOnce(Fatal) + Send + 'static,
+) -> std::io::Result<EngineThread> {
+    let mut clock = clock.clone();
+    EngineThread::spawn(core, move || clock.now_ms(), on_fatal)
 }
 
 /// Opens one listener per shard on the same address; the kernel spreads clients over them.

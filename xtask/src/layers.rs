@@ -52,6 +52,7 @@ const CORE_SOURCES: &[&str] = &[
     "server-ref/src/engine/core",
     "server-ref/src/engine/memory.rs",
     "server-ref/src/engine/record.rs",
+    "server-ref/src/engine/record",
 ];
 
 /// What the code of a core must not say.

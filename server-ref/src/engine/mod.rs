@@ -17,6 +17,8 @@ pub mod log;
 #[cfg(feature = "shell")]
 mod memory;
 pub mod record;
+#[cfg(feature = "shell")]
+pub mod turn;
 
 use std::sync::Arc;
 

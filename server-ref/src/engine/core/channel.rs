@@ -16,10 +16,14 @@ pub(super) struct Channel {
     pub(super) head: Offset,
     /// When it was last written or opened.
     pub(super) time: UnixMillis,
+    /// The last use that stands in the records.
+    pub(super) noted: UnixMillis,
     /// The time of the newest message.
     pub(super) last_time: UnixMillis,
     /// Shards that get its events.
     pub(super) watchers: Vec<ShardId>,
+    /// Cursors and producers that name it.
+    pub(super) references: u32,
     pub(super) ids: Ids,
 }
 
@@ -32,8 +36,10 @@ impl Channel {
             first: Offset(1),
             head: Offset::ZERO,
             time: now,
+            noted: now,
             last_time: 0,
             watchers: Vec::new(),
+            references: 0,
             ids: Ids::default(),
         }
     }

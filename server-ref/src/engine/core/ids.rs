@@ -1,122 +1,182 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
+use moorline_protocol::Offset;
 use moorline_protocol::time::UnixMillis;
 
 use crate::engine::record::IdEntry;
 
-/// The ids of a channel that are remembered. A busy channel asks for one and adds one with every message, so what is
-/// looked up is small: a table of numbers, each of which names an entry of a ring.
+/// The ids of a channel's newest messages.
+///
+/// Every stored message has one, so the entries are consecutive offsets and no offset is kept: 24 bytes an entry, and
+/// 5 to 10 for finding it. An id is known by 64 bits of a keyed hash. Among 100,000 ids that a new one meets one of
+/// them by accident has a probability of 5·10⁻¹⁵ per publish; it would then be refused as reused, since the content's
+/// hash differs. For a message to be taken for another, all 128 bits would have to agree.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ids {
-    /// Oldest first, numbered as they came.
-    ring: VecDeque<IdEntry>,
-    /// The number of the oldest; numbers wrap.
-    first: u32,
-    numbers: HashTable<u32>,
+    /// The offset of the first slot.
+    first: Offset,
+    slots: VecDeque<Slot>,
+    /// The low bits of the offsets, by key.
+    table: HashTable<u32>,
+    /// Whether the slots are in the table: after a start only once they are asked for.
+    is_indexed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    key: u64,
+    hash: u64,
+    time: UnixMillis,
 }
 
 impl Ids {
-    pub(super) fn find(&self, key: u128) -> Option<&IdEntry> {
-        let (ring, first) = (&self.ring, self.first);
-        let number = self.numbers.find(hash(key), |number| is_at(ring, first, *number, key))?;
-        ring.get(place(first, *number))
+    /// Returns the newest message with this key.
+    pub(super) fn find(&mut self, key: u64) -> Option<IdEntry> {
+        self.index();
+        let (first, slots) = (self.first.0 as u32, &self.slots);
+        let is_it = |low: &u32| slot(slots, first, *low).is_some_and(|slot| slot.key == key);
+        let number = self.table.find(key, is_it)?.wrapping_sub(first);
+        let Slot { key, hash, time } = *self.slots.get(number as usize)?;
+        Some(IdEntry { key, hash, offset: Offset(self.first.0 + u64::from(number)), time })
     }
 
-    /// Remembers an id, in place of what was known under its key; forgets the oldest beyond `max`.
-    pub(super) fn insert(&mut self, entry: IdEntry, max: usize) {
-        let (ring, first) = (&self.ring, self.first);
-        let number = first.wrapping_add(ring.len() as u32);
-        let key_of = |number: &u32| ring.get(place(first, *number)).map_or(0, |entry| entry.key);
-        let same = |number: &u32| is_at(ring, first, *number, entry.key);
-        let known = self.numbers.entry(hash(entry.key), same, |number| hash(key_of(number)));
-        *known.or_insert(number).get_mut() = number;
-        self.ring.push_back(entry);
-        while self.ring.len() > max {
+    /// Remembers the id of the channel's next message, and at most so many in all.
+    pub(super) fn insert(&mut self, entry: IdEntry, most: usize) {
+        if self.slots.is_empty() || self.first.0 + self.slots.len() as u64 != entry.offset.0 {
+            *self = Self { first: entry.offset, is_indexed: self.is_indexed, ..Self::default() };
+        }
+        self.slots.push_back(Slot { key: entry.key, hash: entry.hash, time: entry.time });
+        if self.is_indexed {
+            self.note(entry.key, entry.offset.0 as u32);
+        }
+        while self.slots.len() > most {
             self.forget_oldest();
         }
     }
 
     /// Forgets what is older than `before`.
     pub(super) fn expire(&mut self, before: UnixMillis) {
-        while self.ring.front().is_some_and(|oldest| oldest.time < before) {
+        let known = self.slots.len();
+        while self.slots.front().is_some_and(|slot| slot.time < before) {
             self.forget_oldest();
+        }
+        if self.slots.len() < known && self.slots.len() * 4 < self.slots.capacity() {
+            self.slots.shrink_to_fit();
+            let (first, slots) = (self.first.0 as u32, &self.slots);
+            self.table.shrink_to_fit(|low| slot(slots, first, *low).map_or(0, |slot| slot.key));
+        }
+    }
+
+    /// Returns all of them, oldest first.
+    pub(super) fn entries(&self) -> impl Iterator<Item = IdEntry> {
+        let numbered = (self.first.0..).zip(&self.slots);
+        numbered.map(|(offset, slot)| IdEntry {
+            key: slot.key,
+            hash: slot.hash,
+            offset: Offset(offset),
+            time: slot.time,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn index(&mut self) {
+        if std::mem::replace(&mut self.is_indexed, true) {
+            return;
+        }
+        let (first, slots) = (self.first.0 as u32, &self.slots);
+        self.table.reserve(slots.len(), |low| slot(slots, first, *low).map_or(0, |slot| slot.key));
+        for number in 0..self.slots.len() as u32 {
+            if let Some(key) = self.slots.get(number as usize).map(|slot| slot.key) {
+                self.note(key, (self.first.0 as u32).wrapping_add(number));
+            }
+        }
+    }
+
+    /// Puts a slot into the table, in place of an older one with the same key.
+    fn note(&mut self, key: u64, low: u32) {
+        let (first, slots) = (self.first.0 as u32, &self.slots);
+        let key_of = |low: &u32| slot(slots, first, *low).map_or(0, |slot| slot.key);
+        match self.table.find_mut(key, |other| key_of(other) == key) {
+            Some(older) => *older = low,
+            None => drop(self.table.insert_unique(key, low, key_of)),
         }
     }
 
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.ring.pop_front() else { return };
-        let gone = self.first;
-        self.first = gone.wrapping_add(1);
-        // A newer entry may have taken its place in the table.
-        if let Ok(number) = self.numbers.find_entry(hash(oldest.key), |number| *number == gone) {
-            number.remove();
+        let low = self.first.0 as u32;
+        if let Some(slot) = self.slots.pop_front() {
+            self.first = self.first.next();
+            // If the id came again, the table names the newer message.
+            if let Ok(entry) = self.table.find_entry(slot.key, |other| *other == low) {
+                entry.remove();
+            }
         }
     }
-
-    /// Returns all, oldest first; an id that came again stands here again.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &IdEntry> {
-        self.ring.iter()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.ring.is_empty()
-    }
 }
 
-/// Keys are hashes already.
-fn hash(key: u128) -> u64 {
-    key as u64
-}
-
-fn place(first: u32, number: u32) -> usize {
-    number.wrapping_sub(first) as usize
-}
-
-fn is_at(ring: &VecDeque<IdEntry>, first: u32, number: u32, key: u128) -> bool {
-    ring.get(place(first, number)).is_some_and(|entry| entry.key == key)
+fn slot(slots: &VecDeque<Slot>, first: u32, low: u32) -> Option<&Slot> {
+    slots.get(low.wrapping_sub(first) as usize)
 }
 
 #[cfg(test)]
 mod tests {
-    use moorline_protocol::Offset;
-
     use super::*;
 
-    fn entry(key: u128, n: u64) -> IdEntry {
-        IdEntry { key, hash: n, offset: Offset(n), time: n }
-    }
-
-    fn known(ids: &Ids, keys: impl IntoIterator<Item = u128>) -> Vec<u64> {
-        keys.into_iter().filter_map(|key| ids.find(key)).map(|entry| entry.offset.0).collect()
+    fn entry(key: u64, offset: u64, time: u64) -> IdEntry {
+        IdEntry { key, hash: key + 1, offset: Offset(offset), time }
     }
 
     #[test]
-    fn the_newest_are_known_and_no_others() {
-        let mut ids = Ids { first: u32::MAX - 7, ..Ids::default() };
-        (1..=20).for_each(|n| ids.insert(entry(u128::from(n) << 3, n), 10));
-        assert_eq!(known(&ids, (0..200).map(|n| n << 3)), (11..=20).collect::<Vec<_>>());
-        ids.expire(16);
-        assert_eq!(known(&ids, (0..200).map(|n| n << 3)), (16..=20).collect::<Vec<_>>());
-        assert_eq!((ids.entries().count(), ids.numbers.len()), (5, 5));
-    }
-
-    #[test]
-    fn an_id_that_came_again_is_known_by_its_newest_entry() {
+    fn finds_what_was_inserted_and_forgets_the_oldest() {
         let mut ids = Ids::default();
-        [(7, 1), (8, 2), (7, 3)].into_iter().for_each(|(key, n)| ids.insert(entry(key, n), 10));
-        assert_eq!(known(&ids, [7, 8]), [3, 2]);
-        ids.expire(3);
-        assert_eq!(known(&ids, [7, 8]), [3]);
-        ids.expire(4);
-        assert!(ids.is_empty() && ids.numbers.is_empty());
+        for offset in 1..=10 {
+            ids.insert(entry(offset * 7, offset, offset), 5);
+        }
+        assert_eq!(ids.find(35), None);
+        assert_eq!(ids.find(42), Some(entry(42, 6, 6)));
+        ids.expire(9);
+        assert_eq!(ids.find(56), None);
+        assert_eq!(ids.entries().collect::<Vec<_>>(), [entry(63, 9, 9), entry(70, 10, 10)]);
     }
 
     #[test]
-    fn keys_with_the_same_hash_are_told_apart() {
+    fn an_id_that_came_again_is_the_newer_one_until_that_is_old() {
         let mut ids = Ids::default();
-        let keys = [5, 5 | 1 << 64, 5 | 2 << 64];
-        keys.into_iter().zip(1..).for_each(|(key, n)| ids.insert(entry(key, n), 2));
-        assert_eq!(known(&ids, keys), [2, 3]);
+        assert_eq!(ids.find(1), None);
+        ids.insert(entry(1, 1, 10), 9);
+        ids.insert(entry(2, 2, 20), 9);
+        ids.insert(entry(1, 3, 30), 9);
+        assert_eq!(ids.find(1), Some(entry(1, 3, 30)));
+        ids.expire(15);
+        assert_eq!(ids.find(1), Some(entry(1, 3, 30)));
+        ids.expire(40);
+        assert_eq!(ids.find(1), None);
+        assert!(ids.is_empty());
+    }
+
+    #[test]
+    fn offsets_beyond_32_bits_and_what_is_indexed_late_are_found() {
+        let (base, mut ids) = ((1 << 32) - 3, Ids::default());
+        for n in 0..100 {
+            ids.insert(entry(n, base + n, n), 64);
+        }
+        for n in 36..100 {
+            assert_eq!(ids.find(n), Some(entry(n, base + n, n)));
+        }
+        assert_eq!(ids.find(35), None);
+        ids.insert(entry(100, base + 100, 100), 64);
+        assert_eq!((ids.find(36), ids.find(100)), (None, Some(entry(100, base + 100, 100))));
+    }
+
+    #[test]
+    fn an_offset_that_does_not_follow_begins_anew() {
+        let mut ids = Ids::default();
+        ids.insert(entry(1, 1, 1), 9);
+        ids.insert(entry(2, 5, 2), 9);
+        assert_eq!((ids.find(1), ids.find(2)), (None, Some(entry(2, 5, 2))));
     }
 }
