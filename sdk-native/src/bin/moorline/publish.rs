@@ -16,12 +16,14 @@ const IN_FLIGHT: usize = 500;
 
 /// Publishes one message, or each line of standard input.
 pub(crate) async fn run(options: Pub) -> Result<(), Failed> {
-    let session = Session::start(&options.server)?;
+    let session = Session::start(&options.server, options.store.as_deref())?;
     let mut channel = session.client.channel(options.channel);
     if let Some(qos) = options.qos {
         channel = channel.qos(qos);
     }
-    let mut publishing = Publishing { channel, waiting: VecDeque::new(), all_well: true };
+    // What an earlier start left in the store goes out first.
+    let waiting = session.client.restored().into_iter().map(|restored| restored.receipt).collect();
+    let mut publishing = Publishing { channel, waiting, all_well: true };
     let source = match options.payload.filter(|payload| payload != "-") {
         Some(text) => Source::One { text, id: options.id },
         None if options.id.is_some() => {
