@@ -150,7 +150,15 @@ impl Publishing {
         let Some(receipt) = self.waiting.front().cloned() else { return Ok(false) };
         let id = receipt.id().to_owned();
         // It stays the oldest until its end is known, so that it is not forgotten when something else ends the wait.
-        let outcome = receipt.stored().await;
+        let outcome = receipt.clone().stored().await;
+        let is_open = matches!(receipt.state(), ReceiptState::Queued | ReceiptState::Sent);
+        if let Err(error) = &outcome
+            && is_open
+            && error.code() != "request.unsupported"
+        {
+            // The client ended first: the message is as it was.
+            return Err(error.clone().into());
+        }
         self.waiting.pop_front();
         match outcome {
             Ok(stored) => {
