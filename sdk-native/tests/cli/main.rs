@@ -4,6 +4,7 @@
 mod history;
 mod program;
 mod publish;
+mod store;
 mod sub;
 mod token;
 mod unreachable;

@@ -8,7 +8,7 @@ use crate::session::Session;
 
 /// Prints a part of a channel's log.
 pub(crate) async fn run(options: HistoryOptions) -> Result<(), Failed> {
-    let session = Session::start(&options.server)?;
+    let session = Session::start(&options.server, None)?;
     let range = match (options.after, options.before) {
         (Some(offset), _) => History::After(offset),
         (None, Some(offset)) => History::Before(offset),

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -64,6 +65,9 @@ pub(crate) struct Sub {
     /// Ends after so many messages.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
+    /// Keeps the device and how far it has read in this file: the next start with it goes on from there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -80,6 +84,9 @@ pub(crate) struct Pub {
     /// The message's id: the same id is stored once (one message only).
     #[arg(long)]
     pub(crate) id: Option<String>,
+    /// Keeps what is not settled in this file: the next start with it sends it first.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -16,12 +16,14 @@ const IN_FLIGHT: usize = 500;
 
 /// Publishes one message, or each line of standard input.
 pub(crate) async fn run(options: Pub) -> Result<(), Failed> {
-    let session = Session::start(&options.server)?;
+    let session = Session::start(&options.server, options.store.as_deref())?;
     let mut channel = session.client.channel(options.channel);
     if let Some(qos) = options.qos {
         channel = channel.qos(qos);
     }
-    let mut publishing = Publishing { channel, waiting: VecDeque::new(), all_well: true };
+    // What an earlier start left in the store goes out first.
+    let waiting = session.client.restored().into_iter().map(|restored| restored.receipt).collect();
+    let mut publishing = Publishing { channel, waiting, all_well: true };
     let source = match options.payload.filter(|payload| payload != "-") {
         Some(text) => Source::One { text, id: options.id },
         None if options.id.is_some() => {
@@ -148,7 +150,15 @@ impl Publishing {
         let Some(receipt) = self.waiting.front().cloned() else { return Ok(false) };
         let id = receipt.id().to_owned();
         // It stays the oldest until its end is known, so that it is not forgotten when something else ends the wait.
-        let outcome = receipt.stored().await;
+        let outcome = receipt.clone().stored().await;
+        let is_open = matches!(receipt.state(), ReceiptState::Queued | ReceiptState::Sent);
+        if let Err(error) = &outcome
+            && is_open
+            && error.code() != "request.unsupported"
+        {
+            // The client ended first: the message is as it was.
+            return Err(error.clone().into());
+        }
         self.waiting.pop_front();
         match outcome {
             Ok(stored) => {

@@ -1,8 +1,9 @@
 //! What all commands that talk to a server share: the client, what people hear about it, and what ends it early.
 
+use std::path::Path;
 use std::time::Duration;
 
-use moorline::{Client, ConnectionState, StateReason};
+use moorline::{Client, ConnectionState, FileStore, StateReason};
 use tokio::time::Instant;
 
 use crate::Failed;
@@ -21,8 +22,11 @@ pub(crate) struct Session {
 
 impl Session {
     /// Makes the client, and tells people from now on how its connection is.
-    pub(crate) fn start(server: &Server) -> Result<Self, Failed> {
+    pub(crate) fn start(server: &Server, store: Option<&Path>) -> Result<Self, Failed> {
         let mut builder = Client::builder(&server.url);
+        if let Some(store) = store {
+            builder = builder.store(FileStore::open(store)?);
+        }
         if let Some(token) = &server.token {
             builder = builder.token(token);
         }
@@ -94,6 +98,7 @@ fn why(reason: &StateReason) -> Option<String> {
         StateReason::Requested | StateReason::Welcome => return None,
         StateReason::TransportClosed(None) => "nobody answers there, or it is no Moorline server".into(),
         StateReason::TransportClosed(Some(code)) => format!("it was closed with {}", code.0),
+        StateReason::TransportFailed(failure) => failure.message.clone(),
         StateReason::Silent => "nothing is heard from it".into(),
         StateReason::ConnectTimeout => "no answer in time".into(),
         StateReason::Goaway => "the server restarts".into(),

@@ -8,7 +8,7 @@ use crate::session::{Session, refused};
 
 /// Prints the messages of a channel as they come.
 pub(crate) async fn run(options: Sub) -> Result<(), Failed> {
-    let session = Session::start(&options.server)?;
+    let session = Session::start(&options.server, options.store.as_deref())?;
     let mut channel = session.client.channel(&options.channel).durable(options.durable).since(options.since);
     if let Some(qos) = options.qos {
         channel = channel.qos(qos);
