@@ -6,13 +6,34 @@ pub(crate) enum Error {
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A server could not be started, or does not listen.
+    /// A program cannot be started.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// Which program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A server ended, or does not listen.
     #[error("{program} does not run: {why}")]
     Server {
         /// Which program.
         program: String,
-        /// Why.
-        why: &'static str,
+        /// Why; what it said itself, if it said something.
+        why: String,
+    },
+    /// Server and load need a core each.
+    #[error("this measurement needs two processor cores: one for the server, one for the load")]
+    Cores,
+    /// Both sides of each connection need a file descriptor.
+    #[error(
+        "{connections} connections need more file descriptors than the {limit} allowed; raise `ulimit -Hn` or lower --connections"
+    )]
+    Descriptors {
+        /// How many connections.
+        connections: usize,
+        /// The limit of a process.
+        limit: u64,
     },
     /// A peer answered what was not expected.
     #[error("{0} did not answer as expected while {1}")]

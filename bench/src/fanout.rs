@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::machine::Pinned;
-use crate::peer::Peer;
-use crate::table::{self, Column};
+use crate::machine::{Pinned, Role};
+use crate::peer::{self, Peer};
+use crate::progress;
+use crate::table::{self, Column, Goal, Line, Table};
 
 use generator::{Generator, Load, Sample};
 
 /// One publisher, many subscribers of one channel.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("programs").required(true).multiple(true).args(["server", "centrifuge"])))]
 pub(crate) struct Fanout {
     /// The server's binary; without it only the peer is measured.
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(crate) struct Fanout {
     #[arg(long, default_value_t = 60_000)]
     deliveries: u32,
     /// Subscribers when saturated.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1_000)]
     saturated_subscribers: usize,
     /// Messages on their way at once when saturated.
     #[arg(long, default_value_t = 64)]
@@ -47,57 +49,76 @@ pub(crate) struct Fanout {
     qos: u8,
 }
 
+const PER_DELIVERY: &str = "server µs/delivery";
+const GENERATOR: &str = "generator CPU %";
 const COLUMNS: &[Column] = &[
     ("deliveries/s", 0),
-    ("server µs/delivery", 2),
+    (PER_DELIVERY, 2),
     ("p50 µs", 0),
     ("p99 µs", 0),
     ("server CPU %", 0),
-    ("generator CPU %", 0),
+    (GENERATOR, 0),
     ("bytes/delivery", 0),
     ("delivered %", 2),
 ];
 
+/// The load generator's core may be so busy that its figure is the server's and not its own, in %.
+const BUSY: f64 = 85.0;
+
 impl Fanout {
     pub(crate) fn run(&self) -> Result {
-        let level = self.qos;
-        let peers = Peer::all(self.server.as_deref(), level, self.centrifuge.as_deref());
+        let peers = Peer::all(self.server.as_deref(), self.qos, self.centrifuge.as_deref());
+        println!("Versions: {}", peer::versions(&peers)?);
         let (mut paced, mut saturated) = (vec![Vec::new(); peers.len()], vec![Vec::new(); peers.len()]);
-        for _ in 0..self.rounds {
+        for round in 1..=self.rounds {
             for ((peer, paced), saturated) in peers.iter().zip(&mut paced).zip(&mut saturated) {
-                paced.push(self.paced(peer)?.row());
-                saturated.push(self.saturated(peer)?.row());
+                progress::say(&format!("fan-out, round {round} of {}, {}: paced, saturated", self.rounds, peer.name()));
+                paced.push(self.measure(peer, self.subscribers, self.pace())?.row());
+                saturated.push(self.measure(peer, self.saturated_subscribers, Load::Window(self.window))?.row());
             }
         }
-        let rows = |samples: Vec<Vec<Vec<f64>>>| peers.iter().map(Peer::name).zip(samples).collect::<Vec<_>>();
-        let Self { subscribers, deliveries, size, window, .. } = self;
-        let title =
-            format!("Fan-out, paced: {subscribers} subscribers, {deliveries} deliveries/s, {size} B, QoS {level}");
-        table::print(&title, COLUMNS, &rows(paced));
-        let subscribers = self.saturated_subscribers;
-        let title = format!(
-            "Fan-out, saturated: {subscribers} subscribers, window {window}, {size} B, QoS {level}; server and \
-             generator on one core each"
-        );
-        table::print(&title, COLUMNS, &rows(saturated));
-        println!("\nA saturated row is only valid while the generator's core is at most 85 % busy.");
+        let table = |samples| Table::new(COLUMNS, peers.iter().map(Peer::name).zip(samples));
+        let (paced, saturated) = (table(paced), table(saturated));
+        self.print(&paced, &saturated);
+        if let [Peer::Moorline { .. }, peer] = peers.as_slice() {
+            table::compare(peer.name(), &Self::lines(&paced, &saturated));
+        }
         Ok(())
     }
 
-    fn paced(&self, peer: &Peer) -> Result<Sample> {
-        let per_second = f64::from(self.deliveries) / self.subscribers as f64;
-        let server = peer.start()?;
-        let load = Load::Paced { interval: Duration::from_secs_f64(1.0 / per_second) };
-        Generator::connect(peer, &server, self.subscribers, self.size)?.run(load, Duration::from_secs(self.seconds))
+    fn print(&self, paced: &Table<'_>, saturated: &Table<'_>) {
+        let Self { subscribers, deliveries, size, window, qos, .. } = self;
+        paced.print(&format!("Paced: {subscribers} subscribers, {deliveries} deliveries/s, {size} B, QoS {qos}"));
+        let subscribers = self.saturated_subscribers;
+        saturated.print(&format!("Saturated: {subscribers} subscribers, window {window}, {size} B, QoS {qos}"));
     }
 
-    fn saturated(&self, peer: &Peer) -> Result<Sample> {
+    fn lines(paced: &Table<'_>, saturated: &Table<'_>) -> Vec<Line> {
+        let busy = saturated.cell(0, GENERATOR).max(saturated.cell(1, GENERATOR));
+        let invalid = (busy > BUSY).then(|| format!("invalid: generator {busy:.0} % busy"));
+        // While the generator is the limit, what the server pays per delivery says how far it could go.
+        let per_core = if invalid.is_some() { Goal::AtMostTimes(0.25) } else { Goal::None };
+        vec![
+            paced.line("Server CPU per delivery, paced, µs", PER_DELIVERY, Goal::AtMostTimes(0.60)),
+            paced.line("Latency p50, paced, µs", "p50 µs", Goal::None),
+            paced.line("Latency p99, paced, µs", "p99 µs", Goal::AtMostTimes(0.70)),
+            saturated.line("Deliveries/s, saturated", "deliveries/s", Goal::AtLeastTimes(4.0)).but(invalid),
+            saturated.line("Server CPU per delivery, saturated, µs", PER_DELIVERY, per_core),
+        ]
+    }
+
+    fn pace(&self) -> Load {
+        let per_second = f64::from(self.deliveries) / self.subscribers as f64;
+        Load::Paced { interval: Duration::from_secs_f64(1.0 / per_second) }
+    }
+
+    fn measure(&self, peer: &Peer, subscribers: usize, load: Load) -> Result<Sample> {
         let server = {
-            let _core = Pinned::to(0)?;
+            let _core = Pinned::to(Role::Server)?;
             peer.start()?
         };
-        let _core = Pinned::to(1)?;
-        let generator = Generator::connect(peer, &server, self.saturated_subscribers, self.size)?;
-        generator.run(Load::Window(self.window), Duration::from_secs(self.seconds))
+        let _core = Pinned::to(Role::Generator)?;
+        let generator = Generator::connect(peer, &server, subscribers, self.size)?;
+        generator.run(load, Duration::from_secs(self.seconds))
     }
 }

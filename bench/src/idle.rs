@@ -11,13 +11,15 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{Error, Result};
-use crate::machine;
-use crate::peer::Peer;
-use crate::table::{self, Column};
+use crate::machine::{self, Pinned, Role};
+use crate::peer::{self, Peer};
+use crate::progress;
+use crate::table::{self, Column, Goal, Table};
 use crate::ws::Connection;
 
 /// Connections that are open and quiet, each with one subscription.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("programs").required(true).multiple(true).args(["server", "centrifuge"])))]
 pub(crate) struct Idle {
     /// The server's binary; without it only the peer is measured.
     #[arg(long)]
@@ -31,31 +33,45 @@ pub(crate) struct Idle {
     /// Connections.
     #[arg(long, default_value_t = 5_000)]
     connections: usize,
-    /// Seconds over which processor time is measured; two ping intervals by default.
-    #[arg(long, default_value_t = 50)]
+    /// Seconds over which processor time is measured; one ping interval of both servers by default.
+    #[arg(long, default_value_t = 25)]
     seconds: u64,
 }
 
-const COLUMNS: &[Column] = &[("RSS bytes/connection", 0), ("CPU µs/s/connection", 2), ("RSS before MB", 1)];
+const MEMORY: &str = "RSS bytes/connection";
+const PROCESSOR: &str = "CPU µs/s/connection";
+const COLUMNS: &[Column] = &[(MEMORY, 0), (PROCESSOR, 2), ("RSS before MB", 1)];
 
 impl Idle {
     pub(crate) fn run(&self) -> Result {
-        raise_file_limit()?;
+        raise_file_limit(self.connections)?;
         let peers = Peer::all(self.server.as_deref(), 1, self.centrifuge.as_deref());
+        println!("Versions: {}", peer::versions(&peers)?);
         let mut samples = vec![Vec::new(); peers.len()];
-        for _ in 0..self.rounds {
+        for round in 1..=self.rounds {
             for (peer, samples) in peers.iter().zip(&mut samples) {
+                progress::say(&format!("idle, round {round} of {}, {}", self.rounds, peer.name()));
                 samples.push(self.measure(peer)?);
             }
         }
-        let rows: Vec<_> = peers.iter().map(Peer::name).zip(samples).collect();
-        let title = format!("Idle: {} connections with one subscription each, {} s", self.connections, self.seconds);
-        table::print(&title, COLUMNS, &rows);
+        let table = Table::new(COLUMNS, peers.iter().map(Peer::name).zip(samples));
+        table.print(&format!("{} connections with one subscription each, {} s", self.connections, self.seconds));
+        if let [Peer::Moorline { .. }, peer] = peers.as_slice() {
+            let lines = [
+                table.line("Resident memory per idle connection, bytes", MEMORY, Goal::AtMost(4096.0)),
+                table.line("CPU per idle connection, µs/s", PROCESSOR, Goal::AtMost(1.0)),
+            ];
+            table::compare(peer.name(), &lines);
+        }
         Ok(())
     }
 
     fn measure(&self, peer: &Peer) -> Result<Vec<f64>> {
-        let server = peer.start()?;
+        let server = {
+            let _core = Pinned::to(Role::Server)?;
+            peer.start()?
+        };
+        let _core = Pinned::to(Role::Generator)?;
         let before = machine::resident_bytes(server.process())?;
         let mut quiet = Quiet::connect(peer, self.connections, &server)?;
         let after = machine::resident_bytes(server.process())?;
@@ -71,11 +87,18 @@ impl Idle {
     }
 }
 
-/// Both sides need a descriptor per connection.
-fn raise_file_limit() -> Result {
-    let limit = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+/// Both sides need a descriptor per connection; the server inherits the limit.
+fn raise_file_limit(connections: usize) -> Result {
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    let needed = connections as u64 + SPARE;
+    if let Some(limit) = allowed.filter(|limit| *limit < needed) {
+        return Err(Error::Descriptors { connections, limit });
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed })?)
 }
+
+/// Descriptors that are not connections.
+const SPARE: u64 = 64;
 
 /// Connections that only answer pings.
 struct Quiet<'a> {

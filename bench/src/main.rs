@@ -6,17 +6,20 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 
 mod codec;
+mod core;
 mod error;
 mod fanout;
 mod idle;
 mod machine;
 mod peer;
+mod progress;
 mod publish;
 mod scan;
 mod server;
 #[cfg(feature = "stores")]
 mod store;
 mod table;
+mod template;
 mod ws;
 
 use std::process::ExitCode;
@@ -41,6 +44,8 @@ enum What {
     Publish(publish::Publish),
     /// Encoding and decoding of frames.
     Codec(codec::Codecs),
+    /// Receiving in the client core.
+    Core(core::Core),
     /// The client's store, and others that could stand in its place.
     #[cfg(feature = "stores")]
     Store(store::Stores),
@@ -51,11 +56,14 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().what {
+    let cli = Cli::parse();
+    println!("Measured on: {}", machine::description());
+    let result = match cli.what {
         What::Fanout(fanout) => fanout.run(),
         What::Idle(idle) => idle.run(),
         What::Publish(publish) => publish.run(),
         What::Codec(codecs) => codecs.run(),
+        What::Core(core) => core.run(),
         #[cfg(feature = "stores")]
         What::Store(stores) => stores.run(),
         #[cfg(feature = "stores")]
@@ -64,7 +72,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("{error}");
+            progress::say(&error.to_string());
             ExitCode::FAILURE
         }
     }

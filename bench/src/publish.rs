@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::machine;
-use crate::peer::{Acknowledged, Peer, disk};
+use crate::machine::{Pinned, Role, Stopwatch};
+use crate::peer::{self, Acknowledged, Peer, disk};
+use crate::progress;
 use crate::scan;
 use crate::server::Server;
-use crate::table::{self, Column};
-use crate::ws::Connection;
+use crate::table::{self, Column, Goal, Table};
+use crate::template::{SENT, Template};
+use crate::ws::{self, Connection, Opcode};
 
 /// Durable acknowledged publishes, over one connection, for several windows.
 #[derive(Debug, clap::Args)]
@@ -36,7 +38,8 @@ pub(crate) struct Publish {
     seconds: u64,
 }
 
-const COLUMNS: &[Column] = &[("acknowledged/s", 0), ("server µs/publish", 2)];
+const RATE: &str = "acknowledged/s";
+const COLUMNS: &[Column] = &[(RATE, 0), ("server µs/publish", 2), ("server CPU %", 0), ("generator CPU %", 0)];
 const WARM: Duration = Duration::from_secs(1);
 const READ: usize = 64 << 10;
 
@@ -49,7 +52,7 @@ enum Store {
 
 /// A connection that publishes, and how its answers are counted.
 enum Publisher {
-    Moorline(Peer, Box<Connection>),
+    Moorline(Box<Connection>),
     Redis(TcpStream),
 }
 
@@ -57,38 +60,64 @@ impl Publish {
     pub(crate) fn run(&self) -> Result {
         let mut stores = vec![Store::Moorline(Peer::Moorline { program: self.server.clone(), level: 1 })];
         stores.extend(self.redis.clone().map(Store::Redis));
+        let versions = stores.iter().map(Store::version).collect::<Result<Vec<_>>>()?;
+        let mut lines = Vec::new();
+        println!("Versions: {}", versions.join(", "));
         for &window in &self.windows {
             let mut samples = vec![Vec::new(); stores.len()];
-            for _ in 0..self.rounds {
+            for round in 1..=self.rounds {
                 for (store, samples) in stores.iter().zip(&mut samples) {
+                    let (name, rounds) = (store.name(), self.rounds);
+                    progress::say(&format!("publish, window {window}, round {round} of {rounds}, {name}"));
                     samples.push(self.measure(store, window)?);
                 }
             }
-            let rows: Vec<_> = stores.iter().map(Store::name).zip(samples).collect();
-            let title = format!("Durable publishes: one connection, window {window}, {} B", self.size);
-            table::print(&title, COLUMNS, &rows);
+            let table = Table::new(COLUMNS, stores.iter().map(Store::name).zip(samples));
+            table.print(&format!("One connection, window {window}, {} B", self.size));
+            lines.push(table.line(format!("Acknowledged/s, window {window}"), RATE, goal(window)));
+        }
+        if let [_, redis] = stores.as_slice() {
+            table::compare(redis.name(), &lines);
         }
         Ok(())
     }
 
     fn measure(&self, store: &Store, window: u64) -> Result<Vec<f64>> {
-        let server = store.start(&self.server)?;
+        let server = {
+            let _core = Pinned::to(Role::Server)?;
+            store.start(&self.server)?
+        };
+        let _core = Pinned::to(Role::Generator)?;
         let mut publisher = store.connect(&server)?;
-        let mut state = Progress { window, size: self.size, published: 0, acknowledged: 0 };
+        let mut state = Progress { window, publish: store.template(self.size)?, published: 0, acknowledged: 0 };
         state.drive(&mut publisher, WARM)?;
-        let (acknowledged, used) = (state.acknowledged, machine::processor_time(server.process())?);
-        let begin = Instant::now();
+        let before = state.acknowledged;
+        let watch = Stopwatch::start(server.process())?;
         state.drive(&mut publisher, Duration::from_secs(self.seconds))?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let used = machine::processor_time(server.process())?.saturating_sub(used);
-        let acknowledged = (state.acknowledged - acknowledged) as f64;
-        Ok(vec![acknowledged / seconds, used.as_secs_f64() * 1e6 / acknowledged.max(1.0)])
+        let spent = watch.stop()?;
+        let acknowledged = (state.acknowledged - before) as f64;
+        let (seconds, server) = (spent.wall.as_secs_f64(), spent.server.as_secs_f64());
+        Ok(vec![
+            acknowledged / seconds,
+            server * 1e6 / acknowledged.max(1.0),
+            server * 100.0 / seconds,
+            spent.generator.as_secs_f64() * 100.0 / seconds,
+        ])
+    }
+}
+
+/// What the rate should be for a window, compared with Redis.
+fn goal(window: u64) -> Goal {
+    match window {
+        64 => Goal::AtLeastTimes(2.0),
+        1_024 => Goal::AtLeastTimes(4.0),
+        _ => Goal::None,
     }
 }
 
 struct Progress {
     window: u64,
-    size: usize,
+    publish: Template,
     published: u64,
     acknowledged: u64,
 }
@@ -100,7 +129,7 @@ impl Progress {
         while begin.elapsed() < span {
             while self.published < self.acknowledged + self.window {
                 self.published += 1;
-                publisher.encode(self.published, &scan::payload(self.published, self.size), &mut out);
+                publisher.encode(self.publish.with(self.published, self.published), &mut out);
             }
             publisher.stream().write_all(&out)?;
             out.clear();
@@ -118,6 +147,13 @@ impl Store {
         }
     }
 
+    fn version(&self) -> Result<String> {
+        match self {
+            Self::Moorline(peer) => peer.version(),
+            Self::Redis(program) => peer::version(program),
+        }
+    }
+
     /// Both keep their data on the same disk.
     fn start(&self, beside: &Path) -> Result<Server> {
         match self {
@@ -131,11 +167,23 @@ impl Store {
         }
     }
 
+    /// Returns the message that publishes `size` bytes: for Redis, a command that adds an entry to a stream.
+    fn template(&self, size: usize) -> Result<Template> {
+        match self {
+            Self::Moorline(peer) => peer.template(size),
+            Self::Redis(_) => {
+                let payload = scan::payload(SENT, size);
+                let head = format!("*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nd\r\n${}\r\n", payload.len());
+                Ok(Template::new([head.as_bytes(), &payload, b"\r\n"].concat()))
+            }
+        }
+    }
+
     fn connect(&self, server: &Server) -> Result<Publisher> {
         match self {
             Self::Moorline(peer) => {
                 let connection = Box::new(peer.open(server.address(), 0, false)?);
-                Ok(Publisher::Moorline(peer.clone(), connection))
+                Ok(Publisher::Moorline(connection))
             }
             Self::Redis(_) => {
                 let stream = TcpStream::connect(server.address())?;
@@ -150,20 +198,15 @@ impl Store {
 impl Publisher {
     fn stream(&mut self) -> &mut TcpStream {
         match self {
-            Self::Moorline(_, connection) => &mut connection.stream,
+            Self::Moorline(connection) => &mut connection.stream,
             Self::Redis(stream) => stream,
         }
     }
 
-    fn encode(&self, number: u64, payload: &[u8], out: &mut Vec<u8>) {
+    fn encode(&self, message: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Moorline(peer, _) => peer.publish(number, payload, out),
-            Self::Redis(_) => {
-                let head = format!("*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nd\r\n${}\r\n", payload.len());
-                out.extend_from_slice(head.as_bytes());
-                out.extend_from_slice(payload);
-                out.extend_from_slice(b"\r\n");
-            }
+            Self::Moorline(..) => ws::encode(Opcode::Binary, message, out),
+            Self::Redis(_) => out.extend_from_slice(message),
         }
     }
 
@@ -180,7 +223,7 @@ impl Publisher {
         let (stored, refused) = match self {
             // The answer to XADD is the entry's id as a bulk string; an error begins with a minus sign.
             Self::Redis(_) => (count(b'$', bytes), bytes.starts_with(b"-")),
-            Self::Moorline(_, connection) => {
+            Self::Moorline(connection) => {
                 let answers: Vec<_> = connection.take_in(bytes).iter().map(Acknowledged::in_message).collect();
                 let refused = answers.iter().any(|answer| answer.refused > 0);
                 (answers.iter().map(|answer| answer.stored).sum(), refused)

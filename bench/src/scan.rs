@@ -1,13 +1,13 @@
 //! Finds deliveries in whatever a peer sends: every payload begins with a mark that occurs nowhere else.
 
-/// Starts a mark.
-const SIGN: u8 = b'^';
-/// Hexadecimal digits of a mark: the send time.
-const DIGITS: usize = 16;
+use crate::template::{DIGITS, digits};
 
-/// Returns a payload of `size` bytes that carries `sent`.
+/// Starts a mark; the digits of the send time follow.
+const SIGN: u8 = b'^';
+
+/// Returns a payload of `size` bytes, or as many as a mark needs, that carries `sent`.
 pub(crate) fn payload(sent: u64, size: usize) -> Vec<u8> {
-    let mut payload = format!("{}{sent:016x}", char::from(SIGN)).into_bytes();
+    let mut payload = format!("{}{}", char::from(SIGN), digits(sent)).into_bytes();
     payload.extend((payload.len()..size).map(|at| b'a' + (at * 7 % 26) as u8));
     payload
 }

@@ -1,6 +1,7 @@
 //! A server under measurement, as a child process.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,11 +14,14 @@ use crate::error::{Error, Result};
 const START: Duration = Duration::from_secs(20);
 const ASK: Duration = Duration::from_millis(5);
 
-/// A running server with a fresh folder; both go when it is dropped.
+/// The file in its folder that gets all it prints.
+const OUTPUT: &str = "output";
+
+/// A running server with a fresh folder; both go when it is dropped. However this process ends, the server ends too.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -25,7 +29,7 @@ impl Server {
     /// `disk`), and waits until it listens.
     ///
     /// # Errors
-    /// [`Error::Server`], [`Error::Io`].
+    /// [`Error::Start`], [`Error::Server`], [`Error::Io`].
     pub(crate) fn start<A: AsRef<OsStr>>(
         program: &Path,
         disk: &Path,
@@ -33,30 +37,44 @@ impl Server {
     ) -> Result<Self> {
         let folder = tempfile::tempdir_in(disk)?;
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let child = Command::new(program)
+        let output = folder.path().join(OUTPUT);
+        let said = File::create(&output)?;
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(program)
             .args(arguments(address, folder.path()))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut server = Self { child, address, _folder: folder };
+            .stdout(said.try_clone()?)
+            .stderr(said)
+            .spawn()
+            .map_err(|source| Error::Start { program: "setpriv (util-linux)".to_owned(), source })?;
+        let mut server = Self { child, address, folder };
         server.wait(program)?;
         Ok(server)
     }
 
     fn wait(&mut self, program: &Path) -> Result {
         let begin = Instant::now();
-        let failed = |why| Error::Server { program: program.display().to_string(), why };
+        let program = program.display().to_string();
         while TcpStream::connect(self.address).is_err() {
-            if self.child.try_wait()?.is_some() {
-                return Err(failed("it ended"));
+            if let Some(status) = self.child.try_wait()? {
+                return Err(Error::Server { program, why: format!("it ended ({status}){}", self.last_words()) });
             }
             if begin.elapsed() > START {
-                return Err(failed("it does not listen"));
+                let why = format!("it does not listen on {}{}", self.address, self.last_words());
+                return Err(Error::Server { program, why });
             }
             std::thread::sleep(ASK);
         }
         Ok(())
+    }
+
+    /// Returns the last line that it printed, for a sentence.
+    fn last_words(&self) -> String {
+        let output = std::fs::read(self.folder.path().join(OUTPUT)).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output);
+        let last = output.lines().rfind(|line| !line.trim().is_empty());
+        last.map(|line| format!(": {line}")).unwrap_or_default()
     }
 
     /// Returns where it listens.

@@ -114,7 +114,13 @@ pub(crate) fn encode(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&MASK);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    let start = out.len();
+    out.extend_from_slice(payload);
+    let (words, rest) = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<4>();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(MASK)).to_ne_bytes();
+    }
+    rest.iter_mut().zip(MASK).for_each(|(byte, mask)| *byte ^= mask);
 }
 
 /// Takes the first message off `inbox` if it is complete. Servers under measurement do not fragment.

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::frame::OpenEnum;
+
 macro_rules! error_codes {
     ($($variant:ident $name:literal $number:literal $retry:literal $doc:literal;)*) => {
         /// What went wrong, the same on the wire, in HTTP problems and in every SDK.
@@ -47,6 +49,24 @@ macro_rules! error_codes {
             /// Returns one sentence that says what the code means.
             pub fn meaning(&self) -> &'static str {
                 match self { $(Self::$variant => $doc,)* Self::Other(_) => "A code of a later version." }
+            }
+        }
+
+        impl OpenEnum for ErrorCode {
+            fn name(&self) -> &str {
+                self.name()
+            }
+
+            fn from_name(name: &str) -> Self {
+                Self::from_name(name)
+            }
+
+            fn number(&self) -> Option<u16> {
+                Some(self.number()).filter(|number| *number > 0)
+            }
+
+            fn from_number(number: u16) -> Option<Self> {
+                Self::from_number(number)
             }
         }
     };

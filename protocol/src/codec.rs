@@ -54,6 +54,9 @@ pub enum DecodeError {
     /// A field is missing.
     #[error("the field {0} is missing")]
     Missing(&'static str),
+    /// Not exactly one payload.
+    #[error("exactly one of data, text and bin is needed")]
+    Payload,
     /// The text is not JSON, nested too deeply, or has a key twice.
     #[error("the text is not a JSON object as the protocol wants it")]
     Json,

@@ -24,6 +24,14 @@ pub const MESSAGE_BYTES: usize = 64 * 1024;
 pub const TRANSPORT_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Bytes at which an SDK starts another WebSocket message.
 pub const SDK_MESSAGE_BYTES: usize = 256 * 1024;
+/// Bytes of UTF-8 in the name of a client's software (`sdk`).
+pub const SDK: usize = 64;
+/// Optional features that one side can name (`caps`), in number.
+pub const CAPS: usize = 32;
+/// Bytes of UTF-8 in the name of an optional feature.
+pub const CAP: usize = 32;
+/// Subscriptions in one `hello`; more go as `subscribe` frames behind it.
+pub const HELLO_SUBSCRIPTIONS: usize = 4096;
 /// Bytes of a token.
 pub const TOKEN_BYTES: usize = 8 * 1024;
 /// Messages in a page or in the answer to a history query.
@@ -38,8 +46,10 @@ pub const PUBLISH_WINDOW: usize = 32;
 pub const PRODUCER_VERDICTS: usize = 64;
 /// Channels that one producer may write to.
 pub const PRODUCER_CHANNELS: usize = 256;
-/// Nesting of JSON, in the envelope and in a payload.
+/// Nesting of a JSON value of the app: `data` and `state`.
 pub const JSON_DEPTH: usize = 64;
+/// Nesting of a JSON frame: a value of the app, and the frame around it.
+pub const JSON_FRAME_DEPTH: usize = JSON_DEPTH + 4;
 /// Users in one `status` frame.
 pub const STATUS_USERS: usize = 500;
 /// Messages of a compression dictionary.

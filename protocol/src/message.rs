@@ -46,7 +46,7 @@ pub struct Message {
     pub offset: Option<Offset>,
     /// The offset of the message before it in this stream, if that is not `offset − 1`.
     pub prev: Option<Offset>,
-    /// Unique in its channel: 1–128 bytes.
+    /// Unique for its publisher in its channel: 1–128 bytes.
     pub id: Utf8Bytes,
     /// Who published it; `None` when anonymous or published by the server's own API.
     pub user: Option<Utf8Bytes>,

@@ -38,14 +38,14 @@ impl Error {
         self.code.name()
     }
 
-    /// Returns the stable number; 0 for codes that are this client's own.
+    /// Returns the stable number; 0 for codes of later versions.
     pub fn number(&self) -> u16 {
         self.code.number()
     }
 
     /// Tells whether the same call can succeed later.
     pub fn is_retryable(&self) -> bool {
-        self.code.is_retryable() || matches!(self.code(), "client.store_locked" | "publish.dropped")
+        self.code.is_retryable()
     }
 
     /// Returns who says so.

@@ -190,7 +190,7 @@ async fn a_token_provider_may_fail_and_is_asked_again() {
     let builder = Client::builder(server.url()).token_provider(provider);
     let client = builder.configure(|config| config.max_backoff_ms = 1).build().unwrap();
     let mut states = client.states();
-    let no_token = async { states.wait_for(|(_, reason)| *reason == StateReason::Token).await.map(drop) };
+    let no_token = async { states.wait_for(|(_, reason)| matches!(reason, StateReason::Token(_))).await.map(drop) };
     let (connected, told) = tokio::join!(client.connect(), no_token);
     assert_eq!((connected, told.is_ok(), asked.load(Ordering::Relaxed)), (Ok(()), true, 3));
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::node::{AuthFailure, Authenticator, Claims, Grant, Permissions};
 
-/// How far clocks may differ.
-const LEEWAY_S: u64 = 5;
+/// How far the clock of what makes tokens may differ from this server's.
+const LEEWAY_MS: u64 = 5_000;
 
 /// An app and the keys its tokens are signed with.
 pub struct AppKeys {
@@ -52,11 +52,13 @@ impl Tokens {
     }
 }
 
+/// Times are seconds since 1970, for some libraries with a fraction.
 #[derive(Deserialize)]
 struct Body {
     sub: Option<String>,
-    exp: u64,
-    iat: Option<u64>,
+    exp: f64,
+    nbf: Option<f64>,
+    iat: Option<f64>,
     jti: Option<String>,
     #[serde(default)]
     grants: Vec<GrantBody>,
@@ -79,7 +81,7 @@ impl Authenticator for Tokens {
         app: &AppName,
         token: Option<&str>,
         _channel: Option<&ChannelName>,
-        _now: UnixMillis,
+        now: UnixMillis,
     ) -> Result<Claims, AuthFailure> {
         let known = self.apps.iter().find(|known| known.name == *app);
         if known.is_none() && !self.dev {
@@ -102,7 +104,7 @@ impl Authenticator for Tokens {
             return Err(failure(ErrorCode::AuthInvalid, "the token is larger than 8 KiB"));
         }
         let keys = known.map(|app| app.keys.as_slice()).unwrap_or_default();
-        verify(token, app, keys)
+        claims(verify(token, app, keys)?, now)
     }
 
     fn has_app(&self, app: &AppName) -> bool {
@@ -110,38 +112,48 @@ impl Authenticator for Tokens {
     }
 }
 
-fn verify(token: &str, app: &AppName, keys: &[Key]) -> Result<Claims, AuthFailure> {
-    let header = decode_header(token).map_err(|_| failure(ErrorCode::AuthInvalid, "the token is not a JWT"))?;
+/// Returns what a token says, if one of the keys has signed it for this app.
+fn verify(token: &str, app: &AppName, keys: &[Key]) -> Result<Body, AuthFailure> {
+    let invalid = |message| failure(ErrorCode::AuthInvalid, message);
+    let header =
+        decode_header(token).map_err(|_| invalid("the token is not a JWT signed with HS256, RS256, ES256 or EdDSA"))?;
     let fits = |key: &&Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
-    let mut refused = failure(ErrorCode::AuthInvalid, "no key of this app fits the token's `alg` and `kid`");
+    let mut refused = invalid("no key of this app fits the token's `alg` and `kid`");
     for key in keys.iter().filter(fits) {
         let mut validation = Validation::new(key.algorithm);
-        validation.leeway = LEEWAY_S;
-        validation.validate_nbf = true;
+        // Times are compared with the server's clock, below.
+        validation.validate_exp = false;
         validation.set_audience(&[app.as_str()]);
         validation.set_required_spec_claims(&["exp", "aud"]);
-        match decode::<Body>(token, &key.key, &validation) {
-            Ok(token) => return claims(token.claims),
-            Err(error) => refused = explain(error.kind()),
+        match decode::<Body>(token, &key.key, &validation).map_err(jsonwebtoken::errors::Error::into_kind) {
+            Ok(token) => return Ok(token.claims),
+            // The signature is right, so it does not matter what another key says.
+            Err(ErrorKind::InvalidAudience) => return Err(invalid("the token's `aud` is not this app")),
+            Err(ErrorKind::MissingRequiredClaim(_)) => return Err(invalid("the token needs `exp` and `aud`")),
+            Err(ErrorKind::Json(_)) => {
+                return Err(invalid("the token's claims are not as docs/protocol.md wants them"));
+            }
+            Err(_) => refused = invalid("the token's signature is wrong"),
         }
     }
     Err(refused)
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library adds kinds, and all others mean the same")]
-fn explain(kind: &ErrorKind) -> AuthFailure {
-    match kind {
-        ErrorKind::ExpiredSignature => failure(ErrorCode::AuthExpired, "the token has expired; fetch a new one"),
-        ErrorKind::InvalidAudience => failure(ErrorCode::AuthInvalid, "the token's `aud` is not this app"),
-        ErrorKind::InvalidSignature => failure(ErrorCode::AuthInvalid, "the token's signature is wrong"),
-        ErrorKind::ImmatureSignature => failure(ErrorCode::AuthInvalid, "the token is not valid yet (`nbf`)"),
-        ErrorKind::MissingRequiredClaim(_) => failure(ErrorCode::AuthInvalid, "the token needs `exp` and `aud`"),
-        _ => failure(ErrorCode::AuthInvalid, "the token's claims are not as docs/protocol.md wants them"),
-    }
-}
-
-fn claims(body: Body) -> Result<Claims, AuthFailure> {
+fn claims(body: Body, now: UnixMillis) -> Result<Claims, AuthFailure> {
     let invalid = |message| failure(ErrorCode::AuthInvalid, message);
+    // Numbers below zero become zero.
+    let seconds = |time: f64| time as u64;
+    let future = |time: Option<f64>| time.map_or(0, seconds).saturating_mul(1000) > now.saturating_add(LEEWAY_MS);
+    let expires = seconds(body.exp).saturating_mul(1000);
+    if expires.saturating_add(LEEWAY_MS) <= now {
+        return Err(failure(ErrorCode::AuthExpired, "the token has expired; fetch a new one"));
+    }
+    if future(body.nbf) {
+        return Err(invalid("the token is not valid yet (`nbf`)"));
+    }
+    if future(body.iat) {
+        return Err(invalid("the token's `iat` lies in the future; check the clock of what makes tokens"));
+    }
     let user = body.sub.map(|user| UserName::new(&user)).transpose();
     let user =
         user.map_err(|_| invalid("the token's `sub` is not a user's name: 1 to 128 bytes, no control characters"))?;
@@ -160,8 +172,8 @@ fn claims(body: Body) -> Result<Claims, AuthFailure> {
         }
         grants.push(Grant { pattern: grant.pattern.into(), can });
     }
-    let expires = Some(body.exp.saturating_mul(1000));
-    Ok(Claims { user, expires, issued: body.iat, id: body.jti.map(Into::into), grants })
+    let (expires, issued) = (Some(expires), body.iat.map(seconds));
+    Ok(Claims { user, expires, issued, id: body.jti.map(Into::into), grants })
 }
 
 #[cfg(test)]
@@ -179,10 +191,17 @@ mod tests {
         Tokens::new(vec![AppKeys { name: AppName::new("shop").unwrap(), keys, anonymous: false }])
     }
 
+    /// s since 1970, at which these tests verify.
+    const NOW: u64 = 1_700_000_000;
+
+    fn signed(body: &Value, algorithm: Algorithm, secret: &[u8]) -> String {
+        encode(&Header::new(algorithm), body, &EncodingKey::from_secret(secret)).unwrap()
+    }
+
     fn verified(body: &Value, algorithm: Algorithm, secret: &[u8]) -> Result<Claims, ErrorCode> {
-        let token = encode(&Header::new(algorithm), body, &EncodingKey::from_secret(secret)).unwrap();
+        let token = signed(body, algorithm, secret);
         let app = AppName::new("shop").unwrap();
-        tokens().verify(&app, Some(&token), None, 0).map_err(|failure| failure.code)
+        tokens().verify(&app, Some(&token), None, NOW * 1000).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -210,6 +229,53 @@ mod tests {
     }
 
     #[test]
+    fn times_are_compared_with_the_servers_clock() {
+        let times = |exp: Value, nbf: Value, iat: Value| {
+            let body = json!({"sub": "alice", "aud": "shop", "exp": exp, "nbf": nbf, "iat": iat});
+            verified(&body, Algorithm::HS256, b"secret").map(|claims| claims.expires)
+        };
+        let (null, good) = (Value::Null, json!(NOW + 60));
+        assert_eq!(times(json!(NOW - 4), null.clone(), null.clone()), Ok(Some((NOW - 4) * 1000)));
+        assert_eq!(times(json!(NOW - 5), null.clone(), null.clone()), Err(ErrorCode::AuthExpired));
+        assert_eq!(times(json!(1), null.clone(), null.clone()), Err(ErrorCode::AuthExpired));
+        assert!(times(good.clone(), json!(NOW + 5), null.clone()).is_ok());
+        assert_eq!(times(good.clone(), json!(NOW + 6), null.clone()), Err(ErrorCode::AuthInvalid));
+        // A token from the future would outlive a revocation of everything issued before now.
+        assert!(times(good.clone(), null.clone(), json!(NOW + 5)).is_ok());
+        assert_eq!(times(good, null.clone(), json!(NOW + 6)), Err(ErrorCode::AuthInvalid));
+        // Some libraries write seconds with a fraction.
+        let fraction = times(json!(NOW as f64 + 60.5), json!(NOW as f64 - 0.5), json!(NOW as f64));
+        assert_eq!(fraction, Ok(Some((NOW + 60) * 1000)));
+        for nonsense in [json!("soon"), json!(-1), null.clone()] {
+            assert_eq!(times(nonsense, null.clone(), null.clone()), Err(ErrorCode::AuthInvalid));
+        }
+    }
+
+    #[test]
+    fn while_keys_change_an_expired_token_is_still_expired() {
+        let key = |secret: &[u8]| Key { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) };
+        let app = AppName::new("shop").unwrap();
+        let verify = |keys, body: &Value| {
+            let tokens = Tokens::new(vec![AppKeys { name: app.clone(), keys, anonymous: false }]);
+            let token = signed(body, Algorithm::HS256, b"old");
+            tokens.verify(&app, Some(&token), None, NOW * 1000).map(|_| ()).map_err(|failure| failure.code)
+        };
+        let old = json!({"sub": "alice", "aud": "shop", "exp": NOW - 60});
+        assert_eq!(verify(vec![key(b"old"), key(b"new")], &old), Err(ErrorCode::AuthExpired));
+        assert_eq!(verify(vec![key(b"new"), key(b"old")], &old), Err(ErrorCode::AuthExpired));
+        let good = json!({"sub": "alice", "aud": "shop", "exp": NOW + 60});
+        assert_eq!(verify(vec![key(b"new"), key(b"old")], &good), Ok(()));
+        assert_eq!(verify(vec![key(b"new")], &good), Err(ErrorCode::AuthInvalid));
+    }
+
+    #[test]
+    fn a_token_of_more_than_8_kib_is_not_looked_at() {
+        let grants: Vec<Value> = (0..300).map(|n| json!({"match": format!("room:{n}"), "can": ["publish"]})).collect();
+        let body = json!({"sub": "alice", "aud": "shop", "exp": FAR, "grants": grants});
+        assert_eq!(verified(&body, Algorithm::HS256, b"secret"), Err(ErrorCode::AuthInvalid));
+    }
+
+    #[test]
     fn none_and_nonsense_are_refused() {
         let app = AppName::new("shop").unwrap();
         // {"alg":"none"} . {"sub":"alice","aud":"shop","exp":4000000000} .
@@ -225,7 +291,7 @@ mod tests {
     fn dev_lets_everybody_in() {
         let dev = tokens().with_dev();
         let app = AppName::new("any").unwrap();
-        assert_eq!(dev.verify(&app, Some("dev:bob"), None, 0).unwrap().user.unwrap().as_str(), "bob");
+        assert_eq!(dev.verify(&app, Some("dev:bob"), None, NOW).unwrap().user.unwrap().as_str(), "bob");
         assert_eq!(dev.verify(&app, None, None, 0).unwrap().user, None);
         assert_eq!(dev.verify(&app, Some("dev:"), None, 0).unwrap_err().code, ErrorCode::AuthInvalid);
     }

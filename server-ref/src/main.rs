@@ -1,15 +1,20 @@
 //! The `moorline-server` binary.
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command line tool talks to people")]
 
-use std::net::SocketAddr;
+mod descriptors;
+mod options;
+mod signals;
+
+use std::fmt::Display;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
-use moorline_server::config::{self, File};
-use moorline_server::jwt::Tokens;
+use clap::{Parser, Subcommand};
+use moorline_server::config::{self, LogFormat};
 use moorline_server::server::{Engine, Options, Server};
+
+use self::options::{Misuse, Run};
+use self::signals::Signals;
 
 /// A real-time messaging server with an embedded durable log.
 #[derive(Parser)]
@@ -26,7 +31,10 @@ const EXAMPLES: &str = "Examples:
   moorline-server --config moorline.toml       run it with apps, keys and rules
   moorline-server check-config moorline.toml   look for mistakes first
 
-Flags win over environment variables, these over the file, this over the defaults.";
+Flags win over environment variables, these over the file, this over the defaults.
+
+Exit code: 0 after a graceful stop, 1 when the server cannot start or go on, 2 for a mistake in flags, environment or
+configuration, 130 after a second signal.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -42,65 +50,41 @@ enum Command {
     },
 }
 
-#[derive(Args)]
-struct Run {
-    /// Lets everybody in with the token `dev:<user>` or none. Listens on the loopback interface only.
-    #[arg(long, env = "MOORLINE_DEV")]
-    dev: bool,
-    /// Address and port [default: 127.0.0.1:8000].
-    #[arg(long, env = "MOORLINE_LISTEN")]
-    listen: Option<String>,
-    /// The data directory [default: ./moorline-data].
-    #[arg(long, env = "MOORLINE_DATA")]
-    data: Option<PathBuf>,
-    /// The configuration file.
-    #[arg(long, env = "MOORLINE_CONFIG")]
-    config: Option<PathBuf>,
-    /// Where messages live: `log` or `memory` [default: log].
-    #[arg(long, env = "MOORLINE_ENGINE")]
-    engine: Option<String>,
-    /// When a publish is answered: `disk` (after fdatasync) or `process` (survives a killed process) [default: disk].
-    #[arg(long, env = "MOORLINE_DURABILITY")]
-    durability: Option<String>,
-    /// Threads for connections [default: one less than the processors, at least 1].
-    #[arg(long, env = "MOORLINE_SHARDS")]
-    shards: Option<u16>,
-    /// The data directory was restored from a backup: every channel begins a new epoch, and every client is told.
-    #[arg(long)]
-    restored: bool,
-    /// `text` or `json` [default: text].
-    #[arg(long, env = "MOORLINE_LOG_FORMAT")]
-    log_format: Option<String>,
+fn main() -> ExitCode {
+    end_with_the_first_thread_that_panics();
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::CheckConfig { file }) => check_config(&file),
+        Some(Command::Inspect { dir }) => inspect(&dir),
+        None => match start(&cli.run) {
+            Ok(code) => code,
+            Err(Misuse(text)) => {
+                complain(text);
+                ExitCode::from(2)
+            }
+        },
+    }
 }
 
-/// Something the user has to change; exit code 2.
-struct Misuse(String);
-
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
-        Some(Command::CheckConfig { file }) => return check_config(&file),
-        Some(Command::Inspect { dir }) => return inspect(&dir),
-        None => options(&cli.run),
-    };
-    match result {
-        Ok((options, dev)) => serve(options, dev),
-        Err(Misuse(text)) => {
-            eprintln!("moorline-server: {text}");
-            ExitCode::from(2)
-        }
-    }
+/// A server that has lost a thread would look alive and serve nobody; started again, it has lost nothing.
+fn end_with_the_first_thread_that_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::exit(101);
+    }));
 }
 
 fn check_config(path: &Path) -> ExitCode {
     match config::read(path) {
         Ok(file) => {
             let apps: Vec<&str> = file.apps.iter().map(|app| app.name.as_str()).collect();
-            println!("ok: apps {}; {} channel rules", apps.join(", "), file.channels.len());
+            let apps = if apps.is_empty() { "none".to_owned() } else { apps.join(", ") };
+            say(format_args!("ok: apps: {apps}; channel rules: {}", file.channels.len()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("moorline-server: {error}");
+            complain(error);
             ExitCode::FAILURE
         }
     }
@@ -109,112 +93,58 @@ fn check_config(path: &Path) -> ExitCode {
 fn inspect(dir: &Path) -> ExitCode {
     match moorline_server::engine::log::inspect(dir) {
         Ok(report) => {
-            println!("{report}");
+            say(&report);
             if report.damage.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("moorline-server: {error}");
+            complain(error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Makes one set of options of flags, environment, file and defaults.
-fn options(run: &Run) -> Result<(Options, bool), Misuse> {
-    let file = match &run.config {
-        Some(path) => config::read(path).map_err(|error| Misuse(error.to_string()))?,
-        None => File::default(),
-    };
-    let dir = run.config.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(".")).to_owned();
-    let keys = config::app_keys(&file, &dir).map_err(Misuse)?;
-    if keys.is_empty() && !run.dev {
-        let text = "nobody could connect: there is no app in the configuration. Write one (docs/moorline.toml is an \
-                    example) and pass it with --config, or try the server with --dev";
-        return Err(Misuse(text.into()));
+/// Runs the server until it is told to stop.
+fn start(run: &Run) -> Result<ExitCode, Misuse> {
+    let settings = run.settings()?;
+    log_to_stderr(settings.log_format)?;
+    for warning in settings.warnings {
+        tracing::warn!("{warning}");
     }
-    log_to_stderr(run.log_format.as_deref().or(file.server.log_format.as_deref()))?;
-    let listen = run.listen.as_deref().or(file.server.listen.as_deref()).unwrap_or("127.0.0.1:8000");
-    let listen: SocketAddr = listen
-        .parse()
-        .map_err(|_| Misuse(format!("--listen takes an address and a port, such as 127.0.0.1:8000, not `{listen}`")))?;
-    if run.dev && !listen.ip().is_loopback() {
-        return Err(Misuse(format!(
-            "--dev lets everybody in, so it listens on the loopback interface only, not on {listen}"
-        )));
-    }
-    let tokens = Tokens::new(keys);
-    let processors = std::thread::available_parallelism().map_or(1, usize::from) as u16;
-    let defaults = Options::dev();
-    let limits = &file.limits;
-    let rate = limits.publish_rate.unwrap_or(if run.dev { 0 } else { 50 });
-    let message = limits.message.map_or_else(|| u64::from(defaults.max_message), |size| size.0);
-    if !(1..=512 * 1024).contains(&message) {
-        return Err(Misuse("limits.message is 1 to 512 KiB".into()));
-    }
-    let ping = limits.ping.map_or_else(|| u64::from(defaults.ping_ms), |age| age.0);
-    if !(5_000..=25_000).contains(&ping) {
-        return Err(Misuse("limits.ping is 5s to 25s: presence rests on it".into()));
-    }
-    let options = Options {
-        listen,
-        engine: engine(run, &file)?,
-        retention: config::retention(&file),
-        tokens: if run.dev { tokens.with_dev() } else { tokens },
-        name_anonymous: run.dev,
-        shards: run.shards.or(file.server.shards).unwrap_or_else(|| processors.saturating_sub(1)).max(1),
-        origins: file.server.origins.clone(),
-        ping_ms: ping as u32,
-        max_message: message as u32,
-        max_channels: limits.channels.unwrap_or(defaults.max_channels),
-        max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),
-        publish_rate: (rate > 0).then_some(rate),
-        publish_burst: limits.publish_burst.unwrap_or(defaults.publish_burst),
-        on_fatal: Arc::new(|fatal| {
-            eprintln!("moorline-server: {fatal}");
-            std::process::exit(1);
-        }),
-        ..defaults
-    };
-    Ok((options, run.dev))
+    Ok(serve(settings.options, run.dev))
 }
 
-fn engine(run: &Run, file: &File) -> Result<Engine, Misuse> {
-    let engine = run.engine.as_deref().or(file.server.engine.as_deref()).unwrap_or("log");
-    let durability = run.durability.as_deref().or(file.server.durability.as_deref()).unwrap_or("disk");
-    let sync = match durability {
-        "disk" => true,
-        "process" => false,
-        other => return Err(Misuse(format!("--durability is `disk` or `process`, not `{other}`"))),
-    };
-    match engine {
-        "memory" => Ok(Engine::Memory),
-        "log" => {
-            let dir = run.data.clone().or_else(|| file.server.data.clone().map(PathBuf::from));
-            let dir = dir.unwrap_or_else(|| PathBuf::from("moorline-data"));
-            Ok(Engine::Log { dir, sync, restored: run.restored })
-        }
-        other => Err(Misuse(format!("--engine is `log` or `memory`, not `{other}`"))),
-    }
-}
-
-fn log_to_stderr(format: Option<&str>) -> Result<(), Misuse> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MOORLINE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format.unwrap_or("text") {
-        "text" => subscriber.init(),
-        "json" => subscriber.json().init(),
-        other => return Err(Misuse(format!("--log-format is `text` or `json`, not `{other}`"))),
+fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {
+    let wanted = std::env::var("MOORLINE_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_new(&wanted).map_err(|error| {
+        Misuse(format!("MOORLINE_LOG is a level such as `info` or `moorline_server=debug`, not `{wanted}`: {error}"))
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // Nobody may be there to read the log; that is no reason to stop.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
     }
     Ok(())
 }
 
 fn serve(options: Options, dev: bool) -> ExitCode {
     let engine = options.engine.clone();
+    // Before anybody can be served: a signal that comes early is not lost.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(format_args!("cannot listen for signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let server = match Server::start(options) {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("moorline-server: {error}");
+            complain(error);
             return ExitCode::FAILURE;
         }
     };
@@ -222,10 +152,11 @@ fn serve(options: Options, dev: bool) -> ExitCode {
         announce(&server, &engine);
     }
     // Tests and scripts wait for this line.
-    println!("moorline-server: listening on {}", server.url());
-    if let Err(error) = wait_for_signal(&server) {
-        eprintln!("moorline-server: cannot listen for signals: {error}");
-    }
+    say(format_args!("moorline-server: listening on {}", server.url()));
+    let signals = signals.wait();
+    tracing::info!("stopping: clients are sent away; a second signal stops at once");
+    server.drain();
+    signals.exit_at_the_next();
     server.wait();
     tracing::info!("stopped");
     ExitCode::SUCCESS
@@ -236,35 +167,26 @@ fn announce(server: &Server, engine: &Engine) {
         Engine::Memory => "in memory; they die with this process".to_owned(),
         Engine::Log { dir, .. } => format!("in {}", dir.display()),
     };
-    eprintln!(
+    let url = server.url();
+    tell(format_args!(
         "DEVELOPMENT MODE: everybody on this machine may connect, as anybody, and do everything.\n\
          Messages are kept {kept}.\n\
          Try, in two other terminals:\n  moorline sub room:42 --url {url} --token dev:alice\n  \
-         moorline pub room:42 '{{\"text\": \"hello\"}}' --url {url} --token dev:bob",
-        url = server.url()
-    );
+         moorline pub room:42 '{{\"text\": \"hello\"}}' --url {url} --token dev:bob"
+    ));
 }
 
-/// Waits for SIGTERM or SIGINT and begins a drain; a second one ends the process at once.
-fn wait_for_signal(server: &Server) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::info!("stopping: clients are sent away; a second signal stops at once");
-        server.drain();
-        Ok::<_, std::io::Error>(())
-    })?;
-    std::thread::spawn(move || {
-        let again = runtime.block_on(async {
-            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            Ok::<_, std::io::Error>(())
-        });
-        if again.is_ok() {
-            std::process::exit(130);
-        }
-    });
-    Ok(())
+/// Prints a line on standard output, if somebody is there to read it.
+fn say(text: impl Display) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints a line on standard error, if somebody is there to read it.
+fn tell(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn complain(text: impl Display) {
+    tell(format_args!("moorline-server: {text}"));
 }

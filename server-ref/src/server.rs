@@ -1,11 +1,9 @@
 //! A whole server in this process: engine, shards, listeners.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use moorline_protocol::Durability;
 use tokio::sync::watch;
@@ -17,7 +15,7 @@ use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
 use crate::node::NodeConfig;
 use crate::planted::Bugs;
-use crate::shard::{self, ShardConfig};
+use crate::shard::{self, Door, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -64,6 +62,8 @@ pub struct Options {
     pub publish_rate: Option<u32>,
     /// Publishes in a burst.
     pub publish_burst: u32,
+    /// Sockets that clients may have together; `None` = as many as the system gives.
+    pub max_sockets: Option<u32>,
     /// ms within which the head of a request has to be whole.
     pub head_within_ms: u32,
     /// ms over which clients come back after a drain.
@@ -89,6 +89,7 @@ impl Options {
             max_connections: 20,
             publish_rate: None,
             publish_burst: 100,
+            max_sockets: None,
             head_within_ms: 5_000,
             drain_window_ms: 3_000,
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
@@ -108,15 +109,25 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no room for the log.
+    #[error(
+        "no room in the data directory {path}: {source}. A log begins with 128 MiB: make room, or choose another with --data"
+    )]
+    Full {
+        /// Which.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The log cannot be opened.
     #[error(transparent)]
-    Log(#[from] OpenError),
+    Log(OpenError),
     /// The system refused something else.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
 }
 
-/// A running server. Dropping it stops it without a drain.
+/// A running server. Dropping it drains it and waits.
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -134,46 +145,38 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let on_fatal = Arc::clone(&options.on_fatal);
         let (engine, clock, durability) = start_engine(&options, move |fatal| on_fatal(&fatal))?;
+        let node = |id| NodeConfig {
+            shard: ShardId(id),
+            ping_ms: options.ping_ms,
+            max_message: options.max_message,
+            max_channels: options.max_channels,
+            max_connections: options.max_connections,
+            publish_rate: options.publish_rate,
+            publish_burst: options.publish_burst,
+            spread_ms: options.drain_window_ms,
+            name_anonymous: options.name_anonymous,
+            engine: EngineInfo { durability: durability.clone() },
+            bugs: Bugs::default(),
+        };
         let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
-        let ready = Arc::new(AtomicBool::new(true));
+        let door = Arc::new(Door::new(options.origins, options.max_sockets, options.head_within_ms));
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let node = NodeConfig {
-                shard: ShardId(id),
-                ping_ms: options.ping_ms,
-                max_message: options.max_message,
-                max_channels: options.max_channels,
-                max_connections: options.max_connections,
-                publish_rate: options.publish_rate,
-                publish_burst: options.publish_burst,
-                spread_ms: options.drain_window_ms,
-                name_anonymous: options.name_anonymous,
-                engine: EngineInfo { durability: durability.clone() },
-                bugs: Bugs::default(),
-            };
             let config = ShardConfig {
-                node,
+                node: node(id),
                 auth: Arc::clone(&auth) as _,
                 seed,
                 listener,
                 engine: engine.handle(),
                 clock: clock.clone(),
-                origins: options.origins.clone(),
-                ready: Arc::clone(&ready),
-                head_within: Duration::from_millis(options.head_within_ms.into()),
+                door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
                 stop: stopped.clone(),
             };
-            let failed = Arc::clone(&ready);
-            let run = move || {
-                if let Err(error) = shard::run(config) {
-                    failed.store(false, Ordering::Relaxed);
-                    tracing::error!(%error, "a shard stopped");
-                }
-            };
+            let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
         Ok(Self { address, stop, shards, engine: Some(engine) })
@@ -235,10 +238,21 @@ fn start_engine(
         Engine::Log { dir, sync, restored } => {
             let retention = options.retention.clone();
             let config = LogConfig { sync: *sync, restored: *restored, retention, ..LogConfig::new(dir) };
-            let (core, clock) = log::open(&config)?;
+            let (core, clock) = log::open(&config).map_err(|error| refused(error, dir))?;
             let durability = if *sync { Durability::Disk } else { Durability::Process };
             Ok((EngineThread::spawn(core, clock.clone(), on_fatal)?, clock, durability))
         }
+    }
+}
+
+/// Says why a log cannot be opened.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else is the log's own to say")]
+fn refused(error: OpenError, dir: &Path) -> StartError {
+    match error {
+        OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            StartError::Full { path: dir.display().to_string(), source }
+        }
+        other => StartError::Log(other),
     }
 }
 
@@ -252,14 +266,20 @@ fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartErro
             let domain = socket2::Domain::for_address(wanted);
             let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
-            if count > 1 {
+            // The first takes the port as if it were alone, and so finds out whether another server has it; only then
+            // are the others let in.
+            if !listeners.is_empty() {
                 socket.set_reuse_port(true)?;
             }
             socket.bind(&wanted.into())?;
-            socket.listen(4096)?;
+            socket.set_reuse_port(count > 1)?;
+            socket.listen(BACKLOG)?;
             Ok(TcpListener::from(socket))
         };
         listeners.push(open().map_err(|source| StartError::Listen { address: wanted, source })?);
     }
     Ok(listeners)
 }
+
+/// Clients that the system keeps until they are taken in.
+const BACKLOG: i32 = 4_096;

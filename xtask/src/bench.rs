@@ -11,51 +11,87 @@ use crate::{tools, tree};
 /// `cargo xtask bench`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// What is measured.
+    #[command(subcommand)]
     what: What,
-    /// Options of the measurement, such as `--rounds 3` (`cargo xtask bench fanout --help` lists them).
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<OsString>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+/// What is measured; everything after it goes to the load generator.
+#[derive(Debug, clap::Subcommand)]
 enum What {
     /// One publisher, 1,000 subscribers, against the centrifuge library.
-    Fanout,
+    Fanout(Options),
     /// Connections that are open and quiet, against the centrifuge library.
-    Idle,
+    Idle(Options),
     /// Durable acknowledged publishes, against Redis with `appendfsync always`.
-    Publish,
+    Publish(Options),
     /// Encoding and decoding of frames.
-    Codec,
+    Codec(Options),
+    /// Receiving in the client core.
+    Core(Options),
     /// The client's store, against redb and SQLite; `--faults` makes calls fail and changes bytes.
-    Store,
+    Store(Options),
 }
+
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+struct Options {
+    /// Options of the measurement, such as `--rounds 3`; `--help` lists them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<OsString>,
+}
+
+const SERVER: (&str, &str) = ("moorline-server", "moorline-server");
+const LOAD: (&str, &str) = ("moorline-bench", "moorline-bench");
 
 impl Bench {
     pub(crate) fn run(&self) -> Result {
-        let built =
-            cargo::build("release", &[("moorline-server", "moorline-server"), ("moorline-bench", "moorline-bench")])?;
-        let server = built.join("moorline-server");
-        let bench = cargo::built(&built, "moorline-bench");
-        let bench = match self.what {
-            What::Fanout => bench.args(["fanout"]).arg("--server", &server).arg("--centrifuge", &centrifuge()?),
-            What::Idle => bench.args(["idle"]).arg("--server", &server).arg("--centrifuge", &centrifuge()?),
-            What::Publish => bench.args(["publish"]).arg("--server", &server).arg("--redis", redis()?),
-            What::Codec => bench.args(["codec"]),
-            What::Store => {
-                cargo::cargo(["build", "--release", "-p", "moorline-bench", "--features", "stores"]).run()?;
-                bench.args(["store"])
-            }
+        let (name, options) = match &self.what {
+            What::Fanout(options) => ("fanout", options),
+            What::Idle(options) => ("idle", options),
+            What::Publish(options) => ("publish", options),
+            What::Codec(options) => ("codec", options),
+            What::Core(options) => ("core", options),
+            What::Store(options) => ("store", options),
         };
-        bench.args(&self.args).run()
+        let peers = if options.ask_for_help() { Vec::new() } else { self.what.programs()? };
+        let bench = cargo::built(&self.what.load()?, LOAD.1).args([name]);
+        let bench = peers.iter().fold(bench, |bench, (option, program)| bench.arg(option, program));
+        bench.args(&options.options).run()
+    }
+}
+
+impl What {
+    /// Builds the load generator and returns where it is.
+    fn load(&self) -> Result<PathBuf> {
+        let folder = cargo::build("release", &[LOAD])?;
+        if let Self::Store(_) = self {
+            cargo::cargo(["build", "--release", "-p", LOAD.0, "--features", "stores"]).run()?;
+        }
+        Ok(folder)
+    }
+
+    /// Builds or finds the programs that are measured; each with the option that names it.
+    fn programs(&self) -> Result<Vec<(&'static str, PathBuf)>> {
+        let server = || Ok(cargo::build("release", &[SERVER])?.join(SERVER.1));
+        match self {
+            Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
+            Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
+            Self::Codec(_) | Self::Core(_) | Self::Store(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Options {
+    fn ask_for_help(&self) -> bool {
+        self.options.iter().any(|option| option == "--help" || option == "-h")
     }
 }
 
 /// Builds the peer from its library, which the Go module proxy serves.
 fn centrifuge() -> Result<PathBuf> {
     if !tools::answers("go", &["version"]) {
-        return Err(Error::Missing("Go is missing: install it from https://go.dev/dl".to_owned()));
+        let text = "Go is missing: install 1.26 or newer from https://go.dev/dl (a distribution's is often older)";
+        return Err(Error::Missing(text.to_owned()));
     }
     let peer = cargo::target()?.join("peers").join("centrifuge");
     let sources = tree::root().join("bench").join("peers").join("centrifuge");
@@ -63,9 +99,9 @@ fn centrifuge() -> Result<PathBuf> {
     Ok(peer)
 }
 
-fn redis() -> Result<&'static Path> {
+fn redis() -> Result<PathBuf> {
     if !tools::answers("redis-server", &["--version"]) {
         tools::install_debian(&["redis-server"], "Redis is missing: install redis-server")?;
     }
-    Ok(Path::new("redis-server"))
+    Ok(Path::new("redis-server").to_path_buf())
 }

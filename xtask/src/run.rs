@@ -108,6 +108,14 @@ pub(crate) fn crash(built: &Path, kills: u32, seed: Option<u64>) -> Result {
     crash_command(built, "kills").args(["--kills".to_owned(), kills.to_string()]).args(from(seed)).run()
 }
 
+/// Lets a client come back to a long backlog.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn away(built: &Path) -> Result {
+    crash_command(built, "away").run()
+}
+
 /// Runs groups of real clients on networks that fail.
 ///
 /// # Errors

@@ -79,12 +79,10 @@ fn documentation() -> Result {
 }
 
 fn deny(steps: &mut Steps) {
-    let name = "licences, bans and sources";
-    if tools::answers("cargo", &["deny", "--version"]) {
-        steps.check(name, || cargo(["deny", "check", "bans", "licenses", "sources"]).run());
-    } else {
-        steps.not_checked(name, "cargo-deny is not installed");
-    }
+    steps.check("licences, bans and sources", || {
+        tools::cargo_deny()?;
+        cargo(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]).run()
+    });
 }
 
 /// What runs the real thing: the simulator, the crash test, the demo.
@@ -93,6 +91,7 @@ fn runs(steps: &mut Steps) {
     steps.check("build of simulator, crash test and demo", || run::build_all().map(|folder| built = Some(folder)));
     let Some(built) = built else { return };
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
+    steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));

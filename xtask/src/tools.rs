@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cargo::cargo;
 use crate::error::{Error, Result};
 use crate::process::Process;
 
@@ -14,9 +15,27 @@ pub(crate) fn install_debian(packages: &[&str], elsewhere: &str) -> Result {
         let names = packages.join(" ");
         return Err(Error::Missing(format!("{elsewhere} (on Debian, as root: apt-get install {names})")));
     }
+    say(&format!("installing {} with apt-get", packages.join(" ")));
+    // What apt prints is nobody's result: stdout is for those.
     let apt = |args: &[&str]| Process::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive");
-    apt(&["update", "-qq"]).run()?;
-    apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages).run()
+    apt(&["update", "-qq"]).output()?;
+    apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages).output().map(drop)
+}
+
+#[expect(clippy::print_stderr, reason = "tells the person who waits, beside the results on stdout")]
+fn say(text: &str) {
+    eprintln!("xtask: {text}");
+}
+
+/// Installs cargo-deny if it is missing.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn cargo_deny() -> Result {
+    if answers("cargo", &["deny", "--version"]) {
+        return Ok(());
+    }
+    cargo(["install", "--locked", "--version", "^0.20", "cargo-deny"]).run()
 }
 
 /// Tells whether a command answers.

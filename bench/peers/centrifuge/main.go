@@ -4,8 +4,11 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/centrifugal/centrifuge"
@@ -14,7 +17,12 @@ import (
 func main() {
 	address := flag.String("listen", "127.0.0.1:8100", "address to listen on")
 	history := flag.Bool("history", true, "keep history and let clients recover")
+	version := flag.Bool("version", false, "print the versions of the library and of Go")
 	flag.Parse()
+	if *version {
+		printVersion()
+		return
+	}
 
 	node, err := centrifuge.New(centrifuge.Config{})
 	if err != nil {
@@ -42,4 +50,13 @@ func main() {
 	}
 	http.Handle("/connection/websocket", centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{}))
 	log.Fatal(http.ListenAndServe(*address, nil))
+}
+
+func printVersion() {
+	build, _ := debug.ReadBuildInfo()
+	for _, module := range build.Deps {
+		if module.Path == "github.com/centrifugal/centrifuge" {
+			fmt.Printf("centrifuge %s (%s)\n", module.Version, runtime.Version())
+		}
+	}
 }

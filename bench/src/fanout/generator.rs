@@ -10,11 +10,13 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use crate::error::{Error, Result};
-use crate::machine;
+use crate::machine::{Spent, Stopwatch};
 use crate::peer::Peer;
-use crate::scan::{self, Scanner};
+use crate::scan::Scanner;
 use crate::server::Server;
 use crate::table;
+use crate::template::Template;
+use crate::ws::{self, Opcode};
 
 const WARM: Duration = Duration::from_secs(1);
 const READ: usize = 256 << 10;
@@ -38,27 +40,26 @@ pub(super) enum Load {
 /// What was measured.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    seconds: f64,
+    spent: Spent,
     delivered: u64,
     expected: u64,
     bytes: u64,
     /// µs from send to receipt, sorted.
     latencies: Vec<u32>,
-    server: Duration,
-    generator: Duration,
 }
 
 impl Sample {
     /// Returns the cells of the table, in the order of its columns.
     pub(super) fn row(&self) -> Vec<f64> {
         let delivered = (self.delivered as f64).max(1.0);
+        let (seconds, server) = (self.spent.wall.as_secs_f64(), self.spent.server.as_secs_f64());
         vec![
-            delivered / self.seconds,
-            self.server.as_secs_f64() * 1e6 / delivered,
+            delivered / seconds,
+            server * 1e6 / delivered,
             table::quantile(&self.latencies, 0.5),
             table::quantile(&self.latencies, 0.99),
-            self.server.as_secs_f64() * 100.0 / self.seconds,
-            self.generator.as_secs_f64() * 100.0 / self.seconds,
+            server * 100.0 / seconds,
+            self.spent.generator.as_secs_f64() * 100.0 / seconds,
             self.bytes as f64 / delivered,
             delivered * 100.0 / (self.expected as f64).max(1.0),
         ]
@@ -69,7 +70,7 @@ impl Sample {
 pub(super) struct Generator<'a> {
     peer: &'a Peer,
     server: &'a Server,
-    size: usize,
+    publish: Template,
     epoll: OwnedFd,
     subscribers: Vec<(TcpStream, Scanner)>,
     publisher: TcpStream,
@@ -104,7 +105,7 @@ impl<'a> Generator<'a> {
         Ok(Self {
             peer,
             server,
-            size,
+            publish: peer.template(size)?,
             epoll,
             subscribers: open,
             publisher,
@@ -124,25 +125,19 @@ impl<'a> Generator<'a> {
     pub(super) fn run(mut self, load: Load, span: Duration) -> Result<Sample> {
         self.begin = Instant::now();
         self.drive(load, WARM)?;
-        let this = std::process::id();
-        let (server, generator) = (machine::processor_time(self.server.process())?, machine::processor_time(this)?);
         let (published, delivered, bytes) = (self.published, self.delivered, self.bytes);
         self.latencies = Some(Vec::new());
-        let begin = Instant::now();
+        let watch = Stopwatch::start(self.server.process())?;
         self.drive(load, WARM + span)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let server = machine::processor_time(self.server.process())?.saturating_sub(server);
-        let generator = machine::processor_time(this)?.saturating_sub(generator);
+        let spent = watch.stop()?;
         let mut latencies = self.latencies.take().unwrap_or_default();
         latencies.sort_unstable();
         Ok(Sample {
-            seconds,
+            spent,
             delivered: self.delivered - delivered,
             expected: (self.published - published) * self.subscribers.len() as u64,
             bytes: self.bytes - bytes,
             latencies,
-            server,
-            generator,
         })
     }
 
@@ -170,8 +165,8 @@ impl<'a> Generator<'a> {
         };
         while self.published < due {
             self.published += 1;
-            let payload = scan::payload(self.begin.elapsed().as_nanos() as u64, self.size);
-            self.peer.publish(self.published, &payload, &mut self.outgoing);
+            let message = self.publish.with(self.published, self.begin.elapsed().as_nanos() as u64);
+            ws::encode(Opcode::Binary, message, &mut self.outgoing);
         }
         if self.outgoing.is_empty() {
             return Ok(());

@@ -25,10 +25,10 @@ pub(super) fn open(address: SocketAddr, subscribed: bool, peer: &'static str) ->
     Ok(connection)
 }
 
-pub(super) fn publish(payload: &[u8], out: &mut Vec<u8>) {
+pub(super) fn publish(payload: &[u8]) -> Vec<u8> {
     let mut request = field(FIRST, CHANNEL);
     request.extend(field(SECOND, payload));
-    ws::encode(Opcode::Binary, &command(3, PUBLISH, &request), out);
+    command(3, PUBLISH, &request)
 }
 
 /// A ping is an empty reply and wants an empty command.

@@ -5,9 +5,12 @@ mod moorline;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::scan;
 use crate::server::Server;
+use crate::template::{SENT, Template};
 use crate::ws::{self, Connection, Message, Opcode};
 
 pub(crate) use moorline::Acknowledged;
@@ -45,6 +48,15 @@ impl Peer {
         }
     }
 
+    /// Returns what it calls itself, with its version.
+    ///
+    /// # Errors
+    /// As [`version`].
+    pub(crate) fn version(&self) -> Result<String> {
+        let (Self::Moorline { program, .. } | Self::Centrifuge { program }) = self;
+        version(program)
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -69,12 +81,16 @@ impl Peer {
         }
     }
 
-    /// Appends the WebSocket message that publishes `payload`, the `number`th of this connection.
-    pub(crate) fn publish(&self, number: u64, payload: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Moorline { level, .. } => moorline::publish(*level, number, payload, out),
-            Self::Centrifuge { .. } => centrifuge::publish(payload, out),
-        }
+    /// Returns the content of the WebSocket message that publishes `size` bytes.
+    ///
+    /// # Errors
+    /// When the peer has no such message.
+    pub(crate) fn template(&self, size: usize) -> Result<Template> {
+        let payload = scan::payload(SENT, size);
+        Ok(Template::new(match self {
+            Self::Moorline { level, .. } => moorline::publish(*level, payload, self.name())?,
+            Self::Centrifuge { .. } => centrifuge::publish(&payload),
+        }))
     }
 
     /// Appends the answer to a message if it is a sign of life that wants one.
@@ -85,6 +101,26 @@ impl Peer {
             Self::Centrifuge { .. } => centrifuge::answer(message, out),
         }
     }
+}
+
+/// Returns the versions of all, for a heading.
+///
+/// # Errors
+/// As [`version`].
+pub(crate) fn versions(peers: &[Peer]) -> Result<String> {
+    Ok(peers.iter().map(Peer::version).collect::<Result<Vec<_>>>()?.join(", "))
+}
+
+/// Returns what a program answers to `--version`, up to the details of its build.
+///
+/// # Errors
+/// [`Error::Start`].
+pub(crate) fn version(program: &Path) -> Result<String> {
+    let start = |source| Error::Start { program: program.display().to_string(), source };
+    let output = Command::new(program).arg("--version").output().map_err(start)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next().unwrap_or_default();
+    Ok(line.split(" sha=").next().unwrap_or_default().to_owned())
 }
 
 /// Returns where servers keep their data: beside their binary, which is on a disk, unlike many a `/tmp`.

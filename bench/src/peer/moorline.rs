@@ -11,6 +11,7 @@ use moorline_protocol::{
 
 use crate::error::{Error, Result};
 use crate::server::Server;
+use crate::template::{NUMBER, digits};
 use crate::ws::{self, Connection, Message, Opcode};
 
 const BINARY: u8 = 2;
@@ -51,21 +52,22 @@ pub(super) fn open(address: SocketAddr, who: usize, level: Option<u8>, peer: &'s
     Ok(connection)
 }
 
-pub(super) fn publish(level: u8, number: u64, payload: &[u8], out: &mut Vec<u8>) {
-    let (Ok(channel), Some(qos)) = (channel("moorline"), Qos::from_level(level)) else { return };
+pub(super) fn publish(level: u8, payload: Vec<u8>, peer: &'static str) -> Result<Vec<u8>> {
+    let qos = Qos::from_level(level).ok_or(Error::Answer(peer, "publishing"))?;
     let acknowledged = qos > Qos::AtMostOnce;
     let publish = Publish {
-        channel: ChannelRef::Name(channel),
+        channel: ChannelRef::Name(channel(peer)?),
         qos,
-        req: acknowledged.then_some(number),
-        id: acknowledged.then(|| Utf8Bytes::from(format!("{number:016x}"))),
+        // Answers are counted, not told apart.
+        req: acknowledged.then_some(1),
+        id: acknowledged.then(|| Utf8Bytes::from(digits(NUMBER))),
         seq: None,
         generation: None,
         ttl: None,
         headers: Vec::new(),
-        payload: Payload::Binary(Bytes::copy_from_slice(payload)),
+        payload: Payload::Binary(Bytes::from(payload)),
     };
-    ws::encode(Opcode::Binary, &encoded(&ClientFrame::Publish(publish)), out);
+    Ok(encoded(&ClientFrame::Publish(publish)))
 }
 
 pub(super) fn answer(message: &Message, out: &mut Vec<u8>) {

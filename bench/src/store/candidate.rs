@@ -119,8 +119,8 @@ impl Sqlite {
             transaction.execute("DELETE FROM store", [])?;
         }
         {
-            let mut delete = transaction.prepare_cached("DELETE FROM store WHERE key = ?1")?;
-            let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO store VALUES (?1, ?2)")?;
+            let mut delete = transaction.prepare("DELETE FROM store WHERE key = ?1")?;
+            let mut put = transaction.prepare("INSERT OR REPLACE INTO store VALUES (?1, ?2)")?;
             for key in &batch.deletes {
                 delete.execute([key])?;
             }

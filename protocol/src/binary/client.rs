@@ -1,12 +1,12 @@
-//! Frames of the client. Type numbers and flags are part of the wire: never change them, only add.
+//! Frames of the client. Flags are part of the wire: never change them, only add.
 
 use bytes::Bytes;
 
 use super::message::{payload, payload_tag, put_headers, take_headers, take_id};
 use super::parts::{
-    flag, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, put_texts, take_channel, take_device,
-    take_epoch, take_list, take_name, take_offset, take_opt, take_position, take_producer, take_qos, take_state,
-    take_texts, take_token, take_user, when,
+    flag, put_caps, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, take_caps, take_channel,
+    take_device, take_epoch, take_few, take_name, take_offset, take_opt, take_position, take_positive, take_producer,
+    take_qos, take_short, take_state, take_token, take_user, when,
 };
 use super::varint::{put, put_bytes, take, take_safe, take_text, take_u8, take_u32};
 use super::{frame, next, unknown};
@@ -14,77 +14,62 @@ use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
     Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
     PresenceRequest, ProducerRequest, Publish, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
+    client_kind as kind,
 };
 use crate::limits;
 
-const HELLO: u8 = 1;
-const AUTH: u8 = 2;
-const SUBSCRIBE: u8 = 3;
-const UNSUBSCRIBE: u8 = 4;
-const PUBLISH: u8 = 5;
-const ACK: u8 = 6;
-const MORE: u8 = 7;
-const PAUSE: u8 = 8;
-const HISTORY: u8 = 9;
-const PRESENCE: u8 = 10;
-const STATUS: u8 = 11;
-const PARK: u8 = 12;
-const UNPARK: u8 = 13;
-pub(super) const PING: u8 = 14;
-pub(super) const PONG: u8 = 15;
-
 /// Appends one frame.
 pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
-    match value {
-        ClientFrame::Hello(hello) => frame(HELLO, out, |out| put_hello(hello, out)),
-        ClientFrame::Auth(auth) => frame(AUTH, out, |out| {
+    frame(value.kind().0, out, |out| match value {
+        ClientFrame::Hello(hello) => put_hello(hello, out),
+        ClientFrame::Auth(auth) => {
             put(flag(&auth.channel, 1), out);
             put(auth.req, out);
             put_bytes(auth.token.as_bytes(), out);
             put_opt(auth.channel.as_ref(), out, |channel, out| put_text(channel.as_str(), out));
-        }),
-        ClientFrame::Subscribe(subscribe) => frame(SUBSCRIBE, out, |out| put_subscribe(subscribe, out)),
-        ClientFrame::Unsubscribe(unsubscribe) => frame(UNSUBSCRIBE, out, |out| {
+        }
+        ClientFrame::Subscribe(subscribe) => put_subscribe(subscribe, out),
+        ClientFrame::Unsubscribe(unsubscribe) => {
             put(when(unsubscribe.forget, 1), out);
             put(unsubscribe.req, out);
             put_channel(&unsubscribe.channel, out);
-        }),
-        ClientFrame::Publish(publish) => frame(PUBLISH, out, |out| put_publish(publish, out)),
-        ClientFrame::Ack(ack) => frame(ACK, out, |out| {
+        }
+        ClientFrame::Publish(publish) => put_publish(publish, out),
+        ClientFrame::Ack(ack) => {
             put_channel(&ack.channel, out);
             put_epoch(ack.epoch, out);
             put(ack.offset.0, out);
-        }),
-        ClientFrame::More(more) => frame(MORE, out, |out| {
+        }
+        ClientFrame::More(more) => {
             put(flag(&more.epoch, 1) | when(more.rewind, 2), out);
             put_channel(&more.channel, out);
             put_opt(more.epoch, out, put_epoch);
             put(more.after.0, out);
-        }),
-        ClientFrame::Pause(pause) => frame(PAUSE, out, |out| put_channel(&pause.channel, out)),
-        ClientFrame::History(history) => frame(HISTORY, out, |out| put_history(history, out)),
-        ClientFrame::Presence(presence) => frame(PRESENCE, out, |out| {
+        }
+        ClientFrame::Pause(pause) => put_channel(&pause.channel, out),
+        ClientFrame::History(history) => put_history(history, out),
+        ClientFrame::Presence(presence) => {
             put(flag(&presence.state, 1) | flag(&presence.cursor, 2), out);
             put(presence.req, out);
             put_channel(&presence.channel, out);
             out.push(presence.op as u8);
             put_opt(presence.state.as_ref(), out, |state, out| put_bytes(state, out));
             put_opt(presence.cursor.as_ref(), out, |cursor, out| put_bytes(cursor.as_bytes(), out));
-        }),
-        ClientFrame::Status(status) => frame(STATUS, out, |out| {
+        }
+        ClientFrame::Status(status) => {
             put(when(status.watch, 1), out);
             put(status.req, out);
             put(status.users.len() as u64, out);
             status.users.iter().for_each(|user| put_text(user.as_str(), out));
-        }),
-        ClientFrame::Park(park) => frame(PARK, out, |out| {
+        }
+        ClientFrame::Park(park) => {
             put(flag(&park.ping, 1), out);
             put_opt(park.ping, out, |ping, out| put(u64::from(ping), out));
-        }),
-        ClientFrame::Unpark => frame(UNPARK, out, |_| {}),
-        ClientFrame::Ping(ping) => frame(PING, out, |out| put_ping(*ping, out)),
-        ClientFrame::Pong(pong) => frame(PONG, out, |out| put(pong.n, out)),
-    }
+        }
+        ClientFrame::Unpark => {}
+        ClientFrame::Ping(ping) => put_ping(*ping, out),
+        ClientFrame::Pong(pong) => put(pong.n, out),
+    });
 }
 
 /// Takes the next frame; `None` at the end of the WebSocket message.
@@ -95,47 +80,44 @@ pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>
     let Some((kind, mut body)) = next(message)? else { return Ok(None) };
     let body = &mut body;
     let value = match kind {
-        HELLO => ClientFrame::Hello(take_hello(body)?),
-        AUTH => {
+        kind::HELLO => ClientFrame::Hello(take_hello(body)?),
+        kind::AUTH => {
             let flags = take(body)?;
             let (req, token) = (take_safe(body)?, take_token(body)?);
             ClientFrame::Auth(Auth { req, token, channel: take_opt(flags, 1, body, take_name)? })
         }
-        SUBSCRIBE => ClientFrame::Subscribe(take_subscribe(body)?),
-        UNSUBSCRIBE => {
+        kind::SUBSCRIBE => ClientFrame::Subscribe(take_subscribe(body)?),
+        kind::UNSUBSCRIBE => {
             let flags = take(body)?;
             let (req, channel) = (take_safe(body)?, take_channel(body)?);
             ClientFrame::Unsubscribe(Unsubscribe { req, channel, forget: flags & 1 != 0 })
         }
-        PUBLISH => ClientFrame::Publish(take_publish(body)?),
-        ACK => {
+        kind::PUBLISH => ClientFrame::Publish(take_publish(body)?),
+        kind::ACK => {
             let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
             ClientFrame::Ack(Ack { channel, epoch, offset: take_offset(body)? })
         }
-        MORE => {
+        kind::MORE => {
             let flags = take(body)?;
             let channel = take_channel(body)?;
             let epoch = take_opt(flags, 1, body, take_epoch)?;
             ClientFrame::More(More { channel, epoch, after: take_offset(body)?, rewind: flags & 2 != 0 })
         }
-        PAUSE => ClientFrame::Pause(Pause { channel: take_channel(body)? }),
-        HISTORY => ClientFrame::History(take_history(body)?),
-        PRESENCE => ClientFrame::Presence(take_presence(body)?),
-        STATUS => {
+        kind::PAUSE => ClientFrame::Pause(Pause { channel: take_channel(body)? }),
+        kind::HISTORY => ClientFrame::History(take_history(body)?),
+        kind::PRESENCE => ClientFrame::Presence(take_presence(body)?),
+        kind::STATUS => {
             let flags = take(body)?;
-            let (req, users) = (take_safe(body)?, take_list(body, take_user)?);
-            if users.len() > limits::STATUS_USERS {
-                return Err(DecodeError::Field("users"));
-            }
+            let (req, users) = (take_safe(body)?, take_few(body, "users", limits::STATUS_USERS, take_user)?);
             ClientFrame::Status(StatusRequest { req, users, watch: flags & 1 != 0 })
         }
-        PARK => {
+        kind::PARK => {
             let flags = take(body)?;
             ClientFrame::Park(Park { ping: take_opt(flags, 1, body, take_u32)? })
         }
-        UNPARK => ClientFrame::Unpark,
-        PING => ClientFrame::Ping(take_ping(body)?),
-        PONG => ClientFrame::Pong(Pong { n: take_safe(body)? }),
+        kind::UNPARK => ClientFrame::Unpark,
+        kind::PING => ClientFrame::Ping(take_ping(body)?),
+        kind::PONG => ClientFrame::Pong(Pong { n: take_safe(body)? }),
         _ => return Ok(Some(unknown(kind))),
     };
     Ok(Some(Decoded::Frame(value)))
@@ -170,7 +152,7 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     if let Some(ProducerRequest::Resume(id)) = hello.producer {
         put_producer(id, out);
     }
-    put_texts(&hello.caps, out);
+    put_caps(&hello.caps, out);
     put(hello.subscribe.len() as u64, out);
     for subscribe in &hello.subscribe {
         let at = out.len();
@@ -185,15 +167,16 @@ fn take_hello(body: &mut Bytes) -> Result<Hello, DecodeError> {
     let token = take_opt(flags, 1, body, take_token)?;
     let device = take_opt(flags, 2, body, take_device)?;
     let run = take_opt(flags, 4, body, |body| Ok(Run { boot: take_safe(body)?, transport: take_safe(body)? }))?;
-    let sdk = take_opt(flags, 8, body, take_text)?;
+    let sdk = take_opt(flags, 8, body, |body| take_short(body, "sdk", limits::SDK))?;
     let producer = match (flags >> 4) & 3 {
         0 => None,
         1 => Some(ProducerRequest::New),
         2 => Some(ProducerRequest::Resume(take_producer(body)?)),
         _ => return Err(DecodeError::Field("producer")),
     };
-    let caps = take_texts(body)?;
-    let subscribe = take_list(body, |body| take_subscribe(&mut super::varint::take_bytes(body)?))?;
+    let caps = take_caps(body)?;
+    let entry = |body: &mut Bytes| take_subscribe(&mut super::varint::take_bytes(body)?);
+    let subscribe = take_few(body, "subscribe", limits::HELLO_SUBSCRIPTIONS, entry)?;
     Ok(Hello { v, token, device, run, sdk, producer, caps, subscribe })
 }
 
@@ -295,7 +278,7 @@ fn take_publish(body: &mut Bytes) -> Result<Publish, DecodeError> {
     let channel = take_channel(body)?;
     let req = take_opt(flags, 16, body, take_safe)?;
     let id = take_opt(flags, 32, body, take_id)?;
-    let seq = take_opt(flags, 64, body, take_safe)?;
+    let seq = take_opt(flags, 64, body, |body| take_positive(body, "seq"))?;
     let generation = take_opt(flags, 128, body, take_safe)?;
     let ttl = take_opt(flags, 256, body, take_u32)?;
     let headers = take_opt(flags, 512, body, take_headers)?.unwrap_or_default();

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::parts::{take_offset, take_positive};
 use super::varint::{put, put_bytes, take_bytes, take_safe, take_text, take_u8};
 use crate::codec::DecodeError;
 use crate::limits;
@@ -36,10 +37,13 @@ pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
 
 /// Writes the length of everything from `at` on in front of it.
 pub(super) fn prefix_length(at: usize, out: &mut Vec<u8>) {
-    let len = out.len() - at;
-    let mut prefix = Vec::with_capacity(5);
-    put(len as u64, &mut prefix);
-    out.splice(at..at, prefix);
+    let end = out.len();
+    let len = (end - at) as u64;
+    // The number is written behind, which makes room for it, then everything changes places.
+    put(len, out);
+    if let Some(part) = out.get_mut(at..) {
+        part.rotate_left(end - at);
+    }
 }
 
 /// Takes the next message that [`encode_message`] wrote.
@@ -49,8 +53,8 @@ pub(super) fn prefix_length(at: usize, out: &mut Vec<u8>) {
 pub fn decode_message(bytes: &mut Bytes) -> Result<Message, DecodeError> {
     let mut body = take_bytes(bytes)?;
     let flags = take_u8(&mut body)?;
-    let mut offset = |flag| if flags & flag == 0 { Ok(None) } else { take_safe(&mut body).map(|o| Some(Offset(o))) };
-    let (offset, prev) = (offset(OFFSET)?, offset(PREV)?);
+    let offset = if flags & OFFSET == 0 { None } else { Some(Offset(take_positive(&mut body, "offset")?)) };
+    let prev = if flags & PREV == 0 { None } else { Some(take_offset(&mut body)?) };
     let time = take_safe(&mut body)?;
     let id = take_id(&mut body)?;
     let user = if flags & USER == 0 { None } else { Some(take_text(&mut body)?) };

@@ -38,7 +38,7 @@ pub fn encode_deliver<'a>(
     out: &mut Vec<u8>,
 ) {
     let mut start = Vec::with_capacity(24);
-    start.push(server::DELIVER);
+    start.push(crate::frame::server_kind::DELIVER);
     varint::put(u64::from(head.number.0), &mut start);
     server::put_deliver_head(head.replay, head.more, head.at, &mut start);
     let size: usize = messages.clone().map(Bytes::len).sum();

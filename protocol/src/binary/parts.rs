@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
 use crate::codec::DecodeError;
-use crate::frame::{ChannelRef, PresenceVersion};
+use crate::frame::{ChannelRef, OpenEnum, PresenceVersion};
 use crate::limits;
 use crate::types::{
     ChannelName, ChannelNumber, DeviceId, Epoch, Offset, Position, ProducerId, Qos, UserName, Utf8Bytes,
@@ -69,6 +69,14 @@ pub(super) fn take_device(body: &mut Bytes) -> Result<DeviceId, DecodeError> {
     Ok(DeviceId::new(&take_text(body)?)?)
 }
 
+/// Takes a number from 1 to 2^53−1.
+pub(super) fn take_positive(body: &mut Bytes, field: &'static str) -> Result<u64, DecodeError> {
+    match take_safe(body)? {
+        0 => Err(DecodeError::Field(field)),
+        number => Ok(number),
+    }
+}
+
 pub(super) fn take_offset(body: &mut Bytes) -> Result<Offset, DecodeError> {
     take_safe(body).map(Offset)
 }
@@ -104,9 +112,14 @@ pub(super) fn take_qos(body: &mut Bytes) -> Result<Qos, DecodeError> {
     Qos::from_level(take_u8(body)?).ok_or(DecodeError::Field("qos"))
 }
 
+/// Takes a text of at most so many bytes.
+pub(super) fn take_short(body: &mut Bytes, field: &'static str, most: usize) -> Result<Utf8Bytes, DecodeError> {
+    let text = take_text(body)?;
+    if text.as_bytes().len() <= most { Ok(text) } else { Err(DecodeError::Field(field)) }
+}
+
 pub(super) fn take_token(body: &mut Bytes) -> Result<Utf8Bytes, DecodeError> {
-    let token = take_text(body)?;
-    if token.as_bytes().len() <= limits::TOKEN_BYTES { Ok(token) } else { Err(DecodeError::Field("token")) }
+    take_short(body, "token", limits::TOKEN_BYTES)
 }
 
 pub(super) fn take_state(body: &mut Bytes) -> Result<Bytes, DecodeError> {
@@ -114,15 +127,26 @@ pub(super) fn take_state(body: &mut Bytes) -> Result<Bytes, DecodeError> {
     if state.len() <= limits::PRESENCE_STATE_BYTES { Ok(state) } else { Err(DecodeError::Field("state")) }
 }
 
-pub(super) fn put_texts(texts: &[Utf8Bytes], out: &mut Vec<u8>) {
-    put(texts.len() as u64, out);
-    for text in texts {
-        put_bytes(text.as_bytes(), out);
+pub(super) fn put_caps(caps: &[Utf8Bytes], out: &mut Vec<u8>) {
+    put(caps.len() as u64, out);
+    for cap in caps {
+        put_bytes(cap.as_bytes(), out);
     }
 }
 
-pub(super) fn take_texts(body: &mut Bytes) -> Result<Vec<Utf8Bytes>, DecodeError> {
-    take_list(body, take_text)
+pub(super) fn take_caps(body: &mut Bytes) -> Result<Vec<Utf8Bytes>, DecodeError> {
+    take_few(body, "caps", limits::CAPS, |body| take_short(body, "caps", limits::CAP))
+}
+
+/// Takes a count of at most so many, and so many items.
+pub(super) fn take_few<T>(
+    body: &mut Bytes,
+    field: &'static str,
+    most: usize,
+    read: impl FnMut(&mut Bytes) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = take(&mut body.clone())?;
+    if count > most as u64 { Err(DecodeError::Field(field)) } else { take_list(body, read) }
 }
 
 /// Takes a count and so many items. The list grows as items are found, so a lie about the count costs nothing.
@@ -150,23 +174,28 @@ pub(super) fn take_version(body: &mut Bytes) -> Result<PresenceVersion, DecodeEr
     Ok(PresenceVersion { run: take_safe(body)?, n: take_safe(body)? })
 }
 
-/// Appends the number of an open enumeration; 0 with a name for a value of a later version.
-pub(super) fn put_open(number: u8, name: &str, out: &mut Vec<u8>) {
-    out.push(number);
-    if number == 0 {
-        put_text(name, out);
+/// Appends the number of an open enumeration. A value of a later version goes as its number if that is all that is
+/// known of it, otherwise as 0 and its name.
+pub(super) fn put_open<T: OpenEnum>(value: &T, out: &mut Vec<u8>) {
+    match value.number().or_else(|| later_number::<T>(value.name())) {
+        Some(number) => put(u64::from(number), out),
+        None => {
+            out.push(0);
+            put_text(value.name(), out);
+        }
     }
 }
 
-/// Takes the number of an open enumeration; a number this version does not know becomes its decimal name.
-pub(super) fn take_open<T>(
-    body: &mut Bytes,
-    known: impl FnOnce(u8) -> Option<T>,
-    other: impl FnOnce(Box<str>) -> T,
-) -> Result<T, DecodeError> {
-    let number = take_u8(body)?;
-    if number == 0 {
-        return Ok(other(take_text(body)?.as_str().into()));
+/// Takes the number of an open enumeration; one that this version does not know becomes its decimal name.
+pub(super) fn take_open<T: OpenEnum>(body: &mut Bytes) -> Result<T, DecodeError> {
+    match u16::try_from(take(body)?).map_err(|_| DecodeError::Number)? {
+        0 => Ok(T::from_name(&take_text(body)?)),
+        number => Ok(T::from_number(number).unwrap_or_else(|| T::from_name(&number.to_string()))),
     }
-    Ok(known(number).unwrap_or_else(|| other(number.to_string().into())))
+}
+
+/// Returns the number that [`take_open`] has made this name of.
+fn later_number<T: OpenEnum>(name: &str) -> Option<u16> {
+    let number = name.parse().ok().filter(|number| *number > 0 && T::from_number(*number).is_none())?;
+    (number.to_string() == name).then_some(number)
 }

@@ -1,128 +1,69 @@
-//! Frames of the server. Type numbers and flags are part of the wire: never change them, only add.
+//! Frames of the server. Flags are part of the wire: never change them, only add.
 
 use bytes::Bytes;
 
-use super::client::{PING, PONG, put_ping, take_ping};
+use super::client::{put_ping, take_ping};
 use super::message::{decode_message, encode_message};
 use super::parts::{
-    flag, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_texts, put_version, take_channel,
-    take_device, take_epoch, take_list, take_name, take_offset, take_open, take_opt, take_producer, take_state,
-    take_texts, take_user, take_version, when,
+    flag, put_caps, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_version, take_caps,
+    take_channel, take_device, take_epoch, take_list, take_name, take_offset, take_open, take_opt, take_positive,
+    take_producer, take_state, take_user, take_version, when,
 };
 use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
 use super::{frame, next, unknown};
-use crate::code::ErrorCode;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
-    Acked, Authed, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Member, Members,
-    MembersView, Packed, PackedDictionary, Page, Pong, PresenceChange, PresenceChangeKind, PresenceEvents,
-    ProducerGrant, ProducerState, Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed,
-    Unsubscribed, UserStatus, Welcome,
+    Acked, Authed, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView, Packed,
+    PackedDictionary, Page, Pong, PresenceChange, PresenceEvents, ProducerGrant, Published, Reset, ReusedBy,
+    ServerFrame, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once, server_kind as kind,
 };
 use crate::types::{ChannelNumber, Offset};
-
-const WELCOME: u8 = 0x41;
-const AUTHED: u8 = 0x42;
-const SUBSCRIBED: u8 = 0x43;
-const UNSUBSCRIBED: u8 = 0x44;
-const PUBLISHED: u8 = 0x45;
-const ACKED: u8 = 0x46;
-pub(super) const DELIVER: u8 = 0x47;
-const PACKED: u8 = 0x48;
-const RESET: u8 = 0x49;
-const DROPPED: u8 = 0x4a;
-const PAGE: u8 = 0x4b;
-const MEMBERS: u8 = 0x4c;
-const PRESENCE: u8 = 0x4d;
-const STATUSES: u8 = 0x4e;
-const GOAWAY: u8 = 0x4f;
-const ERROR: u8 = 0x50;
-
-macro_rules! open_enum {
-    ($put:ident, $take:ident, $type:ident { $($number:literal $variant:ident $name:literal)* }) => {
-        fn $put(value: &$type, out: &mut Vec<u8>) {
-            match value {
-                $($type::$variant => put_open($number, $name, out),)*
-                $type::Other(name) => put_open(0, name, out),
-            }
-        }
-
-        fn $take(body: &mut Bytes) -> Result<$type, DecodeError> {
-            take_open(body, |number| match number { $($number => Some($type::$variant),)* _ => None }, $type::Other)
-        }
-    };
-}
-
-open_enum!(put_durability, take_durability, Durability { 1 Memory "memory" 2 Process "process" 3 Disk "disk" 4 Quorum "quorum" });
-open_enum!(put_state, take_producer_state, ProducerState { 1 New "new" 2 Resumed "resumed" 3 Expired "expired" });
-open_enum!(put_start, take_start, Start { 1 Live "live" 2 Replay "replay" 3 Reset "reset" });
-open_enum!(put_reason, take_reason, ResetReason { 1 Trimmed "trimmed" 2 Epoch "epoch" });
-open_enum!(put_change, take_change_kind, PresenceChangeKind { 1 Join "join" 2 Leave "leave" 3 Timeout "timeout" 4 Back "back" 5 Update "update" });
-open_enum!(put_goaway, take_goaway, GoawayReason { 1 Move "move" 2 Restart "restart" });
-
-/// Appends an error code: its number, or 0 and a name for one of a later version.
-fn put_code(code: &ErrorCode, out: &mut Vec<u8>) {
-    put(u64::from(code.number()), out);
-    if let ErrorCode::Other(name) = code {
-        put_text(name, out);
-    }
-}
-
-fn take_code(body: &mut Bytes) -> Result<ErrorCode, DecodeError> {
-    match take(body)? {
-        0 => Ok(ErrorCode::Other(take_text(body)?.as_str().into())),
-        number => {
-            let known = u16::try_from(number).ok().and_then(ErrorCode::from_number);
-            Ok(known.unwrap_or_else(|| ErrorCode::Other(number.to_string().into())))
-        }
-    }
-}
 
 /// Appends one frame.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
-    match value {
-        ServerFrame::Welcome(welcome) => frame(WELCOME, out, |out| put_welcome(welcome, out)),
-        ServerFrame::Authed(authed) => frame(AUTHED, out, |out| {
+    frame(value.kind().0, out, |out| match value {
+        ServerFrame::Welcome(welcome) => put_welcome(welcome, out),
+        ServerFrame::Authed(authed) => {
             put(flag(&authed.expires, 1), out);
             put(authed.req, out);
             put_opt(authed.expires, out, put);
-        }),
-        ServerFrame::Subscribed(subscribed) => frame(SUBSCRIBED, out, |out| put_subscribed(subscribed, out)),
-        ServerFrame::Unsubscribed(unsubscribed) => frame(UNSUBSCRIBED, out, |out| {
+        }
+        ServerFrame::Subscribed(subscribed) => put_subscribed(subscribed, out),
+        ServerFrame::Unsubscribed(unsubscribed) => {
             put(flag(&unsubscribed.req, 1) | flag(&unsubscribed.code, 2), out);
             put_opt(unsubscribed.req, out, put);
             put_text(unsubscribed.channel.as_str(), out);
-            put_opt(unsubscribed.code.as_ref(), out, put_code);
-        }),
-        ServerFrame::Published(published) => frame(PUBLISHED, out, |out| {
+            put_opt(unsubscribed.code.as_ref(), out, put_open);
+        }
+        ServerFrame::Published(published) => {
             put(when(published.duplicate, 1) | flag(&published.offset, 2), out);
             put(published.req, out);
             put_epoch(published.epoch, out);
             put_opt(published.offset, out, |offset, out| put(offset.0, out));
-        }),
-        ServerFrame::Acked(acked) => frame(ACKED, out, |out| {
+        }
+        ServerFrame::Acked(acked) => {
             put_channel(&acked.channel, out);
             put_epoch(acked.epoch, out);
             put(acked.offset.0, out);
-        }),
-        ServerFrame::Deliver(deliver) => frame(DELIVER, out, |out| {
+        }
+        ServerFrame::Deliver(deliver) => {
             put_channel(&deliver.channel, out);
             put_deliver_head(deliver.replay, deliver.more, deliver.at, out);
             deliver.messages.iter().for_each(|message| encode_message(message, out));
-        }),
-        ServerFrame::Packed(packed) => frame(PACKED, out, |out| put_packed(packed, out)),
-        ServerFrame::Reset(reset) => frame(RESET, out, |out| {
+        }
+        ServerFrame::Packed(packed) => put_packed(packed, out),
+        ServerFrame::Reset(reset) => {
             put_channel(&reset.channel, out);
             put_epoch(reset.epoch, out);
             [reset.first, reset.head, reset.from].iter().for_each(|offset| put(offset.0, out));
-            put_reason(&reset.reason, out);
-        }),
-        ServerFrame::Dropped(dropped) => frame(DROPPED, out, |out| {
+            put_open(&reset.reason, out);
+        }
+        ServerFrame::Dropped(dropped) => {
             put_channel(&dropped.channel, out);
             put(dropped.count, out);
-        }),
-        ServerFrame::Page(page) => frame(PAGE, out, |out| {
+        }
+        ServerFrame::Page(page) => {
             put(when(page.more, 1), out);
             put(page.req, out);
             put_text(page.channel.as_str(), out);
@@ -130,23 +71,23 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
             put(page.first.0, out);
             put(page.head.0, out);
             page.messages.iter().for_each(|message| encode_message(message, out));
-        }),
-        ServerFrame::Members(members) => frame(MEMBERS, out, |out| {
+        }
+        ServerFrame::Members(members) => {
             put(members.req, out);
             put_text(members.channel.as_str(), out);
             put_view(&members.view, out);
-        }),
-        ServerFrame::Presence(events) => frame(PRESENCE, out, |out| put_presence(events, out)),
-        ServerFrame::Statuses(statuses) => frame(STATUSES, out, |out| put_statuses(statuses, out)),
-        ServerFrame::Goaway(goaway) => frame(GOAWAY, out, |out| {
+        }
+        ServerFrame::Presence(events) => put_presence(events, out),
+        ServerFrame::Statuses(statuses) => put_statuses(statuses, out),
+        ServerFrame::Goaway(goaway) => {
             put(u64::from(goaway.after), out);
             put(u64::from(goaway.window), out);
-            put_goaway(&goaway.reason, out);
-        }),
-        ServerFrame::Ping(ping) => frame(PING, out, |out| put_ping(*ping, out)),
-        ServerFrame::Pong(pong) => frame(PONG, out, |out| put(pong.n, out)),
-        ServerFrame::Error(error) => frame(ERROR, out, |out| put_error(error, out)),
-    }
+            put_open(&goaway.reason, out);
+        }
+        ServerFrame::Ping(ping) => put_ping(*ping, out),
+        ServerFrame::Pong(pong) => put(pong.n, out),
+        ServerFrame::Error(error) => put_error(error, out),
+    });
 }
 
 /// Takes the next frame; `None` at the end of the WebSocket message.
@@ -157,50 +98,50 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
     let Some((kind, mut body)) = next(message)? else { return Ok(None) };
     let body = &mut body;
     let value = match kind {
-        WELCOME => ServerFrame::Welcome(take_welcome(body)?),
-        AUTHED => {
+        kind::WELCOME => ServerFrame::Welcome(take_welcome(body)?),
+        kind::AUTHED => {
             let flags = take(body)?;
             ServerFrame::Authed(Authed { req: take_safe(body)?, expires: take_opt(flags, 1, body, take_safe)? })
         }
-        SUBSCRIBED => ServerFrame::Subscribed(take_subscribed(body)?),
-        UNSUBSCRIBED => {
+        kind::SUBSCRIBED => ServerFrame::Subscribed(take_subscribed(body)?),
+        kind::UNSUBSCRIBED => {
             let flags = take(body)?;
             let req = take_opt(flags, 1, body, take_safe)?;
             let channel = take_name(body)?;
-            ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: take_opt(flags, 2, body, take_code)? })
+            ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: take_opt(flags, 2, body, take_open)? })
         }
-        PUBLISHED => {
+        kind::PUBLISHED => {
             let flags = take(body)?;
             let (req, epoch) = (take_safe(body)?, take_epoch(body)?);
-            let offset = take_opt(flags, 2, body, take_offset)?;
+            let offset = take_opt(flags, 2, body, |body| take_positive(body, "offset"))?.map(Offset);
             ServerFrame::Published(Published { req, epoch, offset, duplicate: flags & 1 != 0 })
         }
-        ACKED => {
+        kind::ACKED => {
             let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
             ServerFrame::Acked(Acked { channel, epoch, offset: take_offset(body)? })
         }
-        DELIVER => ServerFrame::Deliver(take_deliver(body)?),
-        PACKED => ServerFrame::Packed(take_packed(body)?),
-        RESET => {
+        kind::DELIVER => ServerFrame::Deliver(take_deliver(body)?),
+        kind::PACKED => ServerFrame::Packed(take_packed(body)?),
+        kind::RESET => {
             let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
             let (first, head, from) = (take_offset(body)?, take_offset(body)?, take_offset(body)?);
-            ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: take_reason(body)? })
+            ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: take_open(body)? })
         }
-        DROPPED => ServerFrame::Dropped(Dropped { channel: take_channel(body)?, count: take_safe(body)? }),
-        PAGE => ServerFrame::Page(take_page(body)?),
-        MEMBERS => {
+        kind::DROPPED => ServerFrame::Dropped(Dropped { channel: take_channel(body)?, count: take_safe(body)? }),
+        kind::PAGE => ServerFrame::Page(take_page(body)?),
+        kind::MEMBERS => {
             let (req, channel) = (take_safe(body)?, take_name(body)?);
             ServerFrame::Members(Members { req, channel, view: take_view(body)? })
         }
-        PRESENCE => ServerFrame::Presence(take_presence(body)?),
-        STATUSES => ServerFrame::Statuses(take_statuses(body)?),
-        GOAWAY => {
+        kind::PRESENCE => ServerFrame::Presence(take_presence(body)?),
+        kind::STATUSES => ServerFrame::Statuses(take_statuses(body)?),
+        kind::GOAWAY => {
             let (after, window) = (take_u32(body)?, take_u32(body)?);
-            ServerFrame::Goaway(Goaway { after, window, reason: take_goaway(body)? })
+            ServerFrame::Goaway(Goaway { after, window, reason: take_open(body)? })
         }
-        PING => ServerFrame::Ping(take_ping(body)?),
-        PONG => ServerFrame::Pong(Pong { n: take_safe(body)? }),
-        ERROR => ServerFrame::Error(take_error(body)?),
+        kind::PING => ServerFrame::Ping(take_ping(body)?),
+        kind::PONG => ServerFrame::Pong(Pong { n: take_safe(body)? }),
+        kind::ERROR => ServerFrame::Error(take_error(body)?),
         _ => return Ok(Some(unknown(kind))),
     };
     Ok(Some(Decoded::Frame(value)))
@@ -214,14 +155,14 @@ fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
     put_text(welcome.device.as_str(), out);
     put(welcome.time, out);
     put(u64::from(welcome.ping), out);
-    put_durability(&welcome.durability, out);
+    put_open(&welcome.durability, out);
     put_opt(welcome.producer.as_ref(), out, |producer, out| {
         put_producer(producer.id, out);
         put(producer.generation, out);
-        put_state(&producer.state, out);
+        put_open(&producer.state, out);
     });
     put_opt(welcome.expires, out, put);
-    put_texts(&welcome.caps, out);
+    put_caps(&welcome.caps, out);
     let limits = [welcome.limits.message, welcome.limits.channels, welcome.limits.window, welcome.limits.spread];
     limits.iter().for_each(|limit| put(u64::from(*limit), out));
 }
@@ -235,13 +176,13 @@ fn take_welcome(body: &mut Bytes) -> Result<Welcome, DecodeError> {
         device: take_device(body)?,
         time: take_safe(body)?,
         ping: take_u32(body)?,
-        durability: take_durability(body)?,
+        durability: take_open(body)?,
         producer: take_opt(flags, 2, body, |body| {
             let (id, generation) = (take_producer(body)?, take_safe(body)?);
-            Ok(ProducerGrant { id, generation, state: take_producer_state(body)? })
+            Ok(ProducerGrant { id, generation, state: take_open(body)? })
         })?,
         expires: take_opt(flags, 4, body, take_safe)?,
-        caps: take_texts(body)?,
+        caps: take_caps(body)?,
         limits: Limits {
             message: take_u32(body)?,
             channels: take_u32(body)?,
@@ -260,8 +201,8 @@ fn put_subscribed(subscribed: &Subscribed, out: &mut Vec<u8>) {
     put_epoch(subscribed.epoch, out);
     put(subscribed.head.0, out);
     put(subscribed.from.0, out);
-    put_start(&subscribed.start, out);
-    put_opt(subscribed.reason.as_ref(), out, put_reason);
+    put_open(&subscribed.start, out);
+    put_opt(subscribed.reason.as_ref(), out, put_open);
     put_opt(subscribed.first, out, |first, out| put(first.0, out));
     put_opt(subscribed.expires, out, put);
     put_opt(subscribed.members.as_ref(), out, put_view);
@@ -272,12 +213,15 @@ fn take_subscribed(body: &mut Bytes) -> Result<Subscribed, DecodeError> {
     Ok(Subscribed {
         req: take_safe(body)?,
         channel: take_name(body)?,
-        number: ChannelNumber(take_u32(body)?),
+        number: match take_u32(body)? {
+            0 => return Err(DecodeError::Field("number")),
+            number => ChannelNumber(number),
+        },
         epoch: take_epoch(body)?,
         head: take_offset(body)?,
         from: take_offset(body)?,
-        start: take_start(body)?,
-        reason: take_opt(flags, 1, body, take_reason)?,
+        start: take_open(body)?,
+        reason: take_opt(flags, 1, body, take_open)?,
         first: take_opt(flags, 2, body, take_offset)?,
         expires: take_opt(flags, 4, body, take_safe)?,
         members: take_opt(flags, 8, body, take_view)?,
@@ -373,7 +317,7 @@ fn put_presence(events: &PresenceEvents, out: &mut Vec<u8>) {
     put(events.events.len() as u64, out);
     for change in &events.events {
         put(flag(&change.state, 1), out);
-        put_change(&change.event, out);
+        put_open(&change.event, out);
         put_text(change.user.as_str(), out);
         put_opt(change.state.as_ref(), out, |state, out| put_bytes(state, out));
     }
@@ -383,7 +327,7 @@ fn take_presence(body: &mut Bytes) -> Result<PresenceEvents, DecodeError> {
     let (channel, version, count) = (take_channel(body)?, take_version(body)?, take_safe(body)?);
     let events = take_list(body, |body| {
         let flags = take(body)?;
-        let (event, user) = (take_change_kind(body)?, take_user(body)?);
+        let (event, user) = (take_open(body)?, take_user(body)?);
         Ok(PresenceChange { event, user, state: take_opt(flags, 1, body, take_state)? })
     })?;
     Ok(PresenceEvents { channel, version, count, events })
@@ -408,7 +352,7 @@ fn take_statuses(body: &mut Bytes) -> Result<Statuses, DecodeError> {
         let user = take_user(body)?;
         Ok(UserStatus { user, online: flags & 1 != 0, since: take_opt(flags, 2, body, take_safe)? })
     })?;
-    Ok(Statuses { req, users })
+    if each_user_once(&users) { Ok(Statuses { req, users }) } else { Err(DecodeError::Field("users")) }
 }
 
 fn put_error(error: &ErrorFrame, out: &mut Vec<u8>) {
@@ -421,7 +365,7 @@ fn put_error(error: &ErrorFrame, out: &mut Vec<u8>) {
     put(fields | flag(&error.expected, 16) | by, out);
     put_opt(error.req, out, put);
     put_opt(error.channel.as_ref(), out, |channel, out| put_text(channel.as_str(), out));
-    put_code(&error.code, out);
+    put_open(&error.code, out);
     put_bytes(error.message.as_bytes(), out);
     put_opt(error.after, out, |after, out| put(u64::from(after), out));
     put_opt(error.expected, out, put);
@@ -438,7 +382,7 @@ fn take_error(body: &mut Bytes) -> Result<ErrorFrame, DecodeError> {
     Ok(ErrorFrame {
         req: take_opt(flags, 1, body, take_safe)?,
         channel: take_opt(flags, 2, body, take_name)?,
-        code: take_code(body)?,
+        code: take_open(body)?,
         message: take_text(body)?,
         retry: flags & 4 != 0,
         after: take_opt(flags, 8, body, take_u32)?,

@@ -4,44 +4,38 @@
 //! are left out; unknown fields are ignored; a key that stands twice is an error.
 
 mod client;
+mod fields;
+mod object;
 mod parts;
+mod readable;
 mod server;
 
 use bytes::{Buf, Bytes};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+use self::fields::{Fields, Text};
+use self::object::Object;
+use self::readable::Readable;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{ClientFrame, ServerFrame};
+use crate::limits;
 
 /// Appends one frame, with a newline before it if `out` is not empty.
 pub fn encode_client(frame: &ClientFrame, out: &mut Vec<u8>) {
-    append(&client::to_json(frame), out);
+    append(frame.kind().1, out, |to| client::write(frame, to));
 }
 
 /// Appends one frame, with a newline before it if `out` is not empty. `packed` has no JSON form and appends nothing.
 pub fn encode_server(frame: &ServerFrame, out: &mut Vec<u8>) {
-    if let Some(object) = server::to_json(frame) {
-        append(&object, out);
+    if !matches!(frame, ServerFrame::Packed(_)) {
+        append(frame.kind().1, out, |to| server::write(frame, to));
     }
 }
 
-fn append(object: &impl serde::Serialize, out: &mut Vec<u8>) {
+fn append(t: &str, out: &mut Vec<u8>, fields: impl FnOnce(&mut Object<'_>)) {
     if !out.is_empty() {
         out.push(b'\n');
     }
-    let at = out.len();
-    if serde_json::to_writer(&mut *out, object).is_err() {
-        // Only a payload that is not JSON can do this, and the server checks them; never half a frame.
-        out.truncate(at.saturating_sub(1));
-        return;
-    }
-    // Line breaks separate frames; inside a frame they are white space of a payload, where a space does as well.
-    for byte in out.iter_mut().skip(at) {
-        if matches!(*byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
+    Object::write(out, |to| fields(to.put("t", t)));
 }
 
 /// Takes the next frame; `None` at the end of the WebSocket message.
@@ -49,7 +43,7 @@ fn append(object: &impl serde::Serialize, out: &mut Vec<u8>) {
 /// # Errors
 /// [`DecodeError`].
 pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>, DecodeError> {
-    decode(message, client::from_json)
+    decode(message, client::read)
 }
 
 /// Takes the next frame; `None` at the end of the WebSocket message.
@@ -57,56 +51,50 @@ pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>
 /// # Errors
 /// [`DecodeError`].
 pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>, DecodeError> {
-    decode(message, server::from_json)
-}
-
-/// What every frame has.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    t: std::borrow::Cow<'a, str>,
-    #[serde(default = "yes")]
-    crit: bool,
-    req: Option<u64>,
-}
-
-fn yes() -> bool {
-    true
+    decode(message, server::read)
 }
 
 fn decode<F>(
     message: &mut Bytes,
-    read: impl FnOnce(&str, &str) -> Result<Option<F>, DecodeError>,
+    read: impl FnOnce(&str, &Fields<'_>) -> Result<Option<F>, DecodeError>,
 ) -> Result<Option<Decoded<F>>, DecodeError> {
-    let mut line;
-    loop {
-        if message.is_empty() {
-            return Ok(None);
+    let Some(line) = next_line(message) else { return Ok(None) };
+    let text = std::str::from_utf8(&line).map_err(|_| DecodeError::Utf8)?;
+    if depth(&line) > limits::JSON_FRAME_DEPTH {
+        return Err(DecodeError::Json);
+    }
+    let fields = Fields::read(text)?;
+    let Text(t) = fields.need("t")?;
+    Ok(Some(match read(&t, &fields)? {
+        Some(frame) => Decoded::Frame(frame),
+        // What a later version means by `req` is not known: it is one if it looks like one.
+        None if fields.opt("crit")?.unwrap_or(true) => {
+            Decoded::Unsupported { req: fields.opt_safe("req").ok().flatten() }
         }
+        None => Decoded::Ignored,
+    }))
+}
+
+/// Takes the next line that is not blank.
+fn next_line(message: &mut Bytes) -> Option<Bytes> {
+    while !message.is_empty() {
         let end = message.iter().position(|byte| *byte == b'\n');
-        line = message.split_to(end.unwrap_or(message.len()));
+        let line = message.split_to(end.unwrap_or(message.len()));
         if end.is_some() {
             message.advance(1);
         }
         if !line.iter().all(u8::is_ascii_whitespace) {
-            break;
+            return Some(line);
         }
     }
-    let text = std::str::from_utf8(&line).map_err(|_| DecodeError::Utf8)?;
-    if depth(&line) > crate::limits::JSON_DEPTH {
-        return Err(DecodeError::Json);
-    }
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| DecodeError::Json)?;
-    match read(&envelope.t, text)? {
-        Some(frame) => Ok(Some(Decoded::Frame(frame))),
-        None if envelope.crit => Ok(Some(Decoded::Unsupported { req: envelope.req })),
-        None => Ok(Some(Decoded::Ignored)),
-    }
+    None
 }
 
-/// Tells whether `text` is one JSON value, nested at most 64 deep.
+/// Tells whether `text` is one JSON value that every reader can take: UTF-8, nested at most 64 deep, no half of a
+/// surrogate pair, and no number beyond those of a double.
 pub fn is_valid(text: &[u8]) -> bool {
-    depth(text) <= crate::limits::JSON_DEPTH && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+    depth(text) <= limits::JSON_DEPTH
+        && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<Readable>(text).is_ok())
 }
 
 /// Returns how deep brackets and braces are nested; meaningful for valid JSON only.

@@ -1,584 +1,321 @@
 //! Frames of the server.
 
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
-use super::parts::{JsonMessage, JsonVersion, JsonView, messages, offset, raw, safe, state};
+use super::fields::{Entries, Fields};
+use super::object::Object;
+use super::parts::{
+    caps, channel, epoch, messages, name, opt_name, put_caps, put_message, put_state, put_version, put_view, state,
+    stored, text, user, version, view,
+};
 use crate::code::ErrorCode;
 use crate::codec::DecodeError;
 use crate::frame::{
-    Acked, Authed, ChannelRef, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members, Page,
+    Acked, Authed, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members, OpenEnum, Page,
     Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, ProducerGrant, ProducerState, Published, Reset,
-    ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome,
+    ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once,
 };
-use crate::types::{ChannelName, ChannelNumber, DeviceId, Epoch, Offset, ProducerId, UserName};
+use crate::types::{ChannelName, ChannelNumber, DeviceId, ProducerId, UserName};
 
-/// All fields of all server frames; each frame uses its own.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Json {
-    t: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    v: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    req: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ping: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    durability: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    producer: Option<JsonProducer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    caps: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<JsonLimits>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    number: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    epoch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duplicate: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    more: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<Vec<JsonMessage>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<JsonVersion>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    members: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    events: Option<Vec<JsonChange>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    users: Option<Users>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<u32>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct JsonProducer {
-    id: String,
-    #[serde(rename = "gen")]
-    generation: u64,
-    state: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct JsonLimits {
-    message: u32,
-    channels: u32,
-    window: u32,
-    spread: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct JsonChange {
-    event: String,
-    user: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<Box<RawValue>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct JsonStatus {
-    online: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    since: Option<u64>,
-}
-
-/// `{name: {online, since?}}`, in order.
-struct Users(Vec<(String, JsonStatus)>);
-
-impl Serialize for Users {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, status) in &self.0 {
-            map.serialize_entry(name, status)?;
+/// Writes the fields of a frame. `packed` has none: it has no JSON form.
+pub(super) fn write(frame: &ServerFrame, to: &mut Object<'_>) {
+    match frame {
+        ServerFrame::Welcome(welcome) => write_welcome(welcome, to),
+        ServerFrame::Authed(authed) => {
+            to.put("req", authed.req).opt("expires", authed.expires);
         }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Users {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Users;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of users")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Users, A::Error> {
-                let mut users = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    users.push(entry);
-                }
-                Ok(Users(users))
-            }
+        ServerFrame::Subscribed(subscribed) => write_subscribed(subscribed, to),
+        ServerFrame::Unsubscribed(unsubscribed) => {
+            to.opt("req", unsubscribed.req)
+                .put("channel", unsubscribed.channel.as_str())
+                .opt("code", unsubscribed.code.as_ref().map(ErrorCode::name));
         }
-
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-macro_rules! names {
-    ($to:ident, $from:ident, $type:ident { $($variant:ident $name:literal)* }) => {
-        fn $to(value: &$type) -> String {
-            match value { $($type::$variant => $name.to_owned(),)* $type::Other(name) => name.to_string() }
+        ServerFrame::Published(published) => {
+            to.put("req", published.req)
+                .put("epoch", published.epoch.as_str())
+                .opt("offset", published.offset.map(|offset| offset.0))
+                .put("duplicate", published.duplicate);
         }
-
-        fn $from(name: &str) -> $type {
-            match name { $($name => $type::$variant,)* other => $type::Other(other.into()) }
+        ServerFrame::Acked(acked) => {
+            to.channel(&acked.channel).put("epoch", acked.epoch.as_str()).put("offset", acked.offset.0);
         }
-    };
-}
-
-names!(durability_name, durability, Durability { Memory "memory" Process "process" Disk "disk" Quorum "quorum" });
-names!(producer_name, producer_state, ProducerState { New "new" Resumed "resumed" Expired "expired" });
-names!(start_name, start, Start { Live "live" Replay "replay" Reset "reset" });
-names!(reason_name, reset_reason, ResetReason { Trimmed "trimmed" Epoch "epoch" });
-names!(goaway_name, goaway_reason, GoawayReason { Move "move" Restart "restart" });
-names!(change_name, change_kind, PresenceChangeKind {
-    Join "join" Leave "leave" Timeout "timeout" Back "back" Update "update"
-});
-
-fn channel_text(channel: &ChannelRef) -> Option<String> {
-    match channel {
-        ChannelRef::Name(name) => Some(name.as_str().to_owned()),
-        ChannelRef::Number(_) => None,
-    }
-}
-
-fn epoch_text(epoch: Epoch) -> Option<String> {
-    Some(epoch.as_str().to_owned())
-}
-
-/// Returns the JSON form; `None` for `packed`, which has none.
-#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
-pub(super) fn to_json(frame: &ServerFrame) -> Option<Json> {
-    let named = |t: &str| Json { t: t.to_owned(), ..Json::default() };
-    Some(match frame {
-        ServerFrame::Welcome(welcome) => welcome_json(welcome),
-        ServerFrame::Authed(authed) => Json { req: Some(authed.req), expires: authed.expires, ..named("authed") },
-        ServerFrame::Subscribed(subscribed) => subscribed_json(subscribed),
-        ServerFrame::Unsubscribed(unsubscribed) => Json {
-            req: unsubscribed.req,
-            channel: Some(unsubscribed.channel.as_str().to_owned()),
-            code: unsubscribed.code.as_ref().map(|code| code.name().to_owned()),
-            ..named("unsubscribed")
-        },
-        ServerFrame::Published(published) => Json {
-            req: Some(published.req),
-            epoch: epoch_text(published.epoch),
-            offset: published.offset.map(|offset| offset.0),
-            duplicate: Some(published.duplicate),
-            ..named("published")
-        },
-        ServerFrame::Acked(acked) => Json {
-            channel: channel_text(&acked.channel),
-            epoch: epoch_text(acked.epoch),
-            offset: Some(acked.offset.0),
-            ..named("acked")
-        },
-        ServerFrame::Deliver(deliver) => Json {
-            channel: channel_text(&deliver.channel),
-            replay: deliver.replay.then_some(true),
-            more: (deliver.replay || deliver.more).then_some(deliver.more),
-            at: deliver.at.map(|offset| offset.0),
-            messages: Some(deliver.messages.iter().map(Into::into).collect()),
-            ..named("deliver")
-        },
-        ServerFrame::Packed(_) => return None,
-        ServerFrame::Reset(reset) => Json {
-            channel: channel_text(&reset.channel),
-            epoch: epoch_text(reset.epoch),
-            first: Some(reset.first.0),
-            head: Some(reset.head.0),
-            from: Some(reset.from.0),
-            reason: Some(reason_name(&reset.reason)),
-            ..named("reset")
-        },
+        ServerFrame::Deliver(deliver) => {
+            to.channel(&deliver.channel)
+                .flag("replay", deliver.replay)
+                .opt("more", (deliver.replay || deliver.more).then_some(deliver.more))
+                .opt("at", deliver.at.map(|offset| offset.0))
+                .list("messages", &deliver.messages, put_message);
+        }
+        ServerFrame::Packed(_) => {}
+        ServerFrame::Reset(reset) => {
+            to.channel(&reset.channel)
+                .put("epoch", reset.epoch.as_str())
+                .put("first", reset.first.0)
+                .put("head", reset.head.0)
+                .put("from", reset.from.0)
+                .put("reason", reset.reason.name());
+        }
         ServerFrame::Dropped(dropped) => {
-            Json { channel: channel_text(&dropped.channel), count: Some(dropped.count), ..named("dropped") }
+            to.channel(&dropped.channel).put("count", dropped.count);
         }
-        ServerFrame::Page(page) => Json {
-            req: Some(page.req),
-            channel: Some(page.channel.as_str().to_owned()),
-            epoch: epoch_text(page.epoch),
-            first: Some(page.first.0),
-            head: Some(page.head.0),
-            more: Some(page.more),
-            messages: Some(page.messages.iter().map(Into::into).collect()),
-            ..named("page")
-        },
-        ServerFrame::Members(members) => members_json(members),
-        ServerFrame::Presence(events) => presence_json(events),
-        ServerFrame::Statuses(statuses) => statuses_json(statuses),
-        ServerFrame::Goaway(goaway) => Json {
-            after: Some(goaway.after),
-            window: Some(goaway.window),
-            reason: Some(goaway_name(&goaway.reason)),
-            ..named("goaway")
-        },
-        ServerFrame::Ping(ping) => Json { n: Some(ping.n), next: ping.next, ..named("ping") },
-        ServerFrame::Pong(pong) => Json { n: Some(pong.n), ..named("pong") },
-        ServerFrame::Error(error) => error_json(error),
-    })
+        ServerFrame::Page(page) => write_page(page, to),
+        ServerFrame::Members(members) => {
+            to.put("req", members.req).put("channel", members.channel.as_str());
+            put_view(&members.view, to);
+        }
+        ServerFrame::Presence(events) => write_presence(events, to),
+        ServerFrame::Statuses(statuses) => write_statuses(statuses, to),
+        ServerFrame::Goaway(goaway) => {
+            to.put("after", goaway.after).put("window", goaway.window).put("reason", goaway.reason.name());
+        }
+        ServerFrame::Ping(ping) => {
+            to.put("n", ping.n).opt("next", ping.next);
+        }
+        ServerFrame::Pong(pong) => {
+            to.put("n", pong.n);
+        }
+        ServerFrame::Error(error) => write_error(error, to),
+    }
 }
 
-fn welcome_json(welcome: &Welcome) -> Json {
+fn write_welcome(welcome: &Welcome, to: &mut Object<'_>) {
+    to.put("v", welcome.v)
+        .put("session", welcome.session.as_str())
+        .opt("user", welcome.user.as_ref().map(UserName::as_str))
+        .put("device", welcome.device.as_str())
+        .put("time", welcome.time)
+        .put("ping", welcome.ping)
+        .put("durability", welcome.durability.name());
+    if let Some(producer) = &welcome.producer {
+        to.object("producer", |to| {
+            to.put("id", producer.id.to_string()).put("gen", producer.generation).put("state", producer.state.name());
+        });
+    }
+    to.opt("expires", welcome.expires);
+    put_caps(&welcome.caps, to);
     let Limits { message, channels, window, spread } = welcome.limits;
-    Json {
-        t: "welcome".to_owned(),
-        v: Some(welcome.v),
-        session: Some(welcome.session.as_str().to_owned()),
-        user: welcome.user.as_ref().map(|user| user.as_str().to_owned()),
-        device: Some(welcome.device.as_str().to_owned()),
-        time: Some(welcome.time),
-        ping: Some(welcome.ping),
-        durability: Some(durability_name(&welcome.durability)),
-        producer: welcome.producer.as_ref().map(|producer| JsonProducer {
-            id: producer.id.to_string(),
-            generation: producer.generation,
-            state: producer_name(&producer.state),
-        }),
-        expires: welcome.expires,
-        caps: welcome.caps.iter().map(|cap| cap.as_str().to_owned()).collect(),
-        limits: Some(JsonLimits { message, channels, window, spread }),
-        ..Json::default()
+    to.object("limits", |to| {
+        to.put("message", message).put("channels", channels).put("window", window).put("spread", spread);
+    });
+}
+
+fn write_subscribed(subscribed: &Subscribed, to: &mut Object<'_>) {
+    to.put("req", subscribed.req)
+        .put("channel", subscribed.channel.as_str())
+        .put("number", subscribed.number.0)
+        .put("epoch", subscribed.epoch.as_str())
+        .put("head", subscribed.head.0)
+        .put("from", subscribed.from.0)
+        .put("start", subscribed.start.name())
+        .opt("reason", subscribed.reason.as_ref().map(ResetReason::name))
+        .opt("first", subscribed.first.map(|offset| offset.0))
+        .opt("expires", subscribed.expires);
+    if let Some(members) = &subscribed.members {
+        to.object("members", |to| put_view(members, to));
     }
 }
 
-fn subscribed_json(subscribed: &Subscribed) -> Json {
-    Json {
-        t: "subscribed".to_owned(),
-        req: Some(subscribed.req),
-        channel: Some(subscribed.channel.as_str().to_owned()),
-        number: Some(subscribed.number.0),
-        epoch: epoch_text(subscribed.epoch),
-        head: Some(subscribed.head.0),
-        from: Some(subscribed.from.0),
-        start: Some(start_name(&subscribed.start)),
-        reason: subscribed.reason.as_ref().map(reason_name),
-        first: subscribed.first.map(|offset| offset.0),
-        expires: subscribed.expires,
-        members: subscribed
-            .members
-            .as_ref()
-            .and_then(|view| serde_json::value::to_raw_value(&JsonView::from(view)).ok()),
-        ..Json::default()
-    }
+fn write_page(page: &Page, to: &mut Object<'_>) {
+    to.put("req", page.req)
+        .put("channel", page.channel.as_str())
+        .put("epoch", page.epoch.as_str())
+        .put("first", page.first.0)
+        .put("head", page.head.0)
+        .put("more", page.more)
+        .list("messages", &page.messages, put_message);
 }
 
-fn members_json(members: &Members) -> Json {
-    let view = &members.view;
-    let list = serde_json::to_value(JsonView::from(view)).ok();
-    let list = list.and_then(|view| serde_json::value::to_raw_value(view.get("members")?).ok());
-    Json {
-        t: "members".to_owned(),
-        req: Some(members.req),
-        channel: Some(members.channel.as_str().to_owned()),
-        version: Some(view.version.into()),
-        count: Some(view.count),
-        members: list,
-        cursor: view.cursor.as_ref().map(|cursor| cursor.as_str().to_owned()),
-        ..Json::default()
-    }
+fn write_presence(events: &PresenceEvents, to: &mut Object<'_>) {
+    to.channel(&events.channel);
+    put_version(events.version, to);
+    to.put("count", events.count).list("events", &events.events, |change, to| {
+        to.put("event", change.event.name()).put("user", change.user.as_str());
+        put_state(change.state.as_ref(), to);
+    });
 }
 
-fn presence_json(events: &PresenceEvents) -> Json {
-    let change = |change: &PresenceChange| JsonChange {
-        event: change_name(&change.event),
-        user: change.user.as_str().to_owned(),
-        state: change.state.as_ref().and_then(raw),
-    };
-    Json {
-        t: "presence".to_owned(),
-        channel: channel_text(&events.channel),
-        version: Some(events.version.into()),
-        count: Some(events.count),
-        events: Some(events.events.iter().map(change).collect()),
-        ..Json::default()
-    }
+fn write_statuses(statuses: &Statuses, to: &mut Object<'_>) {
+    to.opt("req", statuses.req).object("users", |to| {
+        for status in &statuses.users {
+            to.object(status.user.as_str(), |to| {
+                to.put("online", status.online).opt("since", status.since);
+            });
+        }
+    });
 }
 
-fn statuses_json(statuses: &Statuses) -> Json {
-    let status = |status: &UserStatus| {
-        (status.user.as_str().to_owned(), JsonStatus { online: status.online, since: status.since })
-    };
-    let users = Some(Users(statuses.users.iter().map(status).collect()));
-    Json { t: "statuses".to_owned(), req: statuses.req, users, ..Json::default() }
-}
-
-fn error_json(error: &ErrorFrame) -> Json {
-    Json {
-        t: "error".to_owned(),
-        req: error.req,
-        channel: error.channel.as_ref().map(|channel| channel.as_str().to_owned()),
-        code: Some(error.code.name().to_owned()),
-        message: Some(error.message.as_str().to_owned()),
-        retry: Some(error.retry),
-        after: error.after,
-        expected: error.expected,
-        by: error.by.map(|by| if by == ReusedBy::Id { "id".to_owned() } else { "seq".to_owned() }),
-        ..Json::default()
-    }
-}
-
-fn need<T>(value: Option<T>, field: &'static str) -> Result<T, DecodeError> {
-    value.ok_or(DecodeError::Missing(field))
-}
-
-fn name(channel: Option<String>) -> Result<ChannelName, DecodeError> {
-    Ok(ChannelName::new(&need(channel, "channel")?)?)
-}
-
-fn channel(text: Option<String>) -> Result<ChannelRef, DecodeError> {
-    name(text).map(ChannelRef::Name)
-}
-
-fn epoch(text: Option<String>) -> Result<Epoch, DecodeError> {
-    Ok(Epoch::new(&need(text, "epoch")?)?)
-}
-
-fn at(number: Option<u64>, field: &'static str) -> Result<Offset, DecodeError> {
-    offset(need(number, field)?)
+fn write_error(error: &ErrorFrame, to: &mut Object<'_>) {
+    let by = error.by.map(|by| match by {
+        ReusedBy::Id => "id",
+        ReusedBy::Seq => "seq",
+    });
+    to.opt("req", error.req)
+        .opt("channel", error.channel.as_ref().map(ChannelName::as_str))
+        .put("code", error.code.name())
+        .put("message", error.message.as_str())
+        .put("retry", error.retry)
+        .opt("after", error.after)
+        .opt("expected", error.expected)
+        .opt("by", by);
 }
 
 /// Reads a frame; `None` for a type this version does not know.
-pub(super) fn from_json(t: &str, text: &str) -> Result<Option<ServerFrame>, DecodeError> {
-    const KNOWN: &[&str] = &[
-        "welcome",
-        "authed",
-        "subscribed",
-        "unsubscribed",
-        "published",
-        "acked",
-        "deliver",
-        "reset",
-        "dropped",
-        "page",
-        "members",
-        "presence",
-        "statuses",
-        "goaway",
-        "ping",
-        "pong",
-        "error",
-    ];
-    if !KNOWN.contains(&t) {
-        return Ok(None);
-    }
-    let json: Json = serde_json::from_str(text).map_err(|_| DecodeError::Json)?;
-    frame(t, json).map(Some)
-}
-
-#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
-fn frame(t: &str, json: Json) -> Result<ServerFrame, DecodeError> {
-    let req = json.req.map(safe).transpose()?;
-    Ok(match t {
-        "welcome" => ServerFrame::Welcome(welcome(json)?),
-        "authed" => {
-            ServerFrame::Authed(Authed { req: need(req, "req")?, expires: json.expires.map(safe).transpose()? })
-        }
-        "subscribed" => ServerFrame::Subscribed(subscribed(json)?),
+pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ServerFrame>, DecodeError> {
+    Ok(Some(match t {
+        "welcome" => ServerFrame::Welcome(welcome(fields)?),
+        "authed" => ServerFrame::Authed(Authed { req: fields.safe("req")?, expires: fields.opt_safe("expires")? }),
+        "subscribed" => ServerFrame::Subscribed(subscribed(fields)?),
         "unsubscribed" => ServerFrame::Unsubscribed(Unsubscribed {
-            req,
-            channel: name(json.channel)?,
-            code: json.code.map(|code| ErrorCode::from_name(&code)),
+            req: fields.opt_safe("req")?,
+            channel: name(fields)?,
+            code: fields.opt::<String>("code")?.map(|code| ErrorCode::from_name(&code)),
         }),
         "published" => ServerFrame::Published(Published {
-            req: need(req, "req")?,
-            epoch: epoch(json.epoch)?,
-            offset: json.offset.map(offset).transpose()?,
-            duplicate: json.duplicate.unwrap_or(false),
+            req: fields.safe("req")?,
+            epoch: epoch(fields)?,
+            offset: stored(fields)?,
+            duplicate: fields.flag("duplicate")?,
         }),
         "acked" => ServerFrame::Acked(Acked {
-            channel: channel(json.channel)?,
-            epoch: epoch(json.epoch)?,
-            offset: at(json.offset, "offset")?,
+            channel: channel(fields)?,
+            epoch: epoch(fields)?,
+            offset: fields.offset("offset")?,
         }),
         "deliver" => ServerFrame::Deliver(Deliver {
-            channel: channel(json.channel)?,
-            replay: json.replay.unwrap_or(false),
-            more: json.more.unwrap_or(false),
-            at: json.at.map(offset).transpose()?,
-            messages: messages(json.messages.unwrap_or_default())?,
+            channel: channel(fields)?,
+            replay: fields.flag("replay")?,
+            more: fields.flag("more")?,
+            at: fields.opt_offset("at")?,
+            messages: messages(fields)?,
         }),
-        "reset" => ServerFrame::Reset(Reset {
-            channel: channel(json.channel)?,
-            epoch: epoch(json.epoch)?,
-            first: at(json.first, "first")?,
-            head: at(json.head, "head")?,
-            from: at(json.from, "from")?,
-            reason: reset_reason(&need(json.reason, "reason")?),
-        }),
-        "dropped" => {
-            ServerFrame::Dropped(Dropped { channel: channel(json.channel)?, count: safe(need(json.count, "count")?)? })
+        "reset" => ServerFrame::Reset(reset(fields)?),
+        "dropped" => ServerFrame::Dropped(Dropped { channel: channel(fields)?, count: fields.safe("count")? }),
+        "page" => ServerFrame::Page(page(fields)?),
+        "members" => {
+            ServerFrame::Members(Members { req: fields.safe("req")?, channel: name(fields)?, view: view(fields)? })
         }
-        "page" => ServerFrame::Page(Page {
-            req: need(req, "req")?,
-            channel: name(json.channel)?,
-            epoch: epoch(json.epoch)?,
-            first: at(json.first, "first")?,
-            head: at(json.head, "head")?,
-            more: json.more.unwrap_or(false),
-            messages: messages(json.messages.unwrap_or_default())?,
-        }),
-        "members" => ServerFrame::Members(members(json)?),
-        "presence" => ServerFrame::Presence(presence(json)?),
-        "statuses" => ServerFrame::Statuses(statuses(json)?),
+        "presence" => ServerFrame::Presence(presence(fields)?),
+        "statuses" => ServerFrame::Statuses(statuses(fields)?),
         "goaway" => ServerFrame::Goaway(Goaway {
-            after: need(json.after, "after")?,
-            window: need(json.window, "window")?,
-            reason: goaway_reason(&need(json.reason, "reason")?),
+            after: fields.need("after")?,
+            window: fields.need("window")?,
+            reason: GoawayReason::from_name(&fields.need::<String>("reason")?),
         }),
-        "ping" => ServerFrame::Ping(Ping { n: safe(need(json.n, "n")?)?, next: json.next }),
-        "pong" => ServerFrame::Pong(Pong { n: safe(need(json.n, "n")?)? }),
-        _ => ServerFrame::Error(error(json)?),
-    })
+        "ping" => ServerFrame::Ping(Ping { n: fields.safe("n")?, next: fields.opt("next")? }),
+        "pong" => ServerFrame::Pong(Pong { n: fields.safe("n")? }),
+        "error" => ServerFrame::Error(error(fields)?),
+        _ => return Ok(None),
+    }))
 }
 
-fn welcome(json: Json) -> Result<Welcome, DecodeError> {
-    let limits = need(json.limits, "limits")?;
-    let producer = json.producer.map(|producer| {
-        let (id, generation) = (ProducerId::parse(&producer.id)?, safe(producer.generation)?);
-        Ok::<_, DecodeError>(ProducerGrant { id, generation, state: producer_state(&producer.state) })
-    });
+fn welcome(fields: &Fields<'_>) -> Result<Welcome, DecodeError> {
+    let limits: Fields<'_> = fields.need("limits")?;
+    let producer = |fields: Fields<'_>| {
+        Ok::<_, DecodeError>(ProducerGrant {
+            id: ProducerId::parse(&fields.need::<String>("id")?)?,
+            generation: fields.safe("gen")?,
+            state: ProducerState::from_name(&fields.need::<String>("state")?),
+        })
+    };
     Ok(Welcome {
-        v: need(json.v, "v")?,
-        session: need(json.session, "session")?.into(),
-        user: json.user.map(|user| UserName::new(&user)).transpose()?,
-        device: DeviceId::new(&need(json.device, "device")?)?,
-        time: safe(need(json.time, "time")?)?,
-        ping: need(json.ping, "ping")?,
-        durability: durability(&need(json.durability, "durability")?),
-        producer: producer.transpose()?,
-        expires: json.expires.map(safe).transpose()?,
-        caps: json.caps.into_iter().map(Into::into).collect(),
+        v: fields.need("v")?,
+        session: fields.need::<String>("session")?.into(),
+        user: fields.opt::<String>("user")?.map(|user| UserName::new(&user)).transpose()?,
+        device: DeviceId::new(&fields.need::<String>("device")?)?,
+        time: fields.safe("time")?,
+        ping: fields.need("ping")?,
+        durability: Durability::from_name(&fields.need::<String>("durability")?),
+        producer: fields.opt("producer")?.map(producer).transpose()?,
+        expires: fields.opt_safe("expires")?,
+        caps: caps(fields)?,
         limits: Limits {
-            message: limits.message,
-            channels: limits.channels,
-            window: limits.window,
-            spread: limits.spread,
+            message: limits.need("message")?,
+            channels: limits.need("channels")?,
+            window: limits.need("window")?,
+            spread: limits.need("spread")?,
         },
     })
 }
 
-fn view(raw: &RawValue) -> Result<crate::MembersView, DecodeError> {
-    serde_json::from_str::<JsonView>(raw.get()).map_err(|_| DecodeError::Json)?.read()
-}
-
-fn subscribed(json: Json) -> Result<Subscribed, DecodeError> {
+fn subscribed(fields: &Fields<'_>) -> Result<Subscribed, DecodeError> {
     Ok(Subscribed {
-        req: safe(need(json.req, "req")?)?,
-        channel: name(json.channel)?,
-        number: ChannelNumber(need(json.number, "number")?),
-        epoch: epoch(json.epoch)?,
-        head: at(json.head, "head")?,
-        from: at(json.from, "from")?,
-        start: start(&need(json.start, "start")?),
-        reason: json.reason.as_deref().map(reset_reason),
-        first: json.first.map(offset).transpose()?,
-        expires: json.expires.map(safe).transpose()?,
-        members: json.members.as_deref().map(view).transpose()?,
+        req: fields.safe("req")?,
+        channel: name(fields)?,
+        number: match fields.need("number")? {
+            0 => return Err(DecodeError::Field("number")),
+            number => ChannelNumber(number),
+        },
+        epoch: epoch(fields)?,
+        head: fields.offset("head")?,
+        from: fields.offset("from")?,
+        start: Start::from_name(&fields.need::<String>("start")?),
+        reason: fields.opt::<String>("reason")?.map(|reason| ResetReason::from_name(&reason)),
+        first: fields.opt_offset("first")?,
+        expires: fields.opt_safe("expires")?,
+        members: fields.opt::<Fields<'_>>("members")?.map(|members| view(&members)).transpose()?,
     })
 }
 
-fn members(json: Json) -> Result<Members, DecodeError> {
-    let list = need(json.members, "members")?;
-    let version = serde_json::to_string(&need(json.version, "version")?).map_err(|_| DecodeError::Json)?;
-    let cursor = json.cursor.map(|cursor| serde_json::Value::from(cursor).to_string());
-    let cursor = cursor.map(|cursor| format!(",\"cursor\":{cursor}")).unwrap_or_default();
-    let count = need(json.count, "count")?;
-    let whole = format!("{{\"version\":{version},\"count\":{count},\"members\":{}{cursor}}}", list.get());
-    let whole = RawValue::from_string(whole).map_err(|_| DecodeError::Json)?;
-    Ok(Members { req: safe(need(json.req, "req")?)?, channel: name(json.channel)?, view: view(&whole)? })
+fn reset(fields: &Fields<'_>) -> Result<Reset, DecodeError> {
+    Ok(Reset {
+        channel: channel(fields)?,
+        epoch: epoch(fields)?,
+        first: fields.offset("first")?,
+        head: fields.offset("head")?,
+        from: fields.offset("from")?,
+        reason: ResetReason::from_name(&fields.need::<String>("reason")?),
+    })
 }
 
-fn presence(json: Json) -> Result<PresenceEvents, DecodeError> {
-    let change = |change: JsonChange| {
-        let (event, user) = (change_kind(&change.event), UserName::new(&change.user)?);
-        Ok(PresenceChange { event, user, state: state(change.state.as_deref())? })
+fn page(fields: &Fields<'_>) -> Result<Page, DecodeError> {
+    Ok(Page {
+        req: fields.safe("req")?,
+        channel: name(fields)?,
+        epoch: epoch(fields)?,
+        first: fields.offset("first")?,
+        head: fields.offset("head")?,
+        more: fields.flag("more")?,
+        messages: messages(fields)?,
+    })
+}
+
+fn presence(fields: &Fields<'_>) -> Result<PresenceEvents, DecodeError> {
+    let change = |fields: &Fields<'_>| {
+        let event = PresenceChangeKind::from_name(&fields.need::<String>("event")?);
+        Ok(PresenceChange { event, user: user(fields)?, state: state(fields)? })
     };
+    let events = fields.opt::<Vec<Fields<'_>>>("events")?.unwrap_or_default();
     Ok(PresenceEvents {
-        channel: channel(json.channel)?,
-        version: need(json.version, "version")?.read()?,
-        count: safe(need(json.count, "count")?)?,
-        events: json.events.unwrap_or_default().into_iter().map(change).collect::<Result<_, DecodeError>>()?,
+        channel: channel(fields)?,
+        version: version(fields)?,
+        count: fields.safe("count")?,
+        events: events.iter().map(change).collect::<Result<_, DecodeError>>()?,
     })
 }
 
-fn statuses(json: Json) -> Result<Statuses, DecodeError> {
-    let status = |(name, status): (String, JsonStatus)| {
-        let (user, since) = (UserName::new(&name)?, status.since.map(safe).transpose()?);
-        Ok(UserStatus { user, online: status.online, since })
+fn statuses(fields: &Fields<'_>) -> Result<Statuses, DecodeError> {
+    let Entries(users) = fields.need::<Entries<'_, Fields<'_>>>("users")?;
+    let status = |(name, fields): (Cow<'_, str>, Fields<'_>)| -> Result<_, DecodeError> {
+        let user = UserName::new(&name)?;
+        Ok(UserStatus { user, online: fields.need("online")?, since: fields.opt_safe("since")? })
     };
-    let users = need(json.users, "users")?.0.into_iter().map(status).collect::<Result<_, DecodeError>>()?;
-    Ok(Statuses { req: json.req.map(safe).transpose()?, users })
+    let users = users.into_iter().map(status).collect::<Result<Vec<_>, _>>()?;
+    if !each_user_once(&users) {
+        return Err(DecodeError::Field("users"));
+    }
+    Ok(Statuses { req: fields.opt_safe("req")?, users })
 }
 
-fn error(json: Json) -> Result<ErrorFrame, DecodeError> {
+fn error(fields: &Fields<'_>) -> Result<ErrorFrame, DecodeError> {
     Ok(ErrorFrame {
-        req: json.req.map(safe).transpose()?,
-        channel: json.channel.map(|channel| ChannelName::new(&channel)).transpose()?,
-        code: ErrorCode::from_name(&need(json.code, "code")?),
-        message: need(json.message, "message")?.into(),
-        retry: json.retry.unwrap_or(false),
-        after: json.after,
-        expected: json.expected.map(safe).transpose()?,
-        by: match json.by.as_deref() {
+        req: fields.opt_safe("req")?,
+        channel: opt_name(fields)?,
+        code: ErrorCode::from_name(&fields.need::<String>("code")?),
+        message: text(fields, "message")?.ok_or(DecodeError::Missing("message"))?,
+        retry: fields.flag("retry")?,
+        after: fields.opt("after")?,
+        expected: fields.opt_safe("expected")?,
+        by: match fields.opt::<String>("by")?.as_deref() {
             None => None,
             Some("id") => Some(ReusedBy::Id),
             Some("seq") => Some(ReusedBy::Seq),

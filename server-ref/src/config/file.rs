@@ -1,6 +1,9 @@
+use std::path::PathBuf;
+
+use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::units::{Age, Size};
+use super::units::{Age, Listen, Size};
 
 /// The whole file. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,19 +24,49 @@ pub struct File {
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSection {
     /// Address and port.
-    pub listen: Option<String>,
+    pub listen: Option<Listen>,
     /// The data directory.
-    pub data: Option<String>,
-    /// `log` or `memory`.
-    pub engine: Option<String>,
-    /// `disk` or `process`.
-    pub durability: Option<String>,
+    pub data: Option<PathBuf>,
+    /// Where messages live.
+    pub engine: Option<EngineKind>,
+    /// When a publish is answered.
+    pub durability: Option<DurabilityKind>,
     /// Threads for connections.
     pub shards: Option<u16>,
-    /// `text` or `json`.
-    pub log_format: Option<String>,
+    /// How the server's own log is written.
+    pub log_format: Option<LogFormat>,
     /// Pages that may open a WebSocket, exactly as browsers send them; none = any.
     pub origins: Vec<String>,
+}
+
+/// Where messages live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// On disk.
+    Log,
+    /// In memory: nothing survives a restart.
+    Memory,
+}
+
+/// When a publish is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DurabilityKind {
+    /// After fdatasync: it survives a power cut.
+    Disk,
+    /// After a write: it survives a killed process.
+    Process,
+}
+
+/// How the server's own log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
 }
 
 /// `[limits]`.

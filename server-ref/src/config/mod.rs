@@ -1,5 +1,6 @@
 //! The configuration file, and what flags and environment make of it.
 
+mod check;
 mod file;
 mod units;
 
@@ -8,8 +9,11 @@ use std::path::{Path, PathBuf};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moorline_protocol::AppName;
 
-pub use self::file::{App, ChannelRule, File, Limits, ServerSection, SigningKey};
-pub use self::units::{Age, Size};
+pub use self::check::SHARDS;
+pub use self::file::{
+    App, ChannelRule, DurabilityKind, EngineKind, File, Limits, LogFormat, ServerSection, SigningKey,
+};
+pub use self::units::{Age, Listen, Size};
 use crate::engine::core::{RetentionRule, RetentionRules};
 use crate::jwt::{AppKeys, Key};
 
@@ -30,6 +34,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     let error = |problem| ConfigError { file: name.clone(), problem };
     let text = std::fs::read_to_string(path).map_err(|io| error(format!("cannot be read: {io}")))?;
     let file: File = toml::from_str(&text).map_err(|toml| error(explain(&toml, &text)))?;
+    check::check(&file).map_err(error)?;
     let dir = path.parent().map(PathBuf::from).unwrap_or_default();
     app_keys(&file, &dir).map_err(error)?;
     Ok(file)
@@ -41,7 +46,12 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
     let line = before.matches('\n').count() + 1;
     let message = error.message();
     let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) else {
-        return format!("line {line}: {message}");
+        let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+        let key = key.filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.'));
+        return match key {
+            Some(key) => format!("line {line}, `{key}`: {message}"),
+            None => format!("line {line}: {message}"),
+        };
     };
     let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
     let close =
@@ -132,6 +142,52 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
         let error = parsed("[server]\nlisten = \"127.0.0.1:1\"\ndatta = \"x\"\n").unwrap_err();
         assert_eq!(error, "line 3: unknown key `datta`; did you mean `data`?");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_with_its_line_and_key() {
+        for (text, error) in [
+            ("[server]\nlisten = 8000\n", "line 2, `listen`: invalid type: integer `8000`, expected a string"),
+            ("[server]\nlisten = \"localhost\"\n", "line 2, `listen`: it is an address and a port"),
+            ("[server]\nengine = \"redis\"\n", "line 2, `engine`: unknown variant `redis`, expected `log` or `memory`"),
+            ("[server]\norigins = \"x\"\n", "line 2, `origins`: invalid type: string \"x\", expected a sequence"),
+            ("[limits]\nping = 5\n", "line 2, `ping`: a time is written as"),
+            ("[limits]\nmessage = true\n", "line 2, `message`: a size is written as"),
+            ("[limits]\nchannels = -1\n", "line 2, `channels`: invalid value: integer `-1`, expected u32"),
+            ("[server\n", "line 1: "),
+            ("[[apps]]\nanonymous = true\n", "line 1: missing field `name`"),
+        ] {
+            let found = parsed(text).unwrap_err();
+            assert!(found.starts_with(error), "{found}");
+        }
+    }
+
+    #[test]
+    fn values_of_no_use_are_named_with_their_key() {
+        for (text, key) in [
+            ("[server]\nshards = 0", "server.shards"),
+            ("[server]\nshards = 257", "server.shards"),
+            ("[server]\norigins = [\"chat.example.com\"]", "server.origins"),
+            ("[server]\norigins = [\"https://chat.example.com/\"]", "server.origins"),
+            ("[server]\norigins = [\"https://*.example.com\"]", "server.origins"),
+            ("[server]\norigins = [\"https://Chat.example.com\"]", "server.origins"),
+            ("[limits]\nmessage = 0", "limits.message"),
+            ("[limits]\nmessage = \"513KiB\"", "limits.message"),
+            ("[limits]\nping = \"4s\"", "limits.ping"),
+            ("[limits]\nping = \"26s\"", "limits.ping"),
+            ("[limits]\nchannels = 0", "limits.channels"),
+            ("[limits]\nconnections_per_user = 0", "limits.connections_per_user"),
+            ("[limits]\npublish_burst = 0", "limits.publish_burst"),
+            ("[[channels]]\nprefix = \"a\"\nmax_age = \"0s\"", "max_age"),
+            ("[[channels]]\nprefix = \"a\"\nmax_bytes = 0", "max_bytes"),
+            ("[[channels]]\nprefix = \"a\"\nmax_count = 0", "max_count"),
+            ("[[channels]]\nprefix = \"a\"\n[[channels]]\nprefix = \"a\"", "twice"),
+        ] {
+            let problem = check::check(&parsed(text).unwrap()).unwrap_err();
+            assert!(problem.contains(key), "{text}: {problem}");
+        }
+        let origins = "[server]\norigins = [\"https://chat.example.com\", \"http://localhost:3000\", \"null\"]";
+        assert_eq!(check::check(&parsed(origins).unwrap()), Ok(()));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Node {
             id: attaching.session,
             user: attaching.user.clone(),
             owner: attaching.owner,
+            scope: None,
             claims: attaching.claims,
             extra: Vec::new(),
             producer: producer.clone(),
@@ -123,6 +124,8 @@ impl Node {
             serial: 0,
             next_reader: 0,
             reads: 0,
+            queries: VecDeque::new(),
+            querying: 0,
             pending_bytes: 0,
             bucket: Bucket::full(self.config.publish_burst, now.mono),
         };

@@ -10,13 +10,14 @@ mod heartbeat;
 mod hub;
 mod io;
 mod limits;
+mod outputs;
 mod publish;
 mod query;
 mod session;
 mod stream;
 mod subscribe;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Pe
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, Output, Pressure, TimerKind};
+use self::outputs::Outputs;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
 
@@ -49,11 +51,14 @@ pub struct Node {
     tickets: FxHashMap<Ticket, Waiting>,
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
     /// Publishes whose answers are pending.
     publishing: usize,
     draining: Option<Draining>,
 }
+
+/// Bytes that a client may send before `welcome`: a whole message and a little more.
+const MAX_WAITING: usize = moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES + 64 * 1024;
 
 /// What an answer of the engine is for.
 #[derive(Clone, Debug)]
@@ -67,12 +72,19 @@ enum Waiting {
     Nothing,
 }
 
+/// Leaves 47 bits to begin with, and as many sessions as any start will have, below the 16 bits of the shard.
+const SESSION_SHIFT: u32 = 17;
+
 /// Why a connection ends: an error frame, if there is something to say, and a close code.
 struct Ending(Option<ErrorFrame>, CloseCode);
 
 impl Node {
     /// Creates a node without connections. `seed` feeds session ids and made device ids.
     pub fn new(config: NodeConfig, auth: Arc<dyn Authenticator + Send + Sync>, seed: [u8; 32]) -> Self {
+        // Ids of anonymous connections scope their messages' ids, which outlive this start; so no start begins at 1.
+        let mut first = ChaCha8Rng::from_seed(seed);
+        first.set_stream(1);
+        let next_session = first.next_u64() >> SESSION_SHIFT;
         Self {
             config,
             auth,
@@ -82,11 +94,11 @@ impl Node {
             hubs: BTreeMap::new(),
             numbers: FxHashMap::default(),
             next_number: 1,
-            next_session: 1,
+            next_session,
             tickets: FxHashMap::default(),
             next_ticket: 1,
             deadlines: BTreeSet::new(),
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
             publishing: 0,
             draining: None,
         }
@@ -107,9 +119,8 @@ impl Node {
         self.handle_activity(conn, now);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         if let State::Attaching(attaching) = &mut entry.state {
-            attaching.waiting_bytes += message.len();
-            attaching.waiting.push_back(message);
-            if attaching.waiting_bytes > moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES {
+            attaching.wait_with(message);
+            if attaching.waiting_bytes > MAX_WAITING {
                 let error = ErrorFrame::new(ErrorCode::LimitRate, "wait for `welcome` before sending more than 1 MiB");
                 self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
             }
@@ -131,8 +142,7 @@ impl Node {
             if let State::Attaching(attaching) = &mut entry.state {
                 // What follows `hello` in the same message waits for `welcome`.
                 if !message.is_empty() {
-                    attaching.waiting_bytes += message.len();
-                    attaching.waiting.push_back(message);
+                    attaching.wait_with(message);
                 }
                 return;
             }
@@ -196,7 +206,8 @@ impl Node {
         self.forget(conn, now);
     }
 
-    /// Replies of the engine, in order. What a batch publishes on a channel is fanned out as one message.
+    /// Replies of the engine, in order. What a batch publishes on a channel is fanned out as one message, and answers
+    /// to one connection that follow on each other are one message.
     pub fn handle_replies(&mut self, replies: impl IntoIterator<Item = Reply>, now: Now) {
         for reply in replies {
             match reply {
@@ -208,6 +219,7 @@ impl Node {
                 Reply::Event(event) => self.event(event, now),
             }
         }
+        self.outputs.end_answers();
     }
 
     fn completed(&mut self, waiting: Waiting, result: Result<Completion, EngineError>, now: Now) {
@@ -234,8 +246,8 @@ impl Node {
             (Waiting::Ack { conn, session, number }, Ok(Completion::Acked(position))) => {
                 self.acked(conn, session, number, position);
             }
-            // A cursor that could not be written is written with the next acknowledgement, and a page that could not
-            // be read is read when the client asks again.
+            (Waiting::Page { conn, session, .. }, Err(error)) => self.page_failed(conn, session, error, now),
+            // A cursor that could not be written is written with the next acknowledgement.
             (_, _) => {}
         }
     }

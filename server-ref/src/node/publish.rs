@@ -8,7 +8,6 @@ use moorline_protocol::{
 use super::config::Permissions;
 use super::connect::storage_error;
 use super::io::ConnId;
-use super::session::scope_of;
 use super::subscribe::canonical;
 use super::{Node, Waiting};
 use crate::engine::{
@@ -23,9 +22,9 @@ const OVERHEAD: usize = 256;
 
 impl Node {
     pub(super) fn publish(&mut self, conn: ConnId, publish: Publish, now: Now) {
-        let req = publish.req;
+        let (req, answered) = (publish.req, publish.qos > Qos::AtMostOnce);
         if let Err(error) = self.try_publish(conn, publish, now)
-            && req.is_some()
+            && (answered || req.is_some())
         {
             self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..*error }));
         }
@@ -69,10 +68,10 @@ impl Node {
             (Ok(()), _) => Ok(()),
         };
         session.pending_bytes += size;
-        let (session_id, user) = (session.id, session.user.clone());
+        let (session_id, user, scope) = (session.id, session.user.clone(), session.scope());
         let append = Append {
             channel: key,
-            scope: scope_of(user.as_ref(), session_id),
+            scope,
             hash: content_hash(&id, &publish.payload, &publish.headers),
             id,
             user,
@@ -173,7 +172,7 @@ impl Node {
                 Ok(_) => return,
                 Err(error) => ServerFrame::Error(ErrorFrame { req: Some(req), ..storage_error(error) }),
             };
-            self.send(conn, &frame);
+            self.outputs.answer(conn, self.codec(conn), &frame);
         }
         self.drain_on(now);
     }

@@ -8,7 +8,7 @@ use moorline_protocol::{
 use super::config::Permissions;
 use super::connect::storage_error;
 use super::hub::message;
-use super::io::ConnId;
+use super::io::{ConnId, Pressure};
 use super::subscribe::canonical;
 use super::{Node, Waiting};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Read, ReadRange, SessionId};
@@ -17,13 +17,29 @@ use crate::engine::{ChannelKey, Command, Completion, EngineError, Read, ReadRang
 const DEFAULT_LIMIT: u32 = 50;
 /// Bytes of an answer.
 const MAX_BYTES: usize = 256 * 1024;
+/// Queries of one connection that are read at once; with their answers, as much as its out-queue may hold.
+const AT_ONCE: u32 = 2;
+/// Queries of one connection that wait for their turn.
+const MAX_WAITING: usize = 256;
+/// ms after which a client may ask again when too many wait.
+const RETRY_MS: u32 = 200;
+
+/// A history query that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Query {
+    req: u64,
+    read: Read,
+}
 
 impl Node {
     pub(super) fn history(&mut self, conn: ConnId, history: &History, now: Now) {
         let req = Some(history.req);
         let name = match &history.channel {
             ChannelRef::Name(name) => self.session(conn).and_then(|session| canonical(name, session.user.as_ref())),
-            ChannelRef::Number(number) => self.hubs.get(number).map(|hub| hub.key.name.clone()),
+            ChannelRef::Number(_) => {
+                let number = self.number_of(conn, &history.channel);
+                number.and_then(|number| self.hubs.get(&number)).map(|hub| hub.key.name.clone())
+            }
         };
         let Some(name) = name else {
             return self.error(conn, req, ErrorCode::ChannelInvalid, "there is no such channel on this connection");
@@ -40,7 +56,10 @@ impl Node {
             let text = "the token has no `history` grant for this channel";
             return self.error(conn, req, ErrorCode::ChannelDenied, text);
         }
-        let session = session.id;
+        if session.queries.len() >= MAX_WAITING {
+            let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered queries; wait for answers");
+            return self.send(conn, &ServerFrame::Error(ErrorFrame { req, after: Some(RETRY_MS), ..error }));
+        }
         let range = match history.range {
             HistoryRange::Newest => ReadRange::Newest,
             HistoryRange::After(offset) => ReadRange::After(offset),
@@ -48,9 +67,26 @@ impl Node {
             HistoryRange::Before(offset) => ReadRange::Before(offset),
             HistoryRange::BeforeTime(time) => ReadRange::BeforeTime(time),
         };
-        let channel = ChannelKey { app, name: name.clone() };
+        let channel = ChannelKey { app, name };
         let read = Read { channel, range, max_messages: limit as usize, max_bytes: MAX_BYTES };
-        self.ask(Waiting::History { conn, session, req: history.req, channel: name }, Command::Read(read));
+        if let Some(session) = self.session(conn) {
+            session.queries.push_back(Query { req: history.req, read });
+        }
+        self.query_on(conn);
+    }
+
+    /// Reads for the queries of a connection, in turn, while there is room for their answers.
+    pub(super) fn query_on(&mut self, conn: ConnId) {
+        let pressure = self.conns.get(&conn).map(|entry| entry.pressure);
+        while let Some(session) = self.session(conn)
+            && pressure == Some(Pressure::Low)
+            && session.querying < AT_ONCE
+            && let Some(Query { req, read }) = session.queries.pop_front()
+        {
+            session.querying += 1;
+            let (session, channel) = (session.id, read.channel.name.clone());
+            self.ask(Waiting::History { conn, session, req, channel }, Command::Read(read));
+        }
     }
 
     pub(super) fn history_done(
@@ -61,9 +97,8 @@ impl Node {
         channel: ChannelName,
         result: Result<Completion, EngineError>,
     ) {
-        if self.session_if(conn, session).is_none() {
-            return;
-        }
+        let Some(open) = self.session_if(conn, session) else { return };
+        open.querying = open.querying.saturating_sub(1);
         let frame = match result {
             Ok(Completion::Read(page)) => {
                 let messages = page.messages.iter().filter_map(|stored| message(&stored.bytes, stored.prev)).collect();
@@ -74,5 +109,6 @@ impl Node {
             Err(error) => ServerFrame::Error(ErrorFrame { req: Some(req), ..storage_error(error) }),
         };
         self.send(conn, &frame);
+        self.query_on(conn);
     }
 }

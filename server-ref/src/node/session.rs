@@ -11,6 +11,7 @@ use super::config::{Claims, Grant, Permissions};
 use super::heartbeat::is_over;
 use super::io::Pressure;
 use super::limits::Bucket;
+use super::query::Query;
 use crate::engine::{Owner, SessionId};
 
 /// A WebSocket and what has become of it.
@@ -49,12 +50,24 @@ pub(super) struct Attaching {
     pub(super) waiting_bytes: usize,
 }
 
+/// What a message that waits takes beside its bytes.
+const WAITING_OVERHEAD: usize = 64;
+
+impl Attaching {
+    pub(super) fn wait_with(&mut self, message: Bytes) {
+        self.waiting_bytes += message.len() + WAITING_OVERHEAD;
+        self.waiting.push_back(message);
+    }
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) user: Option<UserName>,
     pub(super) owner: Option<Owner>,
+    /// Whose its message ids are; made with the first publish.
+    pub(super) scope: Option<Arc<str>>,
     pub(super) claims: Claims,
     /// Grants of channels' own tokens.
     pub(super) extra: Vec<Extra>,
@@ -70,6 +83,9 @@ pub(super) struct Session {
     pub(super) next_reader: usize,
     /// Reads under way.
     pub(super) reads: u32,
+    /// History queries that wait for their turn, and how many are being read.
+    pub(super) queries: VecDeque<Query>,
+    pub(super) querying: u32,
     /// Bytes of publishes whose answers are pending.
     pub(super) pending_bytes: usize,
     pub(super) bucket: Bucket,
@@ -101,8 +117,8 @@ pub(super) enum Flow {
     Opening { req: u64, expires: Option<UnixMillis> },
     /// At the head: every message is sent as it comes.
     Live,
-    /// QoS 0 under pressure: nothing is sent; `since` counts what the hub had fanned out.
-    Dropping { since: u64 },
+    /// QoS 0 under pressure or paused: nothing is sent; `since` counts what the hub had fanned out.
+    Dropping { since: u64, paused: bool },
     /// Reading the log.
     Behind(Reader),
 }
@@ -162,6 +178,16 @@ impl Session {
         Some(self.subscriptions.remove(at))
     }
 
+    /// Returns the text that stands for the scope of this connection's message ids.
+    pub(super) fn scope(&mut self) -> Arc<str> {
+        let made = || match &self.user {
+            Some(user) => Arc::from(user.as_str()),
+            // A user's name has no control character, so a session's cannot be one.
+            None => Arc::from(format!("\u{1}{:x}", self.id.0)),
+        };
+        Arc::clone(self.scope.get_or_insert_with(made))
+    }
+
     /// Tells whether the tokens of this connection allow something on a channel at a moment.
     pub(super) fn may(&self, channel: &str, what: Permissions, now: UnixMillis) -> bool {
         let own = self.user.as_ref().is_some_and(|user| channel.strip_prefix('@') == Some(user.as_str()));
@@ -182,14 +208,5 @@ impl Grant {
             Some(prefix) => channel.starts_with(prefix),
             None => *self.pattern == *channel,
         }
-    }
-}
-
-/// The text that stands for a scope of message ids.
-pub(super) fn scope_of(user: Option<&UserName>, session: SessionId) -> Arc<str> {
-    match user {
-        Some(user) => Arc::from(user.as_str()),
-        // A user's name has no control character, so a session's cannot be one.
-        None => Arc::from(format!("\u{1}{:x}", session.0)),
     }
 }

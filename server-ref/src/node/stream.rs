@@ -1,15 +1,16 @@
 //! Live and behind: how messages reach a subscription, at its own pace.
 
 use moorline_protocol::{
-    Ack, ChannelNumber, ChannelRef, Dropped, Epoch, ErrorCode, More, Offset, Pause, Position, Qos, Reset, ResetMode,
-    ResetReason, ServerFrame, limits,
+    Ack, ChannelNumber, ChannelRef, CloseCode, Dropped, Epoch, ErrorCode, ErrorFrame, More, Offset, Pause, Position,
+    Qos, Reset, ResetMode, ResetReason, ServerFrame, Utf8Bytes, limits,
 };
 
+use super::connect::storage_error;
 use super::hub::{PageFrame, Tip, encode_page};
 use super::io::{ConnId, Output, Pressure};
 use super::session::{Flow, Reader, State};
-use super::{Node, Waiting};
-use crate::engine::{ChannelKey, Command, CursorAck, Read, ReadPage, ReadRange, SessionId, Stored};
+use super::{Ending, Node, Waiting};
+use crate::engine::{ChannelKey, Command, CursorAck, EngineError, Read, ReadPage, ReadRange, SessionId, Stored};
 use crate::planted::Bug;
 use moorline_protocol::time::Now;
 
@@ -35,17 +36,33 @@ impl Node {
         let Some(number) = self.numbers.get(channel).copied() else { return };
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         hub.tip = Some(Tip { epoch, fanned: head });
+        let fanned_out = hub.fanned_out;
         let all: Vec<ConnId> = self.conns.keys().copied().collect();
         for conn in all {
-            if let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) {
-                subscription.flow = Flow::Live;
-                let reset = (head.next(), head, head, ResetReason::Epoch);
-                self.send_reset(conn, number, epoch, reset);
-                let codec = self.codec(conn);
-                if let Some(hub) = self.hubs.get_mut(&number) {
-                    hub.join(conn, codec);
+            let codec = self.codec(conn);
+            let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { continue };
+            let live = match &mut subscription.flow {
+                // The answer says where it begins.
+                Flow::Opening { .. } => continue,
+                Flow::Behind(reader) if reader.paused => {
+                    *reader = Reader { turn: reader.turn + 1, ..Reader::at(head, false, true) };
+                    false
                 }
+                Flow::Dropping { since, .. } => {
+                    *since = fanned_out;
+                    false
+                }
+                Flow::Live | Flow::Behind(_) => {
+                    subscription.flow = Flow::Live;
+                    true
+                }
+            };
+            let reset = (head.next(), head, head, ResetReason::Epoch);
+            self.send_reset(conn, number, epoch, reset);
+            if live && let Some(hub) = self.hubs.get_mut(&number) {
+                hub.join(conn, codec);
             }
+            self.apply_pressure(conn);
         }
     }
 
@@ -67,6 +84,7 @@ impl Node {
         entry.pressure = pressure;
         self.apply_pressure(conn);
         self.read_on(conn);
+        self.query_on(conn);
     }
 
     /// Under high pressure live subscriptions fall behind; when it is gone they come back.
@@ -82,12 +100,12 @@ impl Node {
                 Flow::Live if pressure >= Pressure::High => {
                     hub.leave(conn, codec);
                     subscription.flow = if subscription.qos == Qos::AtMostOnce {
-                        Flow::Dropping { since: hub.fanned_out }
+                        Flow::Dropping { since: hub.fanned_out, paused: false }
                     } else {
                         Flow::Behind(Reader::at(tip.fanned, false, false))
                     };
                 }
-                Flow::Dropping { since } if pressure == Pressure::Low => {
+                Flow::Dropping { since, paused: false } if pressure == Pressure::Low => {
                     hub.join(conn, codec);
                     subscription.flow = Flow::Live;
                     told.push((subscription.number, hub.fanned_out - since));
@@ -171,6 +189,14 @@ impl Node {
         self.read_on(conn);
     }
 
+    /// A page could not be read. A subscription that waits for it would wait for ever, so the client is sent away; it
+    /// comes back, and resumes.
+    pub(super) fn page_failed(&mut self, conn: ConnId, session: SessionId, error: EngineError, now: Now) {
+        if self.session_if(conn, session).is_some() {
+            self.end(conn, Ending(Some(storage_error(error)), CloseCode::STORAGE_UNAVAILABLE), now);
+        }
+    }
+
     fn use_page(&mut self, conn: ConnId, number: ChannelNumber, mut page: ReadPage) {
         let bugs = self.config.bugs;
         let (codec, channel) = (self.codec(conn), self.channel_ref(conn, number));
@@ -220,7 +246,9 @@ impl Node {
     /// `more`: confirms, ends a pause, or restarts the reader.
     pub(super) fn more(&mut self, conn: ConnId, more: &More) {
         let bugs = self.config.bugs;
-        let Some(number) = self.number_of(conn, &more.channel) else { return self.not_subscribed(conn, &more.channel) };
+        let Some(number) = self.number_of(conn, &more.channel) else {
+            return self.not_subscribed(conn, None, &more.channel);
+        };
         let Some(tip) = self.hubs.get(&number).and_then(|hub| hub.tip) else { return };
         if more.epoch.is_some_and(|epoch| epoch != tip.epoch) && !bugs.has(Bug::MoreIgnoresEpoch) {
             return;
@@ -232,7 +260,9 @@ impl Node {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
                 *reader = Reader { turn, delivered, ..Reader::at(more.after.min(tip.fanned), true, false) };
             }
-            Flow::Live if more.rewind => {
+            Flow::Dropping { paused, .. } => *paused = false,
+            // At QoS 0 there is nothing to go back to.
+            Flow::Live if more.rewind && subscription.qos > Qos::AtMostOnce => {
                 let reader = Reader::at(more.after.min(tip.fanned), true, false);
                 subscription.flow = Flow::Behind(Reader { delivered: tip.fanned, ..reader });
                 if let Some(hub) = self.hubs.get_mut(&number) {
@@ -245,39 +275,52 @@ impl Node {
                     reader.pages.pop_front();
                 }
             }
-            Flow::Live | Flow::Opening { .. } | Flow::Dropping { .. } => {}
+            Flow::Live | Flow::Opening { .. } => {}
         }
+        self.apply_pressure(conn);
         self.read_on(conn);
     }
 
-    /// `pause`: the subscription falls behind until `more`.
+    /// `pause`: the subscription falls behind until `more`; at QoS 0 it misses what comes.
     pub(super) fn pause(&mut self, conn: ConnId, pause: &Pause) {
         let Some(number) = self.number_of(conn, &pause.channel) else {
-            return self.not_subscribed(conn, &pause.channel);
+            return self.not_subscribed(conn, None, &pause.channel);
         };
         let codec = self.codec(conn);
-        let tip = self.hubs.get(&number).and_then(|hub| hub.tip);
+        let hub = self.hubs.get(&number).and_then(|hub| Some((hub.tip?, hub.fanned_out)));
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
-        match (&mut subscription.flow, tip) {
+        match (&mut subscription.flow, hub) {
             (Flow::Behind(reader), _) => reader.paused = true,
-            (Flow::Live, Some(tip)) => {
-                subscription.flow = Flow::Behind(Reader::at(tip.fanned, false, true));
+            (Flow::Dropping { paused, .. }, _) => *paused = true,
+            (Flow::Live, Some((tip, fanned_out))) => {
+                subscription.flow = if subscription.qos == Qos::AtMostOnce {
+                    Flow::Dropping { since: fanned_out, paused: true }
+                } else {
+                    Flow::Behind(Reader::at(tip.fanned, false, true))
+                };
                 if let Some(hub) = self.hubs.get_mut(&number) {
                     hub.leave(conn, codec);
                 }
             }
-            (Flow::Live | Flow::Opening { .. } | Flow::Dropping { .. }, _) => {}
+            (Flow::Live | Flow::Opening { .. }, _) => {}
         }
     }
 
-    fn not_subscribed(&mut self, conn: ConnId, _channel: &ChannelRef) {
-        let text = "this connection is not subscribed to the channel";
-        self.error(conn, None, ErrorCode::ChannelNotSubscribed, text);
+    pub(super) fn not_subscribed(&mut self, conn: ConnId, req: Option<u64>, channel: &ChannelRef) {
+        let channel = match channel {
+            ChannelRef::Name(name) => Some(name.clone()),
+            ChannelRef::Number(_) => None,
+        };
+        let text = Utf8Bytes::from_static("this connection is not subscribed to the channel");
+        let error = ErrorFrame::new(ErrorCode::ChannelNotSubscribed, text);
+        self.send(conn, &ServerFrame::Error(ErrorFrame { req, channel, ..error }));
     }
 
     /// `ack`: moves the durable cursor, never past what was delivered.
     pub(super) fn ack(&mut self, conn: ConnId, ack: &Ack) {
-        let Some(number) = self.number_of(conn, &ack.channel) else { return self.not_subscribed(conn, &ack.channel) };
+        let Some(number) = self.number_of(conn, &ack.channel) else {
+            return self.not_subscribed(conn, None, &ack.channel);
+        };
         let Some((key, Some(tip))) = self.hubs.get(&number).map(|hub| (hub.key.clone(), hub.tip)) else { return };
         let bugs = self.config.bugs;
         let Some(session) = self.session(conn) else { return };

@@ -218,8 +218,7 @@ impl Node {
             if let (true, ChannelRef::Name(name)) = (unsubscribe.forget, &unsubscribe.channel) {
                 return self.forget_unread(conn, unsubscribe.req, name);
             }
-            let text = "this connection is not subscribed to the channel";
-            return self.error(conn, Some(unsubscribe.req), ErrorCode::ChannelNotSubscribed, text);
+            return self.not_subscribed(conn, Some(unsubscribe.req), &unsubscribe.channel);
         };
         let codec = self.codec(conn);
         let Some(session) = self.session(conn) else { return };

@@ -1,11 +1,11 @@
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use super::door::{Door, Seat};
 use super::goodbye::linger;
 use super::{Connection, Handle, MAX_HANDSHAKES, socket};
 use crate::node::{ConnId, Pressure};
@@ -19,10 +19,11 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if handle.shard.borrow().handshakes >= MAX_HANDSHAKES {
-                    continue;
+                if let Some(seat) =
+                    Door::seat(&handle.door).filter(|_| handle.shard.borrow().handshakes < MAX_HANDSHAKES)
+                {
+                    tokio::task::spawn_local(greet(handle.clone(), Slot::take(&handle), seat, stream));
                 }
-                tokio::task::spawn_local(greet(handle.clone(), Slot::take(&handle), stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
@@ -33,13 +34,13 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
 }
 
 /// Makes a WebSocket of a connection, or says why not. The slot is free when that is done.
-async fn greet(handle: Handle, _slot: Slot, mut stream: TcpStream) {
+async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let refusal = match tokio::time::timeout(handle.head_within, read_head(&stream)).await {
-        Ok(Some((Ok(upgrade), rest))) => match admit(&handle, &upgrade) {
+    let refusal = match tokio::time::timeout(handle.door.head_within, read_head(&stream)).await {
+        Ok(Some((Ok(upgrade), rest))) => match handle.door.admit(&upgrade) {
             Ok(()) => {
                 if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {
-                    open(&handle, stream, &upgrade, &rest);
+                    open(&handle, seat, stream, &upgrade, rest);
                 }
                 return;
             }
@@ -96,21 +97,9 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
     }
 }
 
-fn admit(handle: &Handle, upgrade: &Upgrade) -> Result<(), Refusal> {
-    let refuse = |status, text: &str| Err(Refusal { status, text: text.into(), plain: None });
-    let foreign = |origin: &String| !handle.origins.is_empty() && !handle.origins.contains(origin);
-    if upgrade.origin.as_ref().is_some_and(foreign) {
-        return refuse(403, "pages of this origin may not connect; add it to `origins` in the configuration");
-    }
-    if !handle.ready.load(Ordering::Relaxed) {
-        return refuse(503, "the server is stopping");
-    }
-    Ok(())
-}
-
 /// Answers the few paths that are not a WebSocket.
 fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
-    let ready = handle.ready.load(Ordering::Relaxed);
+    let ready = handle.door.is_open();
     let ok = |text: &str| Refusal { status: 200, text: text.into(), plain: None };
     match refusal.plain.as_deref() {
         Some("/healthz") => ok("ok"),
@@ -121,13 +110,12 @@ fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
     }
 }
 
-fn open(handle: &Handle, stream: TcpStream, upgrade: &Upgrade, rest: &[u8]) {
+fn open(handle: &Handle, seat: Seat, stream: TcpStream, upgrade: &Upgrade, rest: Vec<u8>) {
     let stream = Rc::new(stream);
     let wake = Rc::new(Notify::new());
     let mut conn = ConnId(0);
     handle.with(|shard, now| {
-        conn = ConnId(shard.next_conn);
-        shard.next_conn = shard.next_conn.wrapping_add(1);
+        conn = shard.new_conn();
         let connection = Connection {
             stream: Rc::clone(&stream),
             codec: upgrade.codec,
@@ -139,5 +127,5 @@ fn open(handle: &Handle, stream: TcpStream, upgrade: &Upgrade, rest: &[u8]) {
         shard.conns.insert(conn, connection);
         shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
     });
-    tokio::task::spawn_local(socket::read_on(handle.clone(), conn, stream, wake, upgrade.codec, rest.to_vec()));
+    tokio::task::spawn_local(socket::read_on(handle.clone(), seat, conn, stream, wake, upgrade.codec, rest));
 }

@@ -4,26 +4,27 @@
 //! node wants sent is written at once with one `writev` per connection; only what the socket does not take waits.
 
 mod accept;
+mod door;
 mod goodbye;
 mod outbox;
 mod socket;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use moorline_protocol::Codec;
 use moorline_protocol::time::{Now, Timestamp};
+use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::LocalSet;
 
+pub use self::door::Door;
 use self::outbox::Outbox;
 use crate::engine::host::EngineHandle;
-use crate::engine::{Reply, ShardId};
+use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure};
 use crate::wall_clock::WallClock;
 use crate::ws;
@@ -42,12 +43,8 @@ pub struct ShardConfig {
     pub engine: EngineHandle,
     /// The server's time.
     pub clock: WallClock,
-    /// Pages that may open a WebSocket; empty = any.
-    pub origins: Vec<String>,
-    /// Whether the server takes clients; `/readyz` says so.
-    pub ready: Arc<AtomicBool>,
-    /// The head of a request must be whole within this time.
-    pub head_within: Duration,
+    /// Who is let in.
+    pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
     /// Set to true for a graceful stop.
@@ -57,6 +54,10 @@ pub struct ShardConfig {
 /// Connections that have not yet sent a whole request head, at most.
 const MAX_HANDSHAKES: usize = 4_096;
 
+/// What becomes due within this time is done at its end, in one go: waking up for each of many pings costs more than
+/// the pings.
+const TURN: Duration = Duration::from_millis(100);
+
 /// A shard's state, shared by its tasks; never borrowed across an await.
 struct Shard {
     node: Node,
@@ -64,11 +65,13 @@ struct Shard {
     engine: EngineHandle,
     clock: WallClock,
     started: Instant,
-    conns: BTreeMap<ConnId, Connection>,
+    conns: FxHashMap<ConnId, Connection>,
     next_conn: u32,
     handshakes: usize,
     /// Connections with something to write.
     dirty: Vec<ConnId>,
+    /// What the engine will be asked at the end of this turn.
+    commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
 }
@@ -90,39 +93,40 @@ struct Handle {
     /// Wakes the main loop when the next deadline has come nearer.
     rearm: Rc<Notify>,
     scratch: Rc<RefCell<Vec<u8>>>,
-    origins: Rc<Vec<String>>,
-    ready: Arc<AtomicBool>,
-    head_within: Duration,
+    door: Arc<Door>,
 }
 
-/// Runs a shard on this thread until it is drained.
+/// Makes everything that can fail. What it returns runs the shard on the thread that calls it, until it is drained.
 ///
 /// # Errors
 /// The system's, if the runtime or the listener cannot be set up.
-pub fn run(config: ShardConfig) -> std::io::Result<()> {
+pub fn prepare(config: ShardConfig) -> std::io::Result<impl FnOnce() + Send + 'static> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, main_loop(config))
+    let listener = config.listener.try_clone()?;
+    listener.set_nonblocking(true)?;
+    let entered = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    drop(entered);
+    Ok(move || LocalSet::new().block_on(&runtime, main_loop(config, listener)))
 }
 
 #[expect(clippy::too_many_lines, reason = "the life of a shard, from start to end")]
-async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
+async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     let (sender, mut inbox) = mpsc::unbounded_channel::<Vec<Reply>>();
     let id = config.node.shard;
     // The receiver goes only with the shard.
     config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
-    config.listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(config.listener)?;
     let shard = Shard {
         node: Node::new(config.node, config.auth, config.seed),
         id,
         engine: config.engine,
         clock: config.clock,
         started: Instant::now(),
-        conns: BTreeMap::new(),
+        conns: FxHashMap::default(),
         next_conn: 0,
         handshakes: 0,
         dirty: Vec::new(),
+        commands: Vec::new(),
         armed: None,
         drained: false,
     };
@@ -130,9 +134,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
         shard: Rc::new(RefCell::new(shard)),
         rearm: Rc::new(Notify::new()),
         scratch: Rc::new(RefCell::new(vec![0; 64 * 1024])),
-        origins: Rc::new(config.origins),
-        ready: config.ready,
-        head_within: config.head_within,
+        door: config.door,
     };
     let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
     let mut stop = config.stop;
@@ -157,7 +159,7 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
                 stopping = true;
                 accepting.abort();
                 let window = config.drain_window_ms;
-                handle.ready.store(false, Ordering::Relaxed);
+                handle.door.shut();
                 // Whoever could ask for a stop is gone: that is one, too.
                 let _ = changed;
                 handle.with(|shard, now| shard.node.drain(500, window, now));
@@ -177,7 +179,6 @@ async fn main_loop(config: ShardConfig) -> std::io::Result<()> {
             () = tokio::time::sleep_until(deadline) => break,
         }
     }
-    Ok(())
 }
 
 impl Handle {
@@ -199,28 +200,39 @@ impl Shard {
         Now { mono: Timestamp::new(self.started.elapsed()), unix: self.clock.now_ms() }
     }
 
+    /// Returns a number that no connection has.
+    fn new_conn(&mut self) -> ConnId {
+        loop {
+            let conn = ConnId(self.next_conn);
+            self.next_conn = self.next_conn.wrapping_add(1);
+            if !self.conns.contains_key(&conn) {
+                return conn;
+            }
+        }
+    }
+
     /// Returns when the main loop has to wake for the node.
     fn arm(&mut self) -> Option<Instant> {
         self.armed = self.node.poll_timeout().map(|(at, _)| at);
-        self.armed.and_then(|at| self.started.checked_add(at.since_origin()))
+        let turns = self.armed?.since_origin().as_millis().div_ceil(TURN.as_millis());
+        self.started.checked_add(TURN.saturating_mul(u32::try_from(turns).ok()?))
     }
 
     fn drain_outputs(&mut self, handle: &Handle) {
-        let mut commands = Vec::new();
         loop {
             while let Some(output) = self.node.poll_output() {
-                self.obey(output, &mut commands);
+                self.obey(output);
             }
             if !self.flush(handle) {
                 break;
             }
         }
-        if !commands.is_empty() {
-            self.engine.submit(self.id, commands);
+        if !self.commands.is_empty() {
+            self.engine.submit(self.id, self.commands.drain(..));
         }
     }
 
-    fn obey(&mut self, output: Output, commands: &mut Vec<(crate::engine::Ticket, crate::engine::Command)>) {
+    fn obey(&mut self, output: Output) {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
@@ -238,7 +250,7 @@ impl Shard {
                 }
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
-            Output::Engine(ticket, command) => commands.push((ticket, command)),
+            Output::Engine(ticket, command) => self.commands.push((ticket, command)),
             Output::Drained => self.drained = true,
         }
     }
@@ -246,13 +258,17 @@ impl Shard {
     /// Writes what waits, and tells the node where queues grew or shrank. Returns whether it told anything.
     fn flush(&mut self, handle: &Handle) -> bool {
         let mut told = false;
-        for conn in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
             let Some(connection) = self.conns.get_mut(&conn) else { continue };
             if connection.outbox.write(&connection.stream) {
                 tokio::task::spawn_local(socket::write_on(handle.clone(), conn, Rc::clone(&connection.stream)));
             }
-            told |= self.report(conn);
+            if Pressure::of(connection.outbox.bytes()) != connection.pressure {
+                told |= self.report(conn);
+            }
         }
+        self.dirty = dirty;
         told
     }
 

@@ -2,9 +2,11 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use moorline_protocol::{CloseCode, Codec, limits};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::door::Seat;
 use super::goodbye::take_leave;
 use super::{Handle, Shard};
 use crate::node::{ConnId, Pressure};
@@ -15,9 +17,10 @@ const GREEDY: usize = 8 * 1024;
 const SPEAKS_BINARY: &str = "this connection speaks moorline.v1.bin: send binary messages";
 const SPEAKS_JSON: &str = "this connection speaks moorline.v1.json: send text messages";
 
-/// Reads a connection until it ends.
+/// Reads a connection until it ends, and sees it out.
 pub(super) async fn read_on(
     handle: Handle,
+    _seat: Seat,
     conn: ConnId,
     stream: Rc<TcpStream>,
     wake: Rc<Notify>,
@@ -61,7 +64,13 @@ fn read_some(handle: &Handle, conn: ConnId, stream: &TcpStream, reader: &mut Rea
     let mut scratch = handle.scratch.borrow_mut();
     match stream.try_read(&mut scratch) {
         Ok(0) => None,
-        Ok(read) => take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()).then_some(read),
+        Ok(read) => {
+            if read < scratch.len() {
+                // The socket is empty: it need not be asked again before more comes.
+                let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+            }
+            take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()).then_some(read)
+        }
         Err(error) => (error.kind() == ErrorKind::WouldBlock).then_some(0),
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{AppName, ChannelName, Codec, Durability, ErrorCode, UserName};
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
-use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, ShardId, Ticket};
+use moorline_server::engine::{Command, EngineError, EngineInfo, Reply, ShardId, Ticket};
 use moorline_server::node::{
     AuthFailure, Authenticator, Claims, ConnId, Grant, Node, NodeConfig, Output, Permissions, Pressure,
 };
@@ -125,7 +125,7 @@ impl Bench {
     }
 
     /// Makes a token.
-    pub(crate) fn token(&mut self, name: &str, claims: Claims) {
+    pub(crate) fn token(&self, name: &str, claims: Claims) {
         self.doors.0.lock().unwrap().insert(name.to_owned(), claims);
     }
 
@@ -223,11 +223,12 @@ impl Bench {
     /// The engine fails at the next thing it was asked.
     pub(crate) fn fail(&mut self, error: EngineError) {
         let (ticket, _) = self.asked.pop_front().unwrap();
-        self.answer(ticket, Err(error));
+        self.reply(Reply::Completed(ticket, Err(error)));
     }
 
-    pub(crate) fn answer(&mut self, ticket: Ticket, result: Result<Completion, EngineError>) {
-        self.node.handle_replies([Reply::Completed(ticket, result)], self.now());
+    /// The engine says something by itself.
+    pub(crate) fn reply(&mut self, reply: Reply) {
+        self.node.handle_replies([reply], self.now());
         self.settle();
     }
 

@@ -70,7 +70,7 @@ fn a_cursor_beyond_the_head_is_a_break_not_a_silence() {
 #[test]
 fn a_cursor_is_forgotten_without_reading() {
     let mut bench = Bench::new();
-    acknowledged(&mut bench);
+    let _ = acknowledged(&mut bench);
     bench.hello(2, json!({"token": "alice", "device": "0123456789abcdef"}));
     bench.hear(2);
     bench.say(2, json!({"t": "unsubscribe", "channel": "room", "req": 5, "forget": true}));

@@ -1,12 +1,15 @@
 //! Live, behind, paused, and back: every message once and in order, whatever the pace.
 
-use moorline_protocol::{ClientFrame, Codec, Hello, History, HistoryRange, ServerFrame};
-use moorline_server::engine::{Command, EngineError};
+use moorline_protocol::{
+    AppName, ChannelName, ClientFrame, Codec, Epoch, Hello, History, HistoryRange, Message, Offset, Payload,
+    ServerFrame,
+};
+use moorline_server::engine::{ChannelKey, Command, EngineError, Event, Reply, Stored};
 use moorline_server::node::{ConnId, Pressure};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::bench::{Bench, Heard, everything, offsets};
+use crate::bench::{Bench, Heard, START, everything, offsets};
 
 /// A bench where bob has published so many messages to a channel.
 fn with_messages(channels: &[&str], count: u64) -> Bench {
@@ -50,11 +53,11 @@ fn live_under_pressure_is_behind_until_the_pressure_is_gone() {
     assert_eq!(bench.hear(1), []);
     bench.pressure(1, Pressure::Low);
     let page = bench.frame(1);
-    assert_eq!((offsets(&[page.clone()]), &page["replay"]), (vec![8, 9], &json!(true)));
+    assert_eq!((offsets(std::slice::from_ref(&page)), &page["replay"]), (vec![8, 9], &json!(true)));
     assert_eq!(page["more"], false, "the last page");
     bench.publish(9, "room", "10", "live again");
     let live = bench.frame(1);
-    assert_eq!((offsets(&[live.clone()]), &live["replay"]), (vec![10], &json!(null)));
+    assert_eq!((offsets(std::slice::from_ref(&live)), &live["replay"]), (vec![10], &json!(null)));
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn readers_take_turns() {
         bench.engine_once();
         // Each page is confirmed as it comes, by a client that is fastest on the first channels.
         for page in bench.frames(1) {
-            let last = *offsets(&[page.clone()]).last().unwrap();
+            let last = *offsets(std::slice::from_ref(&page)).last().unwrap();
             more(&mut bench, page["channel"].as_str().unwrap(), last, false);
         }
     }
@@ -279,6 +282,51 @@ fn a_number_means_something_only_to_its_subscribers() {
             assert!(!error.message.contains("acme") && error.channel.is_none(), "{error:?}");
         }
     }
+}
+
+#[test]
+fn a_new_epoch_is_told_to_everybody_in_its_own_state() {
+    let mut bench = with_messages(&["room"], 3);
+    for (conn, user) in [(1, "alice"), (2, "carol"), (3, "dave"), (4, "erin")] {
+        bench.join(conn, user);
+        bench.slow_engine = conn == 4;
+        bench.say(conn, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    }
+    bench.say(2, json!({"t": "pause", "channel": "room"}));
+    bench.pressure(3, Pressure::High);
+    (1..5).for_each(|conn| drop(bench.hear(conn)));
+    let key = ChannelKey { app: AppName::default_app(), name: ChannelName::new("room").unwrap() };
+    let epoch = Epoch::new("another").unwrap();
+    bench.reply(Reply::Event(Event::NewEpoch { channel: key, epoch, head: Offset::ZERO }));
+    for conn in 1..4 {
+        let reset = bench.frame(conn);
+        assert_eq!(
+            (&reset["t"], &reset["reason"], &reset["epoch"]),
+            (&json!("reset"), &json!("epoch"), &json!("another"))
+        );
+    }
+    // Who is still being let in hears of it in the answer.
+    assert_eq!(bench.hear(4), []);
+    bench.engine_once();
+    assert_eq!(bench.frame(4)["epoch"], "another");
+    let message = |offset: u64| {
+        let message = Message {
+            offset: Some(Offset(offset)),
+            prev: None,
+            id: "x".into(),
+            user: None,
+            time: START,
+            headers: Vec::new(),
+            payload: Payload::Text("x".into()),
+        };
+        let mut bytes = Vec::new();
+        moorline_protocol::binary::encode_message(&message, &mut bytes);
+        Stored { offset: Offset(offset), prev: None, bytes: bytes.into() }
+    };
+    let key = ChannelKey { app: AppName::default_app(), name: ChannelName::new("room").unwrap() };
+    bench.reply(Reply::Event(Event::Published { channel: key, epoch, messages: vec![message(1)] }));
+    assert_eq!(offsets(&bench.frames(1)), [1]);
+    assert_eq!((bench.hear(2), bench.hear(3)), (vec![], vec![]), "paused, and under pressure");
 }
 
 /// What may happen to a subscription and around it.

@@ -142,7 +142,7 @@ fn a_revoked_token_ends_its_connection_at_once() {
         bench.hear(conn);
     }
     let app = AppName::default_app();
-    bench.command(Command::Revoke(Revocation::Token { app: app.clone(), jti: "t1".into() }));
+    bench.command(Command::Revoke(Revocation::Token { app, jti: "t1".into() }));
     bench.was_ended(1, "auth.revoked", 4503);
     bench.publish(2, "room", "a", "after");
     assert_eq!((bench.hear(1), bench.frames(2).len()), (vec![], 2));

@@ -5,13 +5,20 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
     reason = "tests"
 )]
 
 mod channels;
+mod data;
 mod devices;
+mod disk;
 mod frames;
 mod limits;
 mod order;
+mod signals;
+mod sockets;
+mod start;
 mod support;
+mod tokens;
 mod upgrade;

@@ -199,6 +199,7 @@ impl Stage {
             pace: PACE,
             waiting: 900,
             count: Some(COUNT),
+            size: load::CHAT,
         };
         plan.announce(&self.book);
         let (book, stopped) = (Arc::clone(&self.book), self.stop.subscribe());

@@ -158,7 +158,7 @@ impl Crowd {
 
     fn publisher(&self, publisher: u32, channel: &str, level: Level) -> Result<Worker, RunError> {
         let (channel, pace) = (channel.to_owned(), Duration::from_millis(2));
-        let plan = Plan { channel, publisher, level, pace, waiting: 128, count: None };
+        let plan = Plan { channel, publisher, level, pace, waiting: 128, count: None, size: load::CHAT };
         plan.announce(&self.book);
         let app = Arc::new(App::start(&self.url, &format!("publisher-{publisher}"), &Disk::default())?);
         let (stop, stopped) = watch::channel(false);

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod away;
 pub mod book;
 pub mod checker;
 pub mod demo;

@@ -10,8 +10,8 @@ use crate::app::{App, AppError, Level, Reading};
 use crate::book::SharedBook;
 use crate::checker::Order;
 
-/// A text that makes payloads as long as a chat message.
-const PADDING: &str = "The quick brown fox jumps over the lazy dog, again and again and again.";
+/// Bytes that make payloads as long as a chat message.
+pub const CHAT: usize = 72;
 
 /// How a publisher works.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Plan {
     pub waiting: usize,
     /// Stop by itself after so many.
     pub count: Option<u64>,
+    /// Bytes of a payload beside the mark.
+    pub size: usize,
 }
 
 impl Plan {
@@ -51,6 +53,7 @@ pub async fn publish(
     let mut answers = FuturesUnordered::new();
     let mut clock = interval(plan.pace);
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let padding = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(plan.size).collect::<String>();
     let mut left = plan.count.unwrap_or(u64::MAX);
     loop {
         tokio::select! {
@@ -60,7 +63,7 @@ pub async fn publish(
             _ = clock.tick(), if left > 0 && answers.len() < plan.waiting => {
                 left -= 1;
                 let mark = book.publish(&plan.channel, plan.publisher);
-                let answer = app.publish(&plan.channel, format!("{mark} {PADDING}"), plan.level)?;
+                let answer = app.publish(&plan.channel, format!("{mark} {padding}"), plan.level)?;
                 answers.push(async move { (mark, answer.await) });
             }
             else => return Ok(()),

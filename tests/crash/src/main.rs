@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use moorline_crash::away::Away;
 use moorline_crash::demo::Demo;
 use moorline_crash::dice::Dice;
 use moorline_crash::kills::Kills;
@@ -47,6 +48,15 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// A phone comes back to a long backlog.
+    Away {
+        /// The server's binary.
+        #[arg(long, env = "MOORLINE_SERVER")]
+        server: PathBuf,
+        /// How many messages it missed.
+        #[arg(long, default_value_t = 100_000)]
+        messages: u64,
+    },
     /// Groups of clients whose networks fail as seeds say.
     Scripts {
         /// The server's binary.
@@ -66,6 +76,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo { server, command, check } => demo(Demo { server, command, stay: !check }).await,
         Command::Kills { server, kills, seed } => crash(server, kills, seed).await,
+        Command::Away { server, messages } => away(server, messages).await,
         Command::Scripts { server, scripts, seed } => networks(server, scripts, seed).await,
     };
     match result {
@@ -109,4 +120,15 @@ async fn networks(server: PathBuf, scripts: u64, seed: Option<u64>) -> Result<bo
         println!("again with: cargo xtask soak --scripts 1 --seed {}", ending.seed);
     }
     Ok(broken.is_empty())
+}
+
+async fn away(server: PathBuf, messages: u64) -> Result<bool, RunError> {
+    println!("a phone is away for {messages} messages");
+    let ending = Away { server, messages }.run(|line| println!("{line}")).await?;
+    println!("{}", ending.tally);
+    if let Some(memory) = ending.memory {
+        println!("the server had at most {memory} MiB in memory");
+    }
+    ending.reports.iter().for_each(|report| print!("{report}"));
+    Ok(ending.is_clean())
 }

@@ -192,8 +192,15 @@ impl Script {
         book.add_subscriber(&self.channel, &subscriber);
         let count = (TROUBLE.as_millis() / member.pace.as_millis().max(1)) as u64;
         let channel = self.channel.clone();
-        let plan =
-            Plan { channel, publisher, level: member.level, pace: member.pace, waiting: 900, count: Some(count) };
+        let plan = Plan {
+            channel,
+            publisher,
+            level: member.level,
+            pace: member.pace,
+            waiting: 900,
+            count: Some(count),
+            size: load::CHAT,
+        };
         plan.announce(book);
         let (publishing, account, stopped) = (Arc::clone(app), Arc::clone(book), stop.subscribe());
         tasks.push(tokio::spawn(async move { load::publish(&publishing, &plan, &account, stopped).await }));

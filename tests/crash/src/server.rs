@@ -154,6 +154,13 @@ impl Server {
         self.child.try_wait()
     }
 
+    /// Returns what it had in memory at most, in MiB, where the system tells.
+    pub fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand};
 use moorline::{Qos, Since};
 
@@ -39,6 +41,9 @@ pub(crate) struct Server {
     /// The token; a development server takes `dev:<user>`.
     #[arg(long, env = "MOORLINE_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// Gives up when the server has not answered within this time, such as 500ms, 10s or 5m [default: never].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Args)]
@@ -57,7 +62,7 @@ pub(crate) struct Sub {
     #[arg(long, value_parser = qos)]
     pub(crate) qos: Option<Qos>,
     /// Ends after so many messages.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 }
 
@@ -109,8 +114,23 @@ pub(crate) struct TokenOptions {
     #[arg(long = "grant")]
     pub(crate) grants: Vec<String>,
     /// How long it is good for: 30s, 15m, 1h or 7d.
-    #[arg(long, default_value = "1h")]
-    pub(crate) ttl: String,
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    pub(crate) ttl: Duration,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is written as 500ms, 30s, 15m, 1h or 7d".to_owned();
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let ms = match text.strip_prefix(digits).unwrap_or_default() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let number = digits.parse::<u64>().ok().filter(|number| *number > 0);
+    number.and_then(|number| number.checked_mul(ms)).map(Duration::from_millis).ok_or_else(wrong)
 }
 
 fn qos(text: &str) -> Result<Qos, String> {

@@ -97,7 +97,7 @@ impl<S: MessageStore> EngineCore<S> {
         channel.head = offset;
         channel.last_time = time;
         channel.time = now;
-        channel.ids.insert(entry);
+        channel.ids.insert(entry, self.config.ids_per_channel);
         let position = channel.position(offset);
         if let Some(sequence) = append.producer
             && let Some(producer) = self.producers.get_mut(&sequence.id)

@@ -32,7 +32,7 @@ impl<S: MessageStore> EngineCore<S> {
         for id in &ids {
             self.retain_messages(*id, now);
             if let Some(channel) = self.channels.get_mut(id) {
-                channel.ids.expire(now.saturating_sub(self.config.ids_ms), self.config.ids_per_channel);
+                channel.ids.expire(now.saturating_sub(self.config.ids_ms));
             }
         }
         self.expire_producers(now);

@@ -7,6 +7,7 @@ mod append;
 mod channel;
 mod cursor;
 mod housekeeping;
+mod ids;
 mod open;
 mod producer;
 mod recovery;

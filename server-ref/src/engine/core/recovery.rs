@@ -97,7 +97,7 @@ impl<S: MessageStore> EngineCore<S> {
             }
             Record::Ids { channel, entries } => {
                 if let Some(channel) = self.channels.get_mut(&channel) {
-                    entries.into_iter().for_each(|entry| channel.ids.insert(entry));
+                    entries.into_iter().for_each(|entry| channel.ids.insert(entry, self.config.ids_per_channel));
                 }
             }
             Record::Cursor { owner, channel, position, used } => self.cursors.put(owner, channel, position, used),
@@ -124,7 +124,7 @@ impl<S: MessageStore> EngineCore<S> {
         channel.head = channel.head.max(entry.offset);
         channel.last_time = channel.last_time.max(entry.time);
         channel.time = channel.time.max(entry.time);
-        channel.ids.insert(entry);
+        channel.ids.insert(entry, self.config.ids_per_channel);
         if let Some(sequence) = producer
             && let Some(producer) = self.producers.get_mut(&sequence.id)
         {

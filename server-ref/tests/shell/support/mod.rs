@@ -1,6 +1,7 @@
 //! What the tests share: clients made of bytes, and one client that behaves well throughout.
 
 mod healthy;
+pub(crate) mod program;
 mod wire;
 
 use std::net::SocketAddr;
@@ -30,6 +31,11 @@ impl World {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// The client that goes on.
+    pub(crate) fn healthy(&mut self) -> &mut Healthy {
+        &mut self.healthy
     }
 
     /// Everybody else is served as ever: to be called while the bad client is at it, and after.

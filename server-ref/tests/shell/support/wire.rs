@@ -81,6 +81,11 @@ impl Wire {
         self.stream.write_all(bytes).is_ok()
     }
 
+    /// From now on a write that the other side does not take for a second fails.
+    pub(crate) fn give_up_writing(&self) {
+        self.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    }
+
     /// Sends a request and returns the head of the answer, with a body as far as it names its length.
     pub(crate) fn request(&mut self, head: &str) -> String {
         self.raw(head.as_bytes());

@@ -1,0 +1,9 @@
+//! The `moorline` command as people and scripts run it, against a real server.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod history;
+mod program;
+mod publish;
+mod sub;
+mod token;
+mod unreachable;

@@ -1,0 +1,80 @@
+//! Values that are well formed, and of no use all the same.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use super::file::{ChannelRule, File, Limits, ServerSection};
+
+/// Bytes of a payload: a message has to fit into a WebSocket message, in base64 too.
+const MESSAGE: RangeInclusive<u64> = 1..=512 * 1024;
+/// ms: presence rests on the ping.
+const PING: RangeInclusive<u64> = 5_000..=25_000;
+const CHANNELS: RangeInclusive<u32> = 1..=10_000;
+/// Threads for connections.
+pub const SHARDS: RangeInclusive<u16> = 1..=256;
+
+/// Finds what no server could do.
+///
+/// # Errors
+/// A sentence that names the key.
+pub(super) fn check(file: &File) -> Result<(), String> {
+    server(&file.server)?;
+    limits(&file.limits)?;
+    file.channels.iter().try_for_each(rule)?;
+    let mut seen = BTreeSet::new();
+    match file.channels.iter().find(|rule| !seen.insert(&rule.prefix)) {
+        Some(twice) => Err(format!("channels: the prefix `{}` is there twice", twice.prefix)),
+        None => Ok(()),
+    }
+}
+
+fn server(server: &ServerSection) -> Result<(), String> {
+    if server.shards.is_some_and(|shards| !SHARDS.contains(&shards)) {
+        return Err(format!("server.shards is {} to {}", SHARDS.start(), SHARDS.end()));
+    }
+    match server.origins.iter().find(|origin| !is_origin(origin)) {
+        Some(origin) => Err(format!(
+            "server.origins: `{origin}` is not an origin as browsers send it, such as \"https://chat.example.com\": \
+             lower case, with the scheme, without a slash at the end"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Tells whether a browser could send this text. Some pages have no origin but `null`.
+fn is_origin(text: &str) -> bool {
+    let host = text.split_once("://").map(|(_, host)| host);
+    let plain = |c: char| !c.is_ascii_uppercase() && !c.is_whitespace() && !matches!(c, '/' | '*' | '?' | '#');
+    text == "null" || host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
+}
+
+fn limits(limits: &Limits) -> Result<(), String> {
+    let zero = |key: &str| Err(format!("{key} is 1 at least: with 0 nobody could do anything"));
+    if limits.message.is_some_and(|size| !MESSAGE.contains(&size.0)) {
+        return Err("limits.message is 1 to 512 KiB".into());
+    }
+    if limits.ping.is_some_and(|age| !PING.contains(&age.0)) {
+        return Err("limits.ping is 5s to 25s".into());
+    }
+    if limits.channels.is_some_and(|channels| !CHANNELS.contains(&channels)) {
+        return Err(format!("limits.channels is {} to {}", CHANNELS.start(), CHANNELS.end()));
+    }
+    if limits.connections_per_user == Some(0) {
+        return zero("limits.connections_per_user");
+    }
+    if limits.publish_burst == Some(0) && limits.publish_rate != Some(0) {
+        return zero("limits.publish_burst");
+    }
+    Ok(())
+}
+
+fn rule(rule: &ChannelRule) -> Result<(), String> {
+    let zero = |key: &str| format!("channels `{}`: {key} is 1 at least; leave it out for no limit", rule.prefix);
+    if rule.max_age.is_some_and(|age| age.0 == 0) {
+        return Err(zero("max_age"));
+    }
+    if rule.max_bytes.is_some_and(|bytes| bytes.0 == 0) {
+        return Err(zero("max_bytes"));
+    }
+    if rule.max_count == Some(0) { Err(zero("max_count")) } else { Ok(()) }
+}

@@ -1,0 +1,161 @@
+//! What flags, environment and file ask for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory};
+use moorline_server::config::{self, DurabilityKind, EngineKind, File, Listen, LogFormat, SHARDS};
+use moorline_server::jwt::Tokens;
+use moorline_server::server::{Engine, Options};
+
+use crate::descriptors;
+
+/// Flags; each of them but `--restored` is an environment variable, too.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// Lets everybody in with the token `dev:<user>` or none. Listens on the loopback interface only.
+    #[arg(long, env = "MOORLINE_DEV", value_parser = BoolishValueParser::new())]
+    pub(crate) dev: bool,
+    /// Address and port [default: 127.0.0.1:8000].
+    #[arg(long, env = "MOORLINE_LISTEN")]
+    listen: Option<Listen>,
+    /// The data directory [default: ./moorline-data].
+    #[arg(long, env = "MOORLINE_DATA")]
+    data: Option<PathBuf>,
+    /// The configuration file.
+    #[arg(long, env = "MOORLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where messages live [default: log].
+    #[arg(long, env = "MOORLINE_ENGINE")]
+    engine: Option<EngineKind>,
+    /// When a publish is answered [default: disk].
+    #[arg(long, env = "MOORLINE_DURABILITY")]
+    durability: Option<DurabilityKind>,
+    /// Threads for connections, 1 to 256 [default: one less than the processors, at least 1].
+    #[arg(long, env = "MOORLINE_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: Option<u16>,
+    /// The data directory was restored from a backup: every channel begins a new epoch, and every client is told.
+    #[arg(long)]
+    restored: bool,
+    /// How the server's own log on standard error is written [default: text].
+    #[arg(long, env = "MOORLINE_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// Something the user has to change; exit code 2.
+pub(crate) struct Misuse(pub(crate) String);
+
+/// What came of it.
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    pub(crate) log_format: LogFormat,
+    /// What looks wrong, and can be right.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Run {
+    /// Makes one set of options of flags, environment, file and defaults.
+    pub(crate) fn settings(&self) -> Result<Settings, Misuse> {
+        let file = match &self.config {
+            Some(path) => config::read(path).map_err(|error| Misuse(error.to_string()))?,
+            None => File::default(),
+        };
+        let dir = self.config.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(".")).to_owned();
+        let keys = config::app_keys(&file, &dir).map_err(Misuse)?;
+        if keys.is_empty() && !self.dev {
+            let text = "nobody could connect: there is no app in the configuration. Write one (docs/moorline.toml is \
+                        an example) and pass it with --config, or try the server with --dev";
+            return Err(Misuse(text.into()));
+        }
+        let listen = self.listen.or(file.server.listen).map_or_else(default_listen, |listen| listen.0);
+        if self.dev && !listen.ip().is_loopback() {
+            return Err(Misuse(format!(
+                "--dev lets everybody in, so it listens on the loopback interface only, not on {listen}"
+            )));
+        }
+        let tokens = Tokens::new(keys);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards =
+            u16::try_from(processors.saturating_sub(1)).unwrap_or(u16::MAX).clamp(*SHARDS.start(), *SHARDS.end());
+        let (limits, defaults) = (&file.limits, Options::dev());
+        let rate = limits.publish_rate.unwrap_or(if self.dev { 0 } else { PUBLISH_RATE });
+        let options = Options {
+            listen,
+            engine: self.engine(&file),
+            retention: config::retention(&file),
+            tokens: if self.dev { tokens.with_dev() } else { tokens },
+            name_anonymous: self.dev,
+            shards: self.shards.or(file.server.shards).unwrap_or(shards),
+            origins: file.server.origins.clone(),
+            ping_ms: limits.ping.map_or(defaults.ping_ms, |age| age.0 as u32),
+            max_message: limits.message.map_or(defaults.max_message, |size| size.0 as u32),
+            max_channels: limits.channels.unwrap_or(defaults.max_channels),
+            max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),
+            publish_rate: (rate > 0).then_some(rate),
+            publish_burst: limits.publish_burst.unwrap_or(defaults.publish_burst),
+            max_sockets: descriptors::for_clients(),
+            on_fatal: Arc::new(|fatal| {
+                crate::complain(fatal);
+                std::process::exit(1);
+            }),
+            ..defaults
+        };
+        let log_format = self.log_format.or(file.server.log_format).unwrap_or(LogFormat::Text);
+        let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
+        Ok(Settings { options, log_format, warnings })
+    }
+
+    fn engine(&self, file: &File) -> Engine {
+        match self.engine.or(file.server.engine).unwrap_or(EngineKind::Log) {
+            EngineKind::Memory => Engine::Memory,
+            EngineKind::Log => {
+                let dir = self.data.clone().or_else(|| file.server.data.clone());
+                let dir = dir.unwrap_or_else(|| PathBuf::from("moorline-data"));
+                let durability = self.durability.or(file.server.durability).unwrap_or(DurabilityKind::Disk);
+                Engine::Log { dir, sync: durability == DurabilityKind::Disk, restored: self.restored }
+            }
+        }
+    }
+}
+
+/// Publishes per second and connection, where nothing else is said.
+const PUBLISH_RATE: u32 = 50;
+
+fn default_listen() -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, 1], 8000))
+}
+
+/// Finds environment variables that were meant to be settings.
+fn strange_variables() -> Vec<String> {
+    let command = crate::Cli::command();
+    let known: Vec<String> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned))
+        .chain(["MOORLINE_LOG".to_owned()])
+        .collect();
+    let close = |name: &str| {
+        let likely = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+        likely.filter(|likely| strsim::jaro(likely, name) > 0.95).cloned()
+    };
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let strange = names.filter(|name| name.starts_with("MOORLINE_") && !known.contains(name));
+    strange
+        .filter_map(|name| close(&name).map(|known| format!("{name} is not a setting; did you mean {known}?")))
+        .collect()
+}
+
+/// Finds apps that everybody has the secret of.
+fn example_secrets(file: &File) -> Vec<String> {
+    let known = |app: &&config::App| app.keys.iter().any(|key| key.secret.as_deref() == Some(EXAMPLE_SECRET));
+    file.apps
+        .iter()
+        .filter(known)
+        .map(|app| {
+            let name = &app.name;
+            format!("app `{name}` has the secret of the example: anybody can make tokens. Make your own: openssl rand -base64 32")
+        })
+        .collect()
+}
+
+const EXAMPLE_SECRET: &str = "change-me-change-me-change-me-32b";
