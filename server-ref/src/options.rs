@@ -159,3 +159,24 @@ fn example_secrets(file: &File) -> Vec<String> {
 }
 
 const EXAMPLE_SECRET: &str = "change-me-change-me-change-me-32b";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_and_variable_stands_in_the_docs() {
+        let docs = include_str!("../../docs/server.md");
+        for argument in crate::Cli::command().get_arguments() {
+            let flag = argument.get_long().unwrap();
+            assert!(docs.contains(&format!("`--{flag}")), "docs/server.md says nothing of --{flag}");
+            let variable = argument.get_env().map(|name| name.to_str().unwrap());
+            assert!(variable.is_none_or(|name| docs.contains(&format!("`{name}`"))), "nor of {variable:?}");
+        }
+    }
+
+    #[test]
+    fn the_secret_of_the_example_is_known() {
+        assert!(include_str!("../../docs/moorline.toml").contains(EXAMPLE_SECRET));
+    }
+}

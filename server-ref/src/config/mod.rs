@@ -139,6 +139,29 @@ mod tests {
     }
 
     #[test]
+    fn every_key_stands_in_the_docs_and_in_the_example() {
+        let docs = include_str!("../../../docs/server.md");
+        let example = include_str!("../../../docs/moorline.toml");
+        for (section, before) in [
+            ("[server]\n", "[server]\n"),
+            ("[limits]\n", "[limits]\n"),
+            ("[[apps]]\n", "[[apps]]\nname = \"a\"\n"),
+            ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
+            ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
+        ] {
+            let refused = parsed(&format!("{before}zzzzzzzz = 1\n")).unwrap_err();
+            let (_, keys) = refused.split_once("known are: ").unwrap();
+            let of_section = example.split(section).nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+            for key in keys.split(", ") {
+                let documented = [format!("`{key}`"), format!("`server.{key}`")].iter().any(|name| docs.contains(name));
+                assert!(documented, "docs/server.md says nothing of `{key}`");
+                let shown = of_section.contains(&format!("{key} =")) || of_section.contains(&format!("`{key}`"));
+                assert!(shown || key == "keys", "docs/moorline.toml does not show `{key}` in {section}");
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
         let error = parsed("[server]\nlisten = \"127.0.0.1:1\"\ndatta = \"x\"\n").unwrap_err();
         assert_eq!(error, "line 3: unknown key `datta`; did you mean `data`?");

@@ -2,13 +2,12 @@
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    ChannelName, ChannelRef, ErrorCode, ErrorFrame, Message, Payload, Publish, Published, Qos, ServerFrame, Utf8Bytes,
+    ChannelName, ErrorCode, ErrorFrame, Message, Payload, Publish, Published, Qos, ServerFrame, Utf8Bytes,
 };
 
 use super::config::Permissions;
 use super::connect::storage_error;
 use super::io::ConnId;
-use super::subscribe::canonical;
 use super::{Node, Waiting};
 use crate::engine::{
     Append, Appended, Broadcast, ChannelKey, Command, Completion, EngineError, ProducerSequence, SessionId,
@@ -38,12 +37,16 @@ impl Node {
             return Err(Box::new(ErrorFrame { after: Some(super::connect::STORAGE_RETRY_MS), ..error }));
         }
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return Ok(()) };
-        let Some(name) = self.target(conn, &publish.channel) else {
-            return refuse(ErrorCode::ChannelNotSubscribed, "no channel has this number on this connection");
-        };
+        let name = self.name_of(conn, &publish.channel)?;
         self.take_rate(conn, now)?;
         let verdict = self.verdict(conn, &name, &publish, now);
         let key = ChannelKey { app, name };
+        let size = publish.payload.bytes().len() + OVERHEAD;
+        let Some(session) = self.session(conn) else { return Ok(()) };
+        if session.pending_bytes + size > PENDING_BYTES {
+            let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered publishes; wait for answers");
+            return Err(Box::new(ErrorFrame { after: Some(200), ..error }));
+        }
         if publish.qos == Qos::AtMostOnce {
             verdict?;
             return self.broadcast(conn, key, publish, now);
@@ -51,12 +54,6 @@ impl Node {
         let (Some(req), Some(id)) = (publish.req, publish.id.clone()) else {
             return refuse(ErrorCode::RequestMalformed, "a publish at QoS 1 or 2 needs `req` and `id`");
         };
-        let size = publish.payload.bytes().len() + OVERHEAD;
-        let Some(session) = self.session(conn) else { return Ok(()) };
-        if session.pending_bytes + size > PENDING_BYTES {
-            let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered publishes; wait for answers");
-            return Err(Box::new(ErrorFrame { after: Some(200), ..error }));
-        }
         let producer = match publish.qos {
             Qos::ExactlyOnce => Some(sequence(&publish, session.producer.as_ref())?),
             Qos::AtLeastOnce | Qos::AtMostOnce => None,
@@ -84,17 +81,6 @@ impl Node {
         self.publishing += 1;
         self.ask(Waiting::Publish { conn, session: session_id, req, bytes: size }, Command::Append(append));
         Ok(())
-    }
-
-    /// Returns the canonical name of the channel that a publish is for.
-    fn target(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<ChannelName> {
-        match channel {
-            ChannelRef::Name(name) => canonical(name, self.session(conn)?.user.as_ref()),
-            ChannelRef::Number(number) => {
-                self.session(conn)?.find(*number)?;
-                self.hubs.get(number).map(|hub| hub.key.name.clone())
-            }
-        }
     }
 
     fn take_rate(&mut self, conn: ConnId, now: Now) -> Result<(), Box<ErrorFrame>> {

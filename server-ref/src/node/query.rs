@@ -1,15 +1,12 @@
 //! History queries.
 
 use moorline_protocol::time::Now;
-use moorline_protocol::{
-    ChannelName, ChannelRef, ErrorCode, ErrorFrame, History, HistoryRange, Page, ServerFrame, limits,
-};
+use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, History, HistoryRange, Page, ServerFrame, limits};
 
 use super::config::Permissions;
 use super::connect::storage_error;
 use super::hub::message;
 use super::io::{ConnId, Pressure};
-use super::subscribe::canonical;
 use super::{Node, Waiting};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Read, ReadRange, SessionId};
 
@@ -34,15 +31,9 @@ pub(super) struct Query {
 impl Node {
     pub(super) fn history(&mut self, conn: ConnId, history: &History, now: Now) {
         let req = Some(history.req);
-        let name = match &history.channel {
-            ChannelRef::Name(name) => self.session(conn).and_then(|session| canonical(name, session.user.as_ref())),
-            ChannelRef::Number(_) => {
-                let number = self.number_of(conn, &history.channel);
-                number.and_then(|number| self.hubs.get(&number)).map(|hub| hub.key.name.clone())
-            }
-        };
-        let Some(name) = name else {
-            return self.error(conn, req, ErrorCode::ChannelInvalid, "there is no such channel on this connection");
+        let name = match self.name_of(conn, &history.channel) {
+            Ok(name) => name,
+            Err(error) => return self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..*error })),
         };
         let limit = history.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=limits::PAGE_MESSAGES as u32).contains(&limit) {

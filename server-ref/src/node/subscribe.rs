@@ -3,7 +3,7 @@
 use moorline_protocol::time::Now;
 use moorline_protocol::{
     ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, PresenceMode, Qos, ServerFrame, Since, Start,
-    Subscribe, Subscribed, Unsubscribe, Unsubscribed,
+    Subscribe, Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
 };
 
 use super::config::Permissions;
@@ -110,6 +110,25 @@ impl Node {
                 self.subscribed_number(conn, &name)
             }
         }
+    }
+
+    /// Returns the canonical name of the channel that a frame is about, subscribed or not.
+    ///
+    /// # Errors
+    /// What to answer: a number means something only to its subscribers, and `@me` only to a named user.
+    pub(super) fn name_of(&mut self, conn: ConnId, channel: &ChannelRef) -> Result<ChannelName, Box<ErrorFrame>> {
+        let (name, code, text) = match channel {
+            ChannelRef::Name(name) => {
+                let user = self.session(conn).and_then(|session| session.user.as_ref());
+                (canonical(name, user), ErrorCode::ChannelInvalid, "`@me` needs a named user")
+            }
+            ChannelRef::Number(_) => {
+                let hub = self.number_of(conn, channel).and_then(|number| self.hubs.get(&number));
+                let text = "no channel has this number on this connection";
+                (hub.map(|hub| hub.key.name.clone()), ErrorCode::ChannelNotSubscribed, text)
+            }
+        };
+        name.ok_or_else(|| Box::new(ErrorFrame::new(code, Utf8Bytes::from_static(text))))
     }
 
     fn hub_number(&mut self, key: &ChannelKey) -> ChannelNumber {

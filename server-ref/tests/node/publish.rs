@@ -1,5 +1,6 @@
 //! What the node decides about a publish before the log does.
 
+use moorline_server::engine::Command;
 use moorline_server::node::Claims;
 use serde_json::json;
 
@@ -21,6 +22,39 @@ fn unanswered_publishes_are_bounded() {
     assert_eq!(bench.frames(1).len() + refused.len(), 100);
     bench.say(1, json!({"t": "publish", "channel": "room", "req": 100, "id": "100", "text": text}));
     assert_eq!(bench.asked.len(), 1);
+}
+
+#[test]
+fn level_0_is_dropped_while_too_much_is_unanswered() {
+    let mut bench = Bench::new();
+    bench.join(1, "alice");
+    bench.slow_engine = true;
+    let passing = json!({"t": "publish", "channel": "room", "qos": 0, "text": "x".repeat(30_000)});
+    bench.say(1, passing.clone());
+    assert!(matches!(bench.asked.pop_front(), Some((_, Command::Broadcast(_)))));
+    for n in 0..20 {
+        let text = "x".repeat(60_000);
+        bench.say(1, json!({"t": "publish", "channel": "room", "req": n, "id": n.to_string(), "text": text}));
+    }
+    let waiting = bench.asked.len();
+    bench.hear(1);
+    bench.say(1, passing);
+    assert_eq!((bench.asked.len(), bench.hear(1)), (waiting, vec![]));
+}
+
+#[test]
+fn an_inbox_of_nobody_is_no_channel() {
+    let mut bench = Bench::new();
+    let grants = crate::bench::everything("x").grants;
+    bench.token("guest", Claims { user: None, grants, ..Claims::default() });
+    bench.hello(1, json!({"token": "guest"}));
+    bench.hear(1);
+    for t in ["subscribe", "history"] {
+        bench.say(1, json!({"t": t, "channel": "@me", "req": 1}));
+        assert_eq!(bench.frame(1)["code"], "channel.invalid", "{t}");
+    }
+    bench.publish(1, "@me", "x", "x");
+    assert_eq!(bench.frame(1)["code"], "channel.invalid");
 }
 
 #[test]
