@@ -99,10 +99,11 @@ pub enum TokenReason {
     Refused,
 }
 
-/// A key and a value of the store. Keys are short ASCII texts, values ≤ 128 KiB.
+/// A key and a value of the store. Keys are short ASCII texts; a value is at most 4 KiB larger than the largest payload
+/// that the server allows (64 KiB unless it says otherwise).
 pub type StoreEntry = (Vec<u8>, Vec<u8>);
 
-/// Writes to the store that become durable together or not at all.
+/// Writes to the store that become durable together or not at all: first `clear`, then `deletes`, then `puts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreBatch {
     /// Whether everything is removed first (logout).

@@ -144,7 +144,7 @@ impl Auth {
         self.refresh = Refresh::Off;
     }
 
-    /// Takes the host's answer. Tells whether it is one.
+    /// Takes the host's answer; returns why it is no token that can be used.
     pub(crate) fn on_token(
         &mut self,
         result: Result<Option<String>, Failure>,

@@ -50,7 +50,7 @@ pub(super) struct Entry {
     pub(super) progress: Progress,
 }
 
-/// When a message may be forgotten, by both clocks.
+/// When a message may be forgotten: in this process by the monotonic clock, over a restart by the wall clock.
 #[derive(Clone, Copy)]
 struct Expiry {
     mono: Timestamp,
