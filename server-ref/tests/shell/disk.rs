@@ -6,7 +6,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use serde_json::{Value, json};
 
 use crate::support::program::{Program, command, ended};
-use crate::support::{Healthy, Heard, Wire};
+use crate::support::{Healthy, Heard, TEXT, Wire, frame};
 
 /// A file system in memory with so much room; gone when dropped.
 struct Disk(tempfile::TempDir);
@@ -41,10 +41,14 @@ impl Drop for Disk {
     }
 }
 
+/// A publish of 60 KB.
+fn line(n: u64) -> String {
+    format!(r#"{{"t":"publish","channel":"room","req":{n},"id":"{n}","text":"{n}:{}"}}"#, "x".repeat(60_000))
+}
+
 /// Publishes 60 KB. Returns the offset, or the error.
 fn publish(wire: &mut Wire, n: u64) -> Result<u64, Value> {
-    let text = format!("{n}:{}", "x".repeat(60_000));
-    wire.say(&json!({"t": "publish", "channel": "room", "req": n, "id": n.to_string(), "text": text}));
+    wire.raw(&frame(true, TEXT, line(n).as_bytes()));
     match wire.hear() {
         Heard::Json(frame) if frame["t"] == "published" => Ok(frame["offset"].as_u64().unwrap()),
         Heard::Json(frame) if frame["t"] == "error" => Err(frame),

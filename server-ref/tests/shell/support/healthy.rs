@@ -19,6 +19,8 @@ impl Healthy {
         wire.say(&json!({"t": "hello", "v": 1, "token": token, "subscribe": subscribe}));
         wire.expect("welcome");
         wire.expect("subscribed");
+        // It may be silent for five minutes, however busy the machine is.
+        wire.say(&json!({"t": "park", "ping": 300_000}));
         Self { wire, beats: 0 }
     }
 
