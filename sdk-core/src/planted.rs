@@ -30,6 +30,12 @@ pub enum Bug {
     GoawayIgnored,
     /// An error for a send from before a rewind counts for the send after it.
     StaleErrors,
+    /// What had no answer when a connection broke is not sent again on the next one.
+    LossForgotten,
+    /// After a reconnect, subscriptions go on from now instead of after their positions.
+    ResumeFromNow,
+    /// A restarted process names itself as the first one did.
+    BootNotCounted,
 }
 
 /// The switch: at most one bug at a time.

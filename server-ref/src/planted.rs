@@ -32,6 +32,8 @@ pub enum Bug {
     KeepOldGrants,
     /// Revoked connections stay.
     IgnoreRevocation,
+    /// After a loss of acknowledged messages, channels keep their epochs.
+    KeepEpoch,
 }
 
 /// The switch: at most one bug at a time.

@@ -73,11 +73,12 @@ impl Client {
         });
         let later: Vec<Subscribe> = later;
         let producer = self.outbox.producer().map_or(ProducerRequest::New, ProducerRequest::Resume);
+        let boot = if self.config.bugs.has(Bug::BootNotCounted) { 1 } else { self.out.store.boot() };
         self.out.send(&ClientFrame::Hello(Hello {
             v: 1,
             token: self.connection.auth.hello_token(),
             device: Some(self.out.store.device().clone()),
-            run: Some(Run { boot: self.out.store.boot(), transport: transport.0 }),
+            run: Some(Run { boot, transport: transport.0 }),
             sdk: Some(Utf8Bytes::from(self.config.sdk.as_str())),
             producer: Some(producer),
             caps: Vec::new(),

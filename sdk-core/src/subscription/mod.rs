@@ -7,14 +7,14 @@ mod forgetting;
 mod recovery;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Subscribe};
+use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Since, Subscribe};
 
 use crate::config::{ClientConfig, StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
 use crate::event::{Event, Failure};
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
-use crate::planted::Bugs;
+use crate::planted::{Bug, Bugs};
 use crate::store::Key;
 use crate::timer::is_due;
 use channel::{Channel, Options};
@@ -165,7 +165,12 @@ impl Subscriptions {
 
     /// Returns the subscriptions for a `hello`; all are being joined then.
     pub(crate) fn join_all(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<Subscribe> {
-        self.channels.iter_mut().map(|channel| channel.join(now, out)).collect()
+        let forgets = self.bugs.has(Bug::ResumeFromNow);
+        let join = |channel: &mut Channel| {
+            let subscribe = channel.join(now, out);
+            if forgets { Subscribe { since: Since::Now, ..subscribe } } else { subscribe }
+        };
+        self.channels.iter_mut().map(join).collect()
     }
 
     pub(crate) fn on_lost(&mut self) {

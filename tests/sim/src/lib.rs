@@ -18,7 +18,7 @@ mod service;
 mod trace;
 mod world;
 
-pub use bugs::{Bugs, PLANTED, Place, Planted};
+pub use bugs::{Bugs, PLANTED, Place, Planted, UNSEEN};
 pub use dice::Dice;
 pub use history::Violation;
 pub use world::Outcome;

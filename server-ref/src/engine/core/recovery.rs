@@ -14,6 +14,7 @@ use super::store::{Kept, MessageStore};
 use super::{CoreConfig, EngineCore, epoch};
 use crate::engine::Revocation;
 use crate::engine::record::{ChannelId, Outcome, Record, Verdict};
+use crate::planted::Bug;
 
 /// A record of a channel or producer that the records before it do not know: some are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +55,7 @@ impl<S: MessageStore> EngineCore<S> {
         self.starts += 1;
         self.attaches = 0;
         self.records.push(Record::Start { counter: self.starts });
-        if !new_epochs {
+        if !new_epochs || self.config.bugs.has(Bug::KeepEpoch) {
             return;
         }
         self.shared_n += 1;
