@@ -145,6 +145,8 @@ impl Client {
             }
             CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {
                 let failure = self.connection.refusal.take().unwrap_or_else(|| failure_of(code));
+                // There is nothing to hang up any more.
+                self.connection.state = State::Idle;
                 self.stop(StateReason::Refused(failure));
             }
         }
