@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::{Connection, Handle, MAX_HANDSHAKES, socket};
+use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
@@ -109,6 +109,7 @@ fn open(handle: &Handle, stream: TcpStream, upgrade: &Upgrade, rest: &[u8]) {
     let stream = Rc::new(stream);
     let wake = Rc::new(Notify::new());
     let mut conn = ConnId(0);
+    let echoes = cfg!(feature = "echo") && upgrade.app.as_str() == ECHO;
     handle.with(|shard, now| {
         conn = ConnId(shard.next_conn);
         shard.next_conn = shard.next_conn.wrapping_add(1);
@@ -119,9 +120,12 @@ fn open(handle: &Handle, stream: TcpStream, upgrade: &Upgrade, rest: &[u8]) {
             pressure: Pressure::Low,
             wake: Rc::clone(&wake),
             closing: false,
+            echoes,
         };
         shard.conns.insert(conn, connection);
-        shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
+        if !echoes {
+            shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
+        }
     });
     tokio::task::spawn_local(socket::read_on(handle.clone(), conn, stream, wake, upgrade.codec, rest.to_vec()));
 }
