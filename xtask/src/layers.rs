@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("moorline-mobile", &["moorline"]),
     ("moorline-sim", &["moorline-protocol", "moorline-core", "moorline-server"]),
     ("moorline-crash", &["moorline", "moorline-protocol"]),
+    ("moorline-fuzz", &["moorline-protocol", "moorline-core", "moorline-server"]),
     ("moorline-bench", &["moorline-protocol"]),
     ("xtask", &[]),
 ];
