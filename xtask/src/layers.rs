@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("moorline-sim", &["moorline-protocol", "moorline-core", "moorline-server"]),
     ("moorline-crash", &["moorline", "moorline-protocol"]),
     ("moorline-bench", &["moorline-core", "moorline-protocol"]),
+    ("moorline-fuzz", &["moorline-protocol", "moorline-core", "moorline-server"]),
     ("xtask", &[]),
 ];
 

@@ -5,7 +5,9 @@
 
 mod bench;
 mod cargo;
+mod conformance;
 mod error;
+mod fuzz;
 mod layers;
 mod process;
 mod readme;
@@ -41,6 +43,10 @@ enum Command {
     Bench(bench::Bench),
     /// Runs the simulator; everything after `sim` goes to it (`cargo xtask sim --seeds 100`, `cargo xtask sim --help`).
     Sim(run::Sim),
+    /// Feeds the fuzz targets (installs cargo-fuzz if it is missing); exit code 1 if one of them broke.
+    Fuzz(fuzz::Fuzz),
+    /// Runs the Autobahn cases for RFC 6455 against the server's WebSocket layer.
+    Conformance,
     /// Builds the cores for wasm32.
     Wasm,
     /// Formats all Rust code.
@@ -60,6 +66,8 @@ fn main() -> ExitCode {
         Command::Soak(soak) => soak.run(),
         Command::Bench(bench) => bench.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Conformance => conformance::command(),
         Command::Wasm => wasm::build(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),

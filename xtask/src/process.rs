@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::step::Counts;
@@ -98,7 +98,46 @@ impl Process {
         if status.success() { Ok(()) } else { Err(Error::Failed { command: self.shown, status }) }
     }
 
+    /// Starts it and waits for the first line it prints. It runs until what is returned is dropped, which ends its
+    /// input.
+    ///
+    /// # Errors
+    /// [`Error::Start`], also if it prints nothing.
+    pub(crate) fn serve(mut self) -> Result<Serving> {
+        let spawned = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|source| self.start(source))?;
+        let mut line = String::new();
+        let read = child.stdout.take().map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
+        let serving = Serving { child, line: line.trim_end().to_owned() };
+        match read {
+            Ok(0) => Err(self.start(std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(serving),
+            Err(source) => Err(self.start(source)),
+        }
+    }
+
     fn start(&self, source: std::io::Error) -> Error {
         Error::Start { command: self.shown.clone(), source }
+    }
+}
+
+/// A program that serves others.
+pub(crate) struct Serving {
+    child: Child,
+    line: String,
+}
+
+impl Serving {
+    /// Returns the first line it printed.
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It ends with its input; how is of no interest any more.
+        let _ = self.child.wait();
     }
 }

@@ -3,7 +3,7 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{layers, readme, run, sizes, tools, wasm};
+use crate::{conformance, layers, readme, run, sizes, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     |steps| steps.check("documentation", documentation),
     |steps| steps.check("cores on wasm32", wasm::build),
     deny,
+    conformance::step,
     runs,
 ];
 

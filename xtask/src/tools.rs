@@ -38,6 +38,17 @@ pub(crate) fn cargo_deny() -> Result {
     cargo(["install", "--locked", "--version", "^0.20", "cargo-deny"]).run()
 }
 
+/// Installs cargo-fuzz if it is missing.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn cargo_fuzz() -> Result {
+    if answers("cargo", &["fuzz", "--version"]) {
+        return Ok(());
+    }
+    cargo(["install", "--locked", "--version", "^0.13", "cargo-fuzz"]).run()
+}
+
 /// Tells whether a command answers.
 pub(crate) fn answers(program: &str, args: &[&str]) -> bool {
     Process::new(program).args(args).succeeds()

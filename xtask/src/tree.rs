@@ -26,6 +26,32 @@ pub(crate) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_path_buf(), source })
 }
 
+/// Makes a folder, and those above it.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn create(folder: &Path) -> Result {
+    std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_path_buf(), source })
+}
+
+/// Removes a folder with everything in it, if it is there.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn remove(folder: &Path) -> Result {
+    if !folder.exists() {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(folder).map_err(|source| Error::File { path: folder.to_path_buf(), source })
+}
+
+/// Returns the file of a folder that was written last, if there is one.
+pub(crate) fn newest(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let dated = entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())));
+    dated.max().map(|(_, path)| path)
+}
+
 /// Returns all Rust files below `folder`, sorted, without build output.
 ///
 /// # Errors

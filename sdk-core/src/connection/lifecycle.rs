@@ -168,6 +168,8 @@ impl Client {
                 // Before this one, the server says nothing: a refusal was about something else.
                 let refusal = self.connection.refusal.take().filter(|_| code != Some(CloseCode::DISPLACED));
                 let failure = refusal.unwrap_or_else(|| failure_of(code));
+                // There is nothing to hang up any more.
+                self.connection.state = State::Idle;
                 self.stop(failure);
             }
         }

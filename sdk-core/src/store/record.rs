@@ -173,6 +173,8 @@ pub(super) fn decode(key: &[u8], value: Bytes) -> Result<(Key, Record), StoreErr
         .ok()
         .filter(|digits| digits.len() == 16)
         .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        // No client counts so far, and the keys of new records follow.
+        .filter(|number| *number <= limits::MAX_SAFE_INTEGER)
         .ok_or(StoreError::Corrupt("a key is not one of this client's"))?;
     let record = match kind {
         b'e' => Record::Publish(reader.publish()?),

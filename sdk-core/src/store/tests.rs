@@ -44,6 +44,8 @@ fn a_newer_schema_and_damage_are_told_apart() {
     assert_eq!(newer.err(), Some(StoreError::NewerSchema { found: 9, known: 1 }));
     let strange = Store::load(vec![(b"zzz".to_vec(), vec![])], device());
     assert!(matches!(strange.err(), Some(StoreError::Corrupt(_))));
+    let endless = Store::load(vec![(record::publish_key(u64::MAX), record::encode_publish(&publish()))], device());
+    assert!(matches!(endless.err(), Some(StoreError::Corrupt(_))));
     let mut cut = record::encode_publish(&publish());
     cut.truncate(9);
     assert!(matches!(Store::load(vec![(record::publish_key(1), cut)], device()).err(), Some(StoreError::Corrupt(_))));

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::door::{Door, Seat};
 use super::goodbye::linger;
-use super::{Connection, Handle, MAX_HANDSHAKES, socket};
+use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
@@ -114,6 +114,7 @@ fn open(handle: &Handle, seat: Seat, stream: TcpStream, upgrade: &Upgrade, rest:
     let stream = Rc::new(stream);
     let wake = Rc::new(Notify::new());
     let mut conn = ConnId(0);
+    let echoes = cfg!(feature = "echo") && upgrade.app.as_str() == ECHO;
     handle.with(|shard, now| {
         conn = shard.new_conn();
         let connection = Connection {
@@ -123,9 +124,12 @@ fn open(handle: &Handle, seat: Seat, stream: TcpStream, upgrade: &Upgrade, rest:
             pressure: Pressure::Low,
             wake: Rc::clone(&wake),
             closing: false,
+            echoes,
         };
         shard.conns.insert(conn, connection);
-        shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
+        if !echoes {
+            shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
+        }
     });
     tokio::task::spawn_local(socket::read_on(handle.clone(), seat, conn, stream, wake, upgrade.codec, rest));
 }

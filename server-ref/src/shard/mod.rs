@@ -51,6 +51,9 @@ pub struct ShardConfig {
     pub stop: watch::Receiver<bool>,
 }
 
+/// The app whose messages are sent back, with the feature `echo`.
+const ECHO: &str = "echo";
+
 /// Connections that have not yet sent a whole request head, at most.
 const MAX_HANDSHAKES: usize = 4_096;
 
@@ -84,6 +87,8 @@ struct Connection {
     /// Wakes the reader after a pause, and ends it; then says that the queue may be empty.
     wake: Rc<Notify>,
     closing: bool,
+    /// Whether its messages go back to it, and the node never hears of it.
+    echoes: bool,
 }
 
 /// What the tasks of a shard share.

@@ -84,6 +84,12 @@ fn take(handle: &Handle, conn: ConnId, reader: &mut Reader, codec: Codec, bytes:
         while end.is_none() {
             match reader.poll() {
                 Ok(None) => break,
+                Ok(Some(Incoming::Text(message))) if shard.echoes(conn) => {
+                    shard.send_frame(conn, ws::frame(true, &message));
+                }
+                Ok(Some(Incoming::Binary(message))) if shard.echoes(conn) => {
+                    shard.send_frame(conn, ws::frame(false, &message));
+                }
                 Ok(Some(Incoming::Text(message))) if codec == Codec::Json => {
                     shard.node.handle_message(conn, message, now);
                 }
@@ -107,6 +113,10 @@ fn take(handle: &Handle, conn: ConnId, reader: &mut Reader, codec: Codec, bytes:
 }
 
 impl Shard {
+    fn echoes(&self, conn: ConnId) -> bool {
+        cfg!(feature = "echo") && self.conns.get(&conn).is_some_and(|connection| connection.echoes)
+    }
+
     fn send_frame(&mut self, conn: ConnId, frame: bytes::Bytes) {
         if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
             connection.outbox.push(frame);

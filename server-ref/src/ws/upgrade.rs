@@ -75,9 +75,10 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let head = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Complete(head)) if head <= MAX_HEAD => head,
         Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(Refusal::new(431, "the request's head is larger than 8 KiB")),
+        // Whole or not: what is too large does not depend on how it is cut.
+        Ok(_) => return Err(Refusal::new(431, "the request's head is larger than 8 KiB")),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::new(431, "the request has more than 64 headers")),
         Err(_) => return Err(Refusal::new(400, "this is not an HTTP request")),
     };
@@ -178,6 +179,7 @@ mod tests {
         assert_eq!(status(&request("/ws", "Sec-WebSocket-Protocol: mqtt\r\n")), 400);
         assert_eq!(status("\0\0\0\0"), 400);
         assert_eq!(status(&format!("GET /ws HTTP/1.1\r\nA: {}", "x".repeat(MAX_HEAD))), 431);
+        assert_eq!(status(&request("/ws", &format!("A: {}\r\n", "x".repeat(MAX_HEAD)))), 431);
         assert!(upgrade(b"GET /ws HTTP/1.1\r\n").unwrap().is_none());
     }
 }
