@@ -219,18 +219,19 @@ fn start_engine(
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
         Engine::Memory => {
-            let mut id = [0; 4];
-            getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes(id)));
-            config.retention = options.retention.clone();
+            let mut dice = [0; 12];
+            getrandom::fill(&mut dice).map_err(|error| std::io::Error::other(error.to_string()))?;
+            let [a, b, c, d, salt @ ..] = dice;
+            let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes([a, b, c, d])));
+            (config.salt, config.retention) = (u64::from_le_bytes(salt), options.retention.clone());
             let mut clock = WallClock::new(0);
             let mut core = EngineCore::new(config, MemoryStore::default());
             core.begin(false, clock.now_ms());
             Ok((spawn(core, &clock, on_fatal)?, clock, Durability::Memory))
         }
         Engine::Log { dir, sync, restored } => {
-            let retention = options.retention.clone();
-            let config = LogConfig { sync: *sync, restored: *restored, retention, ..LogConfig::new(dir) };
+            let mut config = LogConfig { sync: *sync, restored: *restored, ..LogConfig::new(dir) };
+            config.core.retention = options.retention.clone();
             let (core, clock) = log::open(&config)?;
             let durability = if *sync { Durability::Disk } else { Durability::Process };
             Ok((spawn(core, &clock, on_fatal)?, clock, durability))

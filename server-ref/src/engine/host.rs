@@ -13,8 +13,8 @@ use super::{Command, ShardId, Ticket};
 
 /// Commands of one batch at most: bounds how long the first one waits for its answer.
 const BATCH: usize = 8_192;
-/// Bytes of messages in one batch, about.
-const BATCH_BYTES: usize = 4 << 20;
+/// Bytes that a command counts beside its payload: more than names, ids and records take.
+const OVERHEAD: usize = 512;
 
 #[derive(Default)]
 struct Inbox {
@@ -105,16 +105,13 @@ impl Drop for EngineThread {
     }
 }
 
-fn run<S: Persist>(
-    shared: &Shared,
-    mut turns: Turns<S>,
-    mut clock: impl FnMut() -> UnixMillis,
-) -> Result<(), Fatal> {
+fn run<S: Persist>(shared: &Shared, mut turns: Turns<S>, mut clock: impl FnMut() -> UnixMillis) -> Result<(), Fatal> {
     let mut batch = Vec::new();
+    let most = turns.batch_bytes();
     // What starting wrote down comes first.
     turns.take(None, clock())?;
     loop {
-        let closing = wait(shared, Duration::from_millis(turns.idle_ms(clock())), &mut batch);
+        let closing = wait(shared, Duration::from_millis(turns.idle_ms(clock())), most, &mut batch);
         turns.take(batch.drain(..), clock())?;
         if closing {
             return turns.close(clock());
@@ -122,19 +119,28 @@ fn run<S: Persist>(
     }
 }
 
-/// Waits for commands, at most so long, and takes a batch of them. Returns whether this is the last one.
-fn wait(shared: &Shared, at_most: Duration, batch: &mut Vec<(ShardId, Ticket, Command)>) -> bool {
+/// Waits for commands, at most so long, and takes a batch of them, of at most so many bytes. Returns whether this is
+/// the last one.
+fn wait(shared: &Shared, at_most: Duration, most: u64, batch: &mut Vec<(ShardId, Ticket, Command)>) -> bool {
     let mut inbox = shared.inbox.lock().unwrap_or_else(PoisonError::into_inner);
     if inbox.commands.is_empty() && !inbox.closing {
         inbox = shared.filled.wait_timeout(inbox, at_most).unwrap_or_else(PoisonError::into_inner).0;
     }
     let mut bytes = 0;
     while let Some((_, _, command)) = inbox.commands.front() {
-        bytes += if let Command::Append(append) = command { append.payload.bytes().len() } else { 0 };
-        if batch.len() >= BATCH || (bytes > BATCH_BYTES && !batch.is_empty()) {
+        bytes += weight(command) as u64;
+        if batch.len() >= BATCH || (bytes > most && !batch.is_empty()) {
             break;
         }
         batch.extend(inbox.commands.pop_front());
     }
     inbox.closing && inbox.commands.is_empty()
+}
+
+/// Returns how many bytes of records a command makes, at most.
+fn weight(command: &Command) -> usize {
+    let Command::Append(append) = command else { return OVERHEAD };
+    let headers: usize =
+        append.headers.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len()).sum();
+    append.payload.bytes().len() + headers + OVERHEAD
 }

@@ -14,6 +14,8 @@ use super::{Command, EngineError, Reply, ShardId, Ticket};
 
 /// Acknowledged cursors are written at most so many ms late, by the engine's clock.
 const CURSOR_FLUSH_MS: u64 = 500;
+/// So many that wait are written at once.
+const MOST_ACKS: usize = 4_096;
 /// ms between two rounds of forgetting what is old.
 const EXPIRE_EVERY_MS: u64 = 5_000;
 
@@ -31,31 +33,50 @@ pub enum Fatal {
     },
 }
 
+/// How much room a store has for a turn's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// For any batch.
+    Enough,
+    /// For what forgets old things and so makes room: publishes are refused.
+    Little,
+    /// Not even for that.
+    None,
+}
+
 /// A store that can make records durable.
 pub trait Persist: MessageStore + Send + 'static {
+    /// Returns how many bytes the commands of one batch may have, about.
+    fn batch_bytes(&self) -> u64;
+
+    /// Begins a turn: looks after what goes on beside the batches, and says how much room there is.
+    ///
+    /// # Errors
+    /// [`Fatal`].
+    fn tend(&mut self, now: UnixMillis) -> Result<Room, Fatal> {
+        let _ = now;
+        Ok(Room::Enough)
+    }
+
+    /// Tells whether a turn without commands has something to do.
+    fn has_work(&self) -> bool {
+        false
+    }
+
     /// Makes records durable, all or a prefix; afterwards the store can answer reads of their messages.
     ///
     /// # Errors
     /// [`Fatal`]: nothing may be acknowledged any more.
     fn persist(&mut self, records: &[Record]) -> Result<(), Fatal>;
 
-    /// Tells whether there is no room for more; asked before each batch.
-    fn is_full(&mut self) -> bool {
-        false
-    }
-
     /// Tells whether it is time for a checkpoint; asked between batches.
-    fn is_checkpoint_due(&mut self) -> bool {
+    fn is_checkpoint_due(&self) -> bool {
         false
     }
 
-    /// Writes a checkpoint: the records that rebuild everything but the messages. Also drops what is not needed.
-    ///
-    /// # Errors
-    /// [`Fatal`].
-    fn checkpoint(&mut self, snapshot: &[Record]) -> Result<(), Fatal> {
+    /// Writes a checkpoint, now or soon: encoded records that rebuild everything but the messages.
+    fn checkpoint(&mut self, snapshot: Vec<u8>) {
         let _ = snapshot;
-        Ok(())
     }
 
     /// Answers a read that needs the disk, elsewhere and later.
@@ -119,19 +140,21 @@ impl<S: Persist> Turns<S> {
         batch: impl IntoIterator<Item = (ShardId, Ticket, Command)>,
         now: UnixMillis,
     ) -> Result<(), Fatal> {
-        self.forget_old(now);
-        let full = self.core.store_mut().is_full();
+        let room = self.core.store_mut().tend(now)?;
+        if room != Room::None {
+            self.forget_old(now);
+        }
         for (shard, ticket, command) in batch {
-            if full {
-                self.core.refuse(shard, ticket, command, EngineError::Full, now);
-            } else {
+            if room == Room::Enough {
                 self.core.handle(shard, ticket, command, now);
+            } else {
+                self.core.refuse(shard, ticket, command, EngineError::Full, now);
             }
         }
         self.flush_cursors(now);
         self.commit(now)?;
-        if self.core.store_mut().is_checkpoint_due() {
-            self.checkpoint()?;
+        if self.core.store().is_checkpoint_due() {
+            self.checkpoint();
         }
         Ok(())
     }
@@ -143,31 +166,39 @@ impl<S: Persist> Turns<S> {
     pub fn close(mut self, now: UnixMillis) -> Result<(), Fatal> {
         self.core.flush_cursors(now);
         self.commit(now)?;
-        self.checkpoint()?;
+        self.checkpoint();
         self.core.store_mut().close()
+    }
+
+    /// Returns how many bytes the commands of one batch may have, about.
+    pub fn batch_bytes(&self) -> u64 {
+        self.core.store().batch_bytes()
     }
 
     /// Returns after how many ms there is something to do without a command.
     pub fn idle_ms(&self, now: UnixMillis) -> u64 {
+        if self.core.store().has_work() || self.core.is_expiring() {
+            return 0;
+        }
         // A clock that was set back must not stop the engine: any distance counts.
-        let left = |since: Option<UnixMillis>, every: u64| {
-            since.map_or(0, |since| every.saturating_sub(now.abs_diff(since)))
-        };
+        let left =
+            |since: Option<UnixMillis>, every: u64| since.map_or(0, |since| every.saturating_sub(now.abs_diff(since)));
         let expire = left(self.expired_at, EXPIRE_EVERY_MS);
         if self.acks_since.is_some() { expire.min(left(self.acks_since, CURSOR_FLUSH_MS)) } else { expire }
     }
 
     fn forget_old(&mut self, now: UnixMillis) {
-        if self.expired_at.is_none_or(|at| now.abs_diff(at) >= EXPIRE_EVERY_MS) {
+        if self.core.is_expiring() || self.expired_at.is_none_or(|at| now.abs_diff(at) >= EXPIRE_EVERY_MS) {
             self.core.expire(now);
             self.expired_at = Some(now);
         }
     }
 
     fn flush_cursors(&mut self, now: UnixMillis) {
-        if self.core.has_waiting_acks() {
+        let waiting = self.core.waiting_acks();
+        if waiting > 0 {
             let since = *self.acks_since.get_or_insert(now);
-            if now.abs_diff(since) >= CURSOR_FLUSH_MS {
+            if now.abs_diff(since) >= CURSOR_FLUSH_MS || waiting >= MOST_ACKS {
                 self.core.flush_cursors(now);
             }
         }
@@ -175,10 +206,10 @@ impl<S: Persist> Turns<S> {
 
     fn commit(&mut self, now: UnixMillis) -> Result<(), Fatal> {
         let records = self.core.take_records(now);
-        if !records.is_empty() {
+        if !records.is_empty() || self.core.store().has_work() {
             self.core.store_mut().persist(&records)?;
         }
-        if !self.core.has_waiting_acks() {
+        if self.core.waiting_acks() == 0 {
             self.acks_since = None;
         }
         let mut by_shard: BTreeMap<ShardId, Vec<Reply>> = BTreeMap::new();
@@ -194,8 +225,9 @@ impl<S: Persist> Turns<S> {
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<(), Fatal> {
-        let snapshot = self.core.snapshot();
-        self.core.store_mut().checkpoint(&snapshot)
+    fn checkpoint(&mut self) {
+        let mut snapshot = Vec::new();
+        self.core.snapshot(|record| record.encode(&mut snapshot));
+        self.core.store_mut().checkpoint(snapshot);
     }
 }

@@ -2,7 +2,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{Message, Offset, ReusedBy, Utf8Bytes};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::producer::{Check, Settled};
+use super::producer::{Check, Settled, Track};
 use super::store::{Kept, MessageStore};
 use super::{ChannelId, EngineCore};
 use crate::engine::record::{IdEntry, Outcome, Record, Verdict};
@@ -10,71 +10,69 @@ use crate::engine::{Append, Appended, Stored};
 use crate::planted::Bug;
 
 impl<S: MessageStore> EngineCore<S> {
-    /// Checks generation, sequence, the node's verdict and the id, in this order; then stores.
+    /// Checks generation, sequence, the node's verdict and the id, in this order; then stores. How many channels a
+    /// producer writes to is checked with the sequence, since a verdict needs a place, too.
     pub(super) fn append(&mut self, append: Append, now: UnixMillis) -> Appended {
-        let id = self.channel_id(&append.channel, now);
-        if let Some(answer) = self.check_sequence(id, &append, now) {
+        let known = self.by_key.get(&append.channel).copied();
+        if let Some(answer) = self.check_sequence(known, &append, now) {
             return answer;
         }
         if let Err(code) = &append.verdict {
-            self.settle(id, &append, Outcome::Refused(code.clone()), now);
+            self.settle(&append, Outcome::Refused(code.clone()), now);
             return Appended::Refused(code.clone());
         }
-        let key = id_key(&append.scope, &append.id);
+        let key = id_key(self.config.salt, &append.scope, &append.id);
         let oldest = now.saturating_sub(self.config.ids_ms);
-        let known = self.channels.get(&id).and_then(|channel| channel.ids.find(key)).copied();
-        match known.filter(|entry| entry.time >= oldest) {
+        let entry = known.and_then(|id| self.channels.get_mut(&id)).and_then(|channel| channel.ids.find(key));
+        match entry.filter(|entry| entry.time >= oldest) {
             Some(entry) if entry.hash == append.hash => {
-                self.settle(id, &append, Outcome::Duplicate(entry.offset), now);
-                self.duplicate(id, entry.offset)
+                self.settle(&append, Outcome::Duplicate(entry.offset), now);
+                self.duplicate(known, entry.offset)
             }
             Some(_) => {
-                self.settle(id, &append, Outcome::ReusedId, now);
+                self.settle(&append, Outcome::ReusedId, now);
                 Appended::Reused(ReusedBy::Id)
             }
-            None => self.store_message(id, append, key, now),
+            None => self.store_message(append, key, now),
         }
     }
 
-    fn check_sequence(&mut self, id: ChannelId, append: &Append, now: UnixMillis) -> Option<Appended> {
+    fn check_sequence(&mut self, channel: Option<ChannelId>, append: &Append, now: UnixMillis) -> Option<Appended> {
         let sequence = append.producer?;
         let bugs = self.config.bugs;
         let Some(producer) = self.producers.get_mut(&sequence.id) else { return Some(Appended::UnknownProducer) };
         if sequence.generation != producer.generation && !bugs.has(Bug::IgnoreGeneration) {
             return Some(Appended::Fenced);
         }
-        producer.used = now;
-        if !producer.has_room_for(id) {
-            return Some(Appended::TooManyChannels);
-        }
-        let track = producer.channels.entry(id).or_default();
-        match track.check(sequence.seq, append.hash, bugs) {
+        (producer.used, producer.published) = (now, now);
+        let track = channel.and_then(|channel| producer.track(channel));
+        match Track::check(track, sequence.seq, append.hash, bugs) {
+            Check::Next if track.is_none() && !producer.has_room() => Some(Appended::TooManyChannels),
             Check::Next => None,
             Check::Settled(Settled::As(answer)) => Some(answer),
-            Check::Settled(Settled::Duplicate(offset)) => Some(self.duplicate(id, offset)),
+            Check::Settled(Settled::Duplicate(offset)) => Some(self.duplicate(channel, offset)),
         }
     }
 
-    fn duplicate(&self, id: ChannelId, offset: Offset) -> Appended {
-        match self.channels.get(&id) {
+    fn duplicate(&self, channel: Option<ChannelId>, offset: Offset) -> Appended {
+        match channel.and_then(|id| self.channels.get(&id)) {
             Some(channel) => Appended::Duplicate(channel.position(offset)),
             None => Appended::UnknownProducer,
         }
     }
 
     /// Consumes a sequence without a message.
-    fn settle(&mut self, id: ChannelId, append: &Append, outcome: Outcome, now: UnixMillis) {
+    fn settle(&mut self, append: &Append, outcome: Outcome, now: UnixMillis) {
         let Some(sequence) = append.producer else { return };
-        self.establish(id, now);
+        let channel = self.establish(&append.channel, now);
         let verdict = Verdict { seq: sequence.seq, hash: append.hash, outcome };
-        if let Some(producer) = self.producers.get_mut(&sequence.id) {
-            producer.channels.entry(id).or_default().settle(verdict.clone());
-            self.records.push(Record::Verdict { channel: id, producer: sequence.id, verdict });
+        if self.rule(sequence.id, channel, &verdict) {
+            self.records.push(Record::Verdict { channel, producer: sequence.id, verdict });
         }
     }
 
-    fn store_message(&mut self, id: ChannelId, append: Append, key: u128, now: UnixMillis) -> Appended {
-        self.establish(id, now);
+    fn store_message(&mut self, append: Append, key: u64, now: UnixMillis) -> Appended {
+        let id = self.establish(&append.channel, now);
         let Some(channel) = self.channels.get_mut(&id) else { return Appended::UnknownProducer };
         let offset = channel.head.next();
         let time = channel.last_time.max(now);
@@ -96,14 +94,15 @@ impl<S: MessageStore> EngineCore<S> {
         self.records.push(Record::Append { channel: id, id: entry, expires, producer, bytes: bytes.clone() });
         channel.head = offset;
         channel.last_time = time;
-        channel.time = now;
-        channel.ids.insert(entry);
+        (channel.time, channel.noted) = (now, now);
+        channel.ids.insert(entry, self.config.ids_per_channel);
         let position = channel.position(offset);
-        if let Some(sequence) = append.producer
-            && let Some(producer) = self.producers.get_mut(&sequence.id)
-        {
+        if let Some(sequence) = append.producer {
             let outcome = Outcome::Stored(offset);
-            producer.channels.entry(id).or_default().settle(Verdict { seq: sequence.seq, hash: append.hash, outcome });
+            self.rule(sequence.id, id, &Verdict { seq: sequence.seq, hash: append.hash, outcome });
+            if let Some(producer) = self.producers.get_mut(&sequence.id) {
+                producer.noted = now;
+            }
         }
         self.store.append(id, Kept { offset, time, expires, bytes: bytes.clone() });
         let stored = Stored { offset, prev: None, bytes };
@@ -115,11 +114,11 @@ impl<S: MessageStore> EngineCore<S> {
     }
 }
 
-/// Returns the key under which an id is remembered: ids of different scopes never meet.
-fn id_key(scope: &str, id: &str) -> u128 {
-    let mut hash = Xxh3::new();
+/// Returns the key under which an id is remembered. The salt is the store's secret: nobody can make up ids that meet.
+fn id_key(salt: u64, scope: &str, id: &str) -> u64 {
+    let mut hash = Xxh3::with_seed(salt);
     hash.update(&(scope.len() as u64).to_le_bytes());
     hash.update(scope.as_bytes());
     hash.update(id.as_bytes());
-    hash.digest128()
+    hash.digest()
 }

@@ -1,14 +1,23 @@
-use moorline_protocol::Offset;
+use std::ops::Bound;
+
 use moorline_protocol::time::UnixMillis;
+use moorline_protocol::{Offset, ProducerId};
 
 use super::store::MessageStore;
-use super::{ChannelId, EngineCore};
+use super::{ChannelId, EngineCore, NOTE_EVERY_MS};
 use crate::engine::record::Record;
+use crate::engine::{ChannelKey, Owner};
 
 /// Verdicts kept of a producer that has not published for a while.
 const IDLE_VERDICTS: usize = 32;
 /// ms after which a producer counts as idle.
 const IDLE_MS: u64 = 600_000;
+/// How many channels, producers or owners are looked at in one go.
+const AT_ONCE: usize = 1_024;
+/// A start so many ms after the newest record is taken for a wrong clock at first.
+const LONG_MS: u64 = 30 * 24 * 3_600_000;
+/// For so many ms after such a start nothing is forgotten.
+const REST_MS: u64 = 3_600_000;
 
 /// What a core holds, for tests, metrics and `inspect`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,28 +30,77 @@ pub struct CoreStats {
     pub cursors: usize,
     /// Connections attached.
     pub sessions: usize,
+    /// Revocations in force.
+    pub revocations: usize,
+}
+
+/// Where forgetting goes on.
+#[derive(Debug, Default)]
+pub(super) struct Housekeeping {
+    stage: Stage,
+    /// When this start was.
+    started: UnixMillis,
+    /// Nothing is forgotten before.
+    rests_until: UnixMillis,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// Nothing is under way.
+    #[default]
+    Idle,
+    Producers(Option<ProducerId>),
+    Cursors(Option<Owner>),
+    Channels(Option<ChannelKey>),
+}
+
+impl Housekeeping {
+    /// A start, and the time of the newest record.
+    pub(super) fn begin(&mut self, now: UnixMillis, newest: UnixMillis) {
+        self.started = now;
+        if newest > 0 && now > newest.saturating_add(LONG_MS) {
+            self.rests_until = now + REST_MS;
+        }
+    }
 }
 
 impl<S: MessageStore> EngineCore<S> {
-    /// Forgets what is too old: messages, ids, producers, cursors, channels. The host calls it every few seconds,
-    /// and treats what it yields as a batch.
-    pub fn expire(&mut self, now: UnixMillis) {
-        let mut ids: Vec<ChannelId> = self.channels.keys().copied().collect();
-        ids.sort_unstable();
-        for id in &ids {
-            self.retain_messages(*id, now);
-            if let Some(channel) = self.channels.get_mut(id) {
-                channel.ids.expire(now.saturating_sub(self.config.ids_ms), self.config.ids_per_channel);
-            }
+    /// Forgets what is too old: messages, ids, producers, cursors, channels, revocations. A round takes as many calls
+    /// as there is to look at; returns whether this one goes on. The host begins a round every few seconds, and treats
+    /// what a call yields as part of a batch.
+    pub fn expire(&mut self, now: UnixMillis) -> bool {
+        if now < self.housekeeping.rests_until && now >= self.housekeeping.started {
+            return false;
         }
-        self.expire_producers(now);
-        for (owner, channel) in self.cursors.expired(now.saturating_sub(self.config.cursors_ms)) {
-            self.cursors.remove(&owner, channel);
-            self.records.push(Record::ForgetCursor { owner, channel });
+        let mut left = AT_ONCE;
+        let mut stage = std::mem::take(&mut self.housekeeping.stage);
+        if matches!(stage, Stage::Idle) {
+            self.expire_revocations(now);
+            stage = Stage::Producers(None);
         }
-        for id in ids {
-            self.expire_channel(id, now);
+        while left > 0 && !matches!(stage, Stage::Idle) {
+            stage = match stage {
+                Stage::Producers(after) => self
+                    .expire_producers(after, &mut left, now)
+                    .map_or(Stage::Cursors(None), |a| Stage::Producers(Some(a))),
+                Stage::Cursors(after) => {
+                    let after = self.expire_cursors(after.as_ref(), &mut left, now);
+                    after.map_or(Stage::Channels(None), |after| Stage::Cursors(Some(after)))
+                }
+                Stage::Channels(after) => {
+                    let after = self.expire_channels(after.as_ref(), &mut left, now);
+                    after.map_or(Stage::Idle, |after| Stage::Channels(Some(after)))
+                }
+                Stage::Idle => Stage::Idle,
+            };
         }
+        self.housekeeping.stage = stage;
+        self.is_expiring()
+    }
+
+    /// Tells whether a round of [`expire`](Self::expire) is under way.
+    pub fn is_expiring(&self) -> bool {
+        !matches!(self.housekeeping.stage, Stage::Idle)
     }
 
     /// Returns how much there is.
@@ -52,7 +110,83 @@ impl<S: MessageStore> EngineCore<S> {
             producers: self.producers.len(),
             cursors: self.cursors.len(),
             sessions: self.sessions.len(),
+            revocations: self.revoked.len(),
         }
+    }
+
+    /// Tells whether something was last used so long ago that it is forgotten. What was not used since the start may
+    /// have been used after that was last written down.
+    fn is_over(&self, used: UnixMillis, kept: u64, now: UnixMillis) -> bool {
+        let doubt = if used < self.housekeeping.started { NOTE_EVERY_MS } else { 0 };
+        used < now.saturating_sub(kept + doubt)
+    }
+
+    fn expire_revocations(&mut self, now: UnixMillis) {
+        let before = now.saturating_sub(self.config.revocations_ms);
+        self.revoked.retain(|_, revoked| revoked.time >= before);
+    }
+
+    /// Each of these looks at the next ones, at most as many as are left, and returns where to go on.
+    fn expire_producers(&mut self, after: Option<ProducerId>, left: &mut usize, now: UnixMillis) -> Option<ProducerId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids: Vec<ProducerId> =
+            self.producers.range((from, Bound::Unbounded)).take(*left).map(|(id, _)| *id).collect();
+        let idle = now.saturating_sub(IDLE_MS);
+        for id in &ids {
+            let Some(producer) = self.producers.get_mut(id) else { continue };
+            if producer.published < idle {
+                producer.keep(IDLE_VERDICTS);
+            }
+            let (attached, used, noted) = (producer.session.is_some(), producer.used, producer.noted);
+            if attached && now.saturating_sub(noted) >= NOTE_EVERY_MS {
+                self.use_producer(*id, now);
+            } else if !attached && self.is_over(used, self.config.producers_ms, now) {
+                self.remove_producer(*id);
+                self.records.push(Record::ForgetProducer { id: *id });
+            }
+        }
+        *left -= ids.len();
+        if *left > 0 { None } else { ids.last().copied() }
+    }
+
+    pub(super) fn remove_producer(&mut self, id: ProducerId) {
+        if let Some(producer) = self.producers.remove(&id) {
+            producer.tracks().for_each(|(channel, _)| self.unrefer(channel));
+        }
+    }
+
+    fn expire_cursors(&mut self, after: Option<&Owner>, left: &mut usize, now: UnixMillis) -> Option<Owner> {
+        let owners = self.cursors.owners(after, *left);
+        for owner in &owners {
+            // Whoever uses a cursor is written down before it seems unused.
+            for channel in self.cursors.unused(owner, |used| now.saturating_sub(used) >= NOTE_EVERY_MS) {
+                if self.sessions.is_reading(owner, channel) {
+                    let record = self.cursors.touch(owner, channel, now);
+                    self.records.extend(record);
+                }
+            }
+            for channel in self.cursors.unused(owner, |used| self.is_over(used, self.config.cursors_ms, now)) {
+                let record = self.drop_cursor(owner.clone(), channel);
+                self.records.extend(record);
+            }
+        }
+        *left -= owners.len();
+        if *left > 0 { None } else { owners.last().cloned() }
+    }
+
+    fn expire_channels(&mut self, after: Option<&ChannelKey>, left: &mut usize, now: UnixMillis) -> Option<ChannelKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.by_key.range::<ChannelKey, _>((from, Bound::Unbounded)).take(*left);
+        let channels: Vec<(ChannelKey, ChannelId)> = next.map(|(key, id)| (key.clone(), *id)).collect();
+        for (_, id) in &channels {
+            self.retain_messages(*id, now);
+            if let Some(channel) = self.channels.get_mut(id) {
+                channel.ids.expire(now.saturating_sub(self.config.ids_ms));
+            }
+            self.expire_channel(*id, now);
+        }
+        *left -= channels.len();
+        if *left > 0 { None } else { channels.last().map(|(key, _)| key.clone()) }
     }
 
     fn retain_messages(&mut self, id: ChannelId, now: UnixMillis) {
@@ -81,41 +215,30 @@ impl<S: MessageStore> EngineCore<S> {
         }
     }
 
-    fn expire_producers(&mut self, now: UnixMillis) {
-        let before = now.saturating_sub(self.config.producers_ms);
-        let idle = now.saturating_sub(IDLE_MS);
-        let mut gone = Vec::new();
-        for (id, producer) in &mut self.producers {
-            if producer.session.is_none() && producer.used < before {
-                gone.push(*id);
-            } else if producer.used < idle {
-                producer.channels.values_mut().for_each(|track| track.keep(IDLE_VERDICTS));
-            }
-        }
-        for id in gone {
-            self.producers.remove(&id);
-            self.records.push(Record::ForgetProducer { id });
+    /// A channel is in use; from time to time that is written down.
+    pub(super) fn use_channel(&mut self, id: ChannelId, now: UnixMillis) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.time = now;
+        if channel.recorded && now.saturating_sub(channel.noted) >= NOTE_EVERY_MS {
+            channel.noted = now;
+            self.records.push(Record::ChannelUsed { id, time: now });
         }
     }
 
     /// Forgets a channel that is empty, unused, and referred to by nothing. A later channel of this name begins
     /// another life, so the epoch that unwritten channels share changes, too.
     fn expire_channel(&mut self, id: ChannelId, now: UnixMillis) {
-        let before = now.saturating_sub(self.config.cursors_ms);
         let Some(channel) = self.channels.get(&id) else { return };
-        let empty = channel.first > channel.head && channel.ids.is_empty() && channel.watchers.is_empty();
-        let referred = || {
-            self.cursors.refers_to(id) || self.producers.values().any(|producer| producer.channels.contains_key(&id))
-        };
-        if !empty || channel.time >= before || referred() {
-            return;
+        if !channel.watchers.is_empty() {
+            return self.use_channel(id, now);
         }
-        if channel.recorded {
+        let empty = channel.first > channel.head && channel.ids.is_empty() && channel.references == 0;
+        if empty && channel.recorded && self.is_over(channel.time, self.config.cursors_ms, now) {
             self.shared_n += 1;
             self.records.push(self.shared_record());
             self.records.push(Record::ForgetChannel { id });
+            self.remove_channel(id);
         }
-        self.remove_channel(id);
     }
 
     pub(super) fn remove_channel(&mut self, id: ChannelId) {

@@ -7,6 +7,7 @@ mod append;
 mod channel;
 mod cursor;
 mod housekeeping;
+mod ids;
 mod open;
 mod producer;
 mod recovery;
@@ -17,26 +18,33 @@ mod store;
 use std::collections::BTreeMap;
 
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{Epoch, ProducerId};
+use moorline_protocol::{Epoch, ProducerId, ProducerRequest};
 use rustc_hash::FxHashMap;
 
 use self::channel::Channel;
 use self::cursor::Cursors;
+use self::housekeeping::Housekeeping;
 use self::producer::Producer;
 use self::session::Sessions;
-use super::record::{ChannelId, Record};
+use super::record::{ChannelId, Record, Verdict};
 use super::{ChannelKey, Command, Completion, EngineError, Event, Reply, ShardId, Stored, Ticket};
 use crate::planted::Bugs;
 
 pub use housekeeping::CoreStats;
+pub use recovery::Stray;
 pub use retention::{RetentionRule, RetentionRules};
 pub use store::{Kept, MemoryStore, MessageStore, PageBounds, Part, Query, limited, page};
+
+/// How often the use of what is in use is written down, in ms: after a crash it may seem unused for so long.
+const NOTE_EVERY_MS: u64 = 24 * 3_600_000;
 
 /// The core's settings.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
     /// Names the store in epochs: 8 characters of `[A-Za-z0-9]`, random, new for each new store.
     pub store_id: String,
+    /// Keeps others from making ids that collide: random, the same for the life of a store's ids.
+    pub salt: u64,
     /// How long messages are kept.
     pub retention: RetentionRules,
     /// ms that message ids are remembered (default 24 h).
@@ -45,8 +53,10 @@ pub struct CoreConfig {
     pub ids_per_channel: usize,
     /// ms that an unused producer is kept (default 7 days).
     pub producers_ms: u64,
-    /// ms that an unused cursor, channel or revocation is kept (default 30 days).
+    /// ms that an unused cursor or channel is kept (default 30 days).
     pub cursors_ms: u64,
+    /// ms that a revocation is kept (default 400 days): no token may live longer.
+    pub revocations_ms: u64,
     /// Planted bugs.
     pub bugs: Bugs,
 }
@@ -57,11 +67,13 @@ impl CoreConfig {
         const DAY: u64 = 24 * 3_600_000;
         Self {
             store_id: store_id.into(),
+            salt: 0,
             retention: RetentionRules::default(),
             ids_ms: DAY,
             ids_per_channel: 100_000,
             producers_ms: 7 * DAY,
             cursors_ms: 30 * DAY,
+            revocations_ms: 400 * DAY,
             bugs: Bugs::default(),
         }
     }
@@ -92,7 +104,8 @@ pub struct EngineCore<S> {
     producers: BTreeMap<ProducerId, Producer>,
     cursors: Cursors,
     sessions: Sessions,
-    revoked: BTreeMap<RevocationKey, UnixMillis>,
+    housekeeping: Housekeeping,
+    revoked: BTreeMap<RevocationKey, Revoked>,
     shards: Vec<ShardId>,
     records: Vec<Record>,
     replies: Vec<(ShardId, Reply)>,
@@ -103,8 +116,15 @@ pub struct EngineCore<S> {
     pending: Vec<PendingRead>,
 }
 
-/// A revocation as it is looked up; the value is the moment that counts.
+/// What is revoked: the app, whether it is a user or else a token, and its name.
 type RevocationKey = (moorline_protocol::AppName, bool, std::sync::Arc<str>);
+
+#[derive(Clone, Copy, Debug)]
+struct Revoked {
+    /// Of a user: tokens issued before it, in s since 1970.
+    issued_before: u64,
+    time: UnixMillis,
+}
 
 impl<S: MessageStore> EngineCore<S> {
     /// Handles one command. What it yields waits in [`take_records`](Self::take_records) and
@@ -132,7 +152,7 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Read(read) => self.read(shard, ticket, &read, now),
             Command::Ack(ack) => self.ack(shard, ticket, ack, now),
             Command::Forget { owner, channel } => {
-                self.forget_cursor(&owner, &channel);
+                self.forget_cursor(owner, &channel);
                 self.reply(shard, completed(ticket, Completion::Forgotten));
             }
             Command::Revoke(revocation) => self.revoke(shard, ticket, revocation, now),
@@ -140,24 +160,28 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     /// Answers a command that cannot take effect now. Commands without an answer are handled as usual, and so are
-    /// those that write nothing.
+    /// those that need no room.
     pub fn refuse(&mut self, shard: ShardId, ticket: Ticket, command: Command, error: EngineError, now: UnixMillis) {
+        if self.needs_room(&command) {
+            self.reply(shard, Reply::Completed(ticket, Err(error)));
+        } else {
+            self.handle(shard, ticket, command, now);
+        }
+    }
+
+    fn needs_room(&self, command: &Command) -> bool {
         match command {
-            Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => {
-                self.reply(shard, Reply::Completed(ticket, Err(error)));
-            }
-            Command::Attach(ref attach) if attach.producer == Some(moorline_protocol::ProducerRequest::New) => {
-                self.reply(shard, Reply::Completed(ticket, Err(error)));
-            }
-            Command::Open(ref open) if open.cursor.is_some() => {
-                self.reply(shard, Reply::Completed(ticket, Err(error)));
-            }
-            Command::Attach(_)
-            | Command::Open(_)
-            | Command::Detach(_)
-            | Command::Unwatch(_)
-            | Command::Broadcast(_)
-            | Command::Read(_) => self.handle(shard, ticket, command, now),
+            Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => true,
+            Command::Attach(attach) => match attach.producer {
+                Some(ProducerRequest::Resume(id)) => !self.producers.contains_key(&id),
+                Some(ProducerRequest::New) => true,
+                None => false,
+            },
+            Command::Open(open) => open.cursor.as_ref().is_some_and(|owner| {
+                let channel = self.by_key.get(&open.channel);
+                channel.is_none_or(|id| self.cursors.position(owner, *id).is_none())
+            }),
+            Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_) => false,
         }
     }
 
@@ -224,12 +248,39 @@ impl<S: MessageStore> EngineCore<S> {
         id
     }
 
-    /// Records a channel before anything refers to it.
-    fn establish(&mut self, id: ChannelId, now: UnixMillis) {
-        let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.recorded) else { return };
-        channel.recorded = true;
-        let (key, epoch) = (channel.key.clone(), channel.epoch);
-        self.records.push(Record::Channel { id, key, epoch, first: channel.first, head: channel.head, time: now });
+    /// Returns a channel's number, recording the channel before anything refers to it.
+    fn establish(&mut self, key: &ChannelKey, now: UnixMillis) -> ChannelId {
+        let id = self.channel_id(key, now);
+        if let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.recorded) {
+            channel.recorded = true;
+            let (key, epoch) = (channel.key.clone(), channel.epoch);
+            self.records.push(Record::Channel { id, key, epoch, first: channel.first, head: channel.head, time: now });
+        }
+        id
+    }
+
+    /// Settles a producer's sequence. Returns whether there is such a producer.
+    fn rule(&mut self, producer: ProducerId, channel: ChannelId, verdict: &Verdict) -> bool {
+        let Some(producer) = self.producers.get_mut(&producer) else { return false };
+        let (track, is_new) = producer.track_mut(channel);
+        track.into_iter().for_each(|track| track.settle(verdict));
+        if is_new {
+            self.refer(channel);
+        }
+        true
+    }
+
+    /// A cursor or a producer names a channel from now on.
+    fn refer(&mut self, channel: ChannelId) {
+        if let Some(channel) = self.channels.get_mut(&channel) {
+            channel.references += 1;
+        }
+    }
+
+    fn unrefer(&mut self, channel: ChannelId) {
+        if let Some(channel) = self.channels.get_mut(&channel) {
+            channel.references = channel.references.saturating_sub(1);
+        }
     }
 }
 
@@ -237,8 +288,15 @@ fn completed(ticket: Ticket, completion: Completion) -> Reply {
     Reply::Completed(ticket, Ok(completion))
 }
 
-/// Makes an epoch: `<store>.<n>`, at most 16 characters.
+/// Makes an epoch: `<store>.<n>`, at most 16 characters, the number to the base 36.
 fn epoch(store: &str, n: u64) -> Epoch {
+    let mut digits = Vec::new();
+    let mut rest = n;
+    while digits.is_empty() || rest > 0 && digits.len() < 7 {
+        digits.extend(char::from_digit((rest % 36) as u32, 36));
+        rest /= 36;
+    }
     let store: String = store.chars().take(8).collect();
-    Epoch::new(&format!("{store}.{}", n % 10_000_000)).unwrap_or_default()
+    let number: String = digits.iter().rev().collect();
+    Epoch::new(&format!("{store}.{number}")).unwrap_or_default()
 }

@@ -3,12 +3,14 @@ use moorline_protocol::{Offset, Position, ResetMode, ResetReason, Since};
 
 use super::store::{MessageStore, PageBounds, Part, Query, page};
 use super::{ChannelId, EngineCore, PendingRead, completed};
-use crate::engine::{ChannelKey, Completion, Open, Opened, Read, ReadRange, ShardId, Ticket};
+use crate::engine::{ChannelKey, Completion, Open, Opened, Read, ReadPage, ReadRange, ShardId, Ticket};
 use crate::planted::Bug;
 
 impl<S: MessageStore> EngineCore<S> {
     /// Resolves where a subscription begins, creates its cursor, and makes the shard a watcher.
     pub(super) fn open(&mut self, shard: ShardId, ticket: Ticket, open: Open, now: UnixMillis) {
+        // Events of this batch belong to whoever watched when they happened.
+        self.flush_events();
         let id = self.channel_id(&open.channel, now);
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
         let since = match (open.since, cursor) {
@@ -16,17 +18,22 @@ impl<S: MessageStore> EngineCore<S> {
             (Since::Cursor(None), None) => Since::Now,
             (since, _) => since,
         };
+        self.use_channel(id, now);
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        channel.time = now;
         if !channel.watchers.contains(&shard) {
             channel.watchers.push(shard);
         }
         let (epoch, first, head) = (channel.epoch, channel.first, channel.head);
         let (from, reset) = self.resolve(id, since, open.reset);
-        if let Some(owner) = open.cursor.filter(|_| cursor.is_none()) {
-            self.establish(id, now);
-            let record = self.cursors.create(owner, id, Position { epoch, offset: from }, now);
-            self.records.push(record);
+        if let Some(owner) = open.cursor {
+            self.sessions.reads(&owner, id);
+            let record = if cursor.is_some() {
+                self.cursors.touch(&owner, id, now)
+            } else {
+                self.establish(&open.channel, now);
+                Some(self.put_cursor(owner, id, Position { epoch, offset: from }, now))
+            };
+            self.records.extend(record);
         }
         let opened = Opened { epoch, first, head, from, reset };
         self.reply(shard, completed(ticket, Completion::Opened(opened)));
@@ -60,15 +67,23 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn unwatch(&mut self, shard: ShardId, key: &ChannelKey) {
         // Events of this batch belong to whoever watched when they happened.
         self.flush_events();
-        let Some(id) = self.by_key.get(key) else { return };
-        if let Some(channel) = self.channels.get_mut(id) {
-            channel.watchers.retain(|watcher| *watcher != shard);
+        let Some(id) = self.by_key.get(key).copied() else { return };
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.watchers.retain(|watcher| *watcher != shard);
+        if channel.watchers.is_empty() && !channel.recorded {
+            // Nothing is known of it that a new look at it would not tell.
+            self.remove_channel(id);
         }
     }
 
     pub(super) fn read(&mut self, shard: ShardId, ticket: Ticket, read: &Read, now: UnixMillis) {
-        let id = self.channel_id(&read.channel, now);
-        let Some(channel) = self.channels.get(&id) else { return };
+        let known = self.by_key.get(&read.channel).and_then(|id| Some((*id, self.channels.get(id)?)));
+        let Some((id, channel)) = known else {
+            let (epoch, first, reached) = (self.shared_epoch(), Offset(1), Offset::ZERO);
+            let (head, messages) = (Offset::ZERO, Vec::new());
+            let page = ReadPage { epoch, first, head, messages, reached, more: false };
+            return self.reply(shard, completed(ticket, Completion::Read(page)));
+        };
         let (epoch, first, head) = (channel.epoch, channel.first, channel.head);
         let floor = first.previous();
         let part = match read.range {

@@ -1,15 +1,24 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use moorline_protocol::time::UnixMillis;
+use moorline_protocol::{ProducerId, UserName};
 use rustc_hash::FxHashMap;
 
 use super::channel::Channel;
 use super::cursor::Cursors;
+use super::housekeeping::Housekeeping;
 use super::producer::Producer;
 use super::session::Sessions;
 use super::store::{Kept, MessageStore};
 use super::{CoreConfig, EngineCore, epoch};
+use crate::engine::Revocation;
 use crate::engine::record::{ChannelId, Outcome, Record, Verdict};
+
+/// A record of a channel or producer that the records before it do not know: some are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record does not follow from those before it: some are missing")]
+pub struct Stray;
 
 impl<S: MessageStore> EngineCore<S> {
     /// Creates a core without content. The host applies the records it has, then calls [`begin`](Self::begin).
@@ -26,6 +35,7 @@ impl<S: MessageStore> EngineCore<S> {
             producers: BTreeMap::new(),
             cursors: Cursors::default(),
             sessions: Sessions::default(),
+            housekeeping: Housekeeping::default(),
             revoked: BTreeMap::new(),
             shards: Vec::new(),
             records: Vec::new(),
@@ -40,13 +50,10 @@ impl<S: MessageStore> EngineCore<S> {
     /// trusted: every channel begins a new life (its messages stay). What it records must be durable before the
     /// first command.
     pub fn begin(&mut self, new_epochs: bool, now: UnixMillis) {
+        self.housekeeping.begin(now, self.newest_time());
         self.starts += 1;
         self.attaches = 0;
         self.records.push(Record::Start { counter: self.starts });
-        // Nobody was attached while the server was down: what is known counts as used now.
-        for producer in self.producers.values_mut() {
-            producer.used = producer.used.max(now);
-        }
         if !new_epochs {
             return;
         }
@@ -64,7 +71,10 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     /// Applies one record of an earlier start. With `stored`, the store has an append's message already.
-    pub fn apply(&mut self, record: Record, stored: bool) {
+    ///
+    /// # Errors
+    /// [`Stray`] if the record cannot follow those before it.
+    pub fn apply(&mut self, record: Record, stored: bool) -> Result<(), Stray> {
         match record {
             Record::Start { counter } => self.starts = self.starts.max(counter),
             Record::SharedEpoch { n, next_channel } => {
@@ -78,106 +88,108 @@ impl<S: MessageStore> EngineCore<S> {
                 self.by_key.insert(key, id);
                 self.channels.insert(id, channel);
             }
-            Record::Append { .. } => self.apply_append(record, stored),
-            Record::Verdict { channel, producer, verdict } => {
-                if let Some(producer) = self.producers.get_mut(&producer) {
-                    producer.channels.entry(channel).or_default().settle(verdict);
-                }
-            }
+            Record::Append { .. } => return self.apply_append(record, stored),
+            // Where a message stands is the store's business.
+            Record::Moved { .. } => {}
+            Record::Verdict { channel, producer, verdict } => return self.apply_verdict(producer, channel, &verdict),
             Record::Producer { id, owner, generation, used } => {
-                let channels = self.producers.remove(&id).map(|producer| producer.channels).unwrap_or_default();
-                self.producers.insert(id, Producer { owner, generation, used, session: None, channels });
+                let known = self.producers.entry(id).or_insert_with(|| Producer::new(owner, generation, used));
+                (known.generation, known.used, known.noted) = (generation, used, used);
             }
             Record::ProducerChannel { producer, channel, last, verdicts } => {
-                if let Some(producer) = self.producers.get_mut(&producer) {
-                    let track = producer.channels.entry(channel).or_default();
-                    verdicts.into_iter().for_each(|verdict| track.settle(verdict));
-                    track.last = track.last.max(last);
+                for verdict in &verdicts {
+                    self.apply_verdict(producer, channel, verdict)?;
                 }
+                let Some(producer) = self.producers.get_mut(&producer) else { return Err(Stray) };
+                let track = producer.track_mut(channel).0;
+                track.into_iter().for_each(|track| track.last = track.last.max(last));
             }
             Record::Ids { channel, entries } => {
-                if let Some(channel) = self.channels.get_mut(&channel) {
-                    entries.into_iter().for_each(|entry| channel.ids.insert(entry));
-                }
+                let most = self.config.ids_per_channel;
+                let Some(channel) = self.channels.get_mut(&channel) else { return Err(Stray) };
+                entries.into_iter().for_each(|entry| channel.ids.insert(entry, most));
             }
-            Record::Cursor { owner, channel, position, used } => self.cursors.put(owner, channel, position, used),
+            Record::Cursor { owner, channel, position, used } => {
+                self.channels.get(&channel).ok_or(Stray)?;
+                self.put_cursor(owner, channel, position, used);
+            }
             Record::ForgetCursor { owner, channel } => {
-                self.cursors.remove(&owner, channel);
+                self.drop_cursor(owner, channel);
             }
-            Record::ForgetProducer { id } => {
-                self.producers.remove(&id);
+            Record::ForgetProducer { id } => self.remove_producer(id),
+            Record::ChannelUsed { id, time } => {
+                let channel = self.channels.get_mut(&id).ok_or(Stray)?;
+                (channel.time, channel.noted) = (time, time);
             }
             Record::ForgetChannel { id } => self.remove_channel(id),
             Record::Trim { channel, first } => self.trim(channel, first),
             Record::NewEpoch { channel, epoch } => {
-                if let Some(channel) = self.channels.get_mut(&channel) {
-                    channel.epoch = epoch;
-                }
+                self.channels.get_mut(&channel).ok_or(Stray)?.epoch = epoch;
             }
-            Record::Revoke { revocation, .. } => self.apply_revocation(&revocation),
+            Record::Revoke { revocation, time } => self.apply_revocation(&revocation, time),
         }
+        Ok(())
     }
 
-    fn apply_append(&mut self, record: Record, stored: bool) {
-        let Record::Append { channel: id, id: entry, expires, producer, bytes } = record else { return };
-        let Some(channel) = self.channels.get_mut(&id) else { return };
+    fn apply_verdict(&mut self, producer: ProducerId, channel: ChannelId, verdict: &Verdict) -> Result<(), Stray> {
+        self.channels.get(&channel).ok_or(Stray)?;
+        if self.rule(producer, channel, verdict) { Ok(()) } else { Err(Stray) }
+    }
+
+    fn apply_append(&mut self, record: Record, stored: bool) -> Result<(), Stray> {
+        let Record::Append { channel: id, id: entry, expires, producer, bytes } = record else { return Ok(()) };
+        let most = self.config.ids_per_channel;
+        let channel = self.channels.get_mut(&id).ok_or(Stray)?;
         channel.head = channel.head.max(entry.offset);
         channel.last_time = channel.last_time.max(entry.time);
         channel.time = channel.time.max(entry.time);
-        channel.ids.insert(entry);
-        if let Some(sequence) = producer
-            && let Some(producer) = self.producers.get_mut(&sequence.id)
-        {
+        channel.noted = channel.time;
+        channel.ids.insert(entry, most);
+        let first = channel.first;
+        if let Some(sequence) = producer {
             let outcome = Outcome::Stored(entry.offset);
-            let verdict = Verdict { seq: sequence.seq, hash: entry.hash, outcome };
-            producer.channels.entry(id).or_default().settle(verdict);
-            producer.used = producer.used.max(entry.time);
+            self.apply_verdict(sequence.id, id, &Verdict { seq: sequence.seq, hash: entry.hash, outcome })?;
+            if let Some(producer) = self.producers.get_mut(&sequence.id) {
+                producer.used = producer.used.max(entry.time);
+                (producer.noted, producer.published) = (producer.used, producer.used);
+            }
         }
-        if !stored && entry.offset >= channel.first {
+        if !stored && entry.offset >= first {
             self.store.append(id, Kept { offset: entry.offset, time: entry.time, expires, bytes });
         }
+        Ok(())
     }
 
-    /// Returns records that rebuild everything but the messages: a checkpoint. Nothing may wait to be recorded.
-    pub fn snapshot(&self) -> Vec<Record> {
-        let mut records = vec![Record::Start { counter: self.starts }, self.shared_record()];
+    /// Hands out records that rebuild everything but the messages: a checkpoint. Nothing may wait to be recorded.
+    pub fn snapshot(&self, mut out: impl FnMut(Record)) {
+        out(Record::Start { counter: self.starts });
+        out(self.shared_record());
         let mut channels: Vec<_> = self.channels.iter().filter(|(_, channel)| channel.recorded).collect();
         channels.sort_unstable_by_key(|(id, _)| **id);
         for (id, channel) in channels {
-            records.push(Record::Channel {
-                id: *id,
-                key: channel.key.clone(),
-                epoch: channel.epoch,
-                first: channel.first,
-                head: channel.head,
-                time: channel.last_time.max(channel.time),
-            });
+            let (key, epoch, first, head) = (channel.key.clone(), channel.epoch, channel.first, channel.head);
+            out(Record::Channel { id: *id, key, epoch, first, head, time: channel.last_time.max(channel.time) });
             if !channel.ids.is_empty() {
-                records.push(Record::Ids { channel: *id, entries: channel.ids.entries().copied().collect() });
+                out(Record::Ids { channel: *id, entries: channel.ids.entries().collect() });
             }
         }
         for (id, producer) in &self.producers {
-            let (owner, generation, used) = (producer.owner.clone(), producer.generation, producer.used);
-            records.push(Record::Producer { id: *id, owner, generation, used });
-            for (channel, track) in &producer.channels {
-                let verdicts = track.verdicts.iter().cloned().collect();
-                records.push(Record::ProducerChannel { producer: *id, channel: *channel, last: track.last, verdicts });
+            let (owner, generation) = (producer.owner.clone(), producer.generation);
+            out(Record::Producer { id: *id, owner, generation, used: producer.used.max(producer.noted) });
+            for (channel, track) in producer.tracks() {
+                let verdicts = track.verdicts().collect();
+                out(Record::ProducerChannel { producer: *id, channel, last: track.last, verdicts });
             }
         }
-        records.extend(self.cursors.records());
-        for ((app, is_user, name), moment) in &self.revoked {
-            let revocation = if *is_user {
-                moorline_protocol::UserName::new(name).ok().map(|user| crate::engine::Revocation::User {
-                    app: app.clone(),
-                    user,
-                    issued_before: *moment,
-                })
-            } else {
-                Some(crate::engine::Revocation::Token { app: app.clone(), jti: name.clone() })
+        self.cursors.records().for_each(&mut out);
+        for ((app, is_user, name), revoked) in &self.revoked {
+            let (app, time, issued_before) = (app.clone(), revoked.time, revoked.issued_before);
+            let revocation = match UserName::new(name) {
+                Ok(user) if *is_user => Revocation::User { app, user, issued_before },
+                _ => Revocation::Token { app, jti: Arc::clone(name) },
             };
-            records.extend(revocation.map(|revocation| Record::Revoke { revocation, time: 0 }));
+            out(Record::Revoke { revocation, time });
         }
-        records
     }
 
     pub(super) fn shared_record(&self) -> Record {
@@ -205,9 +217,13 @@ impl<S: MessageStore> EngineCore<S> {
         })
     }
 
-    /// Returns the time of the newest message or record use known: the clock never falls behind it.
+    /// Returns the newest time on record: the clock never falls behind it.
     pub fn newest_time(&self) -> UnixMillis {
-        self.channels.values().map(|channel| channel.last_time).max().unwrap_or(0)
+        let channels = self.channels.values().map(|channel| channel.last_time.max(channel.time));
+        let producers = self.producers.values().map(|producer| producer.used.max(producer.noted));
+        let cursors = self.cursors.iter().map(|(_, _, _, used)| used);
+        let revocations = self.revoked.values().map(|revoked| revoked.time);
+        channels.chain(producers).chain(cursors).chain(revocations).max().unwrap_or(0)
     }
 
     /// Returns the epoch a new channel would have.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use moorline_protocol::time::UnixMillis;
@@ -8,7 +8,7 @@ use moorline_protocol::{
 
 use super::producer::Producer;
 use super::store::MessageStore;
-use super::{EngineCore, RevocationKey, completed};
+use super::{ChannelId, EngineCore, NOTE_EVERY_MS, Revoked, completed};
 use crate::engine::record::Record;
 use crate::engine::{Attach, Attached, Completion, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
 
@@ -27,9 +27,24 @@ struct Session {
     owner: Option<Owner>,
     user: Option<(AppName, UserName)>,
     producer: Option<ProducerId>,
+    /// The channels whose cursors it uses.
+    reading: BTreeSet<ChannelId>,
 }
 
 impl Sessions {
+    /// A connection opened a durable subscription: its cursor is in use until the connection ends.
+    pub(super) fn reads(&mut self, owner: &Owner, channel: ChannelId) {
+        if let Some(session) = self.by_owner.get(owner).and_then(|id| self.by_id.get_mut(id)) {
+            session.reading.insert(channel);
+        }
+    }
+
+    /// Tells whether a connection uses a cursor.
+    pub(super) fn is_reading(&self, owner: &Owner, channel: ChannelId) -> bool {
+        let session = self.by_owner.get(owner).and_then(|id| self.by_id.get(id));
+        session.is_some_and(|session| session.reading.contains(&channel))
+    }
+
     fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         if let Some(owner) = &session.owner
@@ -90,7 +105,8 @@ impl<S: MessageStore> EngineCore<S> {
         let producer = attach.producer.zip(owner.clone());
         let producer = producer.map(|(request, owner)| self.attach_producer(attach.session, request, owner, now));
         let id = producer.as_ref().map(|producer| producer.id);
-        self.sessions.by_id.insert(attach.session, Session { shard, run: attach.run, owner, user, producer: id });
+        let session = Session { shard, run: attach.run, owner, user, producer: id, reading: BTreeSet::new() };
+        self.sessions.by_id.insert(attach.session, session);
         Attached::Accepted { producer }
     }
 
@@ -131,7 +147,7 @@ impl<S: MessageStore> EngineCore<S> {
         if let Some((id, producer)) = known {
             producer.generation = generation;
             producer.session = Some(session);
-            producer.used = now;
+            self.use_producer(id, now);
             return ProducerGrant { id, generation, state: ProducerState::Resumed };
         }
         let state = match request {
@@ -140,9 +156,21 @@ impl<S: MessageStore> EngineCore<S> {
         };
         let id = self.new_producer_id(&owner, generation);
         self.records.push(Record::Producer { id, owner: owner.clone(), generation, used: now });
-        let channels = BTreeMap::new();
-        self.producers.insert(id, Producer { owner, generation, used: now, session: Some(session), channels });
+        let mut producer = Producer::new(owner, generation, now);
+        producer.session = Some(session);
+        self.producers.insert(id, producer);
         ProducerGrant { id, generation, state }
+    }
+
+    /// A producer is in use; from time to time that is written down.
+    pub(super) fn use_producer(&mut self, id: ProducerId, now: UnixMillis) {
+        let Some(producer) = self.producers.get_mut(&id) else { return };
+        producer.used = now;
+        if now.saturating_sub(producer.noted) >= NOTE_EVERY_MS {
+            producer.noted = now;
+            let (owner, generation) = (producer.owner.clone(), producer.generation);
+            self.records.push(Record::Producer { id, owner, generation, used: now });
+        }
     }
 
     /// Generations grow over all starts: (start counter << 20) + attachments of this start.
@@ -156,53 +184,63 @@ impl<S: MessageStore> EngineCore<S> {
         (self.starts << 20) + self.attaches
     }
 
-    /// Makes an id that this store has never given: its hash of store, owner and generation.
+    /// Makes an id that this store has never given: a hash of store, owner and generation.
     fn new_producer_id(&self, owner: &Owner, generation: Generation) -> ProducerId {
-        let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(generation);
+        let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(self.config.salt);
+        hash.update(&generation.to_le_bytes());
         for part in [self.config.store_id.as_str(), owner.app.as_str(), owner.user.as_str(), owner.device.as_str()] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        ProducerId(hash.digest128())
+        let mut id = ProducerId(hash.digest128());
+        while self.producers.contains_key(&id) {
+            id = ProducerId(id.0.wrapping_add(1));
+        }
+        id
     }
 
     pub(super) fn detach(&mut self, session: SessionId, now: UnixMillis) {
         let Some(gone) = self.sessions.remove(session) else { return };
-        if let Some(producer) = gone.producer.and_then(|id| self.producers.get_mut(&id))
+        if let Some(id) = gone.producer
+            && let Some(producer) = self.producers.get_mut(&id)
             && producer.session == Some(session)
         {
             producer.session = None;
-            producer.used = now;
+            self.use_producer(id, now);
+        }
+        if let Some(owner) = gone.owner {
+            for channel in gone.reading {
+                let record = self.cursors.touch(&owner, channel, now);
+                self.records.extend(record);
+            }
         }
     }
 
     fn is_revoked(&self, attach: &Attach) -> bool {
-        let token = attach.token_id.as_ref().map(|jti| (attach.app.clone(), false, Arc::clone(jti)));
-        let user = attach.user.as_ref().map(|user| (attach.app.clone(), true, Arc::from(user.as_str())));
-        let token = token.is_some_and(|key| self.revoked.contains_key(&key));
-        let before = user.and_then(|key: RevocationKey| self.revoked.get(&key));
-        token || before.is_some_and(|before| attach.token_issued.unwrap_or(0) < *before)
+        let find = |is_user, name: &Arc<str>| self.revoked.get(&(attach.app.clone(), is_user, Arc::clone(name)));
+        let token = attach.token_id.as_ref().is_some_and(|jti| find(false, jti).is_some());
+        let user = attach.user.as_ref().and_then(|user| find(true, &Arc::from(user.as_str())));
+        token || user.is_some_and(|revoked| attach.token_issued.unwrap_or(0) < revoked.issued_before)
     }
 
     pub(super) fn revoke(&mut self, shard: ShardId, ticket: Ticket, revocation: Revocation, now: UnixMillis) {
-        self.apply_revocation(&revocation);
-        self.records.push(Record::Revoke { revocation: revocation.clone(), time: now });
-        self.reply(shard, completed(ticket, Completion::Revoked));
+        self.apply_revocation(&revocation, now);
         for shard in self.shards.clone() {
             self.reply(shard, Reply::Event(Event::Revoked(revocation.clone())));
         }
+        self.records.push(Record::Revoke { revocation, time: now });
+        self.reply(shard, completed(ticket, Completion::Revoked));
     }
 
-    pub(super) fn apply_revocation(&mut self, revocation: &Revocation) {
-        match revocation {
-            Revocation::Token { app, jti } => {
-                self.revoked.insert((app.clone(), false, Arc::clone(jti)), 0);
-            }
+    pub(super) fn apply_revocation(&mut self, revocation: &Revocation, time: UnixMillis) {
+        let (key, moment) = match revocation {
+            Revocation::Token { app, jti } => ((app.clone(), false, Arc::clone(jti)), 0),
             Revocation::User { app, user, issued_before } => {
-                let key = (app.clone(), true, Arc::from(user.as_str()));
-                let moment = self.revoked.entry(key).or_default();
-                *moment = (*moment).max(*issued_before);
+                ((app.clone(), true, Arc::from(user.as_str())), *issued_before)
             }
-        }
+        };
+        let revoked = self.revoked.entry(key).or_insert(Revoked { issued_before: moment, time });
+        revoked.issued_before = revoked.issued_before.max(moment);
+        revoked.time = revoked.time.max(time);
     }
 }

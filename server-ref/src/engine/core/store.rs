@@ -17,7 +17,7 @@ pub struct Kept {
     pub time: UnixMillis,
     /// When it expires, ms since 1970.
     pub expires: Option<UnixMillis>,
-    /// The message, encoded.
+    /// The message, encoded; empty if it expired and only its place is kept.
     pub bytes: Bytes,
 }
 
@@ -100,7 +100,9 @@ pub fn page(bounds: &PageBounds, kept: Vec<Kept>) -> ReadPage {
         Part::Down { .. } => None,
     };
     let (lowest, highest) = (kept.first().map(|m| m.offset), kept.last().map(|m| m.offset));
-    for message in kept.into_iter().filter(|message| message.expires.is_none_or(|at| at > bounds.now)) {
+    // What had expired once stays so, even if the clock was set back: its bytes may be gone.
+    let lives = |message: &Kept| !message.bytes.is_empty() && message.expires.is_none_or(|at| at > bounds.now);
+    for message in kept.into_iter().filter(lives) {
         let prev = before.filter(|before| before.next() != message.offset);
         before = Some(message.offset);
         messages.push(Stored { offset: message.offset, prev, bytes: message.bytes });

@@ -1,5 +1,7 @@
 use std::io;
 
+use crate::engine::turn::Fatal;
+
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -35,6 +37,19 @@ pub enum OpenError {
         /// What was found.
         what: &'static str,
     },
+    /// Messages are missing that the log says it has.
+    #[error(
+        "the log is incomplete: messages {from} to {to} of {channel} stand nowhere. Nothing was changed. Look with \
+         `moorline-server inspect`, then restore a backup (and start once with --restored)"
+    )]
+    Incomplete {
+        /// The app and the channel.
+        channel: String,
+        /// The first offset that is missing.
+        from: u64,
+        /// The last one before there are messages again.
+        to: u64,
+    },
     /// Written by a newer version.
     #[error("the data directory has format {found}; this version reads format {known}. Use a newer moorline-server")]
     Newer {
@@ -51,6 +66,14 @@ pub enum OpenError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl From<Fatal> for OpenError {
+    fn from(fatal: Fatal) -> Self {
+        match fatal {
+            Fatal::Io { what, source } => Self::Io { what, source },
+        }
+    }
 }
 
 impl OpenError {

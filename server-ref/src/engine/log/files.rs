@@ -1,13 +1,19 @@
-//! The file system as the log needs it: a seam at which tests let it fail.
+//! The file system as the log needs it: a seam at which tests let it fail, and lose what was not synced.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An open file.
 pub trait LogFile: Send + Sync {
+    /// Takes the room for `size` bytes, or fails at once if there is not so much.
+    ///
+    /// # Errors
+    /// The system's.
+    fn reserve(&self, size: u64) -> io::Result<()>;
+
     /// Writes all of `bytes` at a position.
     ///
     /// # Errors
@@ -33,13 +39,13 @@ pub trait LogFile: Send + Sync {
     fn size(&self) -> io::Result<u64>;
 }
 
-/// The files of one directory.
+/// The files of one directory. Names come and go durably only with [`sync`](Self::sync).
 pub trait Files: Send + Sync {
-    /// Creates a file of `size` zero bytes, durably allocated, in place of one of the same name.
+    /// Creates an empty file, in place of one of the same name.
     ///
     /// # Errors
-    /// The system's; `StorageFull` leaves nothing behind.
-    fn allocate(&self, name: &str, size: u64) -> io::Result<Arc<dyn LogFile>>;
+    /// The system's.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>>;
 
     /// Opens a file.
     ///
@@ -47,13 +53,7 @@ pub trait Files: Send + Sync {
     /// The system's.
     fn open(&self, name: &str, writable: bool) -> io::Result<Arc<dyn LogFile>>;
 
-    /// Writes a whole file so that it is there completely or not at all, durably.
-    ///
-    /// # Errors
-    /// The system's.
-    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
-
-    /// Renames a file, durably.
+    /// Renames a file, over one that has the new name.
     ///
     /// # Errors
     /// The system's.
@@ -71,16 +71,77 @@ pub trait Files: Send + Sync {
     /// The system's.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Returns a whole file.
+    /// Makes what happened to names durable.
     ///
     /// # Errors
     /// The system's.
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let file = self.open(name, false)?;
-        let mut bytes = vec![0; file.size()? as usize];
-        file.read_at(&mut bytes, 0)?;
-        Ok(bytes)
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The end of the name of a file that is not complete. Whatever bears it at a start is of no use.
+pub(super) const TEMPORARY: &str = ".new";
+/// Zeros are written in parts of this size.
+const PART: usize = 1 << 20;
+
+/// Tells whether something failed for lack of room, which may pass.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Returns a whole file.
+pub(super) fn read(files: &dyn Files, name: &str) -> io::Result<Vec<u8>> {
+    let file = files.open(name, false)?;
+    let mut bytes = vec![0; file.size()? as usize];
+    file.read_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// Writes a whole file so that it is there completely or not at all, durably. If that fails, what was there before
+/// still is.
+pub(super) fn replace(files: &dyn Files, name: &str, bytes: &[u8]) -> io::Result<()> {
+    write_new(files, name, |file| file.write_at(bytes, 0)).map(|_| ())
+}
+
+/// Creates a file of `size` zero bytes whose room is taken for good, in place of one of the same name.
+pub(super) fn allocate(files: &dyn Files, name: &str, size: u64) -> io::Result<Arc<dyn LogFile>> {
+    // Zeros instead of reserved room alone: a later fdatasync then has no metadata to write.
+    write_new(files, name, |file| {
+        file.reserve(size)?;
+        write_zeros(file, 0, size)
+    })
+}
+
+/// Writes zeros from a position to another.
+pub(super) fn write_zeros(file: &dyn LogFile, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; PART.min(to.saturating_sub(from) as usize)];
+    let mut at = from;
+    while at < to {
+        let part = zeros.get(..((to - at) as usize).min(PART)).unwrap_or(&zeros);
+        file.write_at(part, at)?;
+        at += part.len() as u64;
     }
+    Ok(())
+}
+
+fn write_new(
+    files: &dyn Files,
+    name: &str,
+    write: impl FnOnce(&dyn LogFile) -> io::Result<()>,
+) -> io::Result<Arc<dyn LogFile>> {
+    let temporary = format!("{name}{TEMPORARY}");
+    let written = files.create(&temporary).and_then(|file| {
+        write(file.as_ref())?;
+        file.sync()?;
+        Ok(file)
+    });
+    if written.is_err() {
+        // Whatever went wrong is told; a remainder would only take room.
+        let _ = files.remove(&temporary);
+    }
+    let file = written?;
+    files.rename(&temporary, name)?;
+    files.sync()?;
+    Ok(file)
 }
 
 /// A directory of the real file system.
@@ -92,17 +153,17 @@ impl Directory {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
-    }
 }
 
 impl LogFile for File {
+    fn reserve(&self, size: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), 0, size) {
+            // Some file systems cannot tell beforehand; writing will.
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.write_all_at(bytes, at)
     }
@@ -121,38 +182,22 @@ impl LogFile for File {
 }
 
 impl Files for Directory {
-    fn allocate(&self, name: &str, size: u64) -> io::Result<Arc<dyn LogFile>> {
-        let temporary = self.path(&format!("{name}.new"));
-        let result = write_zeros(&temporary, size);
-        if result.is_err() {
-            // Whatever went wrong is told; a remainder would only take room.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        let file = result?;
-        std::fs::rename(&temporary, self.path(name))?;
-        self.sync_directory()?;
-        Ok(Arc::new(file))
+    fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Arc::new(options.open(self.0.join(name))?))
     }
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Arc<dyn LogFile>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(writable).open(self.path(name))?))
-    }
-
-    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.path(&format!("{name}.new"));
-        std::fs::write(&temporary, bytes)?;
-        File::open(&temporary)?.sync_all()?;
-        std::fs::rename(&temporary, self.path(name))?;
-        self.sync_directory()
+        Ok(Arc::new(OpenOptions::new().read(true).write(writable).open(self.0.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path(from), self.path(to))?;
-        self.sync_directory()
+        std::fs::rename(self.0.join(from), self.0.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path(name))
+        std::fs::remove_file(self.0.join(name))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -163,18 +208,8 @@ impl Files for Directory {
         names.sort();
         Ok(names)
     }
-}
 
-/// Writes zeros instead of only reserving room: a later fdatasync then has no metadata to write.
-fn write_zeros(path: &Path, size: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    let zeros = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < size {
-        let part = zeros.get(..(size - at).min(1 << 20) as usize).unwrap_or(&zeros);
-        file.write_all_at(part, at)?;
-        at += part.len() as u64;
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
     }
-    file.sync_all()?;
-    Ok(file)
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::OpenError;
-use super::files::{Directory, Files, LogFile};
-use super::recovery::{LogConfig, recover};
+use super::files::{self, Directory, Files, LogFile};
+use super::open::LogConfig;
+use super::recovery::{Recovered, recover};
 use super::segment;
 use crate::engine::core::CoreConfig;
 
@@ -44,24 +45,21 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
         return Err(OpenError::Directory { path, source });
     }
     let mut lines = vec![format!("data directory {path}")];
-    lines.extend(
-        files.read("store").ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(|s| s.trim().replace('\n', ", ")),
-    );
+    let store = files::read(files.as_ref(), "store").ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    lines.extend(store.map(|store| store.trim().replace('\n', ", ")));
     for name in names.iter().filter(|name| segment::base_of(name).is_some() || name.starts_with("checkpoint-")) {
         let len = files.open(name, false).and_then(|file| file.size()).unwrap_or(0);
         lines.push(format!("  {name}  {len} bytes"));
     }
-    match recover(CoreConfig::new("inspect"), Arc::clone(&files), &names, &LogConfig::new(dir)) {
-        Ok((core, torn)) => {
+    match recover(CoreConfig::new("inspect"), &files, &names, &LogConfig::new(dir)) {
+        Ok(Recovered { core, torn }) => {
             let stats = core.stats();
             lines.push(format!(
                 "{} producers, {} cursors, {} channels:",
                 stats.producers, stats.cursors, stats.channels
             ));
             for (key, epoch, [first, head], id) in core.channels() {
-                let (count, bytes) = core.store().places.of(id).map_or((0, 0), |(_, places)| {
-                    (places.len(), places.iter().map(|place| u64::from(place.len)).sum::<u64>())
-                });
+                let (count, bytes) = core.store().places.size(id);
                 let epoch = epoch.as_str();
                 lines.push(format!(
                     "  {}/{}  epoch {epoch}  offsets {first}..{head}  {count} messages, {bytes} bytes",
@@ -87,16 +85,12 @@ fn refused<T>() -> io::Result<T> {
 }
 
 impl Files for ReadOnly {
-    fn allocate(&self, _name: &str, _size: u64) -> io::Result<Arc<dyn LogFile>> {
+    fn create(&self, _name: &str) -> io::Result<Arc<dyn LogFile>> {
         refused()
     }
 
     fn open(&self, name: &str, _writable: bool) -> io::Result<Arc<dyn LogFile>> {
         self.0.open(name, false)
-    }
-
-    fn replace(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
-        refused()
     }
 
     fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
@@ -109,5 +103,9 @@ impl Files for ReadOnly {
 
     fn list(&self) -> io::Result<Vec<String>> {
         self.0.list()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        refused()
     }
 }

@@ -1,42 +1,56 @@
 //! The durable engine: an append-only segment log with group commit.
 //!
 //! One batch is one frame of a preallocated segment, written at once and synced (fdatasync) before anything of it is
-//! answered. A full segment is sealed with an index of its messages; a checkpoint of everything but messages follows.
-//! Recovery is the newest checkpoint, the indexes of sealed segments, and the batches after the checkpoint.
+//! answered. A full segment is sealed and gets an index of its messages; a checkpoint of everything but messages
+//! follows. Recovery is the newest checkpoint, the indexes of the segments it covers, and the batches after it. A
+//! segment goes when a checkpoint covers it and no message in it is wanted any more; what few are left are copied
+//! forward first.
 
+mod active;
+mod checkpoint;
 mod error;
 mod files;
+mod hot;
+mod index;
 mod inspect;
+mod mover;
+mod open;
 mod places;
 mod reader;
 mod recovery;
 mod segment;
+mod worker;
 
-use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
-use std::sync::mpsc;
 
 use bytes::Bytes;
 use moorline_protocol::Offset;
 use moorline_protocol::time::UnixMillis;
 
+use self::active::{Active, Frame, Written, fatal};
 pub use self::error::OpenError;
 pub use self::files::{Directory, Files, LogFile};
+use self::hot::Hot;
+use self::index::Index;
 pub use self::inspect::{Report, inspect};
+use self::mover::{Mover, Survivors};
+pub use self::open::{LogConfig, open, open_with};
 use self::places::{Place, Places};
-use self::reader::Reader;
-pub use self::recovery::{LogConfig, open, open_with};
-use self::segment::{FRAME_HEAD, HEADER, Lsn, Segment};
-use super::core::{Kept, MessageStore, PendingRead, Query};
-use super::turn::{Fatal, Persist, Sinks};
+use self::reader::{ReadError, Source};
+use self::segment::{Lsn, Segment, Segments};
+use self::worker::Worker;
+use super::core::{Kept, MessageStore, Part, PendingRead, Query};
 use super::record::{ChannelId, Record};
+use super::turn::{Fatal, Persist, Room, Sinks};
 
-/// Bytes of one frame, about: a larger batch is several frames and one sync.
-const FRAME_BYTES: usize = 8 << 20;
-
-/// A message in an index: channel, offset, where its record begins, its length.
-type Indexed = (ChannelId, Offset, u32, u32);
+/// Bytes of one frame at most, about: a larger batch is several frames and one sync.
+const FRAME_BYTES: u64 = 8 << 20;
+/// Bytes of one batch at most, about.
+const BATCH_BYTES: u64 = 4 << 20;
+/// ms between two attempts to write a checkpoint for which there was no room.
+const RETRY_MS: u64 = 5_000;
 
 /// Messages and records in segment files.
 pub struct LogStore {
@@ -44,208 +58,217 @@ pub struct LogStore {
     segment_bytes: u64,
     /// Whether a batch is synced before it counts (`disk`), or only written (`process`).
     sync: bool,
-    segments: BTreeMap<Lsn, Segment>,
+    segments: Segments,
     active: Active,
-    next: Next,
     places: Places,
-    /// Messages of this batch, whose places are not known yet.
-    fresh: Vec<(ChannelId, Kept)>,
-    reader: Option<Reader>,
+    hot: Hot,
+    mover: Mover,
+    work: Worker<Done>,
+    reads: Worker<()>,
     /// Everything before it stands in a checkpoint.
     covered: Lsn,
-    written_since: u64,
-    checkpoint_bytes: u64,
-    sealed: bool,
+    checkpoint: Checkpointing,
+    /// Whether a segment may have become empty or sparse.
+    untidy: bool,
+    room: Room,
+    /// When this turn is.
+    now: UnixMillis,
+    /// This boot of the machine.
     boot: String,
     /// Held while the store is open.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
-/// The segment that is written.
-struct Active {
-    base: Lsn,
-    file: Arc<dyn LogFile>,
-    at: u64,
-    next_lsn: Lsn,
-    index: Vec<Indexed>,
+/// When the next checkpoint is due.
+#[derive(Default)]
+struct Checkpointing {
+    running: bool,
+    /// Whether a segment was sealed since the last one.
+    rolled: bool,
+    /// Bytes of batches since the last one.
+    written: u64,
+    /// Bytes of the last one.
+    size: u64,
+    /// When there was no room for it.
+    failed: Option<UnixMillis>,
 }
 
-/// The segment that will be written.
-enum Next {
-    /// It is being allocated.
-    Coming(mpsc::Receiver<std::io::Result<Arc<dyn LogFile>>>),
-    /// It is there.
-    Ready(Arc<dyn LogFile>),
-    /// There is no room for it.
-    Missing,
+/// What work beside the batches came to.
+enum Done {
+    /// An index was written.
+    Indexed(Lsn, Bytes, io::Result<()>),
+    /// A checkpoint was written; what it rests on was synced.
+    Checkpointed(Lsn, io::Result<()>),
+    /// What a checkpoint would have rested on could not be synced.
+    SyncFailed(io::Error),
+    /// What is left of a segment was read.
+    Read(Lsn, Result<Survivors, ReadError>),
+    /// Files were removed.
+    Removed,
 }
-
-/// The name of the segment that is allocated ahead.
-const SPARE: &str = "segment.next";
 
 impl LogStore {
-    fn allocate_ahead(&mut self) {
-        let (sender, receiver) = mpsc::channel();
-        let (files, size) = (Arc::clone(&self.files), self.segment_bytes);
-        let allocate = move || {
-            // Nobody waits any more if the log was closed meanwhile.
-            let _ = sender.send(files.allocate(SPARE, size));
-        };
-        self.next = match std::thread::Builder::new().name("moorline-alloc".into()).spawn(allocate) {
-            Ok(_) => Next::Coming(receiver),
-            Err(_) => Next::Missing,
-        };
+    /// Writes one frame and notes where its messages stand.
+    fn write(&mut self, mut frame: Frame) -> Result<(), Fatal> {
+        if self.active.is_over(frame.len()) {
+            self.roll()?;
+        }
+        self.active.write(&mut frame)?;
+        self.checkpoint.written += frame.len() as u64;
+        let base = self.active.base;
+        frame.messages.into_iter().for_each(|written| self.note(base, written));
+        Ok(())
     }
 
-    /// Looks whether the next segment has come; with `wait`, until it has or cannot.
-    fn poll_next(&mut self, wait: bool) {
-        if let Next::Coming(receiver) = &self.next {
-            let result = if wait { receiver.recv().ok() } else { receiver.try_recv().ok() };
-            match result {
-                Some(Ok(file)) => self.next = Next::Ready(file),
-                Some(Err(error)) => {
-                    tracing::error!(%error, "no room for the next segment: publishes will be refused");
-                    self.next = Next::Missing;
-                }
-                None if wait => self.next = Next::Missing,
-                None => {}
-            }
-        }
+    /// Notes where a message stands.
+    fn note(&mut self, segment: Lsn, (channel, offset, time, entry): Written) {
+        let (segments, files) = (&self.segments, self.files.as_ref());
+        let lookup = |base, slots| segments.entries(files, base, slots);
+        self.places.put(channel, offset, Place { segment, time, entry }, &lookup);
     }
 
     /// Seals the active segment and goes on in the next.
     fn roll(&mut self) -> Result<(), Fatal> {
-        let fatal = |what| move |source| Fatal::Io { what, source };
-        self.active.file.sync().map_err(fatal("fdatasync of the log"))?;
-        self.poll_next(true);
-        let Next::Ready(file) = std::mem::replace(&mut self.next, Next::Missing) else {
-            return Err(fatal("allocating a segment")(std::io::ErrorKind::StorageFull.into()));
-        };
-        let base = self.active.next_lsn;
-        file.write_at(&segment::header(base), 0).map_err(fatal("writing a segment's head"))?;
-        file.sync().map_err(fatal("fdatasync of a new segment"))?;
-        self.files.rename(SPARE, &segment::name(base)).map_err(fatal("naming a segment"))?;
-        let index = recovery::encode_index(&self.active.index, self.active.at, base);
-        let name = recovery::index_name(self.active.base);
-        self.files.replace(&name, &index).map_err(fatal("writing an index"))?;
-        if let Some(segment) = self.segments.get_mut(&self.active.base) {
-            segment.end = Some(base);
-        }
-        self.segments.insert(base, Segment { base, file: Arc::clone(&file), live: 0, end: None });
-        self.active = Active { base, file, at: HEADER, next_lsn: base, index: Vec::new() };
-        self.sealed = true;
-        self.allocate_ahead();
+        let (base, used) = (self.active.base, self.active.at);
+        self.active.roll(self.files.as_ref())?;
+        let next = self.active.base;
+        self.seal(base, used, next);
+        let file = Arc::clone(&self.active.file);
+        self.segments.insert(next, Segment { file, end: None, used: 0, index: Index::None });
+        self.active.allocate(&self.files, self.segment_bytes);
+        self.checkpoint.rolled = true;
         Ok(())
     }
 
-    /// Writes one frame of records.
-    fn write(&mut self, records: &[Record]) -> Result<(), Fatal> {
-        let mut frame = vec![0; FRAME_HEAD];
-        let mut appends = Vec::new();
-        for record in records {
-            let from = frame.len();
-            record.encode(&mut frame);
-            if let Record::Append { channel, id, .. } = record {
-                appends.push((*channel, id.offset, from, frame.len() - from));
-            }
+    /// Makes the index of a segment that is not written any more.
+    fn seal(&mut self, base: Lsn, used: u64, next: Lsn) {
+        let index = index::encode(&self.places.seal(base), next, used);
+        if let Some(segment) = self.segments.get_mut(base) {
+            (segment.end, segment.used, segment.index) = (Some(next), used, Index::Held(index.clone()));
         }
-        if self.active.at + frame.len() as u64 + 8 > self.segment_bytes {
-            self.roll()?;
-        }
-        segment::finish(self.active.next_lsn, &mut frame);
-        let written = self.active.file.write_at(&frame, self.active.at);
-        written.map_err(|source| Fatal::Io { what: "writing the log", source })?;
-        for (channel, offset, from, len) in appends {
-            let place = Place { segment: self.active.base, at: self.active.at as u32 + from as u32, len: len as u32 };
-            self.active.index.push((channel, offset, place.at, place.len));
-            self.places.place(channel, offset, place);
-            if let Some(segment) = self.segments.get_mut(&place.segment) {
-                segment.live += 1;
-            }
-        }
-        self.active.at += frame.len() as u64;
-        self.active.next_lsn += 1;
-        self.written_since += frame.len() as u64;
-        Ok(())
+        let files = Arc::clone(&self.files);
+        self.work.submit(move || {
+            let stored = index::store(files.as_ref(), base, &index);
+            Done::Indexed(base, index, stored)
+        });
     }
 
-    /// Deletes sealed segments that a checkpoint covers and that hold nothing any more.
-    fn drop_empty(&mut self) {
-        let covered = self.covered;
-        let gone: Vec<Lsn> = self
-            .segments
-            .values()
-            .filter(|segment| segment.live == 0 && segment.end.is_some_and(|end| end <= covered))
-            .map(|segment| segment.base)
-            .collect();
-        for base in gone {
-            self.segments.remove(&base);
-            for name in [segment::name(base), recovery::index_name(base)] {
-                if let Err(error) = self.files.remove(&name) {
-                    tracing::warn!(%error, name, "could not delete an empty segment");
+    fn done(&mut self, done: Done) -> Result<(), Fatal> {
+        match done {
+            Done::Indexed(base, index, Ok(())) => {
+                if let Some(segment) = self.segments.get_mut(base) {
+                    segment.index = index::stored(&index);
                 }
             }
+            // It stays in memory; the next start makes it anew.
+            Done::Indexed(_, _, Err(error)) if files::is_full(&error) => {
+                tracing::warn!(%error, "no room for the index of a segment");
+            }
+            Done::Indexed(_, _, Err(error)) => return Err(fatal("writing an index")(error)),
+            Done::Checkpointed(lsn, Ok(())) => {
+                self.covered = lsn;
+                self.active.synced = self.active.synced.max(lsn);
+                self.checkpoint.running = false;
+                self.untidy = true;
+            }
+            Done::Checkpointed(_, Err(error)) if files::is_full(&error) => {
+                tracing::warn!(%error, "no room for a checkpoint; trying again later");
+                (self.checkpoint.running, self.checkpoint.failed) = (false, Some(self.now));
+            }
+            Done::Checkpointed(_, Err(error)) => return Err(fatal("writing a checkpoint")(error)),
+            Done::SyncFailed(error) => return Err(fatal("fdatasync of the log")(error)),
+            Done::Read(base, survivors) => {
+                self.mover.read(base, survivors);
+                self.untidy = true;
+            }
+            Done::Removed => {}
         }
+        Ok(())
     }
 
-    fn read_place(&self, place: Place) -> Option<Kept> {
-        let segment = self.segments.get(&place.segment)?;
-        reader::read_place(segment.file.as_ref(), place).ok()
+    /// Deletes segments in which nothing is wanted any more, and has the survivors of a sparse one read.
+    fn tidy(&mut self) -> Result<(), Fatal> {
+        let covered = self.covered;
+        let is_gone = |base, segment: &Segment| {
+            // Whoever reads in it still has its file.
+            let unused = self.places.live(base) == 0 && Arc::strong_count(&segment.file) == 1;
+            unused && segment.end.is_some_and(|end| end <= covered)
+        };
+        let gone: Vec<Lsn> = self.segments.iter().filter(|(base, s)| is_gone(*base, s)).map(|(base, _)| base).collect();
+        if !gone.is_empty() {
+            // That they are not wanted must outlive them.
+            self.active.sync()?;
+        }
+        for base in gone {
+            self.segments.remove(base);
+            self.places.remove(base);
+            let files = Arc::clone(&self.files);
+            self.work.submit(move || {
+                for name in [segment::name(base), index::name(base)] {
+                    if let Err(error) = files.remove(&name) {
+                        tracing::warn!(%error, name, "could not delete what is not wanted any more");
+                    }
+                }
+                Done::Removed
+            });
+        }
+        if let Some((base, sources)) = self.mover.choose(&self.segments, &self.places, covered) {
+            let files = Arc::clone(&self.files);
+            self.work.submit(move || Done::Read(base, mover::survivors(&files, &sources)));
+        }
+        Ok(())
+    }
+
+    fn max_frame(&self) -> usize {
+        FRAME_BYTES.min(self.segment_bytes / 4) as usize
     }
 }
 
 impl MessageStore for LogStore {
     fn append(&mut self, channel: ChannelId, message: Kept) {
-        self.fresh.push((channel, message));
+        self.hot.push(channel, message);
     }
 
     fn read(&mut self, query: &Query) -> Option<Vec<Kept>> {
-        // Messages of the batch under way are in no place yet, but the ring has them.
-        for (channel, message) in std::mem::take(&mut self.fresh) {
-            self.places.keep(channel, message);
-        }
-        self.places.read(query)
+        let is_empty = match query.part {
+            Part::Up { after, until } => after >= until,
+            Part::Down { from, before } => from >= before,
+        };
+        if is_empty { Some(Vec::new()) } else { self.hot.read(query) }
     }
 
     fn first_at(&mut self, channel: ChannelId, time: UnixMillis) -> Option<Offset> {
-        let (first, places) = self.places.of(channel)?;
-        let (mut low, mut high) = (0, places.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let earlier =
-                places.get(middle).and_then(|place| self.read_place(*place)).is_none_or(|kept| kept.time < time);
-            if earlier { low = middle + 1 } else { high = middle }
-        }
-        (low < places.len()).then(|| Offset(first.0 + low as u64))
+        let (segments, files) = (&self.segments, self.files.as_ref());
+        let lookup = |base, slots| segments.entries(files, base, slots);
+        let read = |base, entry| segments.get(base).and_then(|segment| reader::time_of(segment.file.as_ref(), entry));
+        let placed = self.places.first_at(channel, time, &lookup, &read);
+        let fresh = || self.hot.fresh(channel).find(|message| message.time >= time).map(|message| message.offset);
+        placed.or_else(fresh)
     }
 
     fn first_within(&mut self, channel: ChannelId, bytes: u64) -> Option<Offset> {
-        let (first, places) = self.places.of(channel)?;
-        let mut sum = 0;
-        let fits = places.iter().rev().take_while(|place| {
-            sum += u64::from(place.len);
-            sum <= bytes
-        });
-        let fits = fits.count() as u64;
-        (fits > 0).then(|| Offset(first.0 + places.len() as u64 - fits))
+        let (segments, files) = (&self.segments, self.files.as_ref());
+        let lookup = |base, slots| segments.entries(files, base, slots);
+        let mut left = bytes;
+        let mut first = None;
+        for message in self.hot.fresh(channel).rev() {
+            let Some(rest) = left.checked_sub(message.bytes.len() as u64) else { return first };
+            (left, first) = (rest, Some(message.offset));
+        }
+        self.places.first_within(channel, left, &lookup).or(first)
     }
 
     fn trim(&mut self, channel: ChannelId, first: Offset) {
-        let segments = &mut self.segments;
-        self.places.trim(channel, first, |base| {
-            if let Some(segment) = segments.get_mut(&base) {
-                segment.live = segment.live.saturating_sub(1);
-            }
-        });
+        let (segments, files) = (&self.segments, self.files.as_ref());
+        self.hot.trim(channel, first);
+        self.places.trim(channel, first, &|base, slots| segments.entries(files, base, slots));
+        self.untidy = true;
     }
 
     fn forget(&mut self, channel: ChannelId) {
-        let segments = &mut self.segments;
-        self.places.forget(channel, |base| {
-            if let Some(segment) = segments.get_mut(&base) {
-                segment.live = segment.live.saturating_sub(1);
-            }
-        });
+        self.hot.forget(channel);
+        self.places.forget(channel);
+        self.untidy = true;
     }
 
     fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool) {
@@ -258,99 +281,89 @@ impl MessageStore for LogStore {
 }
 
 impl Persist for LogStore {
+    fn batch_bytes(&self) -> u64 {
+        BATCH_BYTES.min(self.segment_bytes / 16)
+    }
+
+    fn tend(&mut self, now: UnixMillis) -> Result<Room, Fatal> {
+        self.now = now;
+        while self.reads.poll().is_some() {}
+        if let Some(done) = self.work.poll() {
+            self.done(done)?;
+        }
+        if std::mem::take(&mut self.untidy) {
+            self.tidy()?;
+        }
+        let reserve = 4 * self.batch_bytes();
+        self.room = self.active.room(&self.files, self.segment_bytes, reserve, now)?;
+        Ok(self.room)
+    }
+
+    fn has_work(&self) -> bool {
+        self.mover.has_work() && self.room == Room::Enough
+    }
+
     fn persist(&mut self, records: &[Record]) -> Result<(), Fatal> {
         let size = |record: &Record| if let Record::Append { bytes, .. } = record { bytes.len() + 128 } else { 256 };
-        let mut rest = records;
+        let (mut rest, most) = (records, self.max_frame());
         while !rest.is_empty() {
             let mut bytes = 0;
             let fits = rest.iter().take_while(|record| {
                 bytes += size(record);
-                bytes <= FRAME_BYTES.min(self.segment_bytes as usize / 4)
+                bytes <= most
             });
-            let count = fits.count().max(1);
-            let (frame, others) = rest.split_at(count);
-            self.write(frame)?;
+            let (frame, others) = rest.split_at(fits.count().max(1));
+            self.write(Frame::of(frame))?;
             rest = others;
         }
-        if self.sync {
-            self.active.file.sync().map_err(|source| Fatal::Io { what: "fdatasync of the log", source })?;
-        }
-        for (channel, message) in std::mem::take(&mut self.fresh) {
-            self.places.keep(channel, message);
-        }
-        Ok(())
-    }
-
-    fn is_full(&mut self) -> bool {
-        self.poll_next(false);
-        let reserve = (2 * FRAME_BYTES as u64).min(self.segment_bytes / 2);
-        let low = self.active.at + reserve > self.segment_bytes;
-        if low && matches!(self.next, Next::Missing) {
-            // Perhaps there is room by now.
-            self.allocate_ahead();
-            self.poll_next(true);
-            return !matches!(self.next, Next::Ready(_));
-        }
-        false
-    }
-
-    fn is_checkpoint_due(&mut self) -> bool {
-        let due = self.sealed && self.written_since >= self.segment_bytes.max(2 * self.checkpoint_bytes) / 2;
-        self.sealed = false;
-        self.drop_empty();
-        due
-    }
-
-    fn checkpoint(&mut self, snapshot: &[Record]) -> Result<(), Fatal> {
-        let fatal = |what| move |source| Fatal::Io { what, source };
-        let lsn = self.active.next_lsn;
-        if !self.sync {
-            self.active.file.sync().map_err(fatal("fdatasync of the log"))?;
-        }
-        let bytes = recovery::encode_checkpoint(lsn, snapshot);
-        self.checkpoint_bytes = bytes.len() as u64;
-        self.files.replace(&recovery::checkpoint_name(lsn), &bytes).map_err(fatal("writing a checkpoint"))?;
-        self.covered = lsn;
-        self.written_since = 0;
-        for name in self.files.list().map_err(fatal("listing the data directory"))? {
-            if recovery::checkpoint_lsn(&name).is_some_and(|old| old < lsn)
-                && let Err(error) = self.files.remove(&name)
-            {
-                tracing::warn!(%error, name, "could not delete an old checkpoint");
+        if self.has_work() {
+            let moved = self.mover.next(&self.places, self.now);
+            if !moved.is_empty() {
+                self.write(Frame::of(&moved))?;
             }
+            self.untidy |= !self.mover.has_work();
         }
-        self.drop_empty();
+        if self.sync {
+            self.active.sync()?;
+        }
+        self.hot.settle();
         Ok(())
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let Checkpointing { running, rolled, written, size, failed } = self.checkpoint;
+        let grown = rolled && written >= self.segment_bytes.max(2 * size) / 2;
+        // A checkpoint may be all that keeps segments from being deleted.
+        let cramped = || self.segments.iter().any(|(_, segment)| segment.end.is_some_and(|end| end > self.covered));
+        let again = failed.is_none_or(|at| self.now.abs_diff(at) >= RETRY_MS);
+        !running && again && (grown || self.room != Room::Enough && cramped())
+    }
+
+    fn checkpoint(&mut self, snapshot: Vec<u8>) {
+        let lsn = self.active.next_lsn;
+        self.checkpoint = Checkpointing { running: true, size: snapshot.len() as u64, ..Checkpointing::default() };
+        let (files, file) = (Arc::clone(&self.files), Arc::clone(&self.active.file));
+        let unsynced = self.active.synced < lsn;
+        self.work.submit(move || match if unsynced { file.sync() } else { Ok(()) } {
+            Ok(()) => Done::Checkpointed(lsn, checkpoint::store(files.as_ref(), lsn, &snapshot)),
+            Err(error) => Done::SyncFailed(error),
+        });
     }
 
     fn read_later(&mut self, read: PendingRead, answer: Sinks) {
-        let places = self.places.find(&read.bounds.query);
-        let mut jobs = Vec::with_capacity(places.len());
-        for place in places {
-            let file = self.segments.get(&place.segment).map(|segment| Arc::clone(&segment.file));
-            jobs.extend(file.map(|file| (file, place)));
-        }
-        if let Some(reader) = &self.reader {
-            reader.read(read, jobs, answer);
-        }
+        let spans = self.places.find(&read.bounds.query);
+        let source = |span: places::Span| self.segments.get(span.segment).map(|segment| Source::new(span, segment));
+        let sources: Vec<Source> = spans.into_iter().filter_map(source).collect();
+        let files = Arc::clone(&self.files);
+        self.reads.submit(move || reader::answer(files.as_ref(), &read, &sources, &answer));
     }
 
     fn close(&mut self) -> Result<(), Fatal> {
-        let fatal = |what| move |source| Fatal::Io { what, source };
-        self.active.file.sync().map_err(fatal("fdatasync of the log"))?;
-        let state = recovery::state(true, &self.boot);
-        self.files.replace(recovery::STATE, &state).map_err(fatal("marking the end"))?;
-        self.reader = None;
-        Ok(())
-    }
-}
-
-/// Decodes an append record into the message it holds.
-fn kept(bytes: &mut Bytes) -> Option<Kept> {
-    match Record::decode(bytes) {
-        Ok(Record::Append { id, expires, bytes, .. }) => {
-            Some(Kept { offset: id.offset, time: id.time, expires, bytes })
+        while let Some(done) = self.work.wait() {
+            self.done(done)?;
         }
-        _ => None,
+        while self.reads.wait().is_some() {}
+        self.active.sync()?;
+        open::mark_end(self.files.as_ref(), &self.boot, self.sync).map_err(fatal("marking the end"))
     }
 }
