@@ -157,7 +157,8 @@ impl SimServer {
             debug_assert_eq!(config_store, self.stores);
         }
         for record in self.durable.clone() {
-            self.core.apply(record, false);
+            let applied = self.core.apply(record, false);
+            debug_assert!(applied.is_ok(), "{applied:?}");
         }
         self.core.begin(restarted && self.engine == Engine::Process && self.lost_power, now.unix);
         let records = self.core.take_records(now.unix);
@@ -271,7 +272,7 @@ impl SimServer {
 
     pub(crate) fn flush_cursors(&mut self, now_us: u64) -> bool {
         let now = self.clock(now_us).unix;
-        if self.readonly_until > now_us || !self.core.has_waiting_acks() {
+        if self.readonly_until > now_us || self.core.waiting_acks() == 0 {
             return false;
         }
         self.core.flush_cursors(now);
@@ -279,7 +280,7 @@ impl SimServer {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        !self.busy && self.inbox.is_empty() && self.unreleased.is_empty() && !self.core.has_waiting_acks()
+        !self.busy && self.inbox.is_empty() && self.unreleased.is_empty() && self.core.waiting_acks() == 0
     }
 
     /// Asks the core from outside, between batches.
