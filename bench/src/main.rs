@@ -9,6 +9,7 @@ mod codec;
 mod error;
 mod fanout;
 mod idle;
+mod log;
 mod machine;
 mod peer;
 mod publish;
@@ -39,6 +40,8 @@ enum What {
     Publish(publish::Publish),
     /// Encoding and decoding of frames.
     Codec(codec::Codecs),
+    /// The log engine, without sockets.
+    Log(log::LogBench),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         What::Idle(idle) => idle.run(),
         What::Publish(publish) => publish.run(),
         What::Codec(codecs) => codecs.run(),
+        What::Log(log) => log.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

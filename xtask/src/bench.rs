@@ -28,6 +28,8 @@ enum What {
     Publish,
     /// Encoding and decoding of frames.
     Codec,
+    /// The log engine alone: storing, opening again, reading, and what its state costs.
+    Log,
 }
 
 impl Bench {
@@ -41,6 +43,7 @@ impl Bench {
             What::Idle => bench.args(["idle"]).arg("--server", &server).arg("--centrifuge", &centrifuge()?),
             What::Publish => bench.args(["publish"]).arg("--server", &server).arg("--redis", redis()?),
             What::Codec => bench.args(["codec"]),
+            What::Log => bench.args(["log"]).arg("--server", &server),
         };
         bench.args(&self.args).run()
     }
