@@ -128,15 +128,19 @@ pub enum Record {
         channel: ChannelId,
         /// The last sequence settled.
         last: Sequence,
-        /// The newest verdicts, ascending.
-        verdicts: Vec<Verdict>,
+        /// The newest verdicts, up to the last sequence: 16 bytes each, little endian: content hash, outcome. The
+        /// lowest two bits of an outcome are its kind (stored, duplicate, refused, reused id), the others an offset or
+        /// the number of an error code.
+        verdicts: Bytes,
     },
     /// Ids of a channel, as they stand (checkpoints only).
     Ids {
         /// Where.
         channel: ChannelId,
-        /// Oldest first.
-        entries: Vec<IdEntry>,
+        /// The offset of the oldest; the others follow one by one.
+        first: Offset,
+        /// 24 bytes each, little endian: key, content hash, time.
+        entries: Bytes,
     },
     /// A cursor.
     Cursor {
