@@ -128,19 +128,15 @@ pub enum Record {
         channel: ChannelId,
         /// The last sequence settled.
         last: Sequence,
-        /// The newest verdicts, up to the last sequence: 16 bytes each, little endian: content hash, outcome. The
-        /// lowest two bits of an outcome are its kind (stored, duplicate, refused, reused id), the others an offset or
-        /// the number of an error code.
-        verdicts: Bytes,
+        /// The newest verdicts, ascending.
+        verdicts: Vec<Verdict>,
     },
     /// Ids of a channel, as they stand (checkpoints only).
     Ids {
         /// Where.
         channel: ChannelId,
-        /// The offset of the oldest; the others follow one by one.
-        first: Offset,
-        /// 24 bytes each, little endian: key, content hash, time.
-        entries: Bytes,
+        /// Oldest first.
+        entries: Vec<IdEntry>,
     },
     /// A cursor.
     Cursor {

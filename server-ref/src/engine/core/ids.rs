@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use hashbrown::HashTable;
 use moorline_protocol::Offset;
 use moorline_protocol::time::UnixMillis;
@@ -23,9 +22,6 @@ pub(super) struct Ids {
     /// Whether the slots are in the table: after a start only once they are asked for.
     is_indexed: bool,
 }
-
-/// Bytes of a slot in a record.
-const SLOT: usize = 24;
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -72,24 +68,15 @@ impl Ids {
         }
     }
 
-    /// Returns all of them as a record keeps them: the offset of the oldest, and key, hash and time of each.
-    pub(super) fn save(&self) -> (Offset, Bytes) {
-        let mut bytes = Vec::with_capacity(self.slots.len() * SLOT);
-        for slot in &self.slots {
-            [slot.key, slot.hash, slot.time].iter().for_each(|part| bytes.extend_from_slice(&part.to_le_bytes()));
-        }
-        (self.first, bytes.into())
-    }
-
-    /// Takes what [`save`](Self::save) returned, the newest so many.
-    pub(super) fn load(first: Offset, bytes: &[u8], most: usize) -> Self {
-        let surplus = (bytes.len() / SLOT).saturating_sub(most);
-        let part = |slot: &[u8], at: usize| {
-            slot.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
-        };
-        let slot = |slot: &[u8]| Slot { key: part(slot, 0), hash: part(slot, 8), time: part(slot, 16) };
-        let slots = bytes.chunks_exact(SLOT).skip(surplus).map(slot).collect();
-        Self { first: Offset(first.0 + surplus as u64), slots, ..Self::default() }
+    /// Returns all of them, oldest first.
+    pub(super) fn entries(&self) -> impl Iterator<Item = IdEntry> {
+        let numbered = (self.first.0..).zip(&self.slots);
+        numbered.map(|(offset, slot)| IdEntry {
+            key: slot.key,
+            hash: slot.hash,
+            offset: Offset(offset),
+            time: slot.time,
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -153,12 +140,7 @@ mod tests {
         assert_eq!(ids.find(42), Some(entry(42, 6, 6)));
         ids.expire(9);
         assert_eq!(ids.find(56), None);
-        let (first, bytes) = ids.save();
-        assert_eq!((first, bytes.len()), (Offset(9), 48));
-        let mut again = Ids::load(first, &bytes, 5);
-        assert_eq!([63, 70, 77].map(|key| again.find(key).map(|entry| entry.offset.0)), [Some(9), Some(10), None]);
-        let mut newest = Ids::load(first, &bytes, 1);
-        assert_eq!((newest.find(63), newest.find(70)), (None, Some(entry(70, 10, 10))));
+        assert_eq!(ids.entries().collect::<Vec<_>>(), [entry(63, 9, 9), entry(70, 10, 10)]);
     }
 
     #[test]

@@ -15,10 +15,10 @@ mod retention;
 mod session;
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{AppName, Epoch, ProducerId, ProducerRequest};
+use moorline_protocol::{Epoch, ProducerId, ProducerRequest};
 use rustc_hash::FxHashMap;
 
 use self::channel::Channel;
@@ -103,8 +103,6 @@ pub struct EngineCore<S> {
     by_key: BTreeMap<ChannelKey, ChannelId>,
     producers: BTreeMap<ProducerId, Producer>,
     cursors: Cursors,
-    /// The names of apps that records named.
-    apps: BTreeSet<AppName>,
     sessions: Sessions,
     housekeeping: Housekeeping,
     revoked: BTreeMap<RevocationKey, Revoked>,
@@ -119,7 +117,7 @@ pub struct EngineCore<S> {
 }
 
 /// What is revoked: the app, whether it is a user or else a token, and its name.
-type RevocationKey = (AppName, bool, std::sync::Arc<str>);
+type RevocationKey = (moorline_protocol::AppName, bool, std::sync::Arc<str>);
 
 #[derive(Clone, Copy, Debug)]
 struct Revoked {

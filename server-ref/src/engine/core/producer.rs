@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use moorline_protocol::limits::{PRODUCER_CHANNELS, PRODUCER_VERDICTS};
 use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{ErrorCode, Generation, Offset, ReusedBy, Sequence};
@@ -41,9 +40,6 @@ struct Ruling {
     /// What became of it: the kind in the low bits, then the offset or the number of the error code.
     outcome: u64,
 }
-
-/// Bytes of a ruling in a record.
-const RULING: usize = 16;
 
 const STORED: u64 = 0;
 const DUPLICATE: u64 = 1;
@@ -105,10 +101,6 @@ impl Producer {
         let found = self.tracks.binary_search_by_key(&channel, |(id, _)| *id);
         let (Ok(at) | Err(at)) = found;
         if found.is_err() {
-            // Most producers write to one channel.
-            if self.tracks.is_empty() {
-                self.tracks.reserve_exact(1);
-            }
             self.tracks.insert(at, (channel, Track::default()));
         }
         (self.tracks.get_mut(at).map(|(_, track)| track), found.is_err())
@@ -169,25 +161,11 @@ impl Track {
         self.keep(PRODUCER_VERDICTS);
     }
 
-    /// Returns the verdicts as a record keeps them: hash and outcome of each.
-    pub(super) fn save(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(self.verdicts.len() * RULING);
-        for ruling in &self.verdicts {
-            bytes.extend_from_slice(&ruling.hash.to_le_bytes());
-            bytes.extend_from_slice(&ruling.outcome.to_le_bytes());
-        }
-        bytes.into()
-    }
-
-    /// Takes what [`save`](Self::save) returned.
-    pub(super) fn load(last: Sequence, bytes: &[u8]) -> Self {
-        let part = |ruling: &[u8], at: usize| {
-            ruling.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
-        };
-        let ruling = |ruling: &[u8]| Ruling { hash: part(ruling, 0), outcome: part(ruling, 8) };
-        let mut track = Self { last, verdicts: bytes.chunks_exact(RULING).map(ruling).collect() };
-        track.keep(PRODUCER_VERDICTS);
-        track
+    /// Returns the verdicts that are kept, ascending.
+    pub(super) fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        let first = self.last + 1 - self.verdicts.len() as u64;
+        let numbered = (first..).zip(&self.verdicts);
+        numbered.map(|(seq, ruling)| Verdict { seq, hash: ruling.hash, outcome: ruling.outcome() })
     }
 
     fn keep(&mut self, most: usize) {

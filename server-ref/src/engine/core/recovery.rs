@@ -1,20 +1,19 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{AppName, ProducerId, UserName};
+use moorline_protocol::{ProducerId, UserName};
 use rustc_hash::FxHashMap;
 
 use super::channel::Channel;
 use super::cursor::Cursors;
 use super::housekeeping::Housekeeping;
-use super::ids::Ids;
-use super::producer::{Producer, Track};
+use super::producer::Producer;
 use super::session::Sessions;
 use super::store::{Kept, MessageStore};
 use super::{CoreConfig, EngineCore, epoch};
+use crate::engine::Revocation;
 use crate::engine::record::{ChannelId, Outcome, Record, Verdict};
-use crate::engine::{ChannelKey, Owner, Revocation};
 
 /// A record of a channel or producer that the records before it do not know: some are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +34,6 @@ impl<S: MessageStore> EngineCore<S> {
             by_key: BTreeMap::new(),
             producers: BTreeMap::new(),
             cursors: Cursors::default(),
-            apps: BTreeSet::new(),
             sessions: Sessions::default(),
             housekeeping: Housekeeping::default(),
             revoked: BTreeMap::new(),
@@ -84,7 +82,6 @@ impl<S: MessageStore> EngineCore<S> {
                 self.next_channel = self.next_channel.max(next_channel);
             }
             Record::Channel { id, key, epoch, first, head, time } => {
-                let key = ChannelKey { app: self.shared(key.app), name: key.name };
                 let channel =
                     Channel { recorded: true, first, head, last_time: time, ..Channel::new(key.clone(), epoch, time) };
                 self.next_channel = self.next_channel.max(id.0 + 1);
@@ -96,26 +93,24 @@ impl<S: MessageStore> EngineCore<S> {
             Record::Moved { .. } => {}
             Record::Verdict { channel, producer, verdict } => return self.apply_verdict(producer, channel, &verdict),
             Record::Producer { id, owner, generation, used } => {
-                let owner = Owner { app: self.shared(owner.app), ..owner };
                 let known = self.producers.entry(id).or_insert_with(|| Producer::new(owner, generation, used));
                 (known.generation, known.used, known.noted) = (generation, used, used);
             }
             Record::ProducerChannel { producer, channel, last, verdicts } => {
-                self.channels.get(&channel).ok_or(Stray)?;
-                let producer = self.producers.get_mut(&producer).ok_or(Stray)?;
-                let (track, is_new) = producer.track_mut(channel);
-                track.into_iter().for_each(|track| *track = Track::load(last, &verdicts));
-                if is_new {
-                    self.refer(channel);
+                for verdict in &verdicts {
+                    self.apply_verdict(producer, channel, verdict)?;
                 }
+                let Some(producer) = self.producers.get_mut(&producer) else { return Err(Stray) };
+                let track = producer.track_mut(channel).0;
+                track.into_iter().for_each(|track| track.last = track.last.max(last));
             }
-            Record::Ids { channel, first, entries } => {
+            Record::Ids { channel, entries } => {
                 let most = self.config.ids_per_channel;
-                self.channels.get_mut(&channel).ok_or(Stray)?.ids = Ids::load(first, &entries, most);
+                let Some(channel) = self.channels.get_mut(&channel) else { return Err(Stray) };
+                entries.into_iter().for_each(|entry| channel.ids.insert(entry, most));
             }
             Record::Cursor { owner, channel, position, used } => {
                 self.channels.get(&channel).ok_or(Stray)?;
-                let owner = Owner { app: self.shared(owner.app), ..owner };
                 self.put_cursor(owner, channel, position, used);
             }
             Record::ForgetCursor { owner, channel } => {
@@ -134,15 +129,6 @@ impl<S: MessageStore> EngineCore<S> {
             Record::Revoke { revocation, time } => self.apply_revocation(&revocation, time),
         }
         Ok(())
-    }
-
-    /// Returns an app's name as it is known already: there are few, and everything names one.
-    fn shared(&mut self, app: AppName) -> AppName {
-        if let Some(known) = self.apps.get(&app) {
-            return known.clone();
-        }
-        self.apps.insert(app.clone());
-        app
     }
 
     fn apply_verdict(&mut self, producer: ProducerId, channel: ChannelId, verdict: &Verdict) -> Result<(), Stray> {
@@ -184,15 +170,15 @@ impl<S: MessageStore> EngineCore<S> {
             let (key, epoch, first, head) = (channel.key.clone(), channel.epoch, channel.first, channel.head);
             out(Record::Channel { id: *id, key, epoch, first, head, time: channel.last_time.max(channel.time) });
             if !channel.ids.is_empty() {
-                let (first, entries) = channel.ids.save();
-                out(Record::Ids { channel: *id, first, entries });
+                out(Record::Ids { channel: *id, entries: channel.ids.entries().collect() });
             }
         }
         for (id, producer) in &self.producers {
             let (owner, generation) = (producer.owner.clone(), producer.generation);
             out(Record::Producer { id: *id, owner, generation, used: producer.used.max(producer.noted) });
             for (channel, track) in producer.tracks() {
-                out(Record::ProducerChannel { producer: *id, channel, last: track.last, verdicts: track.save() });
+                let verdicts = track.verdicts().collect();
+                out(Record::ProducerChannel { producer: *id, channel, last: track.last, verdicts });
             }
         }
         self.cursors.records().for_each(&mut out);

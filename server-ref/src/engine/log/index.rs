@@ -1,8 +1,7 @@
-//! Where the messages of a segment stand: of a sealed one all, of the last one those there were at a good end.
+//! Where the messages of a sealed segment stand.
 //!
-//! File (little endian): magic `MOORIDX1`, LSN after the batches it knows (8), bytes of the segment that they take (8),
-//! whether the segment is sealed (4), number of runs (4), CRC-32C of all this and the table of runs (4); the runs; then
-//! one entry per message, run by run. A run is
+//! File (little endian): magic `MOORIDX1`, LSN after the segment (8), bytes of the segment in use (8), number of runs
+//! (4), CRC-32C of all this and the table of runs (4); the runs; then one entry per message, run by run. A run is
 //! consecutive offsets of one channel: channel (4), messages (4), first offset (8), bytes (8), time of its oldest and of
 //! its newest message (8 each). An entry: where the record begins (4), its length (4), its CRC-32C (4).
 
@@ -18,9 +17,7 @@ use super::segment::Lsn;
 use crate::engine::record::ChannelId;
 
 const MAGIC: &[u8; 8] = b"MOORIDX1";
-const HEAD: usize = 36;
-/// Where the checksum stands in the head.
-const CRC: usize = 32;
+const HEAD: usize = 32;
 const RUN: usize = 40;
 const ENTRY: usize = 12;
 
@@ -49,7 +46,7 @@ pub(super) struct Extent {
 /// An index as it is reached.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Index {
-    /// There is none yet.
+    /// The segment is not sealed.
     #[default]
     None,
     /// Not yet in its file.
@@ -81,7 +78,7 @@ impl Index {
 }
 
 fn entries_at(bytes: &[u8]) -> usize {
-    HEAD + word(bytes, 28) as usize * RUN
+    HEAD + word(bytes, 24) as usize * RUN
 }
 
 fn entry_of(bytes: &[u8]) -> Entry {
@@ -106,16 +103,15 @@ pub(super) fn base_of(name: &str) -> Option<Lsn> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// Encodes an index: runs with their entries, for the batches before `next`, which take `used` bytes.
-pub(super) fn encode(runs: &[(Extent, Vec<Entry>)], next: Lsn, used: u64, sealed: bool) -> Bytes {
+/// Encodes an index: runs with their entries. `next` is the LSN after the segment, `used` its bytes in use.
+pub(super) fn encode(runs: &[(Extent, Vec<Entry>)], next: Lsn, used: u64) -> Bytes {
     let count: usize = runs.iter().map(|(_, entries)| entries.len()).sum();
     let mut bytes = Vec::with_capacity(HEAD + runs.len() * RUN + count * ENTRY);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&next.to_le_bytes());
     bytes.extend_from_slice(&used.to_le_bytes());
-    bytes.extend_from_slice(&u32::from(sealed).to_le_bytes());
     bytes.extend_from_slice(&(runs.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&[0; HEAD - CRC]);
+    bytes.extend_from_slice(&[0; 4]);
     for (extent, _) in runs {
         bytes.extend_from_slice(&extent.channel.0.to_le_bytes());
         bytes.extend_from_slice(&extent.count.to_le_bytes());
@@ -124,7 +120,7 @@ pub(super) fn encode(runs: &[(Extent, Vec<Entry>)], next: Lsn, used: u64, sealed
         }
     }
     let crc = checksum(&bytes).to_le_bytes();
-    if let Some(room) = bytes.get_mut(CRC..HEAD) {
+    if let Some(room) = bytes.get_mut(28..HEAD) {
         room.copy_from_slice(&crc);
     }
     for entry in runs.iter().flat_map(|(_, entries)| entries) {
@@ -136,17 +132,15 @@ pub(super) fn encode(runs: &[(Extent, Vec<Entry>)], next: Lsn, used: u64, sealed
 /// Returns the checksum of head and table.
 fn checksum(bytes: &[u8]) -> u32 {
     let table = bytes.get(HEAD..).unwrap_or_default();
-    crc32c::crc32c_append(crc32c::crc32c(bytes.get(..CRC).unwrap_or_default()), table)
+    crc32c::crc32c_append(crc32c::crc32c(bytes.get(..28).unwrap_or_default()), table)
 }
 
 /// What the head of an index file says.
 pub(super) struct Loaded {
-    /// LSN after the batches it knows.
+    /// LSN after the segment.
     pub(super) next: Lsn,
-    /// Bytes of the segment that they take.
+    /// Bytes of the segment in use.
     pub(super) used: u64,
-    /// Whether there are no others.
-    pub(super) sealed: bool,
     /// Each with the number of its first entry.
     pub(super) runs: Vec<(Extent, u32)>,
     pub(super) index: Index,
@@ -164,7 +158,7 @@ pub(super) fn load(files: &dyn Files, base: Lsn) -> Option<Loaded> {
     }
     let mut bytes = vec![0; entries as usize];
     file.read_at(&mut bytes, 0).ok()?;
-    if checksum(&bytes) != word(&bytes, CRC) {
+    if checksum(&bytes) != word(&bytes, 28) {
         return None;
     }
     let mut slot = 0;
@@ -179,7 +173,6 @@ pub(super) fn load(files: &dyn Files, base: Lsn) -> Option<Loaded> {
     (entries + u64::from(slot) * ENTRY as u64 == size).then(|| Loaded {
         next: long(&bytes, 8),
         used: long(&bytes, 16),
-        sealed: word(&bytes, 24) != 0,
         runs,
         index: Index::Stored(entries),
     })

@@ -142,29 +142,15 @@ impl LogStore {
 
     /// Makes the index of a segment that is not written any more.
     fn seal(&mut self, base: Lsn, used: u64, next: Lsn) {
-        let index = self.index(base, next, used, true);
+        let index = index::encode(&self.places.seal(base), next, used);
         if let Some(segment) = self.segments.get_mut(base) {
-            (segment.end, segment.used) = (Some(next), used);
+            (segment.end, segment.used, segment.index) = (Some(next), used, Index::Held(index.clone()));
         }
-        let Some(index) = index else { return };
         let files = Arc::clone(&self.files);
         self.work.submit(move || {
             let stored = index::store(files.as_ref(), base, &index);
             Done::Indexed(base, index, stored)
         });
-    }
-
-    /// Takes the entries of a segment out of memory and into an index.
-    fn index(&mut self, base: Lsn, next: Lsn, used: u64, sealed: bool) -> Option<Bytes> {
-        let (segments, files) = (&self.segments, self.files.as_ref());
-        let lookup = |base, slots| segments.entries(files, base, slots);
-        let indexed = segments.get(base).is_some_and(|segment| !matches!(segment.index, Index::None));
-        let runs = self.places.seal(base, indexed.then_some(&lookup))?;
-        let index = index::encode(&runs, next, used, sealed);
-        if let Some(segment) = self.segments.get_mut(base) {
-            segment.index = Index::Held(index.clone());
-        }
-        Some(index)
     }
 
     fn done(&mut self, done: Done) -> Result<(), Fatal> {
@@ -378,14 +364,6 @@ impl Persist for LogStore {
         }
         while self.reads.wait().is_some() {}
         self.active.sync()?;
-        // So that the next start need not read the last segment.
-        let (base, at, next) = (self.active.base, self.active.at, self.active.next_lsn);
-        if let Some(index) = self.index(base, next, at, false) {
-            match index::store(self.files.as_ref(), base, &index) {
-                Err(error) if !files::is_full(&error) => return Err(fatal("writing an index")(error)),
-                _ => {}
-            }
-        }
         open::mark_end(self.files.as_ref(), &self.boot, self.sync).map_err(fatal("marking the end"))
     }
 }

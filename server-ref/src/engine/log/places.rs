@@ -206,29 +206,24 @@ impl Places {
         }
     }
 
-    /// Takes the entries of a segment out of memory, for its index: all its runs, by channel and offset. Some of them
-    /// may stand in an older index of it; if that cannot be read, `None`, and everything stays as it is.
-    pub(super) fn seal(&mut self, segment: Lsn, lookup: Option<Lookup<'_>>) -> Option<Vec<(Extent, Vec<Entry>)>> {
-        let mut channels = if lookup.is_some() { self.channels() } else { std::mem::take(&mut self.open) };
+    /// Takes the entries of a segment out of memory, for its index: all its runs, by channel and offset.
+    pub(super) fn seal(&mut self, segment: Lsn) -> Vec<(Extent, Vec<Entry>)> {
+        let mut channels = std::mem::take(&mut self.open);
         channels.sort_unstable();
         channels.dedup();
-        let none = |_, _: Range<u32>| Err(io::ErrorKind::NotFound.into());
         let mut sealed = Vec::new();
-        for entry in channels.iter().filter_map(|channel| self.channels.get(channel)) {
-            for run in entry.runs.iter().filter(|run| run.segment == segment) {
-                sealed.push((run.extent, run.part(0, run.extent.count, lookup.unwrap_or(&none)).ok()?));
-            }
-        }
         let mut slot = 0;
-        for channel in &channels {
-            let runs = self.channels.get_mut(channel).into_iter().flat_map(|entry| &mut entry.runs);
-            for run in runs.filter(|run| run.segment == segment) {
-                run.entries = Entries::Indexed(slot);
+        for channel in channels {
+            let Some(entry) = self.channels.get_mut(&channel) else { continue };
+            for run in entry.runs.iter_mut().filter(|run| run.segment == segment) {
+                let Entries::Here(entries) = std::mem::replace(&mut run.entries, Entries::Indexed(slot)) else {
+                    continue;
+                };
                 slot += run.extent.count;
+                sealed.push((run.extent, entries.into()));
             }
         }
-        self.open.clear();
-        Some(sealed)
+        sealed
     }
 
     /// Returns where the messages of a read stand, ascending, as many as it may return.

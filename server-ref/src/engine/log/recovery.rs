@@ -44,18 +44,13 @@ pub(super) fn recover(
     let mut torn = None;
     for (number, base) in bases.iter().enumerate() {
         let next = bases.get(number + 1).copied();
-        // What an index knows must stand in the checkpoint: it knows nothing of what is not a message.
-        let loaded = index::load(files.as_ref(), *base).filter(|loaded| loaded.next <= covered);
-        let mut scan = Scan { base: *base, covered, last: next.is_none(), at: HEADER, lsn: *base };
-        let mut complete = false;
-        if let Some(loaded) = loaded {
-            (scan.at, scan.lsn, complete) = (loaded.used, loaded.next, loaded.sealed && next.is_some());
-            core.store_mut().add(*base, loaded);
-        }
-        let end = if complete {
-            scan.lsn
+        let loaded = index::load(files.as_ref(), *base).filter(|loaded| loaded.next <= covered && next.is_some());
+        let end = if let Some(loaded) = loaded {
+            let (next, store) = (loaded.next, core.store_mut());
+            store.add(*base, loaded);
+            next
         } else {
-            let scanned = scan.run(&mut core)?;
+            let scanned = Scan { base: *base, covered, last: next.is_none() }.run(&mut core)?;
             torn = scanned.torn;
             let store = core.store_mut();
             if next.is_some() {
@@ -163,8 +158,7 @@ impl LogStore {
     /// Adds the runs of a sealed segment's index.
     fn add(&mut self, base: Lsn, loaded: index::Loaded) {
         if let Some(segment) = self.segments.get_mut(base) {
-            (segment.end, segment.used) = (loaded.sealed.then_some(loaded.next), loaded.used);
-            segment.index = loaded.index;
+            (segment.end, segment.used, segment.index) = (Some(loaded.next), loaded.used, loaded.index);
         }
         let (segments, files) = (&self.segments, self.files.as_ref());
         let lookup = |base, slots| segments.entries(files, base, slots);
@@ -174,12 +168,9 @@ impl LogStore {
     }
 }
 
-/// Reads the batches of one segment that no index knows.
+/// Reads the batches of one segment.
 struct Scan {
     base: Lsn,
-    /// Where they begin, and with which.
-    at: u64,
-    lsn: Lsn,
     /// Batches before it stand in the checkpoint: only the places of their messages are needed.
     covered: Lsn,
     /// Whether it is the last segment: only that one can be torn.
@@ -203,7 +194,7 @@ impl Scan {
         if let Err(what) = segment::check_header(&bytes, self.base) {
             return damaged(0, what);
         }
-        let (mut at, mut lsn) = (self.at as usize, self.lsn);
+        let (mut at, mut lsn) = (HEADER as usize, self.base);
         while let Some(frame) = segment::frame_at(&bytes, at).filter(|frame| frame.lsn == lsn) {
             if let Err((position, what)) = self.records(&bytes, frame.body, lsn, core) {
                 return damaged(position, what);

@@ -38,13 +38,13 @@ impl Record {
                 put_owner(owner, out);
             }
             Self::ProducerChannel { producer, channel, last, verdicts } => {
-                head(7, &[u64::from(channel.0), *last], out);
+                head(7, &[u64::from(channel.0), *last, verdicts.len() as u64], out);
                 out.extend_from_slice(&producer.0.to_le_bytes());
-                put_bytes(verdicts, out);
+                verdicts.iter().for_each(|verdict| put_verdict(verdict, out));
             }
-            Self::Ids { channel, first, entries } => {
-                head(8, &[u64::from(channel.0), first.0], out);
-                put_bytes(entries, out);
+            Self::Ids { channel, entries } => {
+                head(8, &[u64::from(channel.0), entries.len() as u64], out);
+                entries.iter().for_each(|entry| put_id(entry, out));
             }
             Self::Cursor { owner, channel, position, used } => {
                 head(9, &[u64::from(channel.0), position.offset.0, *used], out);
@@ -95,12 +95,13 @@ impl Record {
                 Self::Producer { id: take_producer(bytes)?, owner: take_owner(bytes)?, generation, used }
             }
             7 => {
-                let (channel, last, producer) = (take_channel(bytes)?, take(bytes)?, take_producer(bytes)?);
-                Self::ProducerChannel { producer, channel, last, verdicts: take_bytes(bytes)? }
+                let (channel, last, count) = (take_channel(bytes)?, take(bytes)?, take(bytes)?);
+                let producer = take_producer(bytes)?;
+                Self::ProducerChannel { producer, channel, last, verdicts: take_many(count, bytes, take_verdict)? }
             }
             8 => {
-                let (channel, first) = (take_channel(bytes)?, take_offset(bytes)?);
-                Self::Ids { channel, first, entries: take_bytes(bytes)? }
+                let (channel, count) = (take_channel(bytes)?, take(bytes)?);
+                Self::Ids { channel, entries: take_many(count, bytes, take_id)? }
             }
             9 => {
                 let (channel, offset, used) = (take_channel(bytes)?, take_offset(bytes)?, take(bytes)?);
@@ -270,6 +271,17 @@ fn take_verdict(bytes: &mut Bytes) -> Result<Verdict, DecodeError> {
         _ => return Err(DecodeError::Field("outcome")),
     };
     Ok(Verdict { seq, hash, outcome })
+}
+
+fn take_many<T>(
+    count: u64,
+    bytes: &mut Bytes,
+    read: impl Fn(&mut Bytes) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    if count > bytes.len() as u64 {
+        return Err(DecodeError::Truncated);
+    }
+    (0..count).map(|_| read(bytes)).collect()
 }
 
 fn take_revocation(kind: u8, bytes: &mut Bytes) -> Result<Record, DecodeError> {
