@@ -62,6 +62,12 @@ impl Stopwatch {
     }
 }
 
+/// Returns the processor time that this thread has used: on a machine that is shared it says more than a clock.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
 /// Returns the resident memory of a process in bytes.
 ///
 /// # Errors

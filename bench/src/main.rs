@@ -10,6 +10,7 @@ mod core;
 mod error;
 mod fanout;
 mod idle;
+mod log;
 mod machine;
 mod peer;
 mod progress;
@@ -53,6 +54,8 @@ enum What {
     #[cfg(feature = "stores")]
     #[command(hide = true)]
     StoreChild(store::Child),
+    /// The log engine, without sockets.
+    Log(log::LogBench),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         What::Store(stores) => stores.run(),
         #[cfg(feature = "stores")]
         What::StoreChild(child) => child.run(),
+        What::Log(log) => log.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

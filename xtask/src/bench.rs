@@ -30,6 +30,8 @@ enum What {
     Core(Options),
     /// The client's store, against redb and SQLite; `--faults` makes calls fail and changes bytes.
     Store(Options),
+    /// The log engine alone: storing, opening again, reading, and what its state costs.
+    Log(Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,6 +54,7 @@ impl Bench {
             What::Codec(options) => ("codec", options),
             What::Core(options) => ("core", options),
             What::Store(options) => ("store", options),
+            What::Log(options) => ("log", options),
         };
         let peers = if options.ask_for_help() { Vec::new() } else { self.what.programs()? };
         let bench = cargo::built(&self.what.load()?, LOAD.1).args([name]);
@@ -76,6 +79,7 @@ impl What {
         match self {
             Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
             Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
+            Self::Log(_) => Ok(vec![("--server", server()?)]),
             Self::Codec(_) | Self::Core(_) | Self::Store(_) => Ok(Vec::new()),
         }
     }

@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("moorline-mobile", &["moorline"]),
     ("moorline-sim", &["moorline-protocol", "moorline-core", "moorline-server"]),
     ("moorline-crash", &["moorline", "moorline-protocol"]),
-    ("moorline-bench", &["moorline-core", "moorline-protocol"]),
+    ("moorline-bench", &["moorline", "moorline-core", "moorline-protocol", "moorline-server"]),
     ("moorline-fuzz", &["moorline-protocol", "moorline-core", "moorline-server"]),
     ("xtask", &[]),
 ];
