@@ -66,8 +66,9 @@ pub(crate) fn epoch(choices: &mut Choices<'_>) -> Epoch {
     Epoch::new(choices.pick(EPOCHS)).expect("an epoch")
 }
 
+/// Returns an offset that a message can have.
 pub(crate) fn offset(choices: &mut Choices<'_>) -> Offset {
-    Offset(choices.safe())
+    Offset(choices.safe().max(1))
 }
 
 pub(crate) fn position(choices: &mut Choices<'_>) -> Position {
