@@ -18,6 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("moorline-crash", &["moorline", "moorline-protocol"]),
     ("moorline-bench", &["moorline", "moorline-core", "moorline-protocol", "moorline-server"]),
     ("moorline-fuzz", &["moorline-protocol", "moorline-core", "moorline-server"]),
+    ("chat-rust", &["moorline"]),
+    ("exactly-once", &["moorline"]),
     ("xtask", &[]),
 ];
 

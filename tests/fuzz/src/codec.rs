@@ -63,10 +63,13 @@ fn frames(codec: Codec, mode: u8, bytes: &[u8]) {
     }
 }
 
+/// Reads the next frame of a message.
+type Decode<F> = fn(Codec, &mut Bytes) -> Result<Option<Decoded<F>>, DecodeError>;
+
 /// How the frames of one side are written and read.
 struct Side<F> {
     encode: fn(Codec, &F, &mut Vec<u8>),
-    decode: fn(Codec, &mut Bytes) -> Result<Option<Decoded<F>>, DecodeError>,
+    decode: Decode<F>,
 }
 
 const CLIENT_SIDE: Side<ClientFrame> = Side { encode: Codec::encode_client, decode: Codec::decode_client };

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use moorline_core::protocol::{Payload, Qos, Utf8Bytes};
 use moorline_core::{
-    Client, ConnectionState, Event, Failure, HostSignal, Input, Origin, Output, PublishOptions, PublishOutcome,
-    StoreError,
+    Client, ConnectionState, Event, Failure, Input, Origin, Output, PublishOptions, PublishOutcome, StoreError,
 };
 
 use crate::client::{Process, Reader, Reading};
@@ -75,7 +74,7 @@ impl World {
         self.with_core(index, |core, now| core.handle_input(input, now));
     }
 
-    fn is_frozen(&self, index: usize) -> bool {
+    pub(crate) fn is_frozen(&self, index: usize) -> bool {
         self.clients[index].process.as_ref().is_some_and(|process| process.frozen_until > self.now)
     }
 
@@ -360,69 +359,6 @@ impl World {
             self.after(work * 1000 + 1, Happening::AppWork { client: index, life, reader });
         }
         self.drive(index);
-    }
-
-    pub(crate) fn freeze(&mut self, index: usize, ms: u64) {
-        let until = self.now + ms * 1000;
-        let life = self.clients[index].life;
-        if let Some(process) = &mut self.clients[index].process {
-            process.frozen_until = process.frozen_until.max(until);
-            self.at(until, Happening::ClientThaw { client: index, life });
-        }
-    }
-
-    /// A process goes on: everything that waited arrives at once.
-    pub(crate) fn thaw(&mut self, index: usize, life: u32) {
-        if self.clients[index].life != life || self.is_frozen(index) {
-            return;
-        }
-        for link in 0..self.links.len() {
-            if self.links[link].client == index && self.links[link].client_life == life {
-                self.link_down(link);
-            }
-        }
-        self.client_timer(index, life);
-    }
-
-    pub(crate) fn sleep(&mut self, index: usize, ms: u64) {
-        // The world's clock goes on for all, so a sleep is a freeze whose timers the device does not count; the jump
-        // is what the core sees.
-        self.black_hole(index, ms.min(60_000), false);
-        self.clients[index].slept_us += ms * 1000;
-        let life = self.clients[index].life;
-        self.client_timer(index, life);
-    }
-
-    pub(crate) fn signal(&mut self, index: usize, which: u8) {
-        if self.is_frozen(index) {
-            return;
-        }
-        let signal = match which {
-            0 => HostSignal::Online,
-            1 => HostSignal::Offline,
-            2 => HostSignal::Foreground,
-            3 => HostSignal::Background,
-            _ => HostSignal::Wake,
-        };
-        self.input(index, Input::Host(signal));
-    }
-
-    pub(crate) fn fail_store(&mut self, index: usize) {
-        self.clients[index].store_fails = true;
-    }
-
-    pub(crate) fn kill_client(&mut self, index: usize, down_ms: u64) {
-        let Some(process) = self.clients[index].process.take() else { return };
-        for message in process.publishes.into_values() {
-            self.history.orphan(&message);
-        }
-        for link in 0..self.links.len() {
-            if self.links[link].client == index && !self.links[link].client_done {
-                self.links[link].client_done = true;
-                self.transmit(link, true, Item::Close(None));
-            }
-        }
-        self.after(down_ms * 1000, Happening::ClientStart { client: index });
     }
 
     pub(crate) fn link_down(&mut self, link: usize) {

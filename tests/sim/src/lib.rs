@@ -16,6 +16,7 @@ mod scenario;
 mod server;
 mod service;
 mod trace;
+mod trouble;
 mod world;
 
 pub use bugs::{Bugs, PLANTED, Place, Planted, UNSEEN};

@@ -47,10 +47,10 @@ fn setup() -> LogConfig {
 fn messages(batch: u64) -> Vec<(&'static str, u64, usize, Option<u32>)> {
     let mut messages: Vec<_> = (1..=3).map(|n| ("short", batch * 3 + n, 100, None)).collect();
     messages.extend((1..=2).map(|n| ("short-ids", batch * 2 + n, 10, None)));
-    if batch % 6 == 0 {
+    if batch.is_multiple_of(6) {
         messages.push(("long", batch / 6 + 1, 60, None));
     }
-    if batch % 9 == 0 {
+    if batch.is_multiple_of(9) {
         messages.push(("brief", batch / 9 + 1, 150, Some(20)));
     }
     messages
@@ -128,7 +128,7 @@ impl Client {
             session: SessionId(self.attached),
             app: alice.app.clone(),
             user: Some(alice.user.clone()),
-            device: Some(alice.device.clone()),
+            device: Some(alice.device),
             run: Run { boot: 1, transport: self.attached },
             producer: Some(request),
             max_connections: 9,
