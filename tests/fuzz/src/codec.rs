@@ -35,7 +35,7 @@ pub fn json(bytes: &[u8]) {
     }
 }
 
-/// Inputs of [`binary`]: one of each kind.
+/// Inputs of [`binary()`]: one of each kind.
 pub(crate) fn binary_seeds() -> Vec<Vec<u8>> {
     seeds(Codec::Binary)
 }
