@@ -142,7 +142,7 @@ impl Client {
     }
 
     /// Queues a message. It goes out by itself, and ends with one
-    /// [`Event::PublishSettled`].
+    /// [`Event::PublishSettled`](crate::Event::PublishSettled).
     ///
     /// # Errors
     /// [`PublishError`]: nothing was queued.
@@ -161,7 +161,7 @@ impl Client {
         Ok(id)
     }
 
-    /// Asks for a part of a channel's log. Ends with one [`Event::HistoryFinished`];
+    /// Asks for a part of a channel's log. Ends with one [`Event::HistoryFinished`](crate::Event::HistoryFinished);
     /// asked again after a reconnect.
     pub fn history(&mut self, channel: &ChannelName, query: HistoryQuery, now: Now) -> RequestId {
         let is_online = self.connection.is_online();
