@@ -56,7 +56,7 @@ impl Client {
     pub fn new(config: ClientConfig, stored: Vec<StoreEntry>, seed: [u8; 32], now: Now) -> Result<Self, StoreError> {
         let mut dice = Dice::new(seed);
         let device = DeviceId::new(&dice.name()).map_err(|_| StoreError::Corrupt("the device id"))?;
-        let (store, loaded) = Store::load(stored, device)?;
+        let (store, loaded) = Store::load(stored, device, config.bugs)?;
         let outbox = Outbox::new(&config, loaded.publishes, loaded.sequences, store.producer(), now);
         Ok(Self {
             connection: Connection::new(config.token.clone()),

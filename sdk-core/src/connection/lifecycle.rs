@@ -95,6 +95,7 @@ impl Client {
         self.tell_state(StateReason::Welcome);
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
         self.outbox.on_welcome(welcome.producer.as_ref(), welcome.limits, now.mono, &mut self.out);
+        self.subscriptions.on_online(&mut self.out);
         self.history.on_online(now.mono, &mut self.out);
         if self.connection.visibility == Visibility::Background {
             self.out.send(&ClientFrame::Park(Park { ping: None }));
@@ -330,6 +331,11 @@ impl Client {
     pub(crate) fn on_connection_timeout(&mut self, now: Now) {
         if self.connection.deadline().is_none_or(|deadline| deadline > now.mono) {
             return;
+        }
+        if self.config.bugs.has(Bug::SilenceTolerated)
+            && let Some(online) = self.connection.online()
+        {
+            online.heartbeat.on_bytes(now.mono);
         }
         match &self.connection.state {
             State::Opening { .. } | State::Handshaking { .. } => {

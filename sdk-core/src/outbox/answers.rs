@@ -35,12 +35,22 @@ struct About {
     channel: ChannelName,
     key: Key,
     seq: Option<Sequence>,
+    refused: Refused,
+}
+
+/// What a refusal for ever says about a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// It is not stored.
+    Surely,
+    /// An earlier send of it may have been: without a sequence the server cannot tell.
+    ThisTime,
 }
 
 impl Outbox {
     /// Takes `published`; tells whether it settled a message at QoS 2.
     pub(crate) fn on_published(&mut self, published: Published, now: Timestamp, out: &mut Outgoing) -> bool {
-        let Ok(index) = self.sends.binary_search_by_key(&published.req, |send| send.req) else { return false };
+        let Some(index) = self.find_send(published.req) else { return false };
         let send = self.sends.remove(index);
         let Some(lane) = self.find_lane(&send.channel) else { return false };
         lane.tries = 0;
@@ -66,9 +76,15 @@ impl Outbox {
                 return Verdict::Reattach;
             }
             (ErrorCode::PublishGap, _) => return self.on_gap(&about, error, now, out),
-            (_, _) if error.retry => self.hold(&about, about.seq, error.after, now),
-            (_, _) => {
-                self.settle(&about.channel, about.key, PublishOutcome::Failed(failure(error)), out);
+            (_, _) if error.retry || self.bugs.has(Bug::PoisonBlocks) => {
+                self.hold(&about, about.seq, error.after, now);
+            }
+            (code, _) => {
+                let outcome = match about.refused {
+                    Refused::ThisTime if *code != ErrorCode::PublishReused => PublishOutcome::Uncertain,
+                    Refused::Surely | Refused::ThisTime => PublishOutcome::Failed(failure(error)),
+                };
+                self.settle(&about.channel, about.key, outcome, out);
                 self.pump(&about.channel, now, out);
             }
         }
@@ -77,13 +93,21 @@ impl Outbox {
 
     /// Returns what a request was about, unless it was voided by a rewind.
     fn take_send(&mut self, req: u64) -> Option<About> {
-        let index = self.sends.binary_search_by_key(&req, |send| send.req).ok()?;
+        let index = self.find_send(req)?;
         let send = self.sends.remove(index);
-        let takes_stale = self.bugs.has(Bug::StaleErrors);
         let lane = self.find_lane(&send.channel)?;
         let entry = lane.entries.get(lane.index(send.key)?)?;
-        let is_current = entry.progress == Progress::Waiting { req } || takes_stale;
-        is_current.then(|| About { channel: send.channel.clone(), key: send.key, seq: entry.seq() })
+        let is_current = entry.progress == Progress::Waiting { req: send.req };
+        let is_unsure = entry.is_in_doubt && entry.qos < Qos::ExactlyOnce;
+        let refused = if is_unsure { Refused::ThisTime } else { Refused::Surely };
+        is_current.then(|| About { channel: send.channel.clone(), key: send.key, seq: entry.seq(), refused })
+    }
+
+    fn find_send(&self, req: u64) -> Option<usize> {
+        if self.bugs.has(Bug::AnswersInOrder) {
+            return (!self.sends.is_empty()).then_some(0);
+        }
+        self.sends.binary_search_by_key(&req, |send| send.req).ok()
     }
 
     fn on_gap(&mut self, about: &About, error: &ErrorFrame, now: Timestamp, out: &mut Outgoing) -> Verdict {
@@ -99,13 +123,22 @@ impl Outbox {
 
     /// Stops the channel for a while; what was sent from `from` on is sent again then.
     fn hold(&mut self, about: &About, from: Option<Sequence>, after: Option<u32>, now: Timestamp) {
+        let bugs = self.bugs;
         let Some(lane) = self.find_lane(&about.channel) else { return };
         let first = Duration::from_millis(u64::from(after.unwrap_or(FIRST_PAUSE).max(1)));
-        lane.flow = Flow::Held { until: now + doubled(first, lane.tries, MAX_PAUSE.max(first)) };
-        lane.tries = lane.tries.saturating_add(1);
+        // Several refusals of one round count once.
+        if let Flow::Open = lane.flow {
+            lane.flow = Flow::Held { until: now + doubled(first, lane.tries, MAX_PAUSE.max(first)) };
+            lane.tries = lane.tries.saturating_add(1);
+        }
         for entry in &mut lane.entries {
-            if entry.key == about.key || from.is_some_and(|from| entry.seq().is_some_and(|seq| seq >= from)) {
+            let is_meant =
+                entry.key == about.key || from.is_some_and(|from| entry.seq().is_some_and(|seq| seq >= from));
+            if is_meant && !bugs.has(Bug::RefusalForgotten) {
                 entry.rewind();
+            }
+            if entry.key == about.key && bugs.has(Bug::RefusalRenumbered) {
+                entry.number = Number::None;
             }
         }
     }
@@ -139,7 +172,7 @@ impl Outbox {
         now: Timestamp,
         out: &mut Outgoing,
     ) {
-        if let Some(error) = error {
+        if let Some(error) = error.filter(|_| !self.bugs.has(Bug::StoreFailureIgnored)) {
             self.fail_batch(ticket, error, out);
         }
         let mut channels = Vec::new();

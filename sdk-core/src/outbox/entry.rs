@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
     pub(super) number: Number,
     pub(super) progress: Progress,
+    /// Whether a send without an answer may have been stored.
+    pub(super) is_in_doubt: bool,
 }
 
 /// When a message may be forgotten, by both clocks.
@@ -120,6 +122,7 @@ impl Entry {
             origin: Origin::Fresh,
             number: Number::None,
             progress: Progress::Unsent,
+            is_in_doubt: false,
         }
     }
 
@@ -155,6 +158,7 @@ impl Entry {
             origin,
             number,
             progress,
+            is_in_doubt: progress == Progress::SentBefore,
         }
     }
 
@@ -189,7 +193,13 @@ impl Entry {
         Some(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
-    /// The connection is gone, or the server wants it again.
+    /// The connection is gone: whether it was stored is not known.
+    pub(super) fn lose(&mut self) {
+        self.is_in_doubt |= self.is_waiting();
+        self.rewind();
+    }
+
+    /// It must be sent again.
     pub(super) fn rewind(&mut self) {
         if self.is_waiting() {
             self.progress = Progress::SentBefore;

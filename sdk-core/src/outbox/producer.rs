@@ -6,6 +6,7 @@ use super::Outbox;
 use super::entry::{Entry, Flow, Lane, Number, Origin, Progress};
 use crate::event::PublishOutcome;
 use crate::outgoing::Outgoing;
+use crate::planted::Bug;
 
 /// How a producer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,9 @@ impl Outbox {
         let mut uncertain = Vec::new();
         for lane in &mut self.lanes {
             for entry in lane.entries.iter_mut().filter(|entry| entry.qos == Qos::ExactlyOnce) {
-                if entry.may_be_sent() || (lost == Lost::RolledBack && entry.origin == Origin::Restored) {
+                if self.bugs.has(Bug::ExpiredResent) {
+                    entry.progress = Progress::Unsent;
+                } else if entry.may_be_sent() || (lost == Lost::RolledBack && entry.origin == Origin::Restored) {
                     uncertain.push((lane.channel.clone(), entry.key));
                 }
             }

@@ -70,7 +70,9 @@ impl Outbox {
         self.link = Link::Down;
         self.sends.clear();
         for lane in &mut self.lanes {
-            lane.entries.iter_mut().for_each(Entry::rewind);
+            if !self.bugs.has(Bug::LossForgotten) {
+                lane.entries.iter_mut().for_each(Entry::lose);
+            }
             lane.flow = Flow::Open;
         }
     }

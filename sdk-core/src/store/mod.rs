@@ -10,6 +10,7 @@ pub(crate) use record::StoredPublish;
 
 use crate::error::StoreError;
 use crate::io::{StoreBatch, StoreEntry, Ticket};
+use crate::planted::{Bug, Bugs};
 use record::{Meta, Record};
 
 /// A record's number within its kind; never used again while the client lives.
@@ -55,7 +56,7 @@ enum Wipe {
 
 impl Store {
     /// Reads everything the host found. `device` is used if there is none yet.
-    pub(crate) fn load(entries: Vec<StoreEntry>, device: DeviceId) -> Result<(Self, Loaded), StoreError> {
+    pub(crate) fn load(entries: Vec<StoreEntry>, device: DeviceId, bugs: Bugs) -> Result<(Self, Loaded), StoreError> {
         let mut meta = Meta { device, boot: 0, producer: None };
         let mut loaded = Loaded::default();
         let mut next_key = 1;
@@ -72,7 +73,9 @@ impl Store {
             }
         }
         loaded.publishes.sort_unstable_by_key(|(key, _)| *key);
-        meta.boot += 1;
+        if !bugs.has(Bug::BootNotCounted) {
+            meta.boot += 1;
+        }
         let store = Self {
             meta,
             boot: Boot::Unwritten,

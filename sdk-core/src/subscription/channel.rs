@@ -14,6 +14,7 @@ use crate::error::SubscribeError;
 use crate::event::Event;
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
+use crate::planted::{Bug, Bugs};
 use crate::timer::earliest;
 
 /// One channel that is read.
@@ -32,6 +33,7 @@ pub(super) struct Channel {
     pub(super) handed: u64,
     pub(super) acks: Acks,
     pub(super) continuity: Continuity,
+    pub(super) bugs: Bugs,
 }
 
 /// The options of all readers.
@@ -124,7 +126,7 @@ impl Options {
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, options: Options) -> Self {
+    pub(super) fn new(name: ChannelName, options: Options, bugs: Bugs) -> Self {
         Self {
             canonical: name.clone(),
             name,
@@ -136,6 +138,7 @@ impl Channel {
             handed: 0,
             acks: Acks::default(),
             continuity: Continuity::Fresh,
+            bugs,
         }
     }
 
@@ -191,6 +194,7 @@ impl Channel {
         }
         match self.options.since {
             StartAt::Resume if !self.options.is_durable => Since::Now,
+            StartAt::Resume | StartAt::Cursor if self.bugs.has(Bug::CursorWithoutPosition) => Since::Cursor(None),
             StartAt::Resume | StartAt::Cursor => Since::Cursor(self.acks.cursor().map(|cursor| cursor.position)),
             StartAt::Live => Since::Now,
             StartAt::First => Since::First,
@@ -203,6 +207,10 @@ impl Channel {
     /// The connection is gone.
     pub(super) fn detach(&mut self) {
         self.state = State::Detached;
+    }
+
+    pub(super) fn is_detached(&self) -> bool {
+        matches!(self.state, State::Detached)
     }
 
     pub(super) fn is_joined(&self) -> bool {

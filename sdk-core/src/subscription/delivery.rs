@@ -10,7 +10,7 @@ use super::channel::{Channel, Continuity, State};
 use crate::event::{Event, Received};
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
-use crate::planted::{Bug, Bugs};
+use crate::planted::Bug;
 
 /// A server that sends so many pages without waiting for confirmation breaks the protocol.
 const MAX_PAGES: usize = 64;
@@ -69,7 +69,7 @@ impl Subscriptions {
         let (bugs, limit) = (self.bugs, self.queue_messages);
         let Some(channel) = self.joined(&deliver.channel) else { return Ok(()) };
         for message in deliver.messages {
-            if !channel.accept(message, deliver.replay, bugs, out)? {
+            if !channel.accept(message, deliver.replay, out)? {
                 return Ok(());
             }
         }
@@ -106,13 +106,8 @@ impl Subscriptions {
 
 impl Channel {
     /// Hands a message out, drops it, or has a hole before it filled; tells whether the frame goes on.
-    fn accept(
-        &mut self,
-        message: Message,
-        replayed: bool,
-        bugs: Bugs,
-        out: &mut Outgoing,
-    ) -> Result<bool, &'static str> {
+    fn accept(&mut self, message: Message, replayed: bool, out: &mut Outgoing) -> Result<bool, &'static str> {
+        let bugs = self.bugs;
         let Some(position) = &mut self.position else { return Ok(false) };
         if let Some(offset) = message.offset {
             if offset <= position.offset && !bugs.has(Bug::DuplicatesAccepted) {
@@ -146,6 +141,7 @@ impl Channel {
         let (Some(position), Some(channel)) = (self.position, self.reference()) else { return Ok(()) };
         let State::Joined(joined) = &mut self.state else { return Ok(()) };
         match &joined.repair {
+            _ if self.bugs.has(Bug::RepairEveryHole) => {}
             Some(Repair { at, fence: Fence::Waiting(_) }) if *at == position.offset => return Ok(()),
             Some(Repair { at, fence: Fence::Passed }) if *at == position.offset => {
                 return Err("a hole that a rewind did not fill");
@@ -205,7 +201,7 @@ impl Channel {
                 out.send(&more(position.offset));
             }
             Mode::Paused => {}
-            Mode::Flowing if waiting > limit => {
+            Mode::Flowing if waiting > limit && !self.bugs.has(Bug::NeverPauses) => {
                 flow.mode = Mode::Paused;
                 out.send(&ClientFrame::Pause(Pause { channel }));
             }
@@ -214,7 +210,7 @@ impl Channel {
                 while flow.pages.front().is_some_and(|page| page.handed <= taken) {
                     confirmed = flow.pages.pop_front().map(|page| page.after).or(confirmed);
                 }
-                if let Some(after) = confirmed {
+                if let Some(after) = confirmed.filter(|_| !self.bugs.has(Bug::PagesUnconfirmed)) {
                     out.send(&more(after));
                 }
             }

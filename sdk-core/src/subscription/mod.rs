@@ -75,7 +75,7 @@ impl Subscriptions {
                 channel.add_reader(id, out);
             }
             Err(index) => {
-                let mut channel = Channel::new(name.clone(), Options::resolve(options)?);
+                let mut channel = Channel::new(name.clone(), Options::resolve(options)?, self.bugs);
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
                 if is_online {
@@ -143,6 +143,14 @@ impl Subscriptions {
     /// Returns the subscriptions for a `hello`; all are being joined then.
     pub(crate) fn join_all(&mut self, out: &mut Outgoing) -> Vec<Subscribe> {
         self.channels.iter_mut().map(|channel| channel.join(out)).collect()
+    }
+
+    /// Asks for what was added after the `hello` was sent.
+    pub(crate) fn on_online(&mut self, out: &mut Outgoing) {
+        for channel in self.channels.iter_mut().filter(|channel| channel.is_detached()) {
+            let subscribe = channel.join(out);
+            out.send(&ClientFrame::Subscribe(subscribe));
+        }
     }
 
     pub(crate) fn on_lost(&mut self) {

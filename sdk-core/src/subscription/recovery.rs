@@ -12,15 +12,14 @@ use crate::config::StartAt;
 use crate::event::{Event, Failure, Origin};
 use crate::inbound::failure;
 use crate::outgoing::Outgoing;
-use crate::planted::{Bug, Bugs};
+use crate::planted::Bug;
 
 impl Subscriptions {
     pub(crate) fn on_subscribed(&mut self, subscribed: Subscribed, out: &mut Outgoing) -> Result<(), &'static str> {
-        let bugs = self.bugs;
         let Some(channel) = self.channels.iter_mut().find(|channel| channel.is_joining(subscribed.req)) else {
             return Ok(());
         };
-        channel.on_subscribed(subscribed, bugs, out)?;
+        channel.on_subscribed(subscribed, out)?;
         self.reindex();
         Ok(())
     }
@@ -52,9 +51,8 @@ impl Subscriptions {
     }
 
     pub(crate) fn on_reset(&mut self, reset: Reset, out: &mut Outgoing) {
-        let bugs = self.bugs;
         let Some(channel) = self.joined(&reset.channel) else { return };
-        channel.restart(Position { epoch: reset.epoch, offset: reset.from }, bugs);
+        channel.restart(Position { epoch: reset.epoch, offset: reset.from });
         if let State::Joined(joined) = &mut channel.state {
             joined.repair = None;
             joined.flow.restart();
@@ -75,7 +73,7 @@ impl Channel {
         matches!(self.state, State::Joining { req, .. } if req == answered)
     }
 
-    fn on_subscribed(&mut self, subscribed: Subscribed, bugs: Bugs, out: &mut Outgoing) -> Result<(), &'static str> {
+    fn on_subscribed(&mut self, subscribed: Subscribed, out: &mut Outgoing) -> Result<(), &'static str> {
         let Subscribed { number, epoch, head, from, start, .. } = subscribed;
         let resumed = match self.since() {
             Since::Position(position) => Some(position),
@@ -96,7 +94,7 @@ impl Channel {
             start: start.clone(),
         });
         if start == Start::Reset {
-            self.restart(begins, bugs);
+            self.restart(begins);
             self.continuity = Continuity::Known;
             out.event(Event::Reset {
                 readers: self.reader_ids.clone(),
@@ -136,9 +134,9 @@ impl Channel {
     }
 
     /// Continuity is broken: everything goes on after `begins`.
-    fn restart(&mut self, begins: Position, bugs: Bugs) {
+    fn restart(&mut self, begins: Position) {
         let mut position = begins;
-        if bugs.has(Bug::EpochWithoutOffset)
+        if self.bugs.has(Bug::EpochWithoutOffset)
             && let Some(before) = self.position
         {
             position.offset = before.offset;

@@ -64,7 +64,7 @@ impl Node {
         }
         self.sessions.insert(session, conn);
         self.ask(Waiting::Attach { conn, session }, Command::Attach(attach));
-        self.arm(conn);
+        self.arm(conn, now);
     }
 
     fn made_device(&mut self) -> DeviceId {
@@ -149,7 +149,7 @@ impl Node {
             let text = "publishing at QoS 2 needs a named user and a device";
             self.error(conn, None, ErrorCode::FeatureDisabled, text);
         }
-        self.arm(conn);
+        self.arm(conn, now);
         for subscribe in attaching.hello.subscribe {
             self.subscribe(conn, subscribe, now);
         }
@@ -180,7 +180,7 @@ impl Node {
             }
         }
         self.send(conn, &ServerFrame::Authed(Authed { req: auth.req, expires }));
-        self.arm(conn);
+        self.arm(conn, now);
         self.recheck_grants(conn, now);
     }
 

@@ -8,6 +8,7 @@ use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame, Park, Ping, ServerFram
 use super::io::{ConnId, TimerKind};
 use super::session::State;
 use super::{Ending, Node};
+use crate::planted::Bug;
 
 /// `hello` must come within this time.
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -43,7 +44,11 @@ impl Node {
 
     /// Looks at one connection whose deadline has passed.
     fn check(&mut self, conn: ConnId, now: Now) {
+        let bugs = self.config.bugs;
         let Some(entry) = self.conns.get_mut(&conn) else { return };
+        if bugs.has(Bug::SilentStays) {
+            entry.heard = now.mono;
+        }
         match &mut entry.state {
             State::AwaitingHello { deadline } if *deadline <= now.mono => {
                 let error = ErrorFrame::new(ErrorCode::RequestOrder, "no `hello` within 10 s");
@@ -56,7 +61,7 @@ impl Node {
                     return self.end(conn, Ending(None, CloseCode::PING_TIMEOUT), now);
                 }
                 let expired = |expires: u64| expires.saturating_add(TOKEN_GRACE_MS) <= now.unix;
-                if session.claims.expires.is_some_and(expired) {
+                if session.claims.expires.is_some_and(expired) && !bugs.has(Bug::GraceForever) {
                     let error = ErrorFrame::new(ErrorCode::AuthExpired, "the token expired and was not refreshed");
                     return self.end(conn, Ending(Some(error), CloseCode::TOKEN_EXPIRED), now);
                 }
@@ -78,14 +83,17 @@ impl Node {
     }
 
     /// Sees to it that the connection is looked at by its next deadline.
-    pub(super) fn arm(&mut self, conn: ConnId) {
+    pub(super) fn arm(&mut self, conn: ConnId, now: Now) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let due = match &entry.state {
             State::AwaitingHello { deadline } => *deadline,
             State::Attaching(_) => return,
             State::Open(session) => {
                 let silent = entry.heard + Duration::from_millis(u64::from(session.ping_ms)) + GRACE;
-                session.next_ping.min(silent)
+                let tokens = session.claims.expires.into_iter().chain(session.extra.iter().filter_map(|e| e.expires));
+                let left = |expires: u64| expires.saturating_add(TOKEN_GRACE_MS).saturating_sub(now.unix);
+                let ends = tokens.map(|expires| now.mono + Duration::from_millis(left(expires)));
+                ends.chain([silent]).fold(session.next_ping, std::cmp::Ord::min)
             }
         };
         if entry.armed.is_none_or(|armed| due < armed) {
@@ -98,7 +106,7 @@ impl Node {
 
     /// As [`arm`](Self::arm), after a look: never for a moment that is over.
     fn arm_at(&mut self, conn: ConnId, now: Now) {
-        self.arm(conn);
+        self.arm(conn, now);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let soon = now.mono + Duration::from_millis(1);
         if let Some(armed) = entry.armed.filter(|armed| *armed < soon) {
@@ -125,6 +133,6 @@ impl Node {
         session.pings += 1;
         let n = session.pings;
         self.send(conn, &ServerFrame::Ping(Ping { n, next: Some(ping_ms) }));
-        self.arm(conn);
+        self.arm(conn, now);
     }
 }

@@ -99,7 +99,7 @@ impl Node {
         let pressure = Pressure::Low;
         self.forget(conn, now);
         self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
-        self.arm(conn);
+        self.arm(conn, now);
     }
 
     /// A WebSocket message arrived. Any message counts as a sign of life.
@@ -227,8 +227,8 @@ impl Node {
             (Waiting::Ack { conn, session, number }, Ok(Completion::Acked(position))) => {
                 self.acked(conn, session, number, position);
             }
-            // A cursor that could not be written is written with the next acknowledgement, and a page that could not
-            // be read is read when the client asks again.
+            (Waiting::Page { conn, session, .. }, Err(error)) => self.page_failed(conn, session, error, now),
+            // A cursor that could not be written is written with the next acknowledgement.
             (_, _) => {}
         }
     }
@@ -236,12 +236,7 @@ impl Node {
     fn event(&mut self, event: Event, now: Now) {
         match event {
             Event::Published { channel, epoch, messages } => self.published(&channel, epoch, &messages),
-            Event::Ephemeral { channel, message } => {
-                if let Some(hub) = self.numbers.get(&channel).and_then(|number| self.hubs.get_mut(number)) {
-                    let outputs = &mut self.outputs;
-                    hub.fan_out(&[message], |output| outputs.push_back(output));
-                }
-            }
+            Event::Ephemeral { channel, message } => self.ephemeral(&channel, message),
             Event::NewEpoch { channel, epoch, head } => self.new_epoch(&channel, epoch, head),
             Event::Displaced { session, code } => {
                 if let Some(conn) = self.sessions.get(&session).copied() {

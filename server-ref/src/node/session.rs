@@ -100,8 +100,8 @@ pub(super) enum Flow {
     Opening { req: u64, expires: Option<UnixMillis> },
     /// At the head: every message is sent as it comes.
     Live,
-    /// QoS 0 under pressure: nothing is sent; `since` counts what the hub had fanned out.
-    Dropping { since: u64 },
+    /// QoS 0 under pressure or paused: nothing is sent; `since` counts what the hub had fanned out.
+    Dropping { since: u64, paused: bool },
     /// Reading the log.
     Behind(Reader),
 }

@@ -1,15 +1,17 @@
 //! Live and behind: how messages reach a subscription, at its own pace.
 
+use bytes::Bytes;
 use moorline_protocol::{
-    Ack, ChannelNumber, ChannelRef, Dropped, Epoch, ErrorCode, More, Offset, Pause, Position, Qos, Reset, ResetMode,
-    ResetReason, ServerFrame, limits,
+    Ack, ChannelNumber, ChannelRef, CloseCode, Codec, Dropped, Epoch, ErrorCode, More, Offset, Pause, Position, Qos,
+    Reset, ResetMode, ResetReason, ServerFrame, limits,
 };
 
+use super::connect::storage_error;
 use super::hub::{PageFrame, Tip, encode_page};
 use super::io::{ConnId, Output, Pressure};
-use super::session::{Flow, Reader, State};
-use super::{Node, Waiting};
-use crate::engine::{ChannelKey, Command, CursorAck, Read, ReadPage, ReadRange, SessionId, Stored};
+use super::session::{Conn, Flow, Reader, State};
+use super::{Ending, Node, Waiting};
+use crate::engine::{ChannelKey, Command, CursorAck, EngineError, Read, ReadPage, ReadRange, SessionId, Stored};
 use crate::planted::Bug;
 use moorline_protocol::time::Now;
 
@@ -28,6 +30,27 @@ impl Node {
         *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
         let outputs = &mut self.outputs;
         hub.fan_out(&fresh, |output| outputs.push_back(output));
+    }
+
+    /// An ephemeral message goes to everyone who is live, and to nobody else.
+    pub(super) fn ephemeral(&mut self, channel: &ChannelKey, message: Bytes) {
+        let Some(number) = self.numbers.get(channel).copied() else { return };
+        let behind = if self.config.bugs.has(Bug::EphemeralToBehind) { self.behind(number) } else { Vec::new() };
+        let Some(hub) = self.hubs.get_mut(&number) else { return };
+        behind.iter().for_each(|(conn, codec)| hub.join(*conn, *codec));
+        let outputs = &mut self.outputs;
+        hub.fan_out(&[message], |output| outputs.push_back(output));
+        behind.iter().for_each(|(conn, codec)| hub.leave(*conn, *codec));
+    }
+
+    /// Planted: who reads the log of a channel.
+    fn behind(&self, number: ChannelNumber) -> Vec<(ConnId, Codec)> {
+        let is_behind = |entry: &Conn| match &entry.state {
+            State::Open(session) => session.find(number).is_some_and(|s| matches!(s.flow, Flow::Behind(_))),
+            State::AwaitingHello { .. } | State::Attaching(_) => false,
+        };
+        let all = self.conns.iter().filter(|(_, entry)| is_behind(entry));
+        all.map(|(conn, entry)| (*conn, entry.codec)).collect()
     }
 
     /// The channel begins a new life: every reader is told where it stands now.
@@ -71,6 +94,7 @@ impl Node {
 
     /// Under high pressure live subscriptions fall behind; when it is gone they come back.
     pub(super) fn apply_pressure(&mut self, conn: ConnId) {
+        let bugs = self.config.bugs;
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let (pressure, codec) = (entry.pressure, entry.codec);
         let State::Open(session) = &mut entry.state else { return };
@@ -79,15 +103,15 @@ impl Node {
             let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
             let Some(tip) = hub.tip else { continue };
             match subscription.flow {
-                Flow::Live if pressure >= Pressure::High => {
+                Flow::Live if pressure >= Pressure::High && !bugs.has(Bug::PressureIgnored) => {
                     hub.leave(conn, codec);
                     subscription.flow = if subscription.qos == Qos::AtMostOnce {
-                        Flow::Dropping { since: hub.fanned_out }
+                        Flow::Dropping { since: hub.fanned_out, paused: false }
                     } else {
                         Flow::Behind(Reader::at(tip.fanned, false, false))
                     };
                 }
-                Flow::Dropping { since } if pressure == Pressure::Low => {
+                Flow::Dropping { since, paused: false } if pressure == Pressure::Low => {
                     hub.join(conn, codec);
                     subscription.flow = Flow::Live;
                     told.push((subscription.number, hub.fanned_out - since));
@@ -104,6 +128,7 @@ impl Node {
 
     /// Reads pages for the subscriptions of a connection that are behind, in turn, while there is room for them.
     pub(super) fn read_on(&mut self, conn: ConnId) {
+        let bugs = self.config.bugs;
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         if entry.pressure > Pressure::Low {
             return;
@@ -119,7 +144,8 @@ impl Node {
             let Flow::Behind(reader) = &mut subscription.flow else { continue };
             let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
             let Some(tip) = hub.tip else { continue };
-            if reader.paused || reader.reading || reader.pages.len() >= limits::PAGES_IN_FLIGHT {
+            let unconfirmed = if bugs.has(Bug::PagesUnbounded) { 0 } else { reader.pages.len() };
+            if reader.paused || reader.reading || unconfirmed >= limits::PAGES_IN_FLIGHT {
                 continue;
             }
             if reader.sent == tip.fanned && !reader.announced {
@@ -159,16 +185,28 @@ impl Node {
         (serial, turn): (u32, u32),
         page: ReadPage,
     ) {
+        let bugs = self.config.bugs;
         let Some(open) = self.session_if(conn, session) else { return };
         open.reads = open.reads.saturating_sub(1);
-        if let Some(subscription) = open.find_mut(number).filter(|subscription| subscription.serial == serial)
+        if let Some(subscription) =
+            open.find_mut(number).filter(|subscription| subscription.serial == serial || bugs.has(Bug::LatePages))
             && let Flow::Behind(reader) = &mut subscription.flow
-            && reader.turn == turn
+            && (reader.turn == turn || bugs.has(Bug::LatePages))
         {
             reader.reading = false;
-            self.use_page(conn, number, page);
+            // What was read when the pause came is read again after it.
+            if !reader.paused {
+                self.use_page(conn, number, page);
+            }
         }
         self.read_on(conn);
+    }
+
+    /// A page cannot be read: the client comes again, and goes on where it stands.
+    pub(super) fn page_failed(&mut self, conn: ConnId, session: SessionId, error: EngineError, now: Now) {
+        if self.session_if(conn, session).is_some() {
+            self.end(conn, Ending(Some(storage_error(error)), CloseCode::STORAGE_UNAVAILABLE), now);
+        }
     }
 
     fn use_page(&mut self, conn: ConnId, number: ChannelNumber, mut page: ReadPage) {
@@ -191,11 +229,9 @@ impl Node {
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }
-        if !bugs.has(Bug::PagePastHub) {
-            page.messages.retain(|stored| stored.offset <= tip.fanned);
-            page.reached = page.reached.min(tip.fanned);
-        }
-        let more = page.reached < tip.fanned;
+        page.messages.retain(|stored| stored.offset <= tip.fanned);
+        page.reached = page.reached.min(tip.fanned);
+        let more = page.reached.0 + u64::from(bugs.has(Bug::LiveOneEarly)) < tip.fanned.0;
         let sent = reader.sent;
         let last = page.messages.last().map_or(sent, |stored| stored.offset);
         reader.position = reader.position.max(page.reached);
@@ -228,7 +264,7 @@ impl Node {
         let codec = self.codec(conn);
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
         match &mut subscription.flow {
-            Flow::Behind(reader) if more.rewind => {
+            Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
                 *reader = Reader { turn, delivered, ..Reader::at(more.after.min(tip.fanned), true, false) };
             }
@@ -245,28 +281,39 @@ impl Node {
                     reader.pages.pop_front();
                 }
             }
-            Flow::Live | Flow::Opening { .. } | Flow::Dropping { .. } => {}
+            Flow::Dropping { paused, .. } => {
+                *paused = false;
+                self.apply_pressure(conn);
+            }
+            Flow::Live | Flow::Opening { .. } => {}
         }
         self.read_on(conn);
     }
 
-    /// `pause`: the subscription falls behind until `more`.
+    /// `pause`: the subscription falls behind until `more`; at QoS 0, it misses what comes.
     pub(super) fn pause(&mut self, conn: ConnId, pause: &Pause) {
         let Some(number) = self.number_of(conn, &pause.channel) else {
             return self.not_subscribed(conn, &pause.channel);
         };
+        if self.config.bugs.has(Bug::PauseIgnored) {
+            return;
+        }
         let codec = self.codec(conn);
-        let tip = self.hubs.get(&number).and_then(|hub| hub.tip);
+        let Some((tip, fanned_out)) = self.hubs.get(&number).map(|hub| (hub.tip, hub.fanned_out)) else { return };
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
         match (&mut subscription.flow, tip) {
             (Flow::Behind(reader), _) => reader.paused = true,
+            (Flow::Dropping { paused, .. }, _) => *paused = true,
             (Flow::Live, Some(tip)) => {
-                subscription.flow = Flow::Behind(Reader::at(tip.fanned, false, true));
+                subscription.flow = match subscription.qos {
+                    Qos::AtMostOnce => Flow::Dropping { since: fanned_out, paused: true },
+                    Qos::AtLeastOnce | Qos::ExactlyOnce => Flow::Behind(Reader::at(tip.fanned, false, true)),
+                };
                 if let Some(hub) = self.hubs.get_mut(&number) {
                     hub.leave(conn, codec);
                 }
             }
-            (Flow::Live | Flow::Opening { .. } | Flow::Dropping { .. }, _) => {}
+            (Flow::Live | Flow::Opening { .. }, _) => {}
         }
     }
 

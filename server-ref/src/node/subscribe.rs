@@ -39,6 +39,7 @@ impl Node {
         let since = if live_only { Since::Now } else { subscribe.since };
         let open = Open { channel: key, since, reset, cursor };
         self.ask(Waiting::Open { conn, session: id, number, serial }, Command::Open(open));
+        self.arm(conn, now);
     }
 
     /// Checks a `subscribe` and returns the channel's canonical name.

@@ -17,7 +17,9 @@ impl<S: MessageStore> EngineCore<S> {
             return answer;
         }
         if let Err(code) = &append.verdict {
-            self.settle(id, &append, Outcome::Refused(code.clone()), now);
+            if !self.config.bugs.has(Bug::RefusalLeavesSequence) {
+                self.settle(id, &append, Outcome::Refused(code.clone()), now);
+            }
             return Appended::Refused(code.clone());
         }
         let key = id_key(&append.scope, &append.id);
@@ -55,6 +57,17 @@ impl<S: MessageStore> EngineCore<S> {
         }
     }
 
+    /// Planted: a sequence is used up by a refusal for the moment.
+    pub(super) fn use_up(&mut self, append: &Append, now: UnixMillis) {
+        let id = self.channel_id(&append.channel, now);
+        if let Some(sequence) = append.producer
+            && let Some(producer) = self.producers.get_mut(&sequence.id)
+        {
+            let track = producer.channels.entry(id).or_default();
+            track.last = track.last.max(sequence.seq);
+        }
+    }
+
     fn duplicate(&self, id: ChannelId, offset: Offset) -> Appended {
         match self.channels.get(&id) {
             Some(channel) => Appended::Duplicate(channel.position(offset)),
@@ -77,7 +90,7 @@ impl<S: MessageStore> EngineCore<S> {
         self.establish(id, now);
         let Some(channel) = self.channels.get_mut(&id) else { return Appended::UnknownProducer };
         let offset = channel.head.next();
-        let time = channel.last_time.max(now);
+        let time = if self.config.bugs.has(Bug::TimeFalls) { now } else { channel.last_time.max(now) };
         let expires = append.ttl.map(|ttl| time + u64::from(ttl) * 1000);
         let message = Message {
             offset: Some(offset),

@@ -37,6 +37,18 @@ impl Cursors {
         Record::Cursor { owner, channel, position, used: now }
     }
 
+    /// A device reads on from its cursor: it is in use, and that is written with the next one that moves.
+    pub(super) fn touch(&mut self, owner: &Owner, channel: ChannelId, now: UnixMillis) {
+        let key = (owner.clone(), channel);
+        if let Some(cursor) = self.by_owner.get_mut(&key) {
+            cursor.used = now;
+            if !cursor.dirty {
+                cursor.dirty = true;
+                self.dirty.push(key);
+            }
+        }
+    }
+
     /// Sets a cursor as a record says.
     pub(super) fn put(&mut self, owner: Owner, channel: ChannelId, position: Position, used: UnixMillis) {
         self.by_owner.insert((owner, channel), Cursor { position, used, dirty: false });
@@ -87,6 +99,9 @@ impl<S: MessageStore> EngineCore<S> {
             }
         }
         self.cursors.waiting.push((shard, ticket, key.0, id));
+        if self.config.bugs.has(Bug::AckBeforeWrite) {
+            self.answer_acks();
+        }
     }
 
     /// Writes the cursors that have moved, and answers the acknowledgements that waited for it. The host calls it at
@@ -100,6 +115,10 @@ impl<S: MessageStore> EngineCore<S> {
                 self.records.push(Record::Cursor { owner, channel, position, used: now });
             }
         }
+        self.answer_acks();
+    }
+
+    fn answer_acks(&mut self) {
         for (shard, ticket, owner, channel) in std::mem::take(&mut self.cursors.waiting) {
             let epoch = self.channels.get(&channel).map(|channel| channel.epoch).unwrap_or_default();
             let gone = Position { epoch, offset: moorline_protocol::Offset::ZERO };

@@ -4,6 +4,7 @@ use moorline_protocol::time::UnixMillis;
 use super::store::MessageStore;
 use super::{ChannelId, EngineCore};
 use crate::engine::record::Record;
+use crate::planted::Bug;
 
 /// Verdicts kept of a producer that has not published for a while.
 const IDLE_VERDICTS: usize = 32;
@@ -71,6 +72,11 @@ impl<S: MessageStore> EngineCore<S> {
         if first > old_first {
             self.records.push(Record::Trim { channel: id, first });
             self.trim(id, first);
+            if self.config.bugs.has(Bug::TrimForgetsIds)
+                && let Some(channel) = self.channels.get_mut(&id)
+            {
+                channel.ids.expire(0, (head.0 + 1).saturating_sub(first.0) as usize);
+            }
         }
     }
 
@@ -86,7 +92,8 @@ impl<S: MessageStore> EngineCore<S> {
         let idle = now.saturating_sub(IDLE_MS);
         let mut gone = Vec::new();
         for (id, producer) in &mut self.producers {
-            if producer.session.is_none() && producer.used < before {
+            let attached = producer.session.is_some() && !self.config.bugs.has(Bug::AttachedExpires);
+            if !attached && producer.used < before {
                 gone.push(*id);
             } else if producer.used < idle {
                 producer.channels.values_mut().for_each(|track| track.keep(IDLE_VERDICTS));
@@ -111,7 +118,7 @@ impl<S: MessageStore> EngineCore<S> {
             return;
         }
         if channel.recorded {
-            self.shared_n += 1;
+            self.shared_n += u64::from(!self.config.bugs.has(Bug::ForgottenKeepsEpoch));
             self.records.push(self.shared_record());
             self.records.push(Record::ForgetChannel { id });
         }

@@ -26,7 +26,7 @@ use self::producer::Producer;
 use self::session::Sessions;
 use super::record::{ChannelId, Record};
 use super::{ChannelKey, Command, Completion, EngineError, Event, Reply, ShardId, Stored, Ticket};
-use crate::planted::Bugs;
+use crate::planted::{Bug, Bugs};
 
 pub use housekeeping::CoreStats;
 pub use retention::{RetentionRule, RetentionRules};
@@ -142,6 +142,11 @@ impl<S: MessageStore> EngineCore<S> {
     /// Answers a command that cannot take effect now. Commands without an answer are handled as usual, and so are
     /// those that write nothing.
     pub fn refuse(&mut self, shard: ShardId, ticket: Ticket, command: Command, error: EngineError, now: UnixMillis) {
+        if let Command::Append(append) = &command
+            && self.config.bugs.has(Bug::RefusalTakesSequence)
+        {
+            self.use_up(append, now);
+        }
         match command {
             Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => {
                 self.reply(shard, Reply::Completed(ticket, Err(error)));

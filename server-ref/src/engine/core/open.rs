@@ -12,7 +12,11 @@ impl<S: MessageStore> EngineCore<S> {
         let id = self.channel_id(&open.channel, now);
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
         let since = match (open.since, cursor) {
-            (Since::Cursor(_), Some(position)) | (Since::Cursor(Some(position)), None) => Since::Position(position),
+            // The client has stored an acknowledgement that never arrived here: it is as good as the cursor.
+            (Since::Cursor(Some(acked)), Some(position)) => Since::Position(self.further(id, position, acked)),
+            (Since::Cursor(None), Some(position)) => Since::Position(position),
+            (Since::Cursor(Some(_)), None) if self.config.bugs.has(Bug::CursorFromHead) => Since::Now,
+            (Since::Cursor(Some(position)), None) => Since::Position(position),
             (Since::Cursor(None), None) => Since::Now,
             (since, _) => since,
         };
@@ -23,13 +27,25 @@ impl<S: MessageStore> EngineCore<S> {
         }
         let (epoch, first, head) = (channel.epoch, channel.first, channel.head);
         let (from, reset) = self.resolve(id, since, open.reset);
+        if let (Some(owner), Some(_)) = (&open.cursor, cursor) {
+            self.cursors.touch(owner, id, now);
+        }
         if let Some(owner) = open.cursor.filter(|_| cursor.is_none()) {
             self.establish(id, now);
             let record = self.cursors.create(owner, id, Position { epoch, offset: from }, now);
-            self.records.push(record);
+            if !self.config.bugs.has(Bug::CursorUnwritten) {
+                self.records.push(record);
+            }
         }
         let opened = Opened { epoch, first, head, from, reset };
         self.reply(shard, completed(ticket, Completion::Opened(opened)));
+    }
+
+    /// Returns the further of a cursor and what its device says to have acknowledged.
+    fn further(&self, id: ChannelId, cursor: Position, acked: Position) -> Position {
+        let head = self.channels.get(&id).map_or(Offset::ZERO, |channel| channel.head);
+        let is_further = acked.epoch == cursor.epoch && acked.offset > cursor.offset && acked.offset <= head;
+        if is_further { acked } else { cursor }
     }
 
     /// Returns after which offset deliveries begin, and why that is not what was asked for.

@@ -10,6 +10,7 @@ use super::session::Sessions;
 use super::store::{Kept, MessageStore};
 use super::{CoreConfig, EngineCore, epoch};
 use crate::engine::record::{ChannelId, Outcome, Record, Verdict};
+use crate::planted::Bug;
 
 impl<S: MessageStore> EngineCore<S> {
     /// Creates a core without content. The host applies the records it has, then calls [`begin`](Self::begin).
@@ -47,7 +48,7 @@ impl<S: MessageStore> EngineCore<S> {
         for producer in self.producers.values_mut() {
             producer.used = producer.used.max(now);
         }
-        if !new_epochs {
+        if !new_epochs || self.config.bugs.has(Bug::PowerCutKeepsEpoch) {
             return;
         }
         self.shared_n += 1;

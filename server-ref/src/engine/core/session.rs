@@ -11,6 +11,7 @@ use super::store::MessageStore;
 use super::{EngineCore, RevocationKey, completed};
 use crate::engine::record::Record;
 use crate::engine::{Attach, Attached, Completion, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
+use crate::planted::{Bug, Bugs};
 
 /// The connections of all shards.
 #[derive(Debug, Default)]
@@ -30,10 +31,10 @@ struct Session {
 }
 
 impl Sessions {
-    fn remove(&mut self, id: SessionId) -> Option<Session> {
+    fn remove(&mut self, id: SessionId, bugs: Bugs) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         if let Some(owner) = &session.owner
-            && self.by_owner.get(owner) == Some(&id)
+            && (self.by_owner.get(owner) == Some(&id) || bugs.has(Bug::DetachRemovesNewer))
         {
             self.by_owner.remove(owner);
         }
@@ -98,6 +99,9 @@ impl<S: MessageStore> EngineCore<S> {
     /// the code the standing one is closed with.
     fn displacement(&self, live: SessionId, newcomer: Run) -> Option<Option<CloseCode>> {
         let run = self.sessions.by_id.get(&live)?.run;
+        if self.config.bugs.has(Bug::DisplaceByArrival) {
+            return Some(Some(CloseCode::DISPLACED));
+        }
         Some(if newcomer < run {
             None
         } else if newcomer > run && newcomer.boot == run.boot {
@@ -110,7 +114,9 @@ impl<S: MessageStore> EngineCore<S> {
     fn displace(&mut self, live: Option<SessionId>, code: CloseCode, now: UnixMillis) {
         let Some(session) = live else { return };
         let shard = self.sessions.by_id.get(&session).map(|session| session.shard);
-        self.detach(session, now);
+        if !self.config.bugs.has(Bug::DetachRemovesNewer) {
+            self.detach(session, now);
+        }
         if let Some(shard) = shard {
             self.reply(shard, Reply::Event(Event::Displaced { session, code }));
         }
@@ -167,7 +173,7 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     pub(super) fn detach(&mut self, session: SessionId, now: UnixMillis) {
-        let Some(gone) = self.sessions.remove(session) else { return };
+        let Some(gone) = self.sessions.remove(session, self.config.bugs) else { return };
         if let Some(producer) = gone.producer.and_then(|id| self.producers.get_mut(&id))
             && producer.session == Some(session)
         {
@@ -186,7 +192,9 @@ impl<S: MessageStore> EngineCore<S> {
 
     pub(super) fn revoke(&mut self, shard: ShardId, ticket: Ticket, revocation: Revocation, now: UnixMillis) {
         self.apply_revocation(&revocation);
-        self.records.push(Record::Revoke { revocation: revocation.clone(), time: now });
+        if !self.config.bugs.has(Bug::RevocationUnwritten) {
+            self.records.push(Record::Revoke { revocation: revocation.clone(), time: now });
+        }
         self.reply(shard, completed(ticket, Completion::Revoked));
         for shard in self.shards.clone() {
             self.reply(shard, Reply::Event(Event::Revoked(revocation.clone())));

@@ -85,8 +85,12 @@ pub fn open_with(
     let names = files.list().map_err(OpenError::io("listing the data directory"))?;
     let known = read_store(files.as_ref(), &names)?;
     let is_new = known.is_none();
+    let boot = boot_id();
+    let last = files.read(STATE).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let lost = !config.sync && !is_new && !last.starts_with("clean") && !last.contains(&boot);
     let store_id = match known {
-        Some(id) if !config.restored => id,
+        // What was lost may have named epochs: under the old name the same ones would be made again.
+        Some(id) if !config.restored && !lost => id,
         _ => {
             let id = random_id()?;
             let text = format!("moorline-log {FORMAT}\nstore {id}\n");
@@ -94,9 +98,6 @@ pub fn open_with(
             id
         }
     };
-    let boot = boot_id();
-    let last = files.read(STATE).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    let lost = !config.sync && !is_new && !last.starts_with("clean") && !last.contains(&boot);
     let mut core_config = CoreConfig::new(store_id);
     core_config.retention = config.retention.clone();
     core_config.bugs = config.bugs;
