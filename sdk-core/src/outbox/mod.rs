@@ -174,6 +174,10 @@ impl Outbox {
         self.stats
     }
 
+    pub(crate) fn sends(&self) -> usize {
+        self.sends.len()
+    }
+
     pub(crate) fn producer(&self) -> Option<ProducerId> {
         self.producer
     }

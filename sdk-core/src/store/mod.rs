@@ -159,6 +159,11 @@ impl Store {
         self.wipe = Wipe::Yes;
     }
 
+    /// Returns how many batches are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Tells whether every batch is answered and nothing waits to be written.
     pub(crate) fn is_settled(&self) -> bool {
         self.in_flight.is_empty() && self.pending == StoreBatch::default() && !self.is_meta_dirty

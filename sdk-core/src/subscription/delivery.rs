@@ -80,10 +80,19 @@ impl Subscriptions {
             channel.ack_all(now, out);
         }
         if deliver.replay {
-            channel.end_page(deliver.at)?;
+            channel.end_page(deliver.at, deliver.more)?;
         }
         channel.confirm(limit, out);
         Ok(())
+    }
+
+    /// Returns how many replay pages are not confirmed.
+    pub(crate) fn unconfirmed_pages(&self) -> usize {
+        let pages = |channel: &Channel| match &channel.state {
+            State::Joined(joined) => joined.flow.pages.len(),
+            State::Detached | State::Joining { .. } | State::Refused { .. } => 0,
+        };
+        self.channels.iter().map(pages).sum()
     }
 
     pub(crate) fn on_dropped(&mut self, dropped: &Dropped, out: &mut Outgoing) {
@@ -157,13 +166,18 @@ impl Channel {
         Ok(())
     }
 
-    fn end_page(&mut self, at: Option<Offset>) -> Result<(), &'static str> {
+    /// Notes a page that the server wants confirmed. After the last one it is live and forgets them all.
+    fn end_page(&mut self, at: Option<Offset>, more: bool) -> Result<(), &'static str> {
         let Some(position) = &mut self.position else { return Ok(()) };
         if let Some(at) = at {
             position.offset = position.offset.max(at);
         }
         let page = Page { handed: self.handed, after: position.offset };
         if let State::Joined(joined) = &mut self.state {
+            if !more {
+                joined.flow.pages.clear();
+                return Ok(());
+            }
             joined.flow.pages.push_back(page);
             if joined.flow.pages.len() > MAX_PAGES {
                 return Err("more pages than were confirmed");

@@ -93,7 +93,7 @@ impl Node {
                 let tokens = session.claims.expires.into_iter().chain(session.extra.iter().filter_map(|e| e.expires));
                 let left = |expires: u64| expires.saturating_add(TOKEN_GRACE_MS).saturating_sub(now.unix);
                 let ends = tokens.map(|expires| now.mono + Duration::from_millis(left(expires)));
-                ends.chain([silent]).fold(session.next_ping, std::cmp::Ord::min)
+                ends.chain([silent, session.next_ping]).min().unwrap_or(silent)
             }
         };
         if entry.armed.is_none_or(|armed| due < armed) {

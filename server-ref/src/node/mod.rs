@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Permissions};
 use self::drain::Draining;
 use self::hub::Hub;
-pub use self::io::{ConnId, Output, Pressure, TimerKind};
+pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
 
@@ -250,6 +250,17 @@ impl Node {
     /// Returns the next thing to do. Call until `None` after each input or batch of inputs.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Returns how much there is.
+    pub fn stats(&self) -> NodeStats {
+        NodeStats {
+            connections: self.conns.len(),
+            sessions: self.sessions.len(),
+            channels: self.hubs.len(),
+            questions: self.tickets.len(),
+            deadlines: self.deadlines.len(),
+        }
     }
 
     /// Returns the number of open connections.

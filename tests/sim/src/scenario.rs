@@ -50,7 +50,7 @@ pub(crate) enum Fault {
     Resubscribe { client: usize, reader: usize, forget: bool },
     /// The app disconnects for a while.
     Disconnect { client: usize, ms: u64 },
-    /// All apps disconnect for a while.
+    /// All apps disconnect for a while, without waiting for what is on its way to them.
     Desert { ms: u64 },
     /// The app logs out: its store is cleared, and its next process is another device.
     LogOut { client: usize, down_ms: u64 },

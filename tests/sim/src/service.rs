@@ -14,8 +14,10 @@ use crate::server::OPERATOR;
 use crate::wire::View;
 use crate::world::{Happening, World, channel};
 
-/// Bytes that wait for one connection when it gets no more messages.
+/// Bytes that wait for one connection when it gets no more live messages.
 const OUT_QUEUE: usize = 512 << 10;
+/// Bytes of the pages that may be under way then.
+const PAGES: usize = 256 << 10;
 
 impl World {
     pub(crate) fn start_server(&mut self) {
@@ -259,7 +261,8 @@ impl World {
                 self.transmit(link, false, Item::Message(message.clone()));
             }
             let waiting = self.backlog(link);
-            if waiting >= OUT_QUEUE && frames.iter().any(|frame| matches!(frame, ServerFrame::Deliver(_))) {
+            let limit = frames.iter().filter_map(out_queue).min();
+            if limit.is_some_and(|limit| waiting >= limit) {
                 self.violate(12, format!("a delivery on top of {waiting} bytes that wait"));
             }
             self.regroup(link, message);
@@ -553,5 +556,14 @@ impl World {
                 ClientFrame::More(More { channel, epoch, after: Offset::ZERO, rewind: true })
             }
         })
+    }
+}
+
+/// Returns how many bytes may wait for a connection at most when this is sent to it.
+fn out_queue(frame: &ServerFrame) -> Option<usize> {
+    match frame {
+        ServerFrame::Deliver(deliver) if deliver.replay => Some(OUT_QUEUE + PAGES),
+        ServerFrame::Deliver(_) => Some(OUT_QUEUE),
+        _ => None,
     }
 }

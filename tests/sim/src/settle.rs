@@ -2,6 +2,7 @@
 
 use moorline_core::ConnectionState;
 use moorline_core::protocol::Qos;
+use moorline_server::node::NodeStats;
 
 use crate::client::{Reader, SimClient};
 use crate::network::Link;
@@ -162,7 +163,15 @@ impl World {
             client.process.as_ref().is_some_and(|process| process.core.state() == ConnectionState::Online)
         };
         let online = self.clients.iter().filter(|client| online(client)).count();
-        let connections: usize = self.server.shards.iter().map(|shard| shard.node.connections()).sum();
+        let shards: Vec<_> = self.server.shards.iter().map(|shard| shard.node.stats()).collect();
+        let connections: usize = shards.iter().map(|shard| shard.connections).sum();
+        let is_clean = |shard: &NodeStats| {
+            let NodeStats { connections, sessions, channels, questions, deadlines } = *shard;
+            sessions == connections && deadlines == connections && questions == 0 && channels <= self.scenario.channels
+        };
+        if !shards.iter().all(is_clean) {
+            return Some((12, format!("when all is quiet, the nodes hold {shards:?}")));
+        }
         let stats = self.server.engine.stats();
         let (cursors, producers, sessions) = self.server.engine.rules.sizes();
         let is = (connections, stats.sessions, stats.cursors, stats.producers);

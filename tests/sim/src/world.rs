@@ -270,7 +270,12 @@ impl World {
             Fault::StoreFails { client, ms } => self.clients[client].store_fails_until = self.now + ms * 1000,
             Fault::Resubscribe { client, reader, forget } => self.resubscribe(client, reader, forget),
             Fault::Disconnect { client, ms } => self.disconnect(client, ms),
-            Fault::Desert { ms } => (0..self.clients.len()).for_each(|client| self.disconnect(client, ms)),
+            Fault::Desert { ms } => {
+                for client in 0..self.clients.len() {
+                    self.linger(client, 1);
+                    self.disconnect(client, ms);
+                }
+            }
             Fault::LogOut { client, down_ms } => self.log_out(client, down_ms),
             Fault::Operator { channel } => self.operator_publishes(channel),
             Fault::History { client, channel } => self.ask_history(client, channel),

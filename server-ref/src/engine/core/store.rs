@@ -100,7 +100,7 @@ pub fn page(bounds: &PageBounds, kept: Vec<Kept>) -> ReadPage {
     let mut messages = Vec::with_capacity(kept.len());
     let first = match bounds.query.part {
         Part::Up { after, until } if after < until => {
-            let oldest = kept.first().map_or(until.next(), |message| message.offset);
+            let oldest = kept.first().map_or_else(|| until.next(), |message| message.offset);
             if oldest > after.next() { bounds.first.max(oldest) } else { bounds.first }
         }
         Part::Up { .. } | Part::Down { .. } => bounds.first,

@@ -7,6 +7,7 @@ mod events;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use moorline_core::protocol::limits::PAGES_IN_FLIGHT;
 use moorline_core::protocol::{ChannelName, ClientFrame, Position, Publish, Qos};
 use moorline_core::{Client, ConnectionState, Failure, Input, Now, Origin, Output, StoreError, TransportId};
 
@@ -19,6 +20,8 @@ use crate::world::{Happening, World};
 
 /// Attempts to connect within 10 s: more mean a loop without pauses.
 const ATTEMPTS: usize = 20;
+/// Publishes whose answers are awaited: a window for each channel, a few times over.
+const SENDS: usize = 512;
 /// µs a client may wait for its next attempt: the largest backoff, and what a timer is late.
 const LONGEST_WAIT: u64 = 20_500_000;
 
@@ -300,6 +303,11 @@ impl World {
         let mut broken = None;
         if stats.messages > outbox {
             broken = Some(format!("{} messages in an outbox of {outbox}", stats.messages));
+        }
+        let held = process.core.stats();
+        let batches = process.uncommitted.len() + process.waiting.len();
+        if held.batches > batches || held.sends > SENDS || held.pages > PAGES_IN_FLIGHT * process.readers.len() {
+            broken = Some(format!("{held:?} with {batches} batches under way"));
         }
         let is_online = process.core.state() == ConnectionState::Online;
         for reader in &process.readers {

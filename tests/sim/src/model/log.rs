@@ -4,7 +4,7 @@ use moorline_core::protocol::{ChannelName, Epoch, Message, Offset, Position};
 use moorline_server::engine::Owner;
 use moorline_server::engine::record::{ChannelId, Record};
 
-use super::Violation;
+use super::{First, Violation};
 
 /// What the durable log holds, and everything that was ever seen under a position.
 #[derive(Default)]
@@ -13,10 +13,13 @@ pub(crate) struct Log {
     numbers: BTreeMap<ChannelId, ChannelName>,
     cursors: BTreeMap<(Owner, ChannelName), Position>,
     /// Invariant 8: a position names one message, for ever.
-    named: BTreeMap<ChannelName, Vec<(Epoch, BTreeMap<Offset, Name>)>>,
+    named: BTreeMap<ChannelName, Vec<(Epoch, Names)>>,
     /// The latest time that the engine was told: what expires later has not expired yet.
     pub(crate) latest: u64,
 }
+
+/// Messages by offset.
+type Names = BTreeMap<Offset, Name>;
 
 /// A message's id and the hash of its payload.
 struct Name {
@@ -100,38 +103,38 @@ impl Log {
         let before = std::mem::take(&mut self.channels);
         self.numbers.clear();
         self.cursors.clear();
-        let mut broken = None;
+        let mut broken = First::default();
         for record in records {
-            broken = broken.or(self.record(record));
+            broken.note(self.record(record));
         }
         for (name, channel) in before {
             for life in channel.lives {
                 let missing = self.compare(&name, &life).filter(|_| loses_nothing && !life.over);
-                broken = broken.or(missing);
+                broken.note(missing);
                 let channel = self.channels.entry(name.clone()).or_default();
                 if !channel.lives.iter().any(|known| known.epoch == life.epoch) {
                     channel.lives.insert(0, Life { over: true, ..life });
                 }
             }
         }
-        broken
+        broken.into_violation()
     }
 
     /// Compares what survived of a life with what there was.
     fn compare(&mut self, name: &ChannelName, before: &Life) -> Option<Violation> {
         let lives = self.channels.get_mut(name).map(|channel| &mut channel.lives);
         let mut survivor = lives.and_then(|lives| lives.iter_mut().find(|life| life.epoch == before.epoch));
-        let mut broken = None;
+        let mut broken = First::default();
         for (offset, entry) in &before.entries {
             match survivor.as_mut().and_then(|life| life.entries.get_mut(offset)) {
                 Some(kept) if kept.id == entry.id && kept.content == entry.content => kept.written = entry.written,
                 _ => {
                     let what = format!("{name} {offset} ({}) was durable and is gone after a restart", entry.id);
-                    broken = broken.or(Some(Violation::new(1, what)));
+                    broken.note(Some(Violation::new(1, what)));
                 }
             }
         }
-        broken
+        broken.into_violation()
     }
 
     fn begin(&mut self, name: &ChannelName, epoch: Epoch, first: Offset, head: Offset) {
@@ -182,7 +185,7 @@ impl Log {
         }
         let lives = self.named.get_mut(channel)?;
         let index = lives.iter().position(|(known, _)| *known == epoch).unwrap_or_else(|| {
-            lives.push((epoch, BTreeMap::new()));
+            lives.push((epoch, Names::new()));
             lives.len() - 1
         });
         let fresh = || Name { id: id.to_owned(), content };

@@ -28,3 +28,19 @@ impl Violation {
         Self { invariant, what: what.into() }
     }
 }
+
+/// Keeps the first broken promise of several.
+#[derive(Default)]
+pub(crate) struct First(Option<Violation>);
+
+impl First {
+    pub(crate) fn note(&mut self, found: Option<Violation>) {
+        if self.0.is_none() {
+            self.0 = found;
+        }
+    }
+
+    pub(crate) fn into_violation(self) -> Option<Violation> {
+        self.0
+    }
+}

@@ -24,26 +24,28 @@ impl Scenario {
             clients[0].readings = vec![(0, Reading::Owned)];
         }
         let keeps = keeps(dice);
-        let faults = (0..dice.range(0, 12)).map(|_| (dice.range(0, quiet_at - 1), fault(dice, count, channels)));
-        let mut faults: Vec<_> = faults.collect();
-        if keeps.ids_ms.is_some() && dice.chance(30) {
-            faults.push((dice.range(0, quiet_at / 2), Fault::Desert { ms: dice.range(20_000, 80_000) }));
-        }
         let token_ttl_s = dice.chance(30).then(|| dice.range(20, 60));
+        let publishes = publishes(dice, count, channels, quiet_at);
+        let mut faults: Vec<_> =
+            (0..dice.range(0, 12)).map(|_| (dice.range(0, quiet_at - 1), fault(dice, count, channels))).collect();
+        if backlog > 0 {
+            faults.extend(faults_of_a_long_replay(dice));
+        }
+        if keeps.ids_ms.is_some() && dice.chance(30) {
+            // In the middle of something, so that answers are lost.
+            let at = publishes[dice.index(publishes.len())].at + dice.range(0, 400_000);
+            faults.push((at.min(quiet_at - 1), Fault::Desert { ms: dice.range(20_000, 80_000) }));
+        }
         if token_ttl_s.is_some() && dice.chance(60) {
-            let (at, client) = (dice.range(0, quiet_at - 1), dice.index(count));
-            let fault = match dice.chance(50) {
-                true => Fault::Grant { client, channel: dice.index(channels), allowed: false },
-                false => Fault::TokensFail { client, ms: dice.range(20_000, 120_000) },
-            };
-            faults.push((at, fault));
+            let fault = fault_of_tokens(dice, count, channels);
+            faults.push((dice.range(0, quiet_at - 1), fault));
         }
         Self {
             engine,
             shards: if dice.chance(40) { 2 } else { 1 },
             channels,
             backlog,
-            publishes: publishes(dice, count, channels, quiet_at),
+            publishes,
             faults,
             latency: (dice.range(0, 20), dice.range(20, 300)),
             keeps,
@@ -51,7 +53,7 @@ impl Scenario {
             quiet_at,
             payload: if dice.chance(6) { dice.range(1_000, 50_000) as usize } else { 0 },
             rate: if dice.chance(15) { (dice.range(2, 10) as u32, dice.range(2, 10) as u32) } else { (50, 100) },
-            hot: if dice.chance(40) { dice.range(0, 20) as usize } else { usize::MAX },
+            hot: if backlog > 0 || dice.chance(40) { dice.range(0, 20) as usize } else { usize::MAX },
             queue: if dice.chance(20) { dice.range(2, 8) as usize } else { 32 },
             outbox: if dice.chance(15) { dice.range(3, 20) as usize } else { 1_000 },
             regroup: if dice.chance(20) { 20 } else { 0 },
@@ -121,6 +123,26 @@ fn keeps(dice: &mut Dice) -> Keeps {
         ids_ms,
         producers_ms,
         cursors_ms,
+    }
+}
+
+/// What befalls the first client while it reads many pages.
+fn faults_of_a_long_replay(dice: &mut Dice) -> Vec<(u64, Fault)> {
+    let one = |dice: &mut Dice| {
+        let fault = match dice.chance(60) {
+            true => Fault::LoseDelivery { client: 0 },
+            false => Fault::Resubscribe { client: 0, reader: 0, forget: false },
+        };
+        (dice.range(300_000, 4_000_000), fault)
+    };
+    (0..4).map(|_| one(dice)).collect()
+}
+
+fn fault_of_tokens(dice: &mut Dice, clients: usize, channels: usize) -> Fault {
+    let client = dice.index(clients);
+    match dice.chance(50) {
+        true => Fault::Grant { client, channel: dice.index(channels), allowed: false },
+        false => Fault::TokensFail { client, ms: dice.range(20_000, 120_000) },
     }
 }
 

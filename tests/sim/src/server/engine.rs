@@ -12,7 +12,7 @@ use moorline_server::planted::Bug;
 
 use super::store::SimStore;
 use crate::bugs::Bugs;
-use crate::model::{Asked, Log, Rules, Violation};
+use crate::model::{Asked, First, Log, Rules, Violation};
 use crate::scenario::{Engine, Keeps, Scenario};
 
 /// See the module's documentation.
@@ -256,12 +256,12 @@ impl SimEngine {
 
     /// Shows the log what has become durable.
     fn note(&mut self) -> Option<Violation> {
-        let mut broken = None;
+        let mut broken = First::default();
         for record in self.durable.get(self.noted..).unwrap_or_default() {
-            broken = broken.or(self.log.record(record));
+            broken.note(self.log.record(record));
         }
         self.noted = self.durable.len();
-        broken
+        broken.into_violation()
     }
 
     /// Takes the replies of the batch, and notes what they promise.

@@ -175,7 +175,7 @@ impl Subscription {
         None
     }
 
-    fn page(&mut self, deliver: &Deliver) -> Option<Violation> {
+    fn page(&self, deliver: &Deliver) -> Option<Violation> {
         let bytes: usize = deliver.messages.iter().map(|message| message.payload.bytes().len()).sum();
         let count = deliver.messages.len();
         let size = count > limits::PAGE_MESSAGES || (bytes > limits::PAGE_BYTES && count > 1);

@@ -10,7 +10,7 @@ use moorline_server::engine::{Command, Completion, EngineError, Owner, Reply, Re
 
 use self::publish::{Known, Producer, Times, Verdict};
 use self::sessions::Session;
-use super::Violation;
+use super::{First, Violation};
 use crate::scenario::Keeps;
 
 /// The engine as the rules want it.
@@ -70,11 +70,11 @@ impl Rules {
         now: u64,
     ) -> Option<Violation> {
         self.latest = self.latest.max(now);
-        let mut broken = None;
+        let mut broken = First::default();
         // Channels come before what is written to them.
         for record in records {
             if let Record::Channel { .. } = record {
-                broken = broken.or(self.record(record));
+                broken.note(self.record(record));
             }
         }
         let answers = replies.iter().filter_map(|(shard, reply)| match reply {
@@ -86,18 +86,18 @@ impl Rules {
         let mut displaced = sessions::displaced(replies);
         for asked in asked {
             let answer = answers.get(&(asked.shard, asked.ticket)).copied();
-            broken = broken.or(self.command(asked, answer, &times, &mut displaced, now));
+            broken.note(self.command(asked, answer, &times, &mut displaced, now));
         }
         if let Some((session, code)) = displaced.first_key_value() {
-            broken = broken.or(Some(Violation::new(10, format!("{session:?} is displaced with {code:?} by nobody"))));
+            broken.note(Some(Violation::new(10, format!("{session:?} is displaced with {code:?} by nobody"))));
         }
         for record in records {
-            broken = broken.or(self.record(record));
+            broken.note(self.record(record));
         }
         for (key, result) in &answers {
-            broken = broken.or(self.acked(*key, result));
+            broken.note(self.acked(*key, result));
         }
-        broken
+        broken.into_violation()
     }
 
     fn command(
@@ -259,11 +259,6 @@ impl Rules {
             }
             _ => {}
         }
-    }
-
-    /// Tells whether somebody was told that a user's tokens are revoked.
-    pub(crate) fn is_revoked(&self, user: &str) -> bool {
-        self.promised.revoked.contains(user)
     }
 
     /// Returns how many cursors, producers and connections there must be.

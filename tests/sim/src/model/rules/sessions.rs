@@ -63,7 +63,8 @@ impl Rules {
         let id = producer.as_ref().map(|producer| producer.id);
         self.sessions.insert(session, Session { owner: owner.clone(), run: attach.run, producer: id });
         if let (Some(owner), Some(request), Some(grant)) = (owner, attach.producer, producer) {
-            broken = broken.or(self.attach_producer(session, owner, request, grant));
+            let found = self.attach_producer(session, owner, request, grant);
+            broken = broken.or(found);
         }
         broken
     }
