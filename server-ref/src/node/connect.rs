@@ -11,7 +11,7 @@ use moorline_protocol::{
 use super::config::{AuthFailure, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
-use super::session::{Attaching, Extra, Session, State};
+use super::session::{Attaching, Extra, Flow, Session, State};
 use super::{Ending, Node, Waiting};
 use crate::engine::{Attach, Attached, Command, EngineError, Owner, Revocation, SessionId};
 use crate::planted::Bug;
@@ -200,12 +200,18 @@ impl Node {
             .filter(|(_, name)| !session.may(name.as_str(), Permissions::SUBSCRIBE, now.unix))
             .collect();
         for (number, channel) in lost {
-            if let Some(session) = self.session(conn) {
-                session.remove(number);
-            }
+            let gone = self.session(conn).and_then(|session| session.remove(number));
             self.leave_hub(conn, codec, number);
-            let code = Some(ErrorCode::ChannelDenied);
-            self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req: None, channel, code }));
+            // A `subscribe` under way is answered; there is no subscription yet that could end.
+            let frame = if let Some(Flow::Opening { req, .. }) = gone.map(|subscription| subscription.flow) {
+                let text = "the token has no `subscribe` grant for this channel any more";
+                let error = ErrorFrame::new(ErrorCode::ChannelDenied, text);
+                ServerFrame::Error(ErrorFrame { req: Some(req), channel: Some(channel), ..error })
+            } else {
+                let code = Some(ErrorCode::ChannelDenied);
+                ServerFrame::Unsubscribed(Unsubscribed { req: None, channel, code })
+            };
+            self.send(conn, &frame);
         }
     }
 

@@ -22,6 +22,8 @@ use crate::world::{Happening, World};
 const ATTEMPTS: usize = 20;
 /// Publishes whose answers are awaited: a window for each channel, a few times over.
 const SENDS: usize = 512;
+/// Pages that the world may have let arrive twice.
+const REPEATED: usize = 2;
 /// µs a client may wait for its next attempt: the largest backoff, and what a timer is late.
 const LONGEST_WAIT: u64 = 20_500_000;
 
@@ -306,7 +308,10 @@ impl World {
         }
         let held = process.core.stats();
         let batches = process.uncommitted.len() + process.waiting.len();
-        if held.batches > batches || held.sends > SENDS || held.pages > PAGES_IN_FLIGHT * process.readers.len() {
+        if held.batches > batches
+            || held.sends > SENDS
+            || held.pages > PAGES_IN_FLIGHT * process.readers.len() + REPEATED
+        {
             broken = Some(format!("{held:?} with {batches} batches under way"));
         }
         let is_online = process.core.state() == ConnectionState::Online;
