@@ -13,7 +13,7 @@ pub struct TransportId(pub u64);
 pub struct Ticket(pub u64);
 
 /// What the host tells the core.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Input {
     /// The socket is open, with subprotocol `moorline.v1.bin`.
     TransportOpened {
@@ -104,7 +104,7 @@ pub enum TokenReason {
 pub type StoreEntry = (Vec<u8>, Vec<u8>);
 
 /// Writes to the store that become durable together or not at all: first `clear`, then `deletes`, then `puts`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct StoreBatch {
     /// Whether everything is removed first (logout).
     pub clear: bool,
@@ -115,7 +115,7 @@ pub struct StoreBatch {
 }
 
 /// What the core tells the host, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Output {
     /// Open a WebSocket to `url`, offering `moorline.v1.bin`. At most one socket is open or opening.
     OpenTransport {

@@ -48,6 +48,7 @@ mod io;
 mod outbox;
 mod outgoing;
 pub mod planted;
+mod redacted;
 mod store;
 mod subscription;
 mod timer;

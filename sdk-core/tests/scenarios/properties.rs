@@ -115,7 +115,7 @@ impl Run {
 
     fn drain(&mut self, into: &mut Vec<String>) {
         while let Some(output) = self.client.poll_output() {
-            into.push(format!("{output:?}"));
+            into.push(shown(&output));
         }
     }
 
@@ -250,7 +250,7 @@ proptest! {
             let mut produced = 0;
             while let Some(output) = run.client.poll_output() {
                 produced += 1;
-                outputs.push(format!("{output:?}"));
+                outputs.push(shown(&output));
             }
             prop_assert!(produced <= length + 8);
             outputs.append(&mut before);
@@ -274,4 +274,13 @@ fn the_same_seed_gives_the_same_life() {
     assert_eq!(life(), life());
     assert!(life().iter().any(|output| output.starts_with("Persist")));
     let _ = |output: Output| output;
+}
+
+/// Everything of an output, also what its own form for people hides.
+fn shown(output: &Output) -> String {
+    match output {
+        Output::Send { bytes, .. } => format!("{output:?} {bytes:?}"),
+        Output::Persist { batch, .. } => format!("{output:?} {:?} {:?}", batch.deletes, batch.puts),
+        output => format!("{output:?}"),
+    }
 }
