@@ -25,8 +25,8 @@ const PUBLISHERS: u32 = 8;
 const LIVE: (u64, Duration) = (1_000, Duration::from_millis(2));
 /// How long each part may take: generous, so that a slow machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What the server may have in memory at most, in MiB: the default backlog is larger.
-const MEMORY: u64 = 64;
+/// What the server may have in memory at most, in MiB, of which 64 are for the newest messages; the backlog is larger.
+const MEMORY: u64 = 96;
 
 /// What is run.
 #[derive(Clone, Debug)]
