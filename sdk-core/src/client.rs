@@ -6,7 +6,7 @@ use crate::config::{ClientConfig, HistoryQuery, PublishOptions, SubscribeOptions
 use crate::connection::{Connection, State};
 use crate::dice::Dice;
 use crate::error::{PublishError, StoreError, SubscribeError};
-use crate::event::{ConnectionState, OutboxStats, StateReason};
+use crate::event::{ClientStats, ConnectionState, OutboxStats, StateReason};
 use crate::history::Queries;
 use crate::ids::{PublishId, RequestId, SubscriptionId};
 use crate::io::{Input, Output, StoreEntry};
@@ -237,6 +237,15 @@ impl Client {
     /// Returns what waits in the outbox.
     pub fn outbox(&self) -> OutboxStats {
         self.outbox.stats()
+    }
+
+    /// Returns how much there is beside the outbox.
+    pub fn stats(&self) -> ClientStats {
+        ClientStats {
+            sends: self.outbox.sends(),
+            batches: self.out.store.in_flight(),
+            pages: self.subscriptions.unconfirmed_pages(),
+        }
     }
 
     /// Returns the publishes found in the store at start and still unsettled: their ids, channels and message ids.

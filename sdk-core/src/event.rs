@@ -150,6 +150,17 @@ pub struct OutboxStats {
     pub bytes: usize,
 }
 
+/// What a client holds beside its outbox, for tests and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStats {
+    /// Publishes whose answers are awaited; those that were sent again count each time.
+    pub sends: usize,
+    /// Batches that the store has not answered.
+    pub batches: usize,
+    /// Replay pages that are not confirmed.
+    pub pages: usize,
+}
+
 /// A part of a channel's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryPage {

@@ -57,7 +57,8 @@ pub use client::Client;
 pub use config::{ClientConfig, HistoryQuery, PublishOptions, StartAt, SubscribeOptions, TokenSource};
 pub use error::{PublishError, StoreError, SubscribeError};
 pub use event::{
-    ConnectionState, Event, Failure, HistoryPage, Origin, OutboxStats, PublishOutcome, Received, StateReason, Stored,
+    ClientStats, ConnectionState, Event, Failure, HistoryPage, Origin, OutboxStats, PublishOutcome, Received,
+    StateReason, Stored,
 };
 pub use ids::{PublishId, RequestId, SubscriptionId};
 pub use io::{HostSignal, Input, Output, StoreBatch, StoreEntry, Ticket, TokenReason, TransportId};

@@ -28,13 +28,33 @@ pub enum Bug {
     AckBeforeConsumed,
     /// A `goaway` changes nothing.
     GoawayIgnored,
-    /// An error for a send from before a rewind counts for the send after it.
-    StaleErrors,
-    /// What had no answer when a connection broke is not sent again on the next one.
-    LossForgotten,
     /// After a reconnect, subscriptions go on from now instead of after their positions.
     ResumeFromNow,
-    /// A restarted process names itself as the first one did.
+    /// Answers belong to sends in the order of sending, whatever their `req` says.
+    AnswersInOrder,
+    /// After a temporary refusal nothing is sent again.
+    RefusalForgotten,
+    /// After a temporary refusal a message gets a new sequence.
+    RefusalRenumbered,
+    /// A message that is refused for ever is sent again and again.
+    PoisonBlocks,
+    /// What had no answer when the connection broke is not sent again.
+    LossForgotten,
+    /// A batch that the store refused counts as stored.
+    StoreFailureIgnored,
+    /// The outbox takes messages without end.
+    OutboxUnbounded,
+    /// A cursor's last position is not shown to the server.
+    CursorWithoutPosition,
+    /// The server is never asked to pause.
+    NeverPauses,
+    /// Replay pages are never confirmed.
+    PagesUnconfirmed,
+    /// Every delivery behind a hole asks for it again.
+    RepairEveryHole,
+    /// A silent connection counts as alive.
+    SilenceTolerated,
+    /// Every process of a device has the same boot number.
     BootNotCounted,
 }
 

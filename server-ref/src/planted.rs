@@ -6,8 +6,22 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bug {
-    /// Publishes are answered before they are durable.
+    /// Publishes are answered before they are durable (a host's).
     AnswerBeforeSync,
+    /// A duplicate of a publish is answered before that publish is durable (a host's).
+    DuplicateBeforeSync,
+    /// Reads and the beginnings of subscriptions are answered before what they show is durable (a host's).
+    ReadBeforeSync,
+    /// A sync that failed is tried again, as if the first had done nothing (a host's).
+    SyncRetried,
+    /// A store that has lost writes in a power cut keeps its name (a host's).
+    PowerCutKeepsName,
+    /// A store in memory has the same name after each start (a host's).
+    MemoryKeepsEpoch,
+    /// Positions from before a power cut count, although writes were lost.
+    PowerCutKeepsEpoch,
+    /// A channel that was forgotten begins again under the epoch it had.
+    ForgottenKeepsEpoch,
     /// A sequence after a missing one is stored.
     AcceptGap,
     /// A sequence that was used for another message counts as the same.
@@ -16,24 +30,62 @@ pub enum Bug {
     IgnoreGeneration,
     /// A stored message's place in its producer's sequence is not written with it.
     ForgetVerdictInRecord,
+    /// A refusal for ever leaves its sequence open.
+    RefusalLeavesSequence,
+    /// A refusal for the moment uses its sequence up.
+    RefusalTakesSequence,
+    /// Only the last four verdicts of a producer are kept.
+    FewVerdicts,
+    /// Removing old messages removes what deduplicates them.
+    TrimForgetsIds,
+    /// A producer that is attached expires.
+    AttachedExpires,
+    /// The older connection of a device wins or loses by the order of arrival.
+    DisplaceByArrival,
+    /// The end of a connection makes the device's newer one unknown.
+    DetachRemovesNewer,
+    /// A message's time follows the clock, even backwards.
+    TimeFalls,
     /// A position whose messages were removed counts as complete.
     ResumeTrimmed,
     /// An old acknowledgement moves the cursor back.
     CursorMovesBack,
-    /// A reader reads past what the hub has fanned out.
-    PagePastHub,
+    /// A cursor is not written when it is made.
+    CursorUnwritten,
+    /// A cursor that is gone begins at the head, whatever the client had acknowledged.
+    CursorFromHead,
+    /// Acknowledgements are answered before the cursor is written.
+    AckBeforeWrite,
+    /// A reader goes live one message before it has reached the head.
+    LiveOneEarly,
     /// A reader that retention has overtaken goes on without a word.
     SkipTrimmed,
     /// A `more` of another epoch counts.
     MoreIgnoresEpoch,
+    /// A `more` without `rewind` moves the reader back.
+    MoreMovesBack,
+    /// Pages are sent without waiting for confirmation.
+    PagesUnbounded,
+    /// `pause` changes nothing.
+    PauseIgnored,
+    /// Live subscriptions stay live, however full the out-queue is.
+    PressureIgnored,
+    /// Ephemeral messages go to readers that are behind as well.
+    EphemeralToBehind,
+    /// A page for a reader that has moved counts.
+    LatePages,
     /// An acknowledgement beyond what was delivered counts.
     AckPastDelivered,
     /// Subscriptions outlive the grants they rest on.
     KeepOldGrants,
     /// Revoked connections stay.
     IgnoreRevocation,
-    /// After a loss of acknowledged messages, channels keep their epochs.
-    KeepEpoch,
+    /// Revocations die with the process.
+    RevocationUnwritten,
+    /// A connection outlives its token without end.
+    GraceForever,
+    /// Silent connections stay.
+    SilentStays,
 }
 
 /// The switch: at most one bug at a time.

@@ -363,6 +363,11 @@ impl Client {
         if self.connection.deadline().is_none_or(|deadline| deadline > now.mono) {
             return;
         }
+        if self.config.bugs.has(Bug::SilenceTolerated)
+            && let Some(online) = self.connection.online()
+        {
+            online.heartbeat.on_bytes(now.mono);
+        }
         match &self.connection.state {
             State::WaitingForToken => self.on_token_overdue(now),
             State::Opening { .. } | State::Handshaking { .. } => {

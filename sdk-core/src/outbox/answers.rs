@@ -42,7 +42,7 @@ struct About {
 impl Outbox {
     /// Takes `published`; tells whether it settled a message at QoS 2.
     pub(crate) fn on_published(&mut self, published: Published, now: Timestamp, out: &mut Outgoing) -> bool {
-        let Ok(index) = self.sends.binary_search_by_key(&published.req, |send| send.req) else { return false };
+        let Some(index) = self.find_send(published.req) else { return false };
         let send = self.sends.remove(index);
         let Some(lane) = self.find_lane(&send.channel) else { return false };
         lane.tries = 0;
@@ -69,7 +69,7 @@ impl Outbox {
             }
             (ErrorCode::PublishGap, _) => return self.on_gap(&about, error, now, out),
             (ErrorCode::LimitChannels, _) if about.seq.is_some() => self.on_full_producer(&about, out),
-            (_, _) if error.retry => self.hold(&about, about.seq, error.after, now),
+            (_, _) if error.retry || self.bugs.has(Bug::PoisonBlocks) => self.hold(&about, about.seq, error.after, now),
             (_, _) => {
                 // A sequence finds its own first verdict again; without one, an earlier send may have been stored.
                 let is_known = about.seq.is_some() || !about.in_doubt;
@@ -83,15 +83,21 @@ impl Outbox {
 
     /// Returns what a request was about, unless it was voided by a rewind.
     fn take_send(&mut self, req: u64) -> Option<About> {
-        let index = self.sends.binary_search_by_key(&req, |send| send.req).ok()?;
+        let index = self.find_send(req)?;
         let send = self.sends.remove(index);
-        let takes_stale = self.bugs.has(Bug::StaleErrors);
         let lane = self.find_lane(&send.channel)?;
         let entry = lane.entries.get(lane.index(send.key)?)?;
-        let is_current = entry.is_waiting_for(req);
+        let is_current = entry.is_waiting_for(send.req);
         let in_doubt = !matches!(entry.progress, Progress::Waiting { in_doubt: false, .. });
         let about = || About { channel: send.channel.clone(), key: send.key, seq: entry.seq(), in_doubt };
-        (is_current || takes_stale).then(about)
+        is_current.then(about)
+    }
+
+    fn find_send(&self, req: u64) -> Option<usize> {
+        if self.bugs.has(Bug::AnswersInOrder) {
+            return (!self.sends.is_empty()).then_some(0);
+        }
+        self.sends.binary_search_by_key(&req, |send| send.req).ok()
     }
 
     /// The producer writes to as many channels as it may, and nothing of it was ever taken in this one: it is left as
@@ -117,11 +123,18 @@ impl Outbox {
 
     /// Stops the channel for a while; what was sent from `from` on is sent again then.
     fn hold(&mut self, about: &About, from: Option<Sequence>, after: Option<u32>, now: Timestamp) {
+        let bugs = self.bugs;
         let Some(lane) = self.find_lane(&about.channel) else { return };
         lane.hold(Duration::from_millis(u64::from(after.unwrap_or(FIRST_PAUSE).max(1))), now);
         for entry in &mut lane.entries {
+            if bugs.has(Bug::RefusalForgotten) {
+                continue;
+            }
             if entry.key == about.key {
                 entry.refuse();
+                if bugs.has(Bug::RefusalRenumbered) {
+                    entry.number = Number::None;
+                }
             } else if from.is_some_and(|from| entry.seq().is_some_and(|seq| seq >= from)) {
                 entry.rewind();
             }
@@ -162,7 +175,7 @@ impl Outbox {
         now: Timestamp,
         out: &mut Outgoing,
     ) {
-        if let Some(error) = error {
+        if let Some(error) = error.filter(|_| !self.bugs.has(Bug::StoreFailureIgnored)) {
             self.fail_batch(ticket, error, now, out);
         }
         self.tell_queued(ticket, error.is_none(), out);

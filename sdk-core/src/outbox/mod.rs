@@ -23,7 +23,7 @@ use crate::event::{Event, Failure, OutboxStats, PublishOutcome};
 use crate::ids::PublishId;
 use crate::io::Ticket;
 use crate::outgoing::Outgoing;
-use crate::planted::Bugs;
+use crate::planted::{Bug, Bugs};
 use crate::store::{Key, StoredPublish};
 use crate::timer::earliest;
 use entry::{Entry, Lane};
@@ -193,10 +193,16 @@ impl Outbox {
             return Err(PublishError::Headers);
         }
         let is_full = self.stats.messages >= self.limits.messages || self.stats.bytes + size > self.limits.bytes;
+        let is_full = is_full && !self.bugs.has(Bug::OutboxUnbounded);
         if is_full && qos > Qos::AtMostOnce {
             return Err(PublishError::OutboxFull);
         }
         Ok(())
+    }
+
+    /// Returns how many publishes lack an answer; those that were sent again count each time.
+    pub(crate) fn sends(&self) -> usize {
+        self.sends.len()
     }
 
     pub(crate) fn stats(&self) -> OutboxStats {

@@ -206,6 +206,11 @@ impl Store {
         self.wipe = Wipe::Yes;
     }
 
+    /// Returns how many batches are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Returns when what a failed batch left is due.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.debt.as_ref().map(|debt| debt.due)

@@ -15,6 +15,7 @@ use crate::error::SubscribeError;
 use crate::event::Event;
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
+use crate::planted::{Bug, Bugs};
 use crate::timer::{PATIENCE, earliest};
 
 /// One channel that is read.
@@ -34,6 +35,7 @@ pub(super) struct Channel {
     pub(super) backlog: Backlog,
     pub(super) acks: Acks,
     pub(super) continuity: Continuity,
+    pub(super) bugs: Bugs,
 }
 
 /// The options of all readers.
@@ -134,7 +136,7 @@ impl Options {
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, options: Options) -> Self {
+    pub(super) fn new(name: ChannelName, options: Options, bugs: Bugs) -> Self {
         Self {
             canonical: name.clone(),
             name,
@@ -147,6 +149,7 @@ impl Channel {
             backlog: Backlog::default(),
             acks: Acks::default(),
             continuity: Continuity::Fresh,
+            bugs,
         }
     }
 
@@ -202,6 +205,7 @@ impl Channel {
         }
         match self.options.since {
             StartAt::Resume if !self.options.is_durable => Since::Now,
+            StartAt::Resume | StartAt::Cursor if self.bugs.has(Bug::CursorWithoutPosition) => Since::Cursor(None),
             StartAt::Resume | StartAt::Cursor => Since::Cursor(self.acks.cursor().map(|cursor| cursor.position)),
             StartAt::Live => Since::Now,
             StartAt::First => Since::First,

@@ -103,10 +103,19 @@ impl Subscriptions {
             channel.ack_all(now, out);
         }
         if deliver.replay {
-            channel.end_page(deliver.at)?;
+            channel.end_page(deliver.at, deliver.more)?;
         }
         channel.confirm(room, out);
         Ok(())
+    }
+
+    /// Returns how many replay pages are not confirmed.
+    pub(crate) fn unconfirmed_pages(&self) -> usize {
+        let pages = |channel: &Channel| match &channel.state {
+            State::Joined(joined) => joined.flow.pages.len(),
+            State::Detached | State::Joining { .. } | State::Refused { .. } => 0,
+        };
+        self.channels.iter().map(pages).sum()
     }
 
     pub(crate) fn on_dropped(&mut self, dropped: &Dropped, out: &mut Outgoing) {
@@ -170,6 +179,7 @@ impl Channel {
         let (Some(position), Some(channel)) = (self.position, self.reference()) else { return Ok(()) };
         let State::Joined(joined) = &mut self.state else { return Ok(()) };
         match &joined.repair {
+            _ if self.bugs.has(Bug::RepairEveryHole) => {}
             Some(Repair { at, fence: Fence::Waiting(_) }) if *at == position.offset => return Ok(()),
             Some(Repair { at, fence: Fence::Passed }) if *at == position.offset => {
                 return Err("a hole that a rewind did not fill");
@@ -185,13 +195,18 @@ impl Channel {
         Ok(())
     }
 
-    fn end_page(&mut self, at: Option<Offset>) -> Result<(), &'static str> {
+    /// Notes a page that the server wants confirmed. After the last one it is live and forgets them all.
+    fn end_page(&mut self, at: Option<Offset>, more: bool) -> Result<(), &'static str> {
         let Some(position) = &mut self.position else { return Ok(()) };
         if let Some(at) = at {
             position.offset = position.offset.max(at);
         }
         let page = Page { handed: self.handed, after: position.offset };
         if let State::Joined(joined) = &mut self.state {
+            if !more {
+                joined.flow.pages.clear();
+                return Ok(());
+            }
             joined.flow.pages.push_back(page);
             if joined.flow.pages.len() > MAX_PAGES {
                 return Err("more pages than were confirmed");
@@ -243,7 +258,7 @@ impl Channel {
                 out.send(&more(position.offset));
             }
             Mode::Paused => {}
-            Mode::Flowing if waiting > room.messages || bytes > room.bytes => {
+            Mode::Flowing if (waiting > room.messages || bytes > room.bytes) && !self.bugs.has(Bug::NeverPauses) => {
                 flow.mode = Mode::Paused;
                 out.send(&ClientFrame::Pause(Pause { channel }));
             }
@@ -252,7 +267,7 @@ impl Channel {
                 while flow.pages.front().is_some_and(|page| page.handed <= taken) {
                     confirmed = flow.pages.pop_front().map(|page| page.after).or(confirmed);
                 }
-                if let Some(after) = confirmed {
+                if let Some(after) = confirmed.filter(|_| !self.bugs.has(Bug::PagesUnconfirmed)) {
                     out.send(&more(after));
                 }
             }

@@ -90,7 +90,7 @@ impl Subscriptions {
                 channel.add_reader(id, out);
             }
             Err(index) => {
-                let mut channel = Channel::new(name.clone(), Options::resolve(options)?);
+                let mut channel = Channel::new(name.clone(), Options::resolve(options)?, self.bugs);
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
                 if may_ask {

@@ -8,6 +8,7 @@ use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame, Park, Ping, ServerFram
 use super::io::{ConnId, TimerKind};
 use super::session::{Session, State};
 use super::{Ending, Node};
+use crate::planted::Bug;
 
 /// `hello` must come within this time.
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -47,7 +48,11 @@ impl Node {
 
     /// Looks at one connection whose deadline has passed.
     fn check(&mut self, conn: ConnId, now: Now) {
+        let bugs = self.config.bugs;
         let Some(entry) = self.conns.get_mut(&conn) else { return };
+        if bugs.has(Bug::SilentStays) {
+            entry.heard = now.mono;
+        }
         match &mut entry.state {
             State::AwaitingHello { deadline } if *deadline <= now.mono => {
                 let error = ErrorFrame::new(ErrorCode::RequestOrder, "no `hello` within 10 s");
@@ -62,7 +67,8 @@ impl Node {
                 } else if silent <= now.mono {
                     return self.end(conn, Ending(None, CloseCode::PING_TIMEOUT), now);
                 }
-                if session.claims.expires.is_some_and(|expires| is_over(expires, now.unix)) {
+                let is_gone = session.claims.expires.is_some_and(|expires| is_over(expires, now.unix));
+                if is_gone && !bugs.has(Bug::GraceForever) {
                     let error = ErrorFrame::new(ErrorCode::AuthExpired, "the token expired and was not refreshed");
                     return self.end(conn, Ending(Some(error), CloseCode::TOKEN_EXPIRED), now);
                 }

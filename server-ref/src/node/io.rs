@@ -68,6 +68,21 @@ pub enum Output {
     Drained,
 }
 
+/// What a node holds, for tests and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeStats {
+    /// Open connections.
+    pub connections: usize,
+    /// Connections that have said `hello`.
+    pub sessions: usize,
+    /// Channels that somebody reads.
+    pub channels: usize,
+    /// Questions that the engine has not answered.
+    pub questions: usize,
+    /// Deadlines.
+    pub deadlines: usize,
+}
+
 /// Why the node wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

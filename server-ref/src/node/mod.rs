@@ -32,7 +32,7 @@ use rustc_hash::FxHashMap;
 pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Permissions};
 use self::drain::Draining;
 use self::hub::Hub;
-pub use self::io::{ConnId, Output, Pressure, TimerKind};
+pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
 use self::outputs::Outputs;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
@@ -255,12 +255,7 @@ impl Node {
     fn event(&mut self, event: Event, now: Now) {
         match event {
             Event::Published { channel, epoch, messages } => self.published(&channel, epoch, &messages),
-            Event::Ephemeral { channel, message } => {
-                if let Some(hub) = self.numbers.get(&channel).and_then(|number| self.hubs.get_mut(number)) {
-                    let outputs = &mut self.outputs;
-                    hub.fan_out(&[message], |output| outputs.push_back(output));
-                }
-            }
+            Event::Ephemeral { channel, message } => self.ephemeral(&channel, message),
             Event::NewEpoch { channel, epoch, head } => self.new_epoch(&channel, epoch, head),
             Event::Displaced { session, code } => {
                 if let Some(conn) = self.sessions.get(&session).copied() {
@@ -274,6 +269,17 @@ impl Node {
     /// Returns the next thing to do. Call until `None` after each input or batch of inputs.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Returns how much there is.
+    pub fn stats(&self) -> NodeStats {
+        NodeStats {
+            connections: self.conns.len(),
+            sessions: self.sessions.len(),
+            channels: self.hubs.len(),
+            questions: self.tickets.len(),
+            deadlines: self.deadlines.len(),
+        }
     }
 
     /// Returns the number of open connections.

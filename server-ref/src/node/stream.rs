@@ -1,14 +1,15 @@
 //! Live and behind: how messages reach a subscription, at its own pace.
 
+use bytes::Bytes;
 use moorline_protocol::{
-    Ack, ChannelNumber, ChannelRef, CloseCode, Dropped, Epoch, ErrorCode, ErrorFrame, More, Offset, Pause, Position,
-    Qos, Reset, ResetMode, ResetReason, ServerFrame, Utf8Bytes, limits,
+    Ack, ChannelNumber, ChannelRef, CloseCode, Codec, Dropped, Epoch, ErrorCode, ErrorFrame, More, Offset, Pause,
+    Position, Qos, Reset, ResetMode, ResetReason, ServerFrame, Utf8Bytes, limits,
 };
 
 use super::connect::storage_error;
 use super::hub::{PageFrame, Tip, encode_page};
 use super::io::{ConnId, Output, Pressure};
-use super::session::{Flow, Reader, State};
+use super::session::{Conn, Flow, Reader, State};
 use super::{Ending, Node, Waiting};
 use crate::engine::{ChannelKey, Command, CursorAck, EngineError, Read, ReadPage, ReadRange, SessionId, Stored};
 use crate::planted::Bug;
@@ -29,6 +30,27 @@ impl Node {
         *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
         let outputs = &mut self.outputs;
         hub.fan_out(&fresh, |output| outputs.push_back(output));
+    }
+
+    /// An ephemeral message goes to everyone who is live, and to nobody else.
+    pub(super) fn ephemeral(&mut self, channel: &ChannelKey, message: Bytes) {
+        let Some(number) = self.numbers.get(channel).copied() else { return };
+        let behind = if self.config.bugs.has(Bug::EphemeralToBehind) { self.behind(number) } else { Vec::new() };
+        let Some(hub) = self.hubs.get_mut(&number) else { return };
+        behind.iter().for_each(|(conn, codec)| hub.join(*conn, *codec));
+        let outputs = &mut self.outputs;
+        hub.fan_out(&[message], |output| outputs.push_back(output));
+        behind.iter().for_each(|(conn, codec)| hub.leave(*conn, *codec));
+    }
+
+    /// Planted: who reads the log of a channel.
+    fn behind(&self, number: ChannelNumber) -> Vec<(ConnId, Codec)> {
+        let is_behind = |entry: &Conn| match &entry.state {
+            State::Open(session) => session.find(number).is_some_and(|s| matches!(s.flow, Flow::Behind(_))),
+            State::AwaitingHello { .. } | State::Attaching(_) => false,
+        };
+        let all = self.conns.iter().filter(|(_, entry)| is_behind(entry));
+        all.map(|(conn, entry)| (*conn, entry.codec)).collect()
     }
 
     /// The channel begins a new life: every reader is told where it stands now.
@@ -89,6 +111,7 @@ impl Node {
 
     /// Under high pressure live subscriptions fall behind; when it is gone they come back.
     pub(super) fn apply_pressure(&mut self, conn: ConnId) {
+        let bugs = self.config.bugs;
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let (pressure, codec) = (entry.pressure, entry.codec);
         let State::Open(session) = &mut entry.state else { return };
@@ -97,7 +120,7 @@ impl Node {
             let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
             let Some(tip) = hub.tip else { continue };
             match subscription.flow {
-                Flow::Live if pressure >= Pressure::High => {
+                Flow::Live if pressure >= Pressure::High && !bugs.has(Bug::PressureIgnored) => {
                     hub.leave(conn, codec);
                     subscription.flow = if subscription.qos == Qos::AtMostOnce {
                         Flow::Dropping { since: hub.fanned_out, paused: false }
@@ -122,6 +145,7 @@ impl Node {
 
     /// Reads pages for the subscriptions of a connection that are behind, in turn, while there is room for them.
     pub(super) fn read_on(&mut self, conn: ConnId) {
+        let bugs = self.config.bugs;
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         if entry.pressure > Pressure::Low {
             return;
@@ -137,7 +161,8 @@ impl Node {
             let Flow::Behind(reader) = &mut subscription.flow else { continue };
             let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
             let Some(tip) = hub.tip else { continue };
-            if reader.paused || reader.reading || reader.pages.len() >= limits::PAGES_IN_FLIGHT {
+            let unconfirmed = if bugs.has(Bug::PagesUnbounded) { 0 } else { reader.pages.len() };
+            if reader.paused || reader.reading || unconfirmed >= limits::PAGES_IN_FLIGHT {
                 continue;
             }
             if reader.sent == tip.fanned && !reader.announced {
@@ -177,14 +202,19 @@ impl Node {
         (serial, turn): (u32, u32),
         page: ReadPage,
     ) {
+        let bugs = self.config.bugs;
         let Some(open) = self.session_if(conn, session) else { return };
         open.reads = open.reads.saturating_sub(1);
-        if let Some(subscription) = open.find_mut(number).filter(|subscription| subscription.serial == serial)
+        let any = bugs.has(Bug::LatePages);
+        if let Some(subscription) = open.find_mut(number).filter(|subscription| subscription.serial == serial || any)
             && let Flow::Behind(reader) = &mut subscription.flow
-            && reader.turn == turn
+            && (reader.turn == turn || any)
         {
             reader.reading = false;
-            self.use_page(conn, number, page);
+            // What was read when the pause came is read again after it.
+            if !reader.paused {
+                self.use_page(conn, number, page);
+            }
         }
         self.read_on(conn);
     }
@@ -217,11 +247,9 @@ impl Node {
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }
-        if !bugs.has(Bug::PagePastHub) {
-            page.messages.retain(|stored| stored.offset <= tip.fanned);
-            page.reached = page.reached.min(tip.fanned);
-        }
-        let more = page.reached < tip.fanned;
+        page.messages.retain(|stored| stored.offset <= tip.fanned);
+        page.reached = page.reached.min(tip.fanned);
+        let more = page.reached.0 + u64::from(bugs.has(Bug::LiveOneEarly)) < tip.fanned.0;
         let sent = reader.sent;
         let last = page.messages.last().map_or(sent, |stored| stored.offset);
         reader.position = reader.position.max(page.reached);
@@ -256,7 +284,7 @@ impl Node {
         let codec = self.codec(conn);
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
         match &mut subscription.flow {
-            Flow::Behind(reader) if more.rewind => {
+            Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
                 *reader = Reader { turn, delivered, ..Reader::at(more.after.min(tip.fanned), true, false) };
             }
@@ -286,6 +314,9 @@ impl Node {
         let Some(number) = self.number_of(conn, &pause.channel) else {
             return self.not_subscribed(conn, None, &pause.channel);
         };
+        if self.config.bugs.has(Bug::PauseIgnored) {
+            return;
+        }
         let codec = self.codec(conn);
         let hub = self.hubs.get(&number).and_then(|hub| Some((hub.tip?, hub.fanned_out)));
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };

@@ -4,73 +4,105 @@ use moorline_core::planted::{Bug as CoreBug, Bugs as CoreBugs};
 use moorline_server::planted::{Bug as ServerBug, Bugs as ServerBugs};
 
 /// Where a bug is planted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the client core.
     Core(CoreBug),
-    /// In the server's node or engine.
+    /// In the server's node or engine, or in the host of its engine.
     Server(ServerBug),
 }
 
-/// A planted bug, and a seed that finds it.
+/// A planted bug, the promises that it breaks, and a seed that shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Planted {
     /// Its name.
     pub name: &'static str,
     /// Where.
     pub place: Place,
-    /// A seed that finds it; 0 for one of [`UNSEEN`].
+    /// The invariants that may be the first to break.
+    pub breaks: &'static [u8],
+    /// The lowest seed that finds it.
     pub seed: u64,
 }
 
-const fn core(name: &'static str, bug: CoreBug, seed: u64) -> Planted {
-    Planted { name, place: Place::Core(bug), seed }
+const fn core(name: &'static str, bug: CoreBug, breaks: &'static [u8], seed: u64) -> Planted {
+    Planted { name, place: Place::Core(bug), breaks, seed }
 }
 
-const fn server(name: &'static str, bug: ServerBug, seed: u64) -> Planted {
-    Planted { name, place: Place::Server(bug), seed }
+const fn server(name: &'static str, bug: ServerBug, breaks: &'static [u8], seed: u64) -> Planted {
+    Planted { name, place: Place::Server(bug), breaks, seed }
 }
 
-/// Those that it finds, each with the lowest seed that does.
+/// All of them.
 pub const PLANTED: &[Planted] = &[
-    core("send-before-persist", CoreBug::SendBeforePersist, 76),
-    core("epoch-without-offset", CoreBug::EpochWithoutOffset, 1),
-    core("resend-with-new-sequence", CoreBug::ResendWithNewSequence, 2),
-    core("sequence-not-persisted", CoreBug::SequenceNotPersisted, 2),
-    core("backoff-without-delay", CoreBug::BackoffWithoutDelay, 10),
-    core("ack-before-consumed", CoreBug::AckBeforeConsumed, 5),
-    core("loss-forgotten", CoreBug::LossForgotten, 1),
-    core("resume-from-now", CoreBug::ResumeFromNow, 0),
-    core("boot-not-counted", CoreBug::BootNotCounted, 381),
-    server("answer-before-sync", ServerBug::AnswerBeforeSync, 479),
-    server("accept-gap", ServerBug::AcceptGap, 2921),
-    server("forget-verdict-in-record", ServerBug::ForgetVerdictInRecord, 2),
-    server("keep-epoch", ServerBug::KeepEpoch, 1),
-];
-
-/// Those that it does not find yet: a further fault would have to happen for the breach to be seen from outside, and
-/// it is not drawn. They can be planted by name.
-pub const UNSEEN: &[Planted] = &[
-    core("position-before-accept", CoreBug::PositionBeforeAccept, 0),
-    core("hole-ignored", CoreBug::HoleIgnored, 0),
-    core("duplicates-accepted", CoreBug::DuplicatesAccepted, 0),
-    core("late-callbacks", CoreBug::LateCallbacks, 0),
-    core("goaway-ignored", CoreBug::GoawayIgnored, 0),
-    core("stale-errors", CoreBug::StaleErrors, 0),
-    server("ignore-verdict-hash", ServerBug::IgnoreVerdictHash, 0),
-    server("ignore-generation", ServerBug::IgnoreGeneration, 0),
-    server("resume-trimmed", ServerBug::ResumeTrimmed, 0),
-    server("cursor-moves-back", ServerBug::CursorMovesBack, 0),
-    server("page-past-hub", ServerBug::PagePastHub, 0),
-    server("skip-trimmed", ServerBug::SkipTrimmed, 0),
-    server("more-ignores-epoch", ServerBug::MoreIgnoresEpoch, 0),
-    server("ack-past-delivered", ServerBug::AckPastDelivered, 0),
-    server("keep-old-grants", ServerBug::KeepOldGrants, 0),
-    server("ignore-revocation", ServerBug::IgnoreRevocation, 0),
+    core("send-before-persist", CoreBug::SendBeforePersist, &[2], 0),
+    core("position-before-accept", CoreBug::PositionBeforeAccept, &[5, 7], 2),
+    core("epoch-without-offset", CoreBug::EpochWithoutOffset, &[5, 6, 7], 0),
+    core("hole-ignored", CoreBug::HoleIgnored, &[5], 2),
+    core("duplicates-accepted", CoreBug::DuplicatesAccepted, &[5], 22),
+    core("resend-with-new-sequence", CoreBug::ResendWithNewSequence, &[11], 2),
+    core("sequence-not-persisted", CoreBug::SequenceNotPersisted, &[11], 4),
+    core("backoff-without-delay", CoreBug::BackoffWithoutDelay, &[15], 1),
+    core("late-callbacks", CoreBug::LateCallbacks, &[12], 0),
+    core("ack-before-consumed", CoreBug::AckBeforeConsumed, &[7, 9], 9),
+    core("goaway-ignored", CoreBug::GoawayIgnored, &[15], 25),
+    core("answers-in-order", CoreBug::AnswersInOrder, &[8, 11], 2),
+    core("refusal-forgotten", CoreBug::RefusalForgotten, &[11], 2),
+    core("refusal-renumbered", CoreBug::RefusalRenumbered, &[11], 2),
+    core("poison-blocks", CoreBug::PoisonBlocks, &[11], 2),
+    core("loss-forgotten", CoreBug::LossForgotten, &[11], 0),
+    core("store-failure-ignored", CoreBug::StoreFailureIgnored, &[2], 54),
+    core("outbox-unbounded", CoreBug::OutboxUnbounded, &[12], 6),
+    core("cursor-without-position", CoreBug::CursorWithoutPosition, &[7, 9], 9),
+    core("never-pauses", CoreBug::NeverPauses, &[12], 0),
+    core("pages-unconfirmed", CoreBug::PagesUnconfirmed, &[6], 48),
+    core("repair-every-hole", CoreBug::RepairEveryHole, &[15], 2),
+    core("silence-tolerated", CoreBug::SilenceTolerated, &[15], 0),
+    core("boot-not-counted", CoreBug::BootNotCounted, &[6, 15], 45),
+    server("answer-before-sync", ServerBug::AnswerBeforeSync, &[1, 9], 0),
+    server("duplicate-before-sync", ServerBug::DuplicateBeforeSync, &[1], 0),
+    server("read-before-sync", ServerBug::ReadBeforeSync, &[1, 9], 0),
+    server("sync-retried", ServerBug::SyncRetried, &[1, 9], 9),
+    server("power-cut-keeps-name", ServerBug::PowerCutKeepsName, &[6, 8], 658),
+    server("memory-keeps-epoch", ServerBug::MemoryKeepsEpoch, &[6, 8], 14),
+    server("power-cut-keeps-epoch", ServerBug::PowerCutKeepsEpoch, &[1, 6, 7, 8], 0),
+    server("forgotten-keeps-epoch", ServerBug::ForgottenKeepsEpoch, &[6, 8], 623),
+    server("accept-gap", ServerBug::AcceptGap, &[3], 0),
+    server("ignore-verdict-hash", ServerBug::IgnoreVerdictHash, &[1], 16),
+    server("ignore-generation", ServerBug::IgnoreGeneration, &[10], 321),
+    server("forget-verdict-in-record", ServerBug::ForgetVerdictInRecord, &[3, 11], 0),
+    server("refusal-leaves-sequence", ServerBug::RefusalLeavesSequence, &[11], 2),
+    server("refusal-takes-sequence", ServerBug::RefusalTakesSequence, &[11], 50),
+    server("few-verdicts", ServerBug::FewVerdicts, &[11], 18),
+    server("trim-forgets-ids", ServerBug::TrimForgetsIds, &[2], 0),
+    server("attached-expires", ServerBug::AttachedExpires, &[11], 54),
+    server("displace-by-arrival", ServerBug::DisplaceByArrival, &[10], 11),
+    server("detach-removes-newer", ServerBug::DetachRemovesNewer, &[10], 50),
+    server("time-falls", ServerBug::TimeFalls, &[3], 0),
+    server("resume-trimmed", ServerBug::ResumeTrimmed, &[7], 0),
+    server("cursor-moves-back", ServerBug::CursorMovesBack, &[9], 162),
+    server("cursor-unwritten", ServerBug::CursorUnwritten, &[9], 0),
+    server("cursor-from-head", ServerBug::CursorFromHead, &[7], 178),
+    server("ack-before-write", ServerBug::AckBeforeWrite, &[9], 0),
+    server("live-one-early", ServerBug::LiveOneEarly, &[5, 6], 48),
+    server("skip-trimmed", ServerBug::SkipTrimmed, &[5], 89),
+    server("more-ignores-epoch", ServerBug::MoreIgnoresEpoch, &[5, 6], 57),
+    server("more-moves-back", ServerBug::MoreMovesBack, &[5], 18),
+    server("pages-unbounded", ServerBug::PagesUnbounded, &[12], 48),
+    server("pause-ignored", ServerBug::PauseIgnored, &[4, 12], 39),
+    server("pressure-ignored", ServerBug::PressureIgnored, &[12], 89),
+    server("ephemeral-to-behind", ServerBug::EphemeralToBehind, &[4, 12], 39),
+    server("late-pages", ServerBug::LatePages, &[5], 3320),
+    server("ack-past-delivered", ServerBug::AckPastDelivered, &[9], 339),
+    server("keep-old-grants", ServerBug::KeepOldGrants, &[14], 48),
+    server("ignore-revocation", ServerBug::IgnoreRevocation, &[14], 15),
+    server("revocation-unwritten", ServerBug::RevocationUnwritten, &[14], 17),
+    server("grace-forever", ServerBug::GraceForever, &[14], 172),
+    server("silent-stays", ServerBug::SilentStays, &[12], 35),
 ];
 
 /// At most one bug, for a whole run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bugs {
     place: Option<Place>,
 }
@@ -84,9 +116,9 @@ impl Bugs {
         if cfg!(not(feature = "planted-bugs")) {
             return Err("built without the feature planted-bugs".into());
         }
-        match PLANTED.iter().chain(UNSEEN).find(|planted| planted.name == name) {
+        match PLANTED.iter().find(|planted| planted.name == name) {
             Some(planted) => Ok(Self { place: Some(planted.place) }),
-            None => Err(PLANTED.iter().chain(UNSEEN).map(|planted| planted.name).collect::<Vec<_>>().join("\n")),
+            None => Err(PLANTED.iter().map(|planted| planted.name).collect::<Vec<_>>().join("\n")),
         }
     }
 

@@ -1,13 +1,14 @@
 //! A client's host in the simulator: the core, a store that loses what it has not committed, and an app.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use moorline_core::protocol::{ChannelName, Position, Qos};
+use moorline_core::protocol::{ChannelName, Offset, Position, Qos};
 use moorline_core::{
-    Client, ClientConfig, PublishId, Received, StartAt, StoreBatch, SubscribeOptions, SubscriptionId, Ticket,
+    Client, ClientConfig, Input, PublishId, Received, StartAt, StoreBatch, SubscribeOptions, SubscriptionId, Ticket,
 };
 
-use crate::history::Continuity;
+use crate::reader::Continuity;
+use crate::scenario::Scenario;
 
 /// How an app reads a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Reading {
     Lossy,
     /// From now on; nothing is remembered over a restart of the process.
     Plain,
+    /// As `Plain`, but beginning with the newest messages.
+    Recent,
     /// With a cursor at the server.
     Durable,
     /// With a position that the app itself keeps with its own effects.
@@ -29,15 +32,19 @@ pub(crate) struct Reader {
     pub(crate) continuity: Continuity,
     /// Handed out, not yet worked on.
     pub(crate) queue: VecDeque<Received>,
+    /// Whether it got a message on this connection.
+    pub(crate) fed: bool,
+    /// Whether its work on the queue is planned.
+    pub(crate) working: bool,
     /// The last position the app has worked off and acknowledged.
     pub(crate) done: Option<Position>,
 }
 
 /// What survives the app's process.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) store: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// What each durable or owning reader had worked off.
+    /// What each durable or owning reader had worked off, or where its cursor began.
     pub(crate) done: BTreeMap<ChannelName, Position>,
 }
 
@@ -48,12 +55,26 @@ pub(crate) struct Process {
     pub(crate) uncommitted: VecDeque<(Ticket, StoreBatch)>,
     /// Which message each publish is.
     pub(crate) publishes: BTreeMap<PublishId, String>,
+    /// What it is told while it stands still.
+    pub(crate) waiting: VecDeque<Input>,
     /// When a timer event for it is already queued.
     pub(crate) timer: Option<u64>,
     /// Until when the process stands still.
     pub(crate) frozen_until: u64,
+    /// Holes that the server was asked to fill, until a `pong` says that it has heard so.
+    pub(crate) repairs: BTreeMap<ChannelName, Offset>,
     /// Opened transports, for the rate of reconnects: times in µs.
     pub(crate) attempts: VecDeque<u64>,
+    /// Channels for which the server was asked to pause on this connection.
+    pub(crate) paused: BTreeSet<ChannelName>,
+    /// When the server wants the client back, in µs: at least and at most.
+    pub(crate) invited: Option<(u64, u64)>,
+    /// Until when it believes that there is no network.
+    pub(crate) offline_until: u64,
+    /// Since when it is connected.
+    pub(crate) online_since: Option<u64>,
+    /// Since when the core only waits for its next attempt.
+    pub(crate) waiting_since: Option<u64>,
 }
 
 /// A client of the world: a device with a store, and at most one running process.
@@ -61,6 +82,8 @@ pub(crate) struct SimClient {
     pub(crate) name: String,
     pub(crate) life: u32,
     pub(crate) disk: Disk,
+    /// The disk as it was at some earlier moment.
+    pub(crate) backup: Disk,
     pub(crate) process: Option<Process>,
     /// ms the device's wall clock is off.
     pub(crate) clock_skew_ms: i64,
@@ -70,10 +93,31 @@ pub(crate) struct SimClient {
     pub(crate) dark_until: u64,
     /// ms from arrival until the app has worked a message off.
     pub(crate) work_ms: u64,
+    /// How often it became another device.
+    pub(crate) device: u32,
     pub(crate) next_order: u64,
-    pub(crate) store_fails: bool,
+    /// Until when the store refuses commits.
+    pub(crate) store_fails_until: u64,
+    /// Until when no token can be fetched.
+    pub(crate) tokens_fail_until: u64,
     pub(crate) plan: Vec<(ChannelName, Reading)>,
     pub(crate) token_ttl_s: Option<u64>,
+    /// The furthest cursor that the server confirmed to this device.
+    pub(crate) confirmed: BTreeMap<ChannelName, Position>,
+    pub(crate) excuses: Excuses,
+}
+
+/// What happened to a client that makes an ending acceptable which is a fault otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Excuses {
+    /// Its store was rolled back, or its producer has expired: a publish may end as uncertain.
+    pub(crate) doubt: bool,
+    /// It is logging out.
+    pub(crate) left: bool,
+    /// Its store refused commits.
+    pub(crate) store: bool,
+    /// Its store was rolled back: an old process number may lose against a connection that still stands.
+    pub(crate) displaced: bool,
 }
 
 impl Disk {
@@ -93,10 +137,33 @@ impl Disk {
 }
 
 impl SimClient {
-    pub(crate) fn config(&self, bugs: moorline_core::planted::Bugs) -> ClientConfig {
+    pub(crate) fn new(user: usize, plan: Vec<(ChannelName, Reading)>, work_ms: u64, scenario: &Scenario) -> Self {
+        Self {
+            name: format!("user{user}"),
+            life: 0,
+            disk: Disk::default(),
+            backup: Disk::default(),
+            process: None,
+            clock_skew_ms: 0,
+            slept_us: 0,
+            dark_until: 0,
+            work_ms,
+            device: 0,
+            next_order: 0,
+            store_fails_until: 0,
+            tokens_fail_until: 0,
+            plan,
+            token_ttl_s: scenario.token_ttl_s,
+            confirmed: BTreeMap::new(),
+            excuses: Excuses::default(),
+        }
+    }
+
+    pub(crate) fn config(&self, scenario: &Scenario, bugs: moorline_core::planted::Bugs) -> ClientConfig {
         ClientConfig {
             token: moorline_core::TokenSource::Provider,
-            queue_messages: 32,
+            queue_messages: scenario.queue,
+            outbox_messages: scenario.outbox,
             bugs,
             ..ClientConfig::new("ws://sim/ws")
         }
@@ -115,7 +182,8 @@ impl SimClient {
             since: match (reading, done) {
                 (Reading::Owned, Some(position)) => Some(StartAt::Position(position)),
                 (Reading::Owned, None) => Some(StartAt::First),
-                _ => None,
+                (Reading::Recent, _) => Some(StartAt::Last(5)),
+                (Reading::Lossy | Reading::Plain | Reading::Durable, _) => None,
             },
             ..SubscribeOptions::default()
         };

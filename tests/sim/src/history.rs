@@ -1,18 +1,13 @@
-//! What publishers were told, what apps saw, and what the log held, and the invariants over all three.
+//! What publishers were told and what apps saw, against the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use moorline_core::{PublishOutcome, Received};
-use moorline_protocol::{ChannelName, Epoch, ErrorCode, Message, Offset, Position, Qos, Start};
+use moorline_core::protocol::{ChannelName, ErrorCode, Offset, Qos};
+use moorline_core::{Failure, Origin, PublishOutcome, Received};
 
-/// A broken promise: which invariant of the quality page, and what happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The number of the invariant, 1–16.
-    pub invariant: u8,
-    /// What happened.
-    pub what: String,
-}
+use crate::client::Excuses;
+use crate::model::{Entry, Log, Violation, content};
+use crate::scenario::Content;
 
 /// One publish of an app.
 #[derive(Debug)]
@@ -20,274 +15,215 @@ pub(crate) struct Publish {
     pub(crate) client: usize,
     pub(crate) channel: ChannelName,
     pub(crate) qos: Qos,
+    /// Which of the devices that the client has been.
+    pub(crate) device: u32,
     /// Its place among the publishes of this client.
     pub(crate) order: u64,
-    pub(crate) content: u64,
-    /// Whether it may be forgotten before it was seen.
+    pub(crate) hash: u64,
+    pub(crate) content: Content,
+    /// Whether it may be forgotten before it was sent.
     pub(crate) expires: bool,
     pub(crate) outcome: Option<PublishOutcome>,
     /// Which incarnation of the process was told so.
     pub(crate) life: u32,
-    /// Whether the process that published it died before it was settled.
+    /// Whether its client's store was rolled back before it was told so.
+    pub(crate) rolled_back: bool,
+    /// Whether nobody waits for its outcome any more.
     pub(crate) orphaned: bool,
 }
 
-/// A channel, an epoch's name, an offset.
-type Key = (ChannelName, String, Offset);
-
-/// A message as the log holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    id: String,
-    content: u64,
+/// What is known of the world when a publish settles.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// The incarnation of the process.
+    pub(crate) life: u32,
+    pub(crate) excuses: Excuses,
+    /// Whether the engine has lost acknowledged messages.
+    pub(crate) lost: bool,
+    /// Whether tokens of the user ever denied a channel.
+    pub(crate) denied: bool,
+    /// Whether ids may be forgotten within the run.
+    pub(crate) forgetful: bool,
 }
 
 /// Everything seen from outside.
 #[derive(Default)]
 pub(crate) struct History {
     publishes: BTreeMap<String, Publish>,
-    /// Every message ever seen under a position, by anybody.
-    positions: BTreeMap<Key, Entry>,
-    /// What the log was found to hold, whenever it was read.
-    log: BTreeMap<Key, Entry>,
-    pub(crate) violations: Vec<Violation>,
     pub(crate) delivered: u64,
     pub(crate) resets: u64,
 }
 
 impl History {
-    pub(crate) fn violate(&mut self, invariant: u8, what: String) {
-        self.violations.push(Violation { invariant, what });
+    pub(crate) fn published(&mut self, name: String, publish: Publish) {
+        self.publishes.insert(name, publish);
     }
 
-    pub(crate) fn published(&mut self, id: String, publish: Publish) {
-        self.publishes.insert(id, publish);
-    }
-
-    pub(crate) fn publishes(&self) -> impl Iterator<Item = (&String, &Publish)> {
-        self.publishes.iter()
+    pub(crate) fn count(&self) -> usize {
+        self.publishes.len()
     }
 
     /// The process that published it died, or may not publish any more.
-    pub(crate) fn orphan(&mut self, id: &str) {
-        if let Some(publish) = self.publishes.get_mut(id) {
+    pub(crate) fn orphan(&mut self, name: &str) {
+        if let Some(publish) = self.publishes.get_mut(name) {
             publish.orphaned = true;
         }
     }
 
-    pub(crate) fn settled(&mut self, id: &str, life: u32, outcome: PublishOutcome) {
-        let Some(publish) = self.publishes.get_mut(id) else {
-            return self.violate(11, format!("{id} settled but was never published"));
+    /// Takes what an app was told about a publish.
+    pub(crate) fn settled(
+        &mut self,
+        name: &str,
+        context: Context,
+        outcome: PublishOutcome,
+        log: &mut Log,
+    ) -> Option<Violation> {
+        let Some(publish) = self.publishes.get_mut(name) else {
+            return Some(Violation::new(11, format!("{name} settled but was never published")));
         };
         if let PublishOutcome::Kept(_) = outcome {
             // This process has ended; the next one goes on with it.
             publish.orphaned = true;
-            return;
+            return None;
         }
-        if let Some(before) = &publish.outcome {
-            // A process killed between the answer and the removal from its store asks again: the same verdict.
-            let same = match (before, &outcome) {
-                (PublishOutcome::Stored(a), PublishOutcome::Stored(b)) => a.offset == b.offset || a.epoch != b.epoch,
-                (PublishOutcome::Stored(_), PublishOutcome::Uncertain) => true,
-                // The store failed, and the process died before the store took the removal.
-                (PublishOutcome::Failed(failure), _) => failure.code == ErrorCode::StorageFull,
-                _ => false,
-            };
-            if !same || life == publish.life {
-                let what = format!("{id} settled twice: {before:?}, then {outcome:?}");
-                return self.violate(11, what);
-            }
-        }
-        let (channel, content) = (publish.channel.clone(), publish.content);
-        publish.outcome = Some(outcome.clone());
-        publish.life = life;
-        if let PublishOutcome::Stored(stored) = outcome
-            && let Some(offset) = stored.offset
+        if let Some(before) = &publish.outcome
+            && (!is_repeated(before, &outcome, publish, context) || context.life == publish.life)
         {
-            self.position(&channel, stored.epoch, offset, id, content);
+            return Some(Violation::new(11, format!("{name} settled twice: {before:?}, then {outcome:?}")));
         }
-    }
-
-    /// Invariant 8: a position names one message.
-    fn position(&mut self, channel: &ChannelName, epoch: Epoch, offset: Offset, id: &str, content: u64) {
-        let key = (channel.clone(), epoch.as_str().to_owned(), offset);
-        let entry = Entry { id: id.to_owned(), content };
-        if let Some(other) = self.positions.get(&key).filter(|other| **other != entry) {
-            let what = format!("{channel} {}:{offset} is {} and {id}", key.1, other.id);
-            return self.violate(8, what);
+        if let Some(why) = unexplained(publish, &outcome, context) {
+            return Some(Violation::new(11, format!("{name} ended as {outcome:?}: {why}")));
         }
-        self.positions.insert(key, entry);
+        let (channel, hash) = (publish.channel.clone(), publish.hash);
+        publish.life = context.life;
+        publish.rolled_back = context.excuses.doubt;
+        publish.outcome = Some(outcome.clone());
+        let PublishOutcome::Stored(stored) = outcome else { return None };
+        log.name(&channel, stored.epoch, stored.offset?, name, hash)
     }
 
-    /// Notes what a read of the log found.
-    pub(crate) fn logged(&mut self, channel: &ChannelName, epoch: Epoch, message: &Message) {
-        let Some(offset) = message.offset else { return };
-        let content = content(message);
-        self.position(channel, epoch, offset, &message.id, content);
-        let key = (channel.clone(), epoch.as_str().to_owned(), offset);
-        self.log.insert(key, Entry { id: message.id.as_str().to_owned(), content });
-    }
-
-    pub(crate) fn received(&mut self, received: &Received) {
+    pub(crate) fn received(&mut self, received: &Received, log: &mut Log) -> Option<Violation> {
         self.delivered += 1;
         let message = &received.message;
-        let content = content(message);
-        if let Some(publish) = self.publishes.get(message.id.as_str())
-            && publish.content != content
-        {
-            self.violate(8, format!("{} arrived with another content", message.id.as_str()));
+        let (id, hash) = (message.id.as_str(), content(message));
+        if self.publishes.get(id).is_some_and(|publish| publish.hash != hash) {
+            return Some(Violation::new(8, format!("{id} arrived with another content")));
         }
-        if let Some(offset) = message.offset {
-            self.position(&received.channel, received.epoch, offset, &message.id, content);
-        }
+        log.name(&received.channel, received.epoch, message.offset?, id, hash)
     }
 
-    /// Checks what can only be checked when all is quiet. `volatile`: the log was allowed to lose everything.
-    pub(crate) fn check_end(&mut self, volatile: bool, doubts_allowed: bool) {
+    /// Checks what can only be checked when all is quiet. `lost`: the log has lost what it acknowledged; `ids_ms`:
+    /// how long ids are kept.
+    pub(crate) fn check_end(&self, log: &Log, lost: bool, ids_ms: u64) -> Vec<Violation> {
         let mut found = Vec::new();
-        let mut by_id: BTreeMap<(&ChannelName, &str), Vec<&Key>> = BTreeMap::new();
-        for (key, entry) in &self.log {
-            by_id.entry((&key.0, entry.id.as_str())).or_default().push(key);
+        let mut by_id: BTreeMap<(&ChannelName, &str), Vec<(Offset, &Entry)>> = BTreeMap::new();
+        for (channel, _, offset, entry) in log.entries() {
+            by_id.entry((channel, entry.id.as_str())).or_default().push((offset, entry));
         }
-        for ((channel, id), keys) in &by_id {
-            if keys.len() > 1 && !volatile {
-                found.push((2, format!("{id} stands {} times in {channel}: {keys:?}", keys.len())));
+        for ((channel, id), entries) in &by_id {
+            let soon = entries.windows(2).any(|pair| pair[1].1.written.saturating_sub(pair[0].1.time) < ids_ms);
+            if soon {
+                found.push(Violation::new(2, format!("{id} stands {} times in {channel}", entries.len())));
             }
         }
-        for (id, publish) in &self.publishes {
-            let stored = by_id.contains_key(&(&publish.channel, id.as_str()));
-            match &publish.outcome {
-                Some(PublishOutcome::Stored(at)) if !volatile => {
-                    let key = at.offset.map(|o| (publish.channel.clone(), at.epoch.as_str().to_owned(), o));
-                    if key.is_some_and(|key| self.log.get(&key).is_none_or(|entry| entry.id != *id)) || !stored {
-                        found.push((1, format!("{id} was acknowledged at {at:?} and is not in the log")));
-                    }
-                }
-                Some(PublishOutcome::Failed(failure)) if stored => {
-                    found.push((11, format!("{id} failed ({failure}) and is in the log")));
-                }
-                // Without a sequence, what was sent and has expired is not sent again to find out.
-                Some(PublishOutcome::Uncertain) if publish.expires && publish.qos == Qos::AtLeastOnce => {}
-                Some(PublishOutcome::Uncertain) if !doubts_allowed => {
-                    found.push((11, format!("{id} is uncertain without a cause")));
-                }
-                None if !publish.orphaned => found.push((11, format!("{id} never settled"))),
-                _ => {}
-            }
+        for (name, publish) in &self.publishes {
+            let stored = by_id.contains_key(&(&publish.channel, name.as_str()));
+            found.extend(publish.check_end(name, stored, lost, log));
         }
-        self.check_order(&mut found);
-        for (invariant, what) in found {
-            self.violate(invariant, what);
-        }
+        self.check_order(log, &mut found);
+        found
     }
 
-    /// Invariant 3: QoS 2 messages of one client stand in a channel in the order of publishing.
-    fn check_order(&self, found: &mut Vec<(u8, String)>) {
-        let mut last: BTreeMap<(&ChannelName, &str, usize), (u64, &str)> = BTreeMap::new();
-        for ((channel, epoch, offset), entry) in &self.log {
-            let Some(publish) = self.publishes.get(&entry.id).filter(|p| p.qos == Qos::ExactlyOnce) else { continue };
-            let key = (channel, epoch.as_str(), publish.client);
-            if let Some((order, id)) = last.get(&key)
+    /// Invariant 3: QoS 2 messages of one device stand in a channel in the order of publishing.
+    fn check_order(&self, log: &Log, found: &mut Vec<Violation>) {
+        let mut last: BTreeMap<(&ChannelName, usize, u32), (u64, &str)> = BTreeMap::new();
+        for (channel, _, offset, entry) in log.entries() {
+            let ordered = |publish: &&Publish| publish.qos == Qos::ExactlyOnce && !publish.rolled_back;
+            let Some(publish) = self.publishes.get(&entry.id).filter(ordered) else { continue };
+            let key = (channel, publish.client, publish.device);
+            if let Some((order, name)) = last.get(&key)
                 && *order > publish.order
             {
-                found.push((3, format!("{} at {channel} {offset} stands after {id}", entry.id)));
+                found.push(Violation::new(3, format!("{} at {channel} {offset} stands after {name}", entry.id)));
             }
             last.insert(key, (publish.order, entry.id.as_str()));
         }
     }
-
-    /// Tells whether everything that the log held between two offsets (both exclusive) may have expired.
-    pub(crate) fn may_have_expired(&self, channel: &ChannelName, epoch: Epoch, after: Offset, before: Offset) -> bool {
-        let key = |offset| (channel.clone(), epoch.as_str().to_owned(), offset);
-        let mut between = self.log.range(key(after.next())..key(before));
-        between.all(|(_, entry)| self.publishes.get(&entry.id).is_some_and(|publish| publish.expires))
-    }
-
-    /// Returns the offsets of a channel's epoch that the log was seen to hold above `after`.
-    pub(crate) fn logged_after(&self, channel: &ChannelName, epoch: Epoch, after: Offset) -> usize {
-        let from = (channel.clone(), epoch.as_str().to_owned(), after.next());
-        let to = (channel.clone(), epoch.as_str().to_owned(), Offset(u64::MAX));
-        self.log.range(from..=to).count()
-    }
 }
 
-/// Hashes a message's payload.
-pub(crate) fn content(message: &Message) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(message.payload.bytes())
-}
-
-/// What one reader of one channel may expect next.
-#[derive(Debug)]
-pub(crate) struct Continuity {
-    pub(crate) channel: ChannelName,
-    pub(crate) qos: Qos,
-    /// Everything up to here was handed out or reported lost; `None` before the first `Subscribed`.
-    pub(crate) position: Option<Position>,
-    /// After a restart of the process, the server may go back as far as it likes, but not beyond this.
-    pub(crate) at_most: Option<Position>,
-    seen_ephemeral: BTreeSet<String>,
-}
-
-impl Continuity {
-    pub(crate) fn new(channel: ChannelName, qos: Qos, at_most: Option<Position>) -> Self {
-        Self { channel, qos, position: None, at_most, seen_ephemeral: BTreeSet::new() }
-    }
-
-    pub(crate) fn subscribed(
-        &mut self,
-        head: Position,
-        from: Offset,
-        start: &Start,
-        history: &History,
-    ) -> Option<Violation> {
-        let now = Position { epoch: head.epoch, offset: from };
-        let before = self.position.replace(now);
-        if *start == Start::Reset || self.qos == Qos::AtMostOnce {
-            self.at_most = None;
-            return None;
-        }
-        let bound = self.at_most.take();
-        let broken = match (before, bound) {
-            (Some(before), _) if before.epoch == now.epoch && before.offset < now.offset => {
-                !history.may_have_expired(&self.channel, now.epoch, before.offset, now.offset.next())
+impl Publish {
+    fn check_end(&self, name: &str, stored: bool, lost: bool, log: &Log) -> Option<Violation> {
+        match &self.outcome {
+            Some(PublishOutcome::Stored(at)) => {
+                let entry = at.offset.and_then(|offset| log.entry(&self.channel, at.epoch, offset));
+                let is_there = entry.is_some_and(|entry| entry.id == name);
+                let excused = lost && log.is_over(&self.channel, at.epoch);
+                let what = || Violation::new(1, format!("{name} was acknowledged at {at:?} and is not in the log"));
+                (!is_there && !excused).then(what)
             }
-            (Some(before), _) => before != now,
-            // Only an engine that may lose everything changes epochs, and it loses cursors with them.
-            (None, Some(bound)) => bound.epoch == now.epoch && now.offset > bound.offset,
-            (None, None) => false,
-        };
-        broken.then(|| Violation {
-            invariant: 7,
-            what: format!("{}: {start:?} from {now:?}, but the reader stood at {before:?} {bound:?}", self.channel),
-        })
+            Some(PublishOutcome::Failed(failure)) if stored && !self.rolled_back => {
+                Some(Violation::new(11, format!("{name} failed ({failure}) and is in the log")))
+            }
+            None if !self.orphaned => Some(Violation::new(11, format!("{name} never settled"))),
+            _ => None,
+        }
     }
+}
 
-    pub(crate) fn reset(&mut self, epoch: Epoch, from: Offset) {
-        self.position = Some(Position { epoch, offset: from });
+/// Whether an app may be told this after that: a process that was killed between the answer and the removal from its
+/// store asks again, and so does one whose store was rolled back.
+fn is_repeated(before: &PublishOutcome, outcome: &PublishOutcome, publish: &Publish, context: Context) -> bool {
+    let is_simple = publish.qos == Qos::AtLeastOnce;
+    match (before, outcome) {
+        (PublishOutcome::Stored(a), PublishOutcome::Stored(b)) => {
+            let is_forgotten = context.forgetful && (is_simple || context.excuses.doubt);
+            a.offset == b.offset || a.epoch != b.epoch || is_forgotten
+        }
+        (PublishOutcome::Uncertain, _) | (_, PublishOutcome::Uncertain) => may_be_uncertain(publish, context),
+        // What it had given up itself is still in its store.
+        (PublishOutcome::Failed(failure), _) if failure.origin == Origin::Client => true,
+        (PublishOutcome::Failed(a), PublishOutcome::Failed(b)) if a.code == b.code => true,
+        // Without the sequence that was refused, it is a new publish; and a store that was rolled back holds it as unsent.
+        (PublishOutcome::Failed(_), PublishOutcome::Stored(_)) => {
+            context.denied && (is_simple || context.excuses.doubt)
+        }
+        (_, PublishOutcome::Failed(failure)) => {
+            context.excuses.doubt && (failure.origin == Origin::Client || context.denied)
+        }
+        _ => false,
     }
+}
 
-    pub(crate) fn message(&mut self, received: &Received, history: &History) -> Option<Violation> {
-        let message = &received.message;
-        let violation = |invariant, what| Some(Violation { invariant, what });
-        let Some(offset) = message.offset else {
-            let id = message.id.as_str().to_owned();
-            let fresh = self.seen_ephemeral.insert(id.clone());
-            return if fresh { None } else { violation(4, format!("{}: {id} twice at QoS 0", self.channel)) };
-        };
-        let Some(position) = self.position else {
-            return violation(5, format!("{}: {offset} before any subscribed", self.channel));
-        };
-        if position.epoch != received.epoch {
-            return violation(5, format!("{}: {offset} of another epoch", self.channel));
+/// Whether a publish may end as uncertain: its producer or its place in the log was lost, or it was refused when it was
+/// sent again without a sequence.
+fn may_be_uncertain(publish: &Publish, context: Context) -> bool {
+    let is_refusable = context.denied || publish.content == Content::Poison;
+    context.excuses.doubt
+        || context.excuses.left
+        || context.lost
+        || (is_refusable && publish.qos == Qos::AtLeastOnce)
+        || (publish.expires && publish.qos == Qos::AtLeastOnce)
+}
+
+/// Returns why an outcome cannot be, if it cannot.
+fn unexplained(publish: &Publish, outcome: &PublishOutcome, context: Context) -> Option<&'static str> {
+    let code = |failure: &Failure| (failure.origin, failure.code.clone());
+    match outcome {
+        PublishOutcome::Sent => (publish.qos > Qos::AtMostOnce).then_some("it is more than QoS 0"),
+        PublishOutcome::Stored(_) if publish.content == Content::Poison => Some("it must be refused"),
+        PublishOutcome::Stored(_) | PublishOutcome::Kept(_) => None,
+        PublishOutcome::Uncertain => (!may_be_uncertain(publish, context)).then_some("nothing made it uncertain"),
+        PublishOutcome::Failed(failure) => {
+            let explained = match code(failure) {
+                (Origin::Server, ErrorCode::RequestMalformed) => publish.content == Content::Poison,
+                (Origin::Server, ErrorCode::ChannelDenied) => context.denied,
+                (Origin::Client, ErrorCode::StorageFull) => context.excuses.store,
+                (Origin::Client, ErrorCode::PublishExpired) => publish.expires,
+                (Origin::Client, ErrorCode::PublishDropped) => publish.qos == Qos::AtMostOnce,
+                (Origin::Client, ErrorCode::ClientClosed) => context.excuses.left,
+                _ => false,
+            };
+            (!explained).then_some("nothing explains it")
         }
-        if offset <= position.offset {
-            return violation(5, format!("{}: {offset} after {}", self.channel, position.offset));
-        }
-        let gap = self.qos > Qos::AtMostOnce && message.previous().is_some_and(|previous| previous > position.offset);
-        if gap && !history.may_have_expired(&self.channel, position.epoch, position.offset, offset) {
-            return violation(5, format!("{}: {offset} after {}: a silent gap", self.channel, position.offset));
-        }
-        self.position = Some(Position { epoch: received.epoch, offset });
-        None
     }
 }

@@ -6,30 +6,42 @@
 #![expect(clippy::indexing_slicing, reason = "a wrong index is a fault of the simulator, and stops it at once")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "the simulator looks at what it checks, and lets the rest pass")]
 
+mod batches;
 mod bugs;
 mod client;
 mod dice;
+mod frames;
 mod history;
 mod host;
+mod model;
 mod network;
+mod reader;
 mod scenario;
 mod server;
 mod service;
+mod settle;
 mod trace;
-mod trouble;
+mod wire;
 mod world;
 
-pub use bugs::{Bugs, PLANTED, Place, Planted, UNSEEN};
+pub use bugs::{Bugs, PLANTED, Place, Planted};
 pub use dice::Dice;
-pub use history::Violation;
+pub use model::Violation;
 pub use world::Outcome;
 
 /// Plays one seed.
 pub fn run(seed: u64, bugs: Bugs, verbose: bool) -> Outcome {
-    world::World::new(Dice::from_seed(seed), bugs, verbose).run()
+    play(Dice::from_seed(seed), bugs, verbose)
 }
 
 /// Plays what a fuzzer chose.
 pub fn run_bytes(bytes: &[u8], bugs: Bugs) -> Outcome {
-    world::World::new(Dice::from_bytes(bytes.to_vec()), bugs, false).run()
+    play(Dice::from_bytes(bytes.to_vec()), bugs, false)
+}
+
+fn play(mut dice: Dice, bugs: Bugs, verbose: bool) -> Outcome {
+    let scenario = scenario::Scenario::draw(&mut dice);
+    let mut world = world::World::new(scenario, dice, bugs, verbose);
+    world.plan();
+    world.run()
 }

@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use moorline_core::TransportId;
 use moorline_protocol::CloseCode;
 use moorline_server::node::ConnId;
+
+use crate::wire::Wire;
 
 /// What travels on a link.
 #[derive(Clone, Debug)]
@@ -43,6 +45,17 @@ impl Pipe {
         Some(self.last_arrival)
     }
 
+    /// Adds the frames of a message to the one before it, if that is still on its way.
+    pub(crate) fn merge(&mut self, message: &Bytes) -> bool {
+        let Some((_, Item::Message(last))) = self.items.back_mut() else { return false };
+        let mut both = BytesMut::with_capacity(last.len() + message.len());
+        both.extend_from_slice(last);
+        both.extend_from_slice(message);
+        *last = both.freeze();
+        self.bytes += message.len();
+        true
+    }
+
     /// Takes the next item that has arrived by `now`.
     pub(crate) fn pop(&mut self, now: u64) -> Option<Item> {
         if self.items.front()?.0 > now {
@@ -79,6 +92,14 @@ impl Pipe {
         self.closed = true;
     }
 
+    /// Lets everything that is held arrive from `at` on.
+    pub(crate) fn release(&mut self, at: u64) {
+        for (arrival, _) in &mut self.items {
+            *arrival = at;
+        }
+        self.last_arrival = at;
+    }
+
     /// Delays everything on the way until `at` at least.
     pub(crate) fn hold_until(&mut self, at: u64) {
         for (arrival, _) in &mut self.items {
@@ -89,16 +110,34 @@ impl Pipe {
 }
 
 /// A socket between a client and the server.
-#[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) client: usize,
     /// The incarnation of the client's process that opened it.
     pub(crate) client_life: u32,
     pub(crate) transport: TransportId,
-    /// The server's side: which life of the server, and its connection; `None` until opened there.
-    pub(crate) server: Option<(u32, ConnId)>,
+    /// The server's side: which life of the server, which shard, and its connection; `None` until opened there.
+    pub(crate) server: Option<(u32, usize, ConnId)>,
     pub(crate) up: Pipe,
     pub(crate) down: Pipe,
     pub(crate) client_done: bool,
     pub(crate) server_done: bool,
+    /// At which step of the world bytes were last put into `down`, and how many were waiting then.
+    pub(crate) backlog: (u64, usize),
+    /// Whether what the client sent arrives when its next connection is there.
+    pub(crate) lingers: bool,
+    /// Whether anything has reached the server.
+    pub(crate) greeted: bool,
+    /// Deliveries that are to be lost.
+    pub(crate) to_lose: u32,
+    /// Deliveries that are to arrive twice.
+    pub(crate) to_repeat: u32,
+    pub(crate) wire: Wire,
+}
+
+/// Splits a binary message behind its first frame, if it has several.
+pub(crate) fn split(message: &Bytes) -> Option<(Bytes, Bytes)> {
+    let mut rest = message.clone();
+    moorline_protocol::binary::varint::take_bytes(&mut rest).ok()?;
+    let first = message.len() - rest.len();
+    (!rest.is_empty()).then(|| (message.slice(..first), rest))
 }

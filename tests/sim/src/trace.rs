@@ -32,6 +32,11 @@ impl Trace {
         }
     }
 
+    /// Whether lines are kept.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Returns the hash so far.
     pub(crate) fn hash(&self) -> u64 {
         self.hash.digest()

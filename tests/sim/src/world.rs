@@ -4,25 +4,25 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use moorline_core::TransportId;
+use moorline_core::protocol::ChannelName;
 use moorline_core::protocol::time::{Now, Timestamp};
-use moorline_core::protocol::{ChannelName, Qos};
+use moorline_core::{SubscriptionId, TransportId};
 
 use crate::bugs::Bugs;
-use crate::client::{Disk, SimClient};
+use crate::client::SimClient;
 use crate::dice::Dice;
-use crate::history::{History, Violation};
-use crate::network::{Item, Link};
+use crate::history::History;
+use crate::model::Violation;
+use crate::network::{Item, Link, Pipe};
 use crate::scenario::{Fault, Scenario};
 use crate::server::SimServer;
 use crate::trace::Trace;
+use crate::wire::Wire;
 
 /// µs since 1970 when a run begins: any moment will do, but always the same.
 pub(crate) const EPOCH_US: u64 = 1_800_000_000_000_000;
-/// How long after the last fault everything must be well again: the longest park or backoff, and then some.
-const HEALING_US: u64 = 240_000_000;
 /// Inputs a run may have; more means that something spins.
-const MAX_STEPS: u64 = 2_000_000;
+const MAX_STEPS: u64 = 500_000;
 
 /// What is going to happen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,20 +30,26 @@ pub(crate) enum Happening {
     Fault(usize),
     Publish(usize),
     ClientStart { client: usize },
+    ClientGone { client: usize, life: u32 },
     ClientTimer { client: usize, life: u32 },
     ClientThaw { client: usize, life: u32 },
+    Reconnect { client: usize, life: u32 },
     StoreCommit { client: usize, life: u32 },
     Token { client: usize, life: u32 },
-    AppWork { client: usize, life: u32, reader: usize },
+    AppWork { client: usize, life: u32, reader: SubscriptionId },
     LinkOpen { link: usize },
     LinkUp { link: usize },
     LinkDown { link: usize },
     ServerStart,
-    ServerTimer { life: u32 },
+    ServerStop { life: u32 },
+    ServerTimer { life: u32, shard: usize },
     EngineBatch { life: u32 },
     EngineSynced { life: u32 },
-    CursorFlush { life: u32 },
+    EngineTick { life: u32 },
+    Replies { life: u32, shard: usize },
+    ColdReplies { life: u32, shard: usize },
     Quiet,
+    Online,
 }
 
 /// Everything there is.
@@ -55,34 +61,25 @@ pub(crate) struct World {
     pub(crate) server: SimServer,
     pub(crate) links: Vec<Link>,
     pub(crate) history: History,
+    pub(crate) violations: Vec<Violation>,
     pub(crate) trace: Trace,
     pub(crate) bugs: Bugs,
     pub(crate) quiet: bool,
     queue: BinaryHeap<Reverse<(u64, u64, Happening)>>,
     queued: u64,
-    steps: u64,
+    /// Commands that came from outside.
+    pub(crate) operations: u64,
+    pub(crate) steps: u64,
 }
 
 impl World {
-    pub(crate) fn new(mut dice: Dice, bugs: Bugs, verbose: bool) -> Self {
-        let scenario = Scenario::draw(&mut dice);
-        let server = SimServer::new(&scenario, &mut dice, bugs);
-        let clients = (0..scenario.clients)
-            .map(|index| SimClient {
-                name: format!("user{}", index % 3),
-                life: 0,
-                disk: Disk::default(),
-                process: None,
-                clock_skew_ms: 0,
-                slept_us: 0,
-                dark_until: 0,
-                work_ms: scenario.work_ms[index],
-                next_order: 0,
-                store_fails: false,
-                plan: scenario.readings[index].iter().map(|(c, reading)| (channel(*c), *reading)).collect(),
-                token_ttl_s: scenario.token_ttl_s,
-            })
-            .collect();
+    pub(crate) fn new(scenario: Scenario, dice: Dice, bugs: Bugs, verbose: bool) -> Self {
+        let server = SimServer::new(&scenario, bugs);
+        let host = |profile: &crate::scenario::Profile| {
+            let plan = profile.readings.iter().map(|(index, reading)| (channel(*index), *reading)).collect();
+            SimClient::new(profile.user, plan, profile.work_ms, &scenario)
+        };
+        let clients = scenario.clients.iter().map(host).collect();
         let mut world = Self {
             now: 0,
             dice,
@@ -91,72 +88,83 @@ impl World {
             server,
             links: Vec::new(),
             history: History::default(),
+            violations: Vec::new(),
             trace: Trace::new(verbose),
             bugs,
             quiet: false,
             queue: BinaryHeap::new(),
             queued: 0,
+            operations: 0,
             steps: 0,
         };
-        world.plan();
+        world.at(0, Happening::ServerStart);
         world
     }
 
-    fn plan(&mut self) {
-        self.at(0, Happening::ServerStart);
+    /// Plans what the scenario says.
+    pub(crate) fn plan(&mut self) {
         for client in 0..self.clients.len() {
             let at = self.dice.range(0, 2_000_000);
             self.at(at, Happening::ClientStart { client });
         }
-        for (index, at) in self.scenario.publishes.iter().map(|p| p.0).enumerate().collect::<Vec<_>>() {
-            self.at(at, Happening::Publish(index));
+        for index in 0..self.scenario.publishes.len() {
+            self.at(self.scenario.publishes[index].at, Happening::Publish(index));
         }
-        for (index, at) in self.scenario.faults.iter().map(|f| f.0).enumerate().collect::<Vec<_>>() {
-            self.at(at, Happening::Fault(index));
+        for index in 0..self.scenario.faults.len() {
+            self.at(self.scenario.faults[index].0, Happening::Fault(index));
         }
         self.at(self.scenario.quiet_at, Happening::Quiet);
     }
 
     /// Runs to the end and checks everything.
     pub(crate) fn run(mut self) -> Outcome {
-        while let Some(Reverse((at, _, happening))) = self.queue.pop() {
-            self.now = self.now.max(at);
-            if self.now > self.scenario.quiet_at + HEALING_US {
-                break;
-            }
-            self.steps += 1;
-            if self.steps > MAX_STEPS {
-                self.history.violate(15, format!("more than {MAX_STEPS} steps: something spins ({happening:?})"));
-                break;
-            }
-            self.happen(happening);
-            if !self.history.violations.is_empty() || self.is_settled() {
-                break;
-            }
-        }
-        if self.history.violations.is_empty() {
+        while self.violations.is_empty() && !self.is_settled() && self.step() {}
+        if self.violations.is_empty() {
             self.check_end();
         }
+        self.into_outcome()
+    }
+
+    pub(crate) fn into_outcome(self) -> Outcome {
         Outcome {
             trace: self.trace.hash(),
             steps: self.steps,
             delivered: self.history.delivered,
             resets: self.history.resets,
-            published: self.history.publishes().count() as u64,
+            published: self.history.count() as u64,
             virtual_us: self.now,
-            violation: self.history.violations.first().cloned(),
-            scenario: format!("{:#?}", self.scenario),
+            unsettled: self.unsettled(),
+            violation: self.violations.into_iter().next(),
+            scenario: if self.trace.is_verbose() { format!("{:#?}", self.scenario) } else { String::new() },
             lines: self.trace.into_lines(),
         }
+    }
+
+    /// Lets the next thing happen; tells whether anything can still happen.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(Reverse((at, _, happening))) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        if self.is_over() {
+            return false;
+        }
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            self.violate(15, format!("more than {MAX_STEPS} steps: something spins ({happening:?})"));
+            return false;
+        }
+        self.happen(happening);
+        true
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Fault(index) => self.strike(self.scenario.faults[index].1),
-            Happening::Publish(index) => self.publish(index),
+            Happening::Publish(index) => drop(self.publish(self.scenario.publishes[index])),
             Happening::ClientStart { client } => self.start_client(client),
+            Happening::ClientGone { client, life } => self.client_gone(client, life),
             Happening::ClientTimer { client, life } => self.client_timer(client, life),
             Happening::ClientThaw { client, life } => self.thaw(client, life),
+            Happening::Reconnect { client, life } => self.reconnect(client, life),
             Happening::StoreCommit { client, life } => self.store_commit(client, life),
             Happening::Token { client, life } => self.token(client, life),
             Happening::AppWork { client, life, reader } => self.app_work(client, life, reader),
@@ -164,11 +172,15 @@ impl World {
             Happening::LinkUp { link } => self.link_up(link),
             Happening::LinkDown { link } => self.link_down(link),
             Happening::ServerStart => self.start_server(),
-            Happening::ServerTimer { life } => self.server_timer(life),
+            Happening::ServerStop { life } => self.stop_server(life),
+            Happening::ServerTimer { life, shard } => self.server_timer(life, shard),
             Happening::EngineBatch { life } => self.engine_batch(life),
             Happening::EngineSynced { life } => self.engine_synced(life),
-            Happening::CursorFlush { life } => self.cursor_flush(life),
+            Happening::EngineTick { life } => self.engine_tick(life),
+            Happening::Replies { life, shard } => self.replies(life, shard, false),
+            Happening::ColdReplies { life, shard } => self.replies(life, shard, true),
             Happening::Quiet => self.quieten(),
+            Happening::Online => self.check_online(),
         }
     }
 
@@ -196,87 +208,9 @@ impl World {
         self.dice.range(low * 1000, high * 1000)
     }
 
-    fn quieten(&mut self) {
-        self.quiet = true;
-        self.trace.add(self.now, "quiet", 0, &[], String::new);
-        for client in 0..self.clients.len() {
-            self.clients[client].dark_until = self.now;
-            self.clients[client].work_ms = 0;
-        }
-        self.server.readonly_until = self.now;
-        // A half-open link heals by the timers of both ends alone: nothing is done to it here.
-    }
-
-    /// Tells whether nothing is left to be done after the faults have ended.
-    fn is_settled(&self) -> bool {
-        self.quiet
-            && self.server.node.is_some()
-            && self
-                .clients
-                .iter()
-                .all(|client| client.process.as_ref().is_some_and(|p| self.is_client_settled(client, p)))
-            && self.links.iter().all(|link| link.up.next_arrival().is_none() && link.down.next_arrival().is_none())
-            && self.server.is_idle()
-    }
-
-    fn is_client_settled(&self, client: &SimClient, process: &crate::client::Process) -> bool {
-        use moorline_core::ConnectionState::{Closed, Online};
-        let closed = process.core.state() == Closed && self.server.is_revoked(&client.name);
-        closed
-            || (process.core.state() == Online
-                && process.core.outbox().messages == 0
-                && process.uncommitted.is_empty()
-                && process.frozen_until <= self.now
-                && process.readers.iter().all(|reader| {
-                    reader.queue.is_empty()
-                        && self.server.head(&reader.continuity.channel).is_none_or(|head| {
-                            reader.continuity.qos == Qos::AtMostOnce
-                                || reader.continuity.position == Some(head)
-                                || self.scenario.ttl_percent > 0
-                        })
-                }))
-    }
-
-    fn check_end(&mut self) {
-        self.note_log();
-        let mut found = Vec::new();
-        for (index, client) in self.clients.iter().enumerate() {
-            let Some(process) = &client.process else {
-                found.push((15, format!("client {index} never came back")));
-                continue;
-            };
-            let revoked = self.server.is_revoked(&client.name);
-            let state = process.core.state();
-            if state != moorline_core::ConnectionState::Online && !revoked {
-                found.push((
-                    15,
-                    format!("client {index} is {state:?} {} s after the last fault", HEALING_US / 1_000_000),
-                ));
-                continue;
-            }
-            if revoked {
-                continue;
-            }
-            for reader in &process.readers {
-                let Some(position) = reader.continuity.position else {
-                    found.push((6, format!("client {index} was never subscribed to {}", reader.continuity.channel)));
-                    continue;
-                };
-                let missing = self.history.logged_after(&reader.continuity.channel, position.epoch, position.offset);
-                if reader.continuity.qos > Qos::AtMostOnce && missing > 0 && self.scenario.ttl_percent == 0 {
-                    found.push((
-                        6,
-                        format!("client {index} misses {missing} of {} after {position:?}", reader.continuity.channel),
-                    ));
-                }
-            }
-        }
-        for (invariant, what) in found {
-            self.history.violate(invariant, what);
-        }
-        let (volatile, doubt) = (self.scenario.is_volatile(), self.scenario.allows_doubt());
-        self.excuse_revoked();
-        self.history.check_end(volatile, doubt);
+    /// Draws whether a message is one of a later version.
+    pub(crate) fn is_rolling(&mut self) -> bool {
+        self.scenario.rolling && self.dice.chance(10)
     }
 
     /// Sends an item up or down a link.
@@ -298,10 +232,16 @@ impl World {
             client_life: self.clients[client].life,
             transport,
             server: None,
-            up: crate::network::Pipe::default(),
-            down: crate::network::Pipe::default(),
+            up: Pipe::default(),
+            down: Pipe::default(),
             client_done: false,
             server_done: false,
+            backlog: (0, 0),
+            lingers: false,
+            greeted: false,
+            to_lose: 0,
+            to_repeat: 0,
+            wire: Wire::default(),
         });
         let at = (self.now + self.scenario.latency.1 * 2000).max(self.clients[client].dark_until);
         self.at(at, Happening::LinkOpen { link });
@@ -313,17 +253,40 @@ impl World {
             Fault::Cut { client } => self.cut_links(client, true, true),
             Fault::HalfOpen { client, server_notices } => self.cut_links(client, !server_notices, server_notices),
             Fault::BlackHole { client, ms, flush } => self.black_hole(client, ms, flush),
+            Fault::LoseDelivery { client } => self.lose_delivery(client),
+            Fault::RepeatDelivery { client } => self.repeat_delivery(client),
+            Fault::Linger { client, ms } => self.linger(client, ms),
             Fault::Freeze { client, ms } => self.freeze(client, ms),
             Fault::Sleep { client, ms } => self.sleep(client, ms),
             Fault::KillClient { client, down_ms } => self.kill_client(client, down_ms),
+            Fault::RollBack { client, down_ms } => self.roll_back(client, down_ms),
             Fault::ClientClock { client, ms } => self.clients[client].clock_skew_ms += ms,
             Fault::Signal { client, which } => self.signal(client, which),
-            Fault::StoreFails { client } => self.fail_store(client),
+            Fault::StoreFails { client, ms } => self.clients[client].store_fails_until = self.now + ms * 1000,
+            Fault::Resubscribe { client, reader, forget } => self.resubscribe(client, reader, forget),
+            Fault::Disconnect { client, ms } => self.disconnect(client, ms),
+            Fault::Desert { ms } => {
+                for client in 0..self.clients.len() {
+                    self.linger(client, 1);
+                    self.disconnect(client, ms);
+                }
+            }
+            Fault::LogOut { client, down_ms } => self.log_out(client, down_ms),
+            Fault::Operator { channel } => self.operator_publishes(channel),
+            Fault::History { client, channel } => self.ask_history(client, channel),
+            Fault::Forge { client, what } => self.forge(client, what),
             Fault::KillServer { down_ms, power } => self.kill_server(down_ms, power),
+            Fault::SyncFails { down_ms } => self.server.sync_fails = Some(down_ms),
             Fault::Drain { down_ms } => self.drain_server(down_ms),
             Fault::ServerClock { ms } => self.server.clock_skew_ms += ms,
-            Fault::Readonly { ms } => self.server.readonly_until = self.now + ms * 1000,
+            Fault::Readonly { ms, full } => self.server.readonly = (self.now + ms * 1000, full),
+            Fault::ReadsFail { ms } => self.server.reads_fail_until = self.now + ms * 1000,
             Fault::Revoke { client } => self.revoke(client),
+            Fault::Grant { client, channel, allowed } => {
+                let name = self.clients[client].name.clone();
+                self.server.desk.grant(&name, channel, allowed);
+            }
+            Fault::TokensFail { client, ms } => self.clients[client].tokens_fail_until = self.now + ms * 1000,
         }
     }
 }
@@ -350,7 +313,9 @@ pub struct Outcome {
     pub virtual_us: u64,
     /// The first broken promise.
     pub violation: Option<Violation>,
-    /// What was planned.
+    /// What was still to be done at the end, if anything.
+    pub unsettled: Option<&'static str>,
+    /// What was planned, if asked for.
     pub scenario: String,
     /// What happened, line by line, if asked for.
     pub lines: Vec<String>,

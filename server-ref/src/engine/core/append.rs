@@ -18,7 +18,9 @@ impl<S: MessageStore> EngineCore<S> {
             return answer;
         }
         if let Err(code) = &append.verdict {
-            self.settle(&append, Outcome::Refused(code.clone()), now);
+            if !self.config.bugs.has(Bug::RefusalLeavesSequence) {
+                self.settle(&append, Outcome::Refused(code.clone()), now);
+            }
             return Appended::Refused(code.clone());
         }
         let key = id_key(self.config.salt, &append.scope, &append.id);
@@ -54,6 +56,11 @@ impl<S: MessageStore> EngineCore<S> {
         }
     }
 
+    /// Planted: a sequence is used up by a refusal for the moment.
+    pub(super) fn use_up(&mut self, append: &Append, now: UnixMillis) {
+        self.settle(append, Outcome::Refused(moorline_protocol::ErrorCode::StorageUnavailable), now);
+    }
+
     fn duplicate(&self, channel: Option<ChannelId>, offset: Offset) -> Appended {
         match channel.and_then(|id| self.channels.get(&id)) {
             Some(channel) => Appended::Duplicate(channel.position(offset)),
@@ -75,7 +82,7 @@ impl<S: MessageStore> EngineCore<S> {
         let id = self.establish(&append.channel, now);
         let Some(channel) = self.channels.get_mut(&id) else { return Appended::UnknownProducer };
         let offset = channel.head.next();
-        let time = channel.last_time.max(now);
+        let time = if self.config.bugs.has(Bug::TimeFalls) { now } else { channel.last_time.max(now) };
         let expires = append.ttl.map(|ttl| time + u64::from(ttl) * 1000);
         let message = Message {
             offset: Some(offset),

@@ -168,6 +168,9 @@ impl<S: MessageStore> EngineCore<S> {
             }
         }
         self.cursors.waiting.push((shard, ticket, owner, channel));
+        if self.config.bugs.has(Bug::AckBeforeWrite) {
+            self.answer_acks();
+        }
     }
 
     /// Writes the cursors that have moved, and answers the acknowledgements that waited for it. The host calls it at
@@ -180,6 +183,10 @@ impl<S: MessageStore> EngineCore<S> {
                 self.records.push(Record::Cursor { owner, channel, position, used: now });
             }
         }
+        self.answer_acks();
+    }
+
+    fn answer_acks(&mut self) {
         for (shard, ticket, owner, channel) in std::mem::take(&mut self.cursors.waiting) {
             let id = self.by_key.get(&channel).copied();
             let epoch = id.and_then(|id| self.channels.get(&id)).map_or_else(|| self.shared_epoch(), |c| c.epoch);

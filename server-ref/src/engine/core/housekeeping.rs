@@ -7,6 +7,7 @@ use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS};
 use crate::engine::record::Record;
 use crate::engine::{ChannelKey, Owner};
+use crate::planted::Bug;
 
 /// Verdicts kept of a producer that has not published for a while.
 const IDLE_VERDICTS: usize = 32;
@@ -137,7 +138,8 @@ impl<S: MessageStore> EngineCore<S> {
             if producer.published < idle {
                 producer.keep(IDLE_VERDICTS);
             }
-            let (attached, used, noted) = (producer.session.is_some(), producer.used, producer.noted);
+            let attached = producer.session.is_some() && !self.config.bugs.has(Bug::AttachedExpires);
+            let (used, noted) = (producer.used, producer.noted);
             if attached && now.saturating_sub(noted) >= NOTE_EVERY_MS {
                 self.use_producer(*id, now);
             } else if !attached && self.is_over(used, self.config.producers_ms, now) {
@@ -205,6 +207,11 @@ impl<S: MessageStore> EngineCore<S> {
         if first > old_first {
             self.records.push(Record::Trim { channel: id, first });
             self.trim(id, first);
+            if self.config.bugs.has(Bug::TrimForgetsIds)
+                && let Some(channel) = self.channels.get_mut(&id)
+            {
+                channel.ids.keep((head.0 + 1).saturating_sub(first.0) as usize);
+            }
         }
     }
 
@@ -234,7 +241,7 @@ impl<S: MessageStore> EngineCore<S> {
         }
         let empty = channel.first > channel.head && channel.ids.is_empty() && channel.references == 0;
         if empty && channel.recorded && self.is_over(channel.time, self.config.cursors_ms, now) {
-            self.shared_n += 1;
+            self.shared_n += u64::from(!self.config.bugs.has(Bug::ForgottenKeepsEpoch));
             self.records.push(self.shared_record());
             self.records.push(Record::ForgetChannel { id });
             self.remove_channel(id);

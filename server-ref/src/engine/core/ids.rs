@@ -55,6 +55,13 @@ impl Ids {
         }
     }
 
+    /// Planted: keeps the newest so many.
+    pub(super) fn keep(&mut self, most: usize) {
+        while self.slots.len() > most {
+            self.forget_oldest();
+        }
+    }
+
     /// Forgets what is older than `before`.
     pub(super) fn expire(&mut self, before: UnixMillis) {
         let known = self.slots.len();

@@ -28,7 +28,7 @@ use self::producer::Producer;
 use self::session::Sessions;
 use super::record::{ChannelId, Record, Verdict};
 use super::{ChannelKey, Command, Completion, EngineError, Event, Reply, ShardId, Stored, Ticket};
-use crate::planted::Bugs;
+use crate::planted::{Bug, Bugs};
 
 pub use housekeeping::CoreStats;
 pub use recovery::Stray;
@@ -162,6 +162,11 @@ impl<S: MessageStore> EngineCore<S> {
     /// Answers a command that cannot take effect now. Commands without an answer are handled as usual, and so are
     /// those that need no room.
     pub fn refuse(&mut self, shard: ShardId, ticket: Ticket, command: Command, error: EngineError, now: UnixMillis) {
+        if let Command::Append(append) = &command
+            && self.config.bugs.has(Bug::RefusalTakesSequence)
+        {
+            self.use_up(append, now);
+        }
         if self.needs_room(&command) {
             self.reply(shard, Reply::Completed(ticket, Err(error)));
         } else {

@@ -15,6 +15,7 @@ impl<S: MessageStore> EngineCore<S> {
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
         let resumes = matches!(open.since, Since::Cursor(_));
         let since = match open.since {
+            Since::Cursor(Some(_)) if cursor.is_none() && self.config.bugs.has(Bug::CursorFromHead) => Since::Now,
             Since::Cursor(own) => self.further(id, own, cursor).map_or(Since::Now, Since::Position),
             Since::Now | Since::Position(_) | Since::Last(_) | Since::First | Since::Time(_) => open.since,
         };
@@ -36,7 +37,9 @@ impl<S: MessageStore> EngineCore<S> {
                 self.establish(&open.channel, now);
                 Some(self.put_cursor(owner, id, begins, now))
             };
-            self.records.extend(record);
+            if cursor.is_some() || !self.config.bugs.has(Bug::CursorUnwritten) {
+                self.records.extend(record);
+            }
         }
         let opened = Opened { epoch, first, head, from, reset };
         self.reply(shard, completed(ticket, Completion::Opened(opened)));

@@ -55,7 +55,7 @@ impl<S: MessageStore> EngineCore<S> {
         self.starts += 1;
         self.attaches = 0;
         self.records.push(Record::Start { counter: self.starts });
-        if !new_epochs || self.config.bugs.has(Bug::KeepEpoch) {
+        if !new_epochs || self.config.bugs.has(Bug::PowerCutKeepsEpoch) {
             return;
         }
         self.shared_n += 1;

@@ -11,6 +11,7 @@ use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS, Revoked, completed};
 use crate::engine::record::Record;
 use crate::engine::{Attach, Attached, Completion, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
+use crate::planted::{Bug, Bugs};
 
 /// The connections of all shards.
 #[derive(Debug, Default)]
@@ -45,10 +46,10 @@ impl Sessions {
         session.is_some_and(|session| session.reading.contains(&channel))
     }
 
-    fn remove(&mut self, id: SessionId) -> Option<Session> {
+    fn remove(&mut self, id: SessionId, bugs: Bugs) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         if let Some(owner) = &session.owner
-            && self.by_owner.get(owner) == Some(&id)
+            && (self.by_owner.get(owner) == Some(&id) || bugs.has(Bug::DetachRemovesNewer))
         {
             self.by_owner.remove(owner);
         }
@@ -114,6 +115,9 @@ impl<S: MessageStore> EngineCore<S> {
     /// the code the standing one is closed with.
     fn displacement(&self, live: SessionId, newcomer: Run) -> Option<Option<CloseCode>> {
         let run = self.sessions.by_id.get(&live)?.run;
+        if self.config.bugs.has(Bug::DisplaceByArrival) {
+            return Some(Some(CloseCode::DISPLACED));
+        }
         Some(if newcomer < run {
             None
         } else if newcomer > run && newcomer.boot == run.boot {
@@ -126,7 +130,9 @@ impl<S: MessageStore> EngineCore<S> {
     fn displace(&mut self, live: Option<SessionId>, code: CloseCode, now: UnixMillis) {
         let Some(session) = live else { return };
         let shard = self.sessions.by_id.get(&session).map(|session| session.shard);
-        self.detach(session, now);
+        if !self.config.bugs.has(Bug::DetachRemovesNewer) {
+            self.detach(session, now);
+        }
         if let Some(shard) = shard {
             self.reply(shard, Reply::Event(Event::Displaced { session, code }));
         }
@@ -200,7 +206,7 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     pub(super) fn detach(&mut self, session: SessionId, now: UnixMillis) {
-        let Some(gone) = self.sessions.remove(session) else { return };
+        let Some(gone) = self.sessions.remove(session, self.config.bugs) else { return };
         if let Some(id) = gone.producer
             && let Some(producer) = self.producers.get_mut(&id)
             && producer.session == Some(session)
@@ -228,7 +234,9 @@ impl<S: MessageStore> EngineCore<S> {
         for shard in self.shards.clone() {
             self.reply(shard, Reply::Event(Event::Revoked(revocation.clone())));
         }
-        self.records.push(Record::Revoke { revocation, time: now });
+        if !self.config.bugs.has(Bug::RevocationUnwritten) {
+            self.records.push(Record::Revoke { revocation, time: now });
+        }
         self.reply(shard, completed(ticket, Completion::Revoked));
     }
 

@@ -93,8 +93,18 @@ pub struct PageBounds {
 }
 
 /// Makes a page of what a store returned: leaves out expired messages and marks what came before the next.
+///
+/// Retention may have taken messages since the bounds were drawn. The page says so, or the reader would pass over them
+/// without a word.
 pub fn page(bounds: &PageBounds, kept: Vec<Kept>) -> ReadPage {
     let mut messages = Vec::with_capacity(kept.len());
+    let first = match bounds.query.part {
+        Part::Up { after, until } if after < until => {
+            let oldest = kept.first().map_or_else(|| until.next(), |message| message.offset);
+            if oldest > after.next() { bounds.first.max(oldest) } else { bounds.first }
+        }
+        Part::Up { .. } | Part::Down { .. } => bounds.first,
+    };
     let mut before = match bounds.query.part {
         Part::Up { after, .. } => Some(after),
         Part::Down { .. } => None,
@@ -117,7 +127,7 @@ pub fn page(bounds: &PageBounds, kept: Vec<Kept>) -> ReadPage {
             (reached, reached > from)
         }
     };
-    ReadPage { epoch: bounds.epoch, first: bounds.first, head: bounds.head, messages, reached, more }
+    ReadPage { epoch: bounds.epoch, first, head: bounds.head, messages, reached, more }
 }
 
 /// Messages in memory: the whole store of the `memory` engine and of the simulator's.

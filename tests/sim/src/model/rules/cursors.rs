@@ -1,0 +1,102 @@
+use moorline_core::protocol::{ChannelName, Offset, Position, ResetMode, ResetReason, Since};
+use moorline_server::engine::{Completion, CursorAck, EngineError, Open, Opened, Owner, ShardId, Ticket};
+
+use super::{Promised, Rules};
+use crate::model::Violation;
+
+impl Rules {
+    pub(super) fn open(&mut self, open: &Open, opened: &Opened) -> Option<Violation> {
+        let name = open.channel.name.clone();
+        let key = open.cursor.clone().map(|owner| (owner, name.clone()));
+        let cursor = key.as_ref().and_then(|key| self.cursors.get(key)).copied();
+        if let (Some(key), None) = (key, cursor) {
+            self.cursors.insert(key, Position { epoch: opened.epoch, offset: opened.from });
+        }
+        let channel = self.channels.entry(name.clone()).or_default();
+        let epoch = channel.epoch.unwrap_or(opened.epoch);
+        let (floor, head) = (channel.floor, channel.head);
+        let since = match (open.since, cursor) {
+            (Since::Cursor(Some(acked)), Some(cursor))
+                if acked.epoch == cursor.epoch && (cursor.offset..=head).contains(&acked.offset) =>
+            {
+                Since::Position(acked)
+            }
+            (Since::Cursor(_), Some(position)) | (Since::Cursor(Some(position)), None) => Since::Position(position),
+            (since, _) => since,
+        };
+        let fallback = if open.reset == ResetMode::First { floor } else { head };
+        let (from, reset) = match since {
+            Since::Now | Since::Cursor(_) => (head, None),
+            Since::First => (floor, None),
+            Since::Last(count) => (Offset(head.0.saturating_sub(u64::from(count))).max(floor), None),
+            // Not asked for by any app of the simulator.
+            Since::Time(_) => (opened.from, None),
+            Since::Position(at) if at.epoch != epoch || at.offset > head => (fallback, Some(ResetReason::Epoch)),
+            Since::Position(at) if at.offset < floor => (fallback, Some(ResetReason::Trimmed)),
+            Since::Position(at) => (at.offset, None),
+        };
+        let rules = Opened { epoch, first: floor.next(), head, from, reset };
+        (rules != *opened).then(|| Violation::new(7, format!("{name}: {opened:?}; the rules say {rules:?}")))
+    }
+
+    pub(super) fn ack(&mut self, key: (ShardId, Ticket), ack: &CursorAck) {
+        let name = &ack.channel.name;
+        let epoch = self.channels.get(name).and_then(|channel| channel.epoch);
+        let Some(cursor) = self.cursors.get_mut(&(ack.owner.clone(), name.clone())) else { return };
+        if epoch == Some(ack.position.epoch)
+            && (cursor.epoch != ack.position.epoch || cursor.offset < ack.position.offset)
+        {
+            *cursor = ack.position;
+        }
+        self.acks.insert(key, (ack.owner.clone(), name.clone(), *cursor));
+    }
+
+    /// Compares the answer to an acknowledgement with where the cursor was then.
+    pub(super) fn acked(
+        &mut self,
+        key: (ShardId, Ticket),
+        result: &Result<Completion, EngineError>,
+    ) -> Option<Violation> {
+        let (owner, channel, least) = self.acks.remove(&key)?;
+        let Ok(Completion::Acked(position)) = result else { return None };
+        let is_known = self.cursors.contains_key(&(owner, channel.clone()));
+        let is_back = position.epoch == least.epoch && position.offset < least.offset;
+        (is_known && is_back).then(|| {
+            Violation::new(9, format!("the cursor in {channel} is at {position:?} and was at {least:?} before"))
+        })
+    }
+
+    pub(super) fn forget(&mut self, owner: &Owner, channel: &ChannelName) {
+        let key = (owner.clone(), channel.clone());
+        self.cursors.remove(&key);
+        self.promised.cursors.remove(&key);
+    }
+
+    /// A cursor that was made must survive from the moment its subscription begins.
+    pub(super) fn promise_cursor(&mut self, open: &Open) {
+        let Some(owner) = open.cursor.clone() else { return };
+        let key = (owner, open.channel.name.clone());
+        if let Some(position) = self.cursors.get(&key).filter(|_| !self.promised.cursors.contains_key(&key)) {
+            self.promised.cursors.insert(key, *position);
+        }
+    }
+
+    pub(super) fn promise_ack(&mut self, ack: &CursorAck, position: Position) {
+        let key = (ack.owner.clone(), ack.channel.name.clone());
+        if self.cursors.contains_key(&key) {
+            self.promised.cursors.insert(key, position);
+        }
+    }
+
+    /// Finds a cursor that was promised and did not survive.
+    pub(super) fn lost_cursor(&self, promised: &Promised) -> Option<Violation> {
+        let is_lost = |position: &Position, kept: Option<&Position>| {
+            kept.is_none_or(|kept| kept.epoch == position.epoch && kept.offset < position.offset)
+        };
+        let lost = promised.cursors.iter().find(|(key, position)| is_lost(position, self.cursors.get(*key)));
+        lost.map(|((owner, channel), position)| {
+            let what = format!("the cursor of {} in {channel} was at {position:?} and is gone", owner.device);
+            Violation::new(9, what)
+        })
+    }
+}
