@@ -61,7 +61,9 @@ impl Soak {
         if let Some(seeds) = seeds {
             let built = cargo::build(TEST_FAST, &[SIMULATOR])?;
             let start = self.seed.map(|seed| ["--start".to_owned(), seed.to_string()]).into_iter().flatten();
-            simulator(&built, seeds).args(start).run()?;
+            // What is done already is noted there: a soak that was broken off goes on.
+            let notes = cargo::target()?.join(format!("soak-{}.txt", self.seed.unwrap_or_default()));
+            simulator(&built, seeds).args(start).arg("--soak", &notes).run()?;
         }
         Ok(())
     }
@@ -131,6 +133,11 @@ fn from(seed: Option<u64>) -> impl Iterator<Item = String> {
 /// Begins a run of the simulator over so many seeds.
 pub(crate) fn simulator(built: &Path, seeds: u64) -> Process {
     cargo::built(built, SIMULATOR.1).args(["--seeds".to_owned(), seeds.to_string()])
+}
+
+/// Begins a run of the simulator over the seeds that failed once.
+pub(crate) fn corpus(built: &Path) -> Process {
+    cargo::built(built, SIMULATOR.1).args(["--corpus"])
 }
 
 /// Lets the simulator find every planted bug, each on its recorded seed and on so many fresh ones.

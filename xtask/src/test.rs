@@ -91,6 +91,7 @@ fn runs(steps: &mut Steps) {
     let mut built = None;
     steps.check("build of simulator, crash test and demo", || run::build_all().map(|folder| built = Some(folder)));
     let Some(built) = built else { return };
+    steps.check("simulator, seeds that failed once", || run::corpus(&built).run());
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
     steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));

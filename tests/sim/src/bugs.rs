@@ -57,7 +57,7 @@ pub const PLANTED: &[Planted] = &[
     core("never-pauses", CoreBug::NeverPauses, &[12], 0),
     core("pages-unconfirmed", CoreBug::PagesUnconfirmed, &[6], 48),
     core("repair-every-hole", CoreBug::RepairEveryHole, &[15], 2),
-    core("silence-tolerated", CoreBug::SilenceTolerated, &[15], 0),
+    core("silence-tolerated", CoreBug::SilenceTolerated, &[15], 62),
     core("boot-not-counted", CoreBug::BootNotCounted, &[6, 15], 45),
     server("answer-before-sync", ServerBug::AnswerBeforeSync, &[1, 9], 0),
     server("duplicate-before-sync", ServerBug::DuplicateBeforeSync, &[1], 0),
