@@ -38,7 +38,7 @@ pub(crate) struct Fuzz {
 impl Fuzz {
     pub(crate) fn run(&self) -> Result {
         if self.list {
-            return helper(["list"]).run();
+            return program(["list"]).run();
         }
         let targets = self.targets()?;
         tools::cargo_fuzz()?;
@@ -53,7 +53,7 @@ impl Fuzz {
     }
 
     fn targets(&self) -> Result<Vec<String>> {
-        let list = helper(["list"]).output()?;
+        let list = program(["list"]).output()?;
         let names = list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned);
         let wanted = |name: &String| self.target.as_ref().is_none_or(|target| target == name);
         let targets: Vec<String> = names.filter(wanted).collect();
@@ -65,7 +65,7 @@ impl Fuzz {
 }
 
 /// Begins a call of the targets' own binary, which needs no fuzzer.
-fn helper<'a>(args: impl IntoIterator<Item = &'a str>) -> Process {
+fn program<'a>(args: impl IntoIterator<Item = &'a str>) -> Process {
     cargo::cargo(["run", "--quiet", "-p", "moorline-fuzz", "--"]).args(args)
 }
 
@@ -99,7 +99,7 @@ impl Target {
 
     /// Writes the seeds and the committed corpus into a folder.
     fn seed(&self, folder: &Path) -> Result {
-        helper(["seeds", &self.name]).args([folder]).run()
+        program(["seeds", &self.name]).args([folder]).run()
     }
 
     fn libfuzzer(&self) -> Process {
@@ -135,7 +135,7 @@ impl Target {
         // Whether code is reached is enough: how often it is makes the corpus large.
         let merge = self.libfuzzer().args(["-merge=1", "-use_counters=0"]);
         merge.args([&self.minimal, &self.corpus]).run()?;
-        helper(["keep", &self.name]).args([&self.minimal]).run()
+        program(["keep", &self.name]).args([&self.minimal]).run()
     }
 }
 

@@ -117,6 +117,20 @@ fn a_pause_holds_everything_until_more() {
 }
 
 #[test]
+fn a_page_that_was_read_when_the_pause_came_is_read_again_after_it() {
+    let mut bench = with_messages(&["room"], 5);
+    bench.join(1, "alice");
+    subscribe(&mut bench, "room", 1);
+    // Both in one message: the page is asked for, and the pause comes before it.
+    let rewind = json!({"t": "more", "channel": "room", "after": 2, "rewind": true});
+    let pause = json!({"t": "pause", "channel": "room"});
+    bench.bytes(1, format!("{rewind}\n{pause}").into());
+    assert_eq!(bench.hear(1), [], "a pause holds everything");
+    more(&mut bench, "room", 2, false);
+    assert_eq!(offsets(&bench.frames(1)), [3, 4, 5]);
+}
+
+#[test]
 fn a_rewind_begins_again_after_the_position() {
     let mut bench = with_messages(&["room"], 5);
     bench.join(1, "alice");
