@@ -252,13 +252,14 @@ impl World {
                 self.trace.add(self.now, "lose", link as u64, &[], String::new);
                 continue;
             }
+            // Before the repetition of a fault comes on top.
+            let waiting = self.backlog(link);
             let is_repeated = self.links[link].to_repeat > 0 && frames.iter().any(delivers);
             let message = if self.is_rolling() { frames::down_of_later_version(message) } else { message.clone() };
             if is_repeated {
                 self.links[link].to_repeat -= 1;
                 self.transmit(link, false, Item::Message(message.clone()));
             }
-            let waiting = self.backlog(link);
             let limit = frames.iter().filter_map(out_queue).min();
             if limit.is_some_and(|limit| waiting >= limit) {
                 self.violate(12, format!("a delivery on top of {waiting} bytes that wait"));
