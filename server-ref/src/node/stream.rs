@@ -203,6 +203,7 @@ impl Node {
         page: ReadPage,
     ) {
         let bugs = self.config.bugs;
+        let is_full = self.conns.get(&conn).is_some_and(|entry| entry.pressure >= Pressure::High);
         let Some(open) = self.session_if(conn, session) else { return };
         open.reads = open.reads.saturating_sub(1);
         let any = bugs.has(Bug::LatePages);
@@ -211,8 +212,8 @@ impl Node {
             && (reader.turn == turn || any)
         {
             reader.reading = false;
-            // What was read when the pause came is read again after it.
-            if !reader.paused {
+            // What was read when the pause, or the pressure, came is read again after it.
+            if !reader.paused && !is_full {
                 self.use_page(conn, number, page);
             }
         }
