@@ -19,7 +19,8 @@ pub(super) struct Host {
     socket: Socket,
     newest: Option<TransportId>,
     frames: Vec<ClientFrame>,
-    token_asked: bool,
+    /// When a token was asked for that has not come.
+    token_asked: Option<u64>,
     /// What was published and is not settled.
     publishes: BTreeSet<PublishId>,
     closed: bool,
@@ -52,7 +53,7 @@ impl Host {
             socket: Socket::None,
             newest: None,
             frames: Vec::new(),
-            token_asked: false,
+            token_asked: None,
             closed: false,
         };
         host.drain();
@@ -144,7 +145,7 @@ impl Host {
     }
 
     pub(super) fn token(&mut self, result: Result<Option<String>, Failure>) {
-        if std::mem::take(&mut self.token_asked) {
+        if self.token_asked.take().is_some() {
             self.input(Input::Token(result));
         }
     }
@@ -209,7 +210,8 @@ impl Host {
             }
             Output::NeedToken { .. } => {
                 assert!(!self.closed, "a request for a token after the end");
-                self.token_asked = true;
+                let again = self.token_asked.replace(self.mono_ms);
+                assert!(again.is_none_or(|at| self.mono_ms >= at + 60_000), "asked again within 60 s");
             }
             Output::Persist { ticket, batch } => {
                 assert!(self.last_ticket < Some(ticket), "batch {ticket:?} after {:?}", self.last_ticket);
