@@ -48,6 +48,8 @@ struct State {
     good_syncs: Option<usize>,
     syncs_held: bool,
     held: usize,
+    /// How many of the held syncs may go on.
+    let_go: usize,
 }
 
 #[derive(Clone)]
@@ -208,12 +210,18 @@ impl Disk {
 
     /// Waits until a sync waits.
     pub(crate) fn wait_for_held_sync(&self) {
-        drop(self.0.changed.wait_while(self.state(), |state| state.held == 0).unwrap());
+        drop(self.0.changed.wait_while(self.state(), |state| state.held == state.let_go).unwrap());
     }
 
     /// Waits until there is a file.
     pub(crate) fn wait_for(&self, name: &str) {
         drop(self.0.changed.wait_while(self.state(), |state| !state.names.contains_key(name)).unwrap());
+    }
+
+    /// Lets one sync that waits go on, and holds the next.
+    pub(crate) fn let_one_sync_go(&self) {
+        self.state().let_go += 1;
+        self.0.changed.notify_all();
     }
 
     /// Lets syncs go on.
@@ -338,8 +346,9 @@ impl LogFile for Open {
         if state.syncs_held {
             state.held += 1;
             self.disk.0.changed.notify_all();
-            state = self.disk.0.changed.wait_while(state, |state| state.syncs_held).unwrap();
+            state = self.disk.0.changed.wait_while(state, |state| state.syncs_held && state.let_go == 0).unwrap();
             state.held -= 1;
+            state.let_go = state.let_go.saturating_sub(1);
         }
         let name = state.name_of(self.number);
         state.step(format!("sync {name}"))?;

@@ -266,10 +266,13 @@ fn an_answer_waits_for_the_sync_and_so_does_the_event() {
     // What comes meanwhile waits for its own sync.
     submit(6, publish("room", "b"));
     assert_eq!(replies.try_iter().count(), 0);
-    disk.release_syncs();
+    disk.let_one_sync_go();
     let first = replies.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(first[0], Reply::Event(_)));
     assert_eq!(first.len(), 5, "{first:?}");
+    disk.wait_for_held_sync();
+    assert_eq!(replies.try_iter().count(), 0, "what came meanwhile waits");
+    disk.release_syncs();
     assert!(matches!(&replies.recv_timeout(PATIENCE).unwrap()[..], [Reply::Event(_), Reply::Completed(Ticket(6), _)]));
     assert_eq!(channel("room").name.as_str(), "room");
     thread.close();
