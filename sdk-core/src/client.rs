@@ -1,6 +1,7 @@
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{ChannelName, CloseCode, DeviceId, Payload, Position, ProducerId};
 
+use crate::blackbox::{Call, Recorder};
 use crate::closing::{Phase, closed_failure};
 use crate::config::{ClientConfig, HistoryQuery, PublishOptions, SubscribeOptions};
 use crate::connection::{Connection, State};
@@ -27,6 +28,7 @@ pub struct Client {
     pub(crate) dice: Dice,
     pub(crate) phase: Phase,
     pub(crate) last_call: Now,
+    pub(crate) recorder: Recorder,
 }
 
 impl Client {
@@ -38,6 +40,7 @@ impl Client {
     /// # Errors
     /// [`StoreError::NewerSchema`] or [`StoreError::Corrupt`]; the store is untouched then.
     pub fn new(config: ClientConfig, stored: Vec<StoreEntry>, seed: [u8; 32], now: Now) -> Result<Self, StoreError> {
+        let recorder = Recorder::new(&config, &stored, seed, now);
         let mut dice = Dice::new(seed);
         let device = DeviceId::new(&dice.name()).map_err(|_| StoreError::Corrupt("the device id"))?;
         let (store, loaded) = Store::load(stored, device)?;
@@ -51,12 +54,14 @@ impl Client {
             dice,
             phase: Phase::Open,
             last_call: now,
+            recorder,
             config,
         })
     }
 
     /// Begins to connect, and stays connected from then on. Does nothing when already asked.
     pub fn connect(&mut self, now: Now) {
+        self.recorder.begin(now, || Call::Connect);
         if self.phase == Phase::Open && matches!(self.connection.state, State::Idle) {
             self.outbox.settle_orphans(&mut self.out);
             self.attempt(now);
@@ -69,6 +74,7 @@ impl Client {
 
     /// Disconnects; subscriptions and the outbox stay. [`connect`](Self::connect) goes on.
     pub fn disconnect(&mut self, now: Now) {
+        self.recorder.begin(now, || Call::Disconnect);
         if self.phase == Phase::Open && !matches!(self.connection.state, State::Idle | State::Closed) {
             self.subscriptions.flush_acks(now.mono, &mut self.out);
             self.hang_up(CloseCode::NORMAL);
@@ -86,6 +92,7 @@ impl Client {
     /// With `wipe` (logout) the store is cleared, and what was not stored fails. A close that is under way or done can
     /// become a logout, and a logout that failed can be tried again.
     pub fn close(&mut self, wipe: bool, now: Now) {
+        self.recorder.begin(now, || Call::Close { wipe });
         if self.phase == Phase::Open {
             self.begin_close(now);
         }
@@ -109,6 +116,7 @@ impl Client {
         if self.phase != Phase::Open || self.connection.is_closed() {
             return Err(SubscribeError::Closed);
         }
+        self.recorder.begin(now, || Call::Subscribe { channel: channel.clone(), options });
         let may_ask = self.connection.has_said_hello();
         let id = self.subscriptions.subscribe(channel, options, may_ask, now.mono, &mut self.out)?;
         self.end_call(now);
@@ -118,6 +126,7 @@ impl Client {
     /// Removes a reader; with the last one the subscription ends. The durable cursor stays unless `forget`: then the
     /// server drops it, too, if need be with a later connection.
     pub fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Now) {
+        self.recorder.begin(now, || Call::Unsubscribe { id, forget });
         if self.phase == Phase::Open {
             let may_ask = self.connection.has_said_hello();
             self.subscriptions.unsubscribe(id, forget, may_ask, now.mono, &mut self.out);
@@ -127,6 +136,7 @@ impl Client {
 
     /// The app has taken so many messages of this reader from its queue. Ends a pause when enough are gone.
     pub fn consumed(&mut self, id: SubscriptionId, messages: usize, now: Now) {
+        self.recorder.begin(now, || Call::Consumed { id, messages });
         if self.phase == Phase::Open {
             self.subscriptions.consumed(id, messages, &mut self.out);
         }
@@ -135,6 +145,7 @@ impl Client {
 
     /// The app is done with everything up to `position` (cumulative). Ignored for another epoch.
     pub fn ack(&mut self, id: SubscriptionId, position: Position, now: Now) {
+        self.recorder.begin(now, || Call::Ack { id, position });
         if self.phase == Phase::Open {
             self.subscriptions.ack(id, position, now.mono, &mut self.out);
         }
@@ -156,6 +167,10 @@ impl Client {
         if self.phase != Phase::Open || self.connection.is_closed() {
             return Err(PublishError::Closed);
         }
+        self.recorder.begin(now, || {
+            let (channel, payload, options) = (channel.clone(), payload.clone(), options.clone());
+            Call::Publish { channel, payload, options }
+        });
         let id = self.outbox.publish(channel, payload, options, now, &mut self.dice, &mut self.out)?;
         self.end_call(now);
         Ok(id)
@@ -164,6 +179,7 @@ impl Client {
     /// Asks for a part of a channel's log. Ends with one [`Event::HistoryFinished`](crate::Event::HistoryFinished);
     /// asked again after a reconnect.
     pub fn history(&mut self, channel: &ChannelName, query: HistoryQuery, now: Now) -> RequestId {
+        self.recorder.begin(now, || Call::History { channel: channel.clone(), query });
         let is_online = self.connection.is_online();
         let id = self.history.ask(channel, query, is_online, now.mono, &mut self.out);
         if self.phase != Phase::Open || self.connection.is_closed() {
@@ -178,6 +194,7 @@ impl Client {
         if self.phase == Phase::Done {
             return;
         }
+        self.recorder.begin(now, || Call::Input(input.clone()));
         self.notice_jump(now);
         match input {
             Input::Message { id, bytes } => self.on_message(id, bytes, now),
@@ -198,6 +215,7 @@ impl Client {
         if self.phase == Phase::Done {
             return;
         }
+        self.recorder.begin(now, || Call::Timeout);
         self.notice_jump(now);
         self.on_connection_timeout(now);
         let is_unanswered = self.subscriptions.on_timeout(now.mono, &mut self.out);
@@ -211,7 +229,17 @@ impl Client {
 
     /// Returns the next thing to do. Call until `None` after each command and input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop()
+        let output = self.out.pop()?;
+        self.recorder.output(&output);
+        Some(output)
+    }
+
+    /// Returns the record of what this client was told, for a report of a fault: at most
+    /// [`blackbox_bytes`](ClientConfig::blackbox_bytes), in a form that [`blackbox`](crate::blackbox) reads and runs
+    /// again. Payloads, header values, states and tokens are not in it; names of channels and users, message ids and
+    /// URLs (without their queries) are.
+    pub fn blackbox(&self) -> Vec<u8> {
+        self.recorder.export()
     }
 
     /// Returns the next deadline.
@@ -267,5 +295,6 @@ impl Client {
     fn end_call(&mut self, now: Now) {
         self.close_on(now);
         self.out.flush();
+        self.recorder.end();
     }
 }

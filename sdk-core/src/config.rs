@@ -33,6 +33,9 @@ pub struct ClientConfig {
     pub queue_bytes: usize,
     /// Bytes of a payload, until the server says otherwise (default 64 KiB).
     pub message_bytes: usize,
+    /// Bytes of the record of what the client was told, which [`Client::blackbox`](crate::Client::blackbox) exports
+    /// (default 256 KiB; 0 keeps none).
+    pub blackbox_bytes: usize,
     /// Planted bugs; see [`planted`](crate::planted).
     pub bugs: crate::planted::Bugs,
 }
@@ -55,6 +58,7 @@ impl ClientConfig {
             queue_messages: 1_024,
             queue_bytes: 4 << 20,
             message_bytes: moorline_protocol::limits::MESSAGE_BYTES,
+            blackbox_bytes: 256 << 10,
             bugs: crate::planted::Bugs::default(),
         }
     }

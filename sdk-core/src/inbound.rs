@@ -30,13 +30,17 @@ impl Client {
         while self.is_current(id) && !matches!(self.connection.state, State::Opening { .. }) {
             match Codec::Binary.decode_server(&mut rest) {
                 Ok(Some(Decoded::Frame(frame))) => {
+                    self.recorder.frame(&frame);
                     if let Err(violation) = self.on_frame(frame, now) {
                         return self.violate(violation, now);
                     }
                 }
                 Ok(Some(Decoded::Ignored | Decoded::Unsupported { .. })) => {}
                 Ok(None) => return,
-                Err(_) => return self.violate("a frame that cannot be read", now),
+                Err(_) => {
+                    self.recorder.broken_frame();
+                    return self.violate("a frame that cannot be read", now);
+                }
             }
         }
     }

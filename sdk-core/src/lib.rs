@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blackbox;
 mod client;
 mod closing;
 mod config;

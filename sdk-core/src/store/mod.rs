@@ -6,8 +6,9 @@ mod tests;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, DeviceId, Position, ProducerId, Sequence, UserName};
+use moorline_protocol::{ChannelName, DeviceId, Headers, Payload, Position, ProducerId, Sequence, UserName};
 
 pub(crate) use record::StoredPublish;
 
@@ -40,6 +41,24 @@ enum Boot {
     Unwritten,
     InFlight(Ticket),
     Durable,
+}
+
+/// Returns an entry's value with another payload and other headers, if it is a message of the outbox.
+pub(crate) fn with_payload(
+    key: &[u8],
+    value: Vec<u8>,
+    payload: fn(&Payload) -> Payload,
+    headers: fn(&Headers) -> Headers,
+) -> Vec<u8> {
+    let value = Bytes::from(value);
+    match record::decode(key, value.clone()) {
+        Ok((_, Record::Publish(publish))) => record::encode_publish(&StoredPublish {
+            payload: payload(&publish.payload),
+            headers: headers(&publish.headers),
+            ..publish
+        }),
+        Ok(_) | Err(_) => value.into(),
+    }
 }
 
 /// Collects the writes of a call and knows what is under way.

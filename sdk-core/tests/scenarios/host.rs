@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use moorline_core::blackbox::Recording;
 use moorline_core::protocol::{
     ChannelName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, Deliver, DeviceId, Durability,
     Epoch, ErrorCode, ErrorFrame, Limits, Message, Offset, Payload, Position, ProducerGrant, ProducerId, ProducerState,
@@ -67,7 +68,7 @@ impl Host {
 
     /// The same store, another process.
     pub(crate) fn restart(self) -> Self {
-        Self::with(ClientConfig::new("ws://a"), self.disk)
+        Self::with(ClientConfig::new("ws://a"), self.disk.clone())
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -360,5 +361,19 @@ pub(crate) fn welcome(state: ProducerState) -> Welcome {
         expires: None,
         caps: Vec::new(),
         limits: Limits { message: 65_536, channels: 256, window: 32, spread: 0 },
+    }
+}
+
+impl Drop for Host {
+    /// Whatever a scenario did: its black box does it again, and holds no secret.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let file = self.client.blackbox();
+        let recording = Recording::read(&file).unwrap();
+        if recording.lost() == 0 && file.len() > 64 {
+            assert_eq!(recording.run(|_| ()).unwrap(), recording.hash(), "the black box does something else");
+        }
     }
 }

@@ -11,6 +11,7 @@
 
 mod answers;
 mod arguments;
+mod blackbox;
 mod connecting;
 mod cursors;
 mod ending;

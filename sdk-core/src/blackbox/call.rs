@@ -1,0 +1,254 @@
+//! A call's bytes: a kind and its arguments.
+
+use moorline_protocol::{ChannelName, HistoryRange, Offset, Payload, Position, Qos, ResetMode};
+
+use super::bytes::{Reader, Writer};
+use super::input::{read_input, write_input};
+use super::recording::RecordingError;
+use super::redact;
+use crate::config::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions};
+use crate::ids::SubscriptionId;
+use crate::io::Input;
+
+/// What a client was told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Call {
+    /// [`Client::connect`](crate::Client::connect).
+    Connect,
+    /// [`Client::disconnect`](crate::Client::disconnect).
+    Disconnect,
+    /// [`Client::close`](crate::Client::close).
+    Close {
+        /// Whether it was a logout.
+        wipe: bool,
+    },
+    /// [`Client::subscribe`](crate::Client::subscribe).
+    Subscribe {
+        /// To what.
+        channel: ChannelName,
+        /// How.
+        options: SubscribeOptions,
+    },
+    /// [`Client::unsubscribe`](crate::Client::unsubscribe).
+    Unsubscribe {
+        /// Which reader.
+        id: SubscriptionId,
+        /// Whether the cursor was to go.
+        forget: bool,
+    },
+    /// [`Client::consumed`](crate::Client::consumed).
+    Consumed {
+        /// Which reader.
+        id: SubscriptionId,
+        /// How many messages.
+        messages: usize,
+    },
+    /// [`Client::ack`](crate::Client::ack).
+    Ack {
+        /// Which reader.
+        id: SubscriptionId,
+        /// Up to where.
+        position: Position,
+    },
+    /// [`Client::publish`](crate::Client::publish).
+    Publish {
+        /// Where.
+        channel: ChannelName,
+        /// A filler of the payload's kind and length.
+        payload: Payload,
+        /// How, with fillers for the headers' values.
+        options: PublishOptions,
+    },
+    /// [`Client::history`](crate::Client::history).
+    History {
+        /// Of what.
+        channel: ChannelName,
+        /// Which part.
+        query: HistoryQuery,
+    },
+    /// [`Client::handle_timeout`](crate::Client::handle_timeout).
+    Timeout,
+    /// [`Client::handle_input`](crate::Client::handle_input).
+    Input(Input),
+}
+
+impl Call {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Connect => out.write_u64(1),
+            Self::Disconnect => out.write_u64(2),
+            Self::Close { wipe } => {
+                out.write_u64(3);
+                out.write_flag(*wipe);
+            }
+            Self::Subscribe { channel, options } => {
+                out.write_u64(4);
+                out.write_text(channel.as_str());
+                write_subscribe(options, out);
+            }
+            Self::Unsubscribe { id, forget } => {
+                out.write_u64(5);
+                out.write_u64(id.0);
+                out.write_flag(*forget);
+            }
+            Self::Consumed { id, messages } => {
+                out.write_u64(6);
+                out.write_u64(id.0);
+                out.write_u64(*messages as u64);
+            }
+            Self::Ack { id, position } => {
+                out.write_u64(7);
+                out.write_u64(id.0);
+                out.write_position(*position);
+            }
+            Self::Publish { channel, payload, options } => {
+                out.write_u64(8);
+                out.write_text(channel.as_str());
+                write_payload(payload, out);
+                write_publish(options, out);
+            }
+            Self::History { channel, query } => {
+                out.write_u64(9);
+                out.write_text(channel.as_str());
+                let (kind, value) = match query.range {
+                    HistoryRange::Newest => (0, 0),
+                    HistoryRange::After(offset) => (1, offset.0),
+                    HistoryRange::AfterTime(time) => (2, time),
+                    HistoryRange::Before(offset) => (3, offset.0),
+                    HistoryRange::BeforeTime(time) => (4, time),
+                };
+                out.write_u64(kind);
+                out.write_u64(value);
+                out.write_option(query.limit.map(u64::from));
+            }
+            Self::Timeout => out.write_u64(10),
+            Self::Input(input) => write_input(input, out),
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, RecordingError> {
+        Ok(match reader.u64()? {
+            1 => Self::Connect,
+            2 => Self::Disconnect,
+            3 => Self::Close { wipe: reader.flag()? },
+            4 => Self::Subscribe { channel: reader.channel()?, options: read_subscribe(reader)? },
+            5 => Self::Unsubscribe { id: SubscriptionId(reader.u64()?), forget: reader.flag()? },
+            6 => Self::Consumed { id: SubscriptionId(reader.u64()?), messages: reader.usize()? },
+            7 => Self::Ack { id: SubscriptionId(reader.u64()?), position: reader.position()? },
+            8 => Self::Publish {
+                channel: reader.channel()?,
+                payload: redact::fill_payload(&read_payload(reader)?),
+                options: read_publish(reader)?,
+            },
+            9 => {
+                let channel = reader.channel()?;
+                let (kind, value) = (reader.u64()?, reader.u64()?);
+                let range = match kind {
+                    0 => HistoryRange::Newest,
+                    1 => HistoryRange::After(Offset(value)),
+                    2 => HistoryRange::AfterTime(value),
+                    3 => HistoryRange::Before(Offset(value)),
+                    4 => HistoryRange::BeforeTime(value),
+                    _ => return Err(RecordingError::Damaged),
+                };
+                let limit = reader.option()?.and_then(|limit| u32::try_from(limit).ok());
+                Self::History { channel, query: HistoryQuery { range, limit } }
+            }
+            10 => Self::Timeout,
+            kind => Self::Input(read_input(kind, reader)?),
+        })
+    }
+}
+
+fn write_subscribe(options: &SubscribeOptions, out: &mut Vec<u8>) {
+    match options.since {
+        None => out.write_u64(0),
+        Some(StartAt::Resume) => out.write_u64(1),
+        Some(StartAt::Live) => out.write_u64(2),
+        Some(StartAt::Cursor) => out.write_u64(3),
+        Some(StartAt::First) => out.write_u64(4),
+        Some(StartAt::Last(count)) => {
+            out.write_u64(5);
+            out.write_u64(u64::from(count));
+        }
+        Some(StartAt::Position(position)) => {
+            out.write_u64(6);
+            out.write_position(position);
+        }
+        Some(StartAt::Time(time)) => {
+            out.write_u64(7);
+            out.write_u64(time);
+        }
+    }
+    out.write_option(options.reset.map(|reset| u64::from(reset == ResetMode::Live)));
+    out.write_option(options.qos.map(|qos| u64::from(qos.level())));
+    out.write_option(options.durable.map(u64::from));
+    out.write_option(options.auto_ack.map(u64::from));
+}
+
+fn read_subscribe(reader: &mut Reader) -> Result<SubscribeOptions, RecordingError> {
+    let since = match reader.u64()? {
+        0 => None,
+        1 => Some(StartAt::Resume),
+        2 => Some(StartAt::Live),
+        3 => Some(StartAt::Cursor),
+        4 => Some(StartAt::First),
+        5 => Some(StartAt::Last(u32::try_from(reader.u64()?).map_err(|_| RecordingError::Damaged)?)),
+        6 => Some(StartAt::Position(reader.position()?)),
+        7 => Some(StartAt::Time(reader.u64()?)),
+        _ => return Err(RecordingError::Damaged),
+    };
+    Ok(SubscribeOptions {
+        since,
+        reset: reader.option()?.map(|live| if live == 0 { ResetMode::First } else { ResetMode::Live }),
+        qos: read_qos(reader)?,
+        durable: reader.option()?.map(|flag| flag != 0),
+        auto_ack: reader.option()?.map(|flag| flag != 0),
+    })
+}
+
+fn read_qos(reader: &mut Reader) -> Result<Option<Qos>, RecordingError> {
+    let Some(level) = reader.option()? else { return Ok(None) };
+    let qos = u8::try_from(level).ok().and_then(Qos::from_level);
+    qos.map(Some).ok_or(RecordingError::Damaged)
+}
+
+fn write_payload(payload: &Payload, out: &mut Vec<u8>) {
+    out.write_u64(match payload {
+        Payload::Json(_) => 0,
+        Payload::Text(_) => 1,
+        Payload::Binary(_) => 2,
+    });
+    out.write_bytes(redact::mark_payload(payload).bytes());
+}
+
+fn read_payload(reader: &mut Reader) -> Result<Payload, RecordingError> {
+    Ok(match reader.u64()? {
+        0 => Payload::Json(reader.bytes()?),
+        1 => Payload::Text(reader.text()?),
+        _ => Payload::Binary(reader.bytes()?),
+    })
+}
+
+fn write_publish(options: &PublishOptions, out: &mut Vec<u8>) {
+    out.write_option(options.qos.map(|qos| u64::from(qos.level())));
+    out.write_flag(options.id.is_some());
+    options.id.iter().for_each(|id| out.write_text(id));
+    out.write_option(options.ttl.map(u64::from));
+    let headers = redact::mark_headers(&options.headers);
+    out.write_u64(headers.len() as u64);
+    for (name, value) in &headers {
+        out.write_text(name);
+        out.write_text(value);
+    }
+}
+
+fn read_publish(reader: &mut Reader) -> Result<PublishOptions, RecordingError> {
+    let qos = read_qos(reader)?;
+    let id = if reader.flag()? { Some(reader.text()?) } else { None };
+    let ttl = reader.option()?.and_then(|ttl| u32::try_from(ttl).ok());
+    let headers = (0..reader.u64()?).map(|_| Ok((reader.text()?, reader.text()?)));
+    let headers = redact::fill_headers(&headers.collect::<Result<_, RecordingError>>()?);
+    Ok(PublishOptions { qos, id, ttl, headers })
+}
