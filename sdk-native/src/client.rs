@@ -393,6 +393,13 @@ impl Client {
         self.shared.restored.clone()
     }
 
+    /// Returns a record of what this client was told, at most 256 KiB, to go with a report of a fault:
+    /// `cargo xtask replay FILE` prints and runs it. Payloads, header values and tokens are not in it; names of channels
+    /// and users, message ids and URLs (without their queries) are.
+    pub fn blackbox(&self) -> Vec<u8> {
+        self.shared.lock().core.blackbox()
+    }
+
     /// Tells the client what happens to the device or the app.
     pub fn lifecycle(&self, signal: HostSignal) {
         self.shared.run(|state, now| state.core.handle_input(moorline_core::Input::Host(signal), now));

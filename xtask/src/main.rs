@@ -43,6 +43,9 @@ enum Command {
     Bench(bench::Bench),
     /// Runs the simulator; everything after `sim` goes to it (`cargo xtask sim --seeds 100`, `cargo xtask sim --help`).
     Sim(run::Sim),
+    /// Runs a client's black box again, and prints what the client was told and did; exit code 1 if this build does
+    /// something else.
+    Replay(run::Replay),
     /// Feeds the fuzz targets (installs cargo-fuzz if it is missing); exit code 1 if one of them broke.
     Fuzz(fuzz::Fuzz),
     /// Runs the Autobahn cases for RFC 6455 against the server's WebSocket layer.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Soak(soak) => soak.run(),
         Command::Bench(bench) => bench.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Conformance => conformance::command(),
         Command::Wasm => wasm::build(),

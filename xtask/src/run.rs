@@ -85,6 +85,20 @@ impl Sim {
     }
 }
 
+/// `cargo xtask replay`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    /// What `Client::blackbox` exported, or `moorline … --blackbox FILE` wrote.
+    file: std::path::PathBuf,
+}
+
+impl Replay {
+    pub(crate) fn run(&self) -> Result {
+        let built = cargo::build(TEST_FAST, &[SIMULATOR])?;
+        cargo::built(&built, SIMULATOR.1).arg("--replay", &self.file).run()
+    }
+}
+
 /// Builds everything that [`demo`], [`crash`] and [`simulator`] start, and returns where it is.
 ///
 /// # Errors

@@ -122,6 +122,10 @@ impl Bugs {
         }
     }
 
+    pub(crate) fn is_planted(self) -> bool {
+        self.place.is_some()
+    }
+
     pub(crate) fn core(self) -> CoreBugs {
         match self.place {
             Some(Place::Core(bug)) => CoreBugs::only(bug),

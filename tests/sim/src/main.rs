@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     };
     let good = match options.command {
         Command::Show(seed) => cli::play::show(seed, options.bugs),
+        Command::Replay(file) => cli::blackbox::replay(&file),
         Command::Many => cli::play::many(&options),
         Command::Corpus => cli::play::corpus(),
         Command::Soak => cli::soak::soak(&options),

@@ -121,6 +121,7 @@ impl World {
         while self.violations.is_empty() && !self.is_settled() && self.step() {}
         if self.violations.is_empty() {
             self.check_end();
+            (0..self.clients.len()).for_each(|index| self.check_blackbox(index));
         }
         self.into_outcome()
     }

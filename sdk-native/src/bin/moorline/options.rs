@@ -45,6 +45,9 @@ pub(crate) struct Server {
     /// Gives up when the server has not answered within this time, such as 500ms, 10s or 5m [default: never].
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
+    /// Writes what the client was told to this file at the end, without payloads and tokens, for a report of a fault.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) blackbox: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! What all commands that talk to a server share: the client, what people hear about it, and what ends it early.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use moorline::{Client, ConnectionState, FileStore, StateReason};
@@ -18,6 +18,7 @@ pub(crate) struct Session {
     timeout: Option<Duration>,
     started: Instant,
     url: String,
+    blackbox: Option<PathBuf>,
 }
 
 impl Session {
@@ -32,8 +33,8 @@ impl Session {
         }
         let client = builder.build().map_err(|error| Failed::Misuse(error.to_string()))?;
         tokio::spawn(report(client.clone(), server.url.clone()));
-        let (stop, url) = (Stop::listen()?, server.url.clone());
-        Ok(Self { client, stop, timeout: server.timeout, started: Instant::now(), url })
+        let (stop, url, blackbox) = (Stop::listen()?, server.url.clone(), server.blackbox.clone());
+        Ok(Self { client, stop, timeout: server.timeout, started: Instant::now(), url, blackbox })
     }
 
     /// Waits until the server refuses this client for ever, or the time is up.
@@ -52,6 +53,16 @@ impl Session {
         }
         let seconds = self.timeout.unwrap_or_default().as_secs_f64();
         Failed::Error(format!("no answer from {} within {seconds} s", self.url))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(file) = &self.blackbox
+            && let Err(error) = std::fs::write(file, self.client.blackbox())
+        {
+            tell(format_args!("cannot write the black box to {}: {error}", file.display()));
+        }
     }
 }
 

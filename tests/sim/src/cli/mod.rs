@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod blackbox;
 pub(crate) mod bugs;
 pub(crate) mod play;
 pub(crate) mod soak;
@@ -17,6 +18,7 @@ pub(crate) const HELP: &str = "moorline-sim: plays seeds of the simulator
   --twice          play each seed twice and compare the trace hashes
   --corpus         play the seeds that failed once
   --soak FILE      play --seeds in parts and note each part in FILE; go on where it ends
+  --replay FILE    run a client's black box again, and print what it was told and did
   --bug NAME       plant a bug (needs the feature planted-bugs); `--bug list` names them
   --bugs           find every planted bug: on its recorded seed, and on --seeds fresh ones
   --find-bugs      search the first --seeds seeds for the lowest one that finds each planted bug";
@@ -25,6 +27,7 @@ pub(crate) const HELP: &str = "moorline-sim: plays seeds of the simulator
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Show(u64),
+    Replay(PathBuf),
     Many,
     Corpus,
     Soak,
@@ -70,6 +73,7 @@ impl Options {
                 "--twice" => options.twice = true,
                 "--corpus" => options.command = Command::Corpus,
                 "--soak" => (options.command, options.notes) = (Command::Soak, value()?.into()),
+                "--replay" => options.command = Command::Replay(value()?.into()),
                 "--bugs" => options.command = Command::Bugs,
                 "--find-bugs" => options.command = Command::FindBugs,
                 "--bug" => options.bug = Some(value()?),

@@ -74,6 +74,7 @@ impl World {
     }
 
     pub(crate) fn kill_client(&mut self, index: usize, down_ms: u64) {
+        self.check_blackbox(index);
         let Some(process) = self.clients[index].process.take() else { return };
         for message in process.publishes.into_values() {
             self.history.orphan(&message);

@@ -1,6 +1,7 @@
 //! The client side of the world: drives each core as a real host would.
 
 mod app;
+mod blackbox;
 mod device;
 mod events;
 
