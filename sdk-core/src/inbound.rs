@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_protocol::time::Now;
-use moorline_protocol::{ClientFrame, Codec, Decoded, ErrorCode, ErrorFrame, Ping, Pong, ServerFrame};
+use moorline_protocol::{Codec, Decoded, ErrorCode, ErrorFrame, Pong, ServerFrame};
 
 use crate::client::Client;
 use crate::closing::Phase;
@@ -76,13 +76,6 @@ impl Client {
             ServerFrame::Members(_) | ServerFrame::Presence(_) | ServerFrame::Statuses(_) => {}
         }
         Ok(())
-    }
-
-    fn on_ping(&mut self, ping: Ping) {
-        if let (Some(online), Some(next)) = (self.connection.online(), ping.next) {
-            online.heartbeat.set_interval(next);
-        }
-        self.out.send(&ClientFrame::Pong(Pong { n: ping.n }));
     }
 
     fn on_pong(&mut self, pong: Pong) {

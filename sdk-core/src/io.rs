@@ -77,6 +77,9 @@ pub enum HostSignal {
     /// The network is there (again) or is another one: probe at once, or reconnect at once. An attempt under way has to
     /// succeed within the span of a probe.
     Online,
+    /// The device is on another network now, or on this one again: as [`Online`](Self::Online). The number names it, in a
+    /// way of the host's: for each network, the client learns how rarely it needs to be pinged in the background.
+    Network(u64),
     /// There is no network: do not try until it is back, or 20 s have passed (some hosts lie).
     Offline,
     /// The app is in the foreground (again): as [`Online`](Self::Online).

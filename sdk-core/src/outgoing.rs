@@ -19,12 +19,22 @@ pub(crate) struct Outgoing {
     /// Bytes that wait in the socket, if the host counts them.
     buffered: Option<usize>,
     next_req: u64,
+    /// Messages sent so far, on all sockets.
+    sent: u64,
     pub(crate) store: Store,
 }
 
 impl Outgoing {
     pub(crate) fn new(store: Store) -> Self {
-        Self { queue: VecDeque::new(), frames: Vec::new(), transport: None, buffered: None, next_req: 1, store }
+        Self {
+            queue: VecDeque::new(),
+            frames: Vec::new(),
+            transport: None,
+            buffered: None,
+            next_req: 1,
+            sent: 0,
+            store,
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
@@ -62,6 +72,11 @@ impl Outgoing {
     /// Returns the bytes that wait in the socket, as far as the host counts them.
     pub(crate) fn buffered(&self) -> usize {
         self.buffered.unwrap_or(0)
+    }
+
+    /// Returns how many messages were sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Forgets the socket, which is gone, and what was to be sent.
@@ -104,6 +119,7 @@ impl Outgoing {
         if !self.frames.is_empty() {
             let bytes = Bytes::from(std::mem::take(&mut self.frames));
             self.buffered = self.buffered.map(|buffered| buffered + bytes.len());
+            self.sent += 1;
             self.queue.push_back(Output::Send { id, bytes });
         }
     }

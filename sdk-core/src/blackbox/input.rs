@@ -63,7 +63,11 @@ pub(super) fn write_input(input: &Input, out: &mut Vec<u8>) {
                 HostSignal::Foreground => 2,
                 HostSignal::Background => 3,
                 HostSignal::Wake => 4,
+                HostSignal::Network(_) => 5,
             });
+            if let HostSignal::Network(id) = signal {
+                out.write_u64(*id);
+            }
         }
     }
 }
@@ -102,6 +106,7 @@ pub(super) fn read_input(kind: u64, reader: &mut Reader) -> Result<Input, Record
             2 => HostSignal::Foreground,
             3 => HostSignal::Background,
             4 => HostSignal::Wake,
+            5 => HostSignal::Network(reader.u64()?),
             _ => return Err(RecordingError::Damaged),
         }),
         _ => return Err(RecordingError::Damaged),

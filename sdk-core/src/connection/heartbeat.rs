@@ -7,10 +7,15 @@ use crate::timer::{earliest, is_due};
 /// Silence is tolerated for the ping interval and this.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// A timer that is later than this was held back: hidden pages and dozing devices fire them once a minute.
+const LATE: Duration = Duration::from_secs(2);
+
 /// Watches a connection for silence. The server pings; any byte is a sign of life.
 pub(crate) struct Heartbeat {
     interval: Duration,
     heard: Timestamp,
+    /// How long nothing was heard before that.
+    silence: Duration,
     probe: Option<Probe>,
 }
 
@@ -30,7 +35,8 @@ pub(crate) enum Verdict {
 
 impl Heartbeat {
     pub(crate) fn new(interval_ms: u32, now: Timestamp) -> Self {
-        Self { interval: Duration::from_millis(u64::from(interval_ms).max(1_000)), heard: now, probe: None }
+        let interval = Duration::from_millis(u64::from(interval_ms).max(1_000));
+        Self { interval, heard: now, silence: Duration::ZERO, probe: None }
     }
 
     /// Takes a new interval from `ping{next}`.
@@ -40,10 +46,21 @@ impl Heartbeat {
 
     /// Bytes arrived: silence begins anew, and a probe has its full span again.
     pub(crate) fn on_bytes(&mut self, now: Timestamp) {
+        self.silence = now.since(self.heard);
         self.heard = now;
         if let Some(probe) = &mut self.probe {
             probe.deadline = now + probe.span;
         }
+    }
+
+    /// Returns the interval in ms.
+    pub(crate) fn interval_ms(&self) -> u32 {
+        u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// Tells whether what was heard last came after the silence of about an interval.
+    pub(crate) fn was_silent(&self) -> bool {
+        self.silence * 10 >= self.interval * 9
     }
 
     pub(crate) fn on_pong(&mut self, n: u64) {
@@ -60,6 +77,16 @@ impl Heartbeat {
         }
         self.probe = Some(Probe { n, span, deadline: now + span });
         true
+    }
+
+    pub(crate) fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Tells whether silence is noticed so late that this host's timers must have stood still: it proves nothing before a
+    /// probe does.
+    pub(crate) fn is_noticed_late(&self, now: Timestamp) -> bool {
+        !self.is_probing() && now.since(self.heard) > self.interval + GRACE + LATE
     }
 
     /// Tells whether either clock moved so far between two calls that silence proves nothing.

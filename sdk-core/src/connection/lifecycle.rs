@@ -5,8 +5,8 @@ use std::time::Duration;
 use moorline_protocol::limits::SDK_MESSAGE_BYTES;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Park, Ping, ProducerRequest, Run,
-    Subscribe, Utf8Bytes, Welcome,
+    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Park, Ping, Pong, ProducerRequest,
+    Run, Subscribe, Utf8Bytes, Welcome,
 };
 
 use super::auth::Ready;
@@ -105,6 +105,7 @@ impl Client {
             since: now.mono,
             heartbeat: Heartbeat::new(welcome.ping, now.mono),
             departure: None,
+            asked: 0,
             spread: Duration::from_millis(u64::from(welcome.limits.spread)),
         });
         self.outbox.on_user(welcome.user.as_ref());
@@ -114,7 +115,7 @@ impl Client {
         self.outbox.on_welcome(welcome.producer.as_ref(), welcome.limits, now.mono, &mut self.out);
         self.history.on_online(now.mono, &mut self.out);
         if self.connection.visibility == Visibility::Background {
-            self.out.send(&ClientFrame::Park(Park { ping: None }));
+            self.park();
         }
         Ok(())
     }
@@ -153,6 +154,9 @@ impl Client {
         }
         self.out.abandon();
         let reason = StateReason::TransportClosed(code);
+        if code == Some(CloseCode::PING_TIMEOUT) {
+            self.on_death();
+        }
         match code.map_or(CloseVerdict::Retry, CloseCode::verdict) {
             CloseVerdict::Retry => self.lose(reason, EndedBy::Peer, now),
             CloseVerdict::RetryWithNewToken if self.connection.auth.is_replaceable() => {
@@ -305,13 +309,13 @@ impl Client {
                 self.connection.visibility = Visibility::Background;
                 self.subscriptions.flush_acks(now.mono, &mut self.out);
                 if self.connection.is_online() {
-                    self.out.send(&ClientFrame::Park(Park { ping: None }));
+                    self.park();
                 }
             }
             HostSignal::Foreground => {
                 let before = std::mem::replace(&mut self.connection.visibility, Visibility::Foreground);
                 if before == Visibility::Background && self.connection.is_online() {
-                    self.out.send(&ClientFrame::Unpark);
+                    self.ask_for_interval(&ClientFrame::Unpark);
                 }
                 self.hurry(now);
             }
@@ -319,7 +323,52 @@ impl Client {
                 self.connection.network = Network::Up;
                 self.hurry(now);
             }
+            HostSignal::Network(id) => {
+                self.connection.network = Network::Up;
+                self.connection.parking.on_network(id);
+                self.hurry(now);
+            }
             HostSignal::Wake => self.hurry(now),
+        }
+    }
+
+    fn park(&mut self) {
+        let wish = self.connection.parking.wish();
+        self.ask_for_interval(&ClientFrame::Park(Park { ping: Some(wish) }));
+    }
+
+    fn ask_for_interval(&mut self, frame: &ClientFrame) {
+        self.out.send(frame);
+        if let Some(online) = self.connection.online() {
+            online.asked += 1;
+        }
+    }
+
+    pub(crate) fn on_ping(&mut self, ping: Ping) {
+        let sent = self.out.sent();
+        self.out.send(&ClientFrame::Pong(Pong { n: ping.n }));
+        let is_parked = self.connection.visibility == Visibility::Background;
+        let Some(online) = self.connection.online() else { return };
+        let (interval, is_silent) = (online.heartbeat.interval_ms(), online.heartbeat.was_silent());
+        if let Some(next) = ping.next {
+            online.heartbeat.set_interval(next);
+            online.asked = online.asked.saturating_sub(1);
+            // An answer to an earlier wish says nothing about this one.
+            if is_parked && online.asked == 0 {
+                self.connection.parking.on_interval(next, sent);
+            }
+        } else if is_parked && self.connection.parking.on_ping(interval, is_silent, sent).is_some() {
+            self.park();
+        }
+    }
+
+    /// A connection ended because one side heard nothing of the other: a parked one says something about its network.
+    fn on_death(&mut self) {
+        let is_parked = self.connection.visibility == Visibility::Background;
+        if let Some(interval) =
+            self.connection.online().map(|online| online.heartbeat.interval_ms()).filter(|_| is_parked)
+        {
+            self.connection.parking.on_death(interval);
         }
     }
 
@@ -376,7 +425,13 @@ impl Client {
             }
             State::Waiting { .. } => self.attempt(now),
             State::Online(online) => {
-                if online.heartbeat.verdict(now.mono) == Verdict::Silent {
+                if online.heartbeat.is_noticed_late(now.mono) {
+                    self.probe(now.mono);
+                } else if online.heartbeat.verdict(now.mono) == Verdict::Silent {
+                    // A probe asks about the network of now, which may be another one.
+                    if !online.heartbeat.is_probing() {
+                        self.on_death();
+                    }
                     self.hang_up(CloseCode::PING_TIMEOUT);
                     self.lose(StateReason::Silent, EndedBy::Client, now);
                 } else if online.departure.is_some_and(|departure| departure.at <= now.mono) {

@@ -4,6 +4,7 @@ mod auth;
 mod backoff;
 mod heartbeat;
 mod lifecycle;
+mod parking;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use moorline_protocol::time::Timestamp;
 pub(crate) use auth::Auth;
 pub(crate) use backoff::{Backoff, doubled};
 pub(crate) use heartbeat::Heartbeat;
+pub(crate) use parking::Parking;
 
 use crate::config::TokenSource;
 use crate::event::{ConnectionState, Failure};
@@ -44,6 +46,8 @@ pub(crate) struct Online {
     pub(crate) since: Timestamp,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) departure: Option<Departure>,
+    /// How often the server was asked for another ping interval and has not answered.
+    pub(crate) asked: u32,
     /// Over what the first retry is spread if the server just vanishes.
     pub(crate) spread: Duration,
 }
@@ -113,6 +117,7 @@ pub(crate) struct Connection {
     pub(crate) backoff: Backoff,
     pub(crate) network: Network,
     pub(crate) visibility: Visibility,
+    pub(crate) parking: Parking,
     pub(crate) acquaintance: Acquaintance,
     pub(crate) fencing: Fencing,
     /// The server's last word, if it was about this connection as a whole.
@@ -129,6 +134,7 @@ impl Connection {
             backoff: Backoff::default(),
             network: Network::Up,
             visibility: Visibility::Foreground,
+            parking: Parking::default(),
             acquaintance: Acquaintance::New,
             fencing: Fencing::Free,
             refusal: None,

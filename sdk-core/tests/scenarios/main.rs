@@ -20,6 +20,7 @@ mod host;
 mod joining;
 mod leaving;
 mod liveness;
+mod parking;
 mod producers;
 mod properties;
 mod publishing;
