@@ -132,6 +132,14 @@ pub(crate) fn away(built: &Path) -> Result {
     crash_command(built, "away").run()
 }
 
+/// Lets many clients come back to a server that was restarted, then killed.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn storm(built: &Path) -> Result {
+    crash_command(built, "storm").run()
+}
+
 /// Runs groups of real clients on networks that fail.
 ///
 /// # Errors

@@ -94,6 +94,7 @@ fn runs(steps: &mut Steps) {
     steps.check("simulator, seeds that failed once", || run::corpus(&built).run());
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
     steps.check("a phone away for 100,000 messages", || run::away(&built));
+    steps.check("5,000 clients come back to a server", || run::storm(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));

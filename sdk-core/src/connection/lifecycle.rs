@@ -246,18 +246,24 @@ impl Client {
                     connection.backoff.depart(departure.window);
                     return (departure.at.max(now + Duration::from_millis(1)), Wait::Goaway);
                 }
-                if by == EndedBy::Peer && connection.backoff.is_fresh() {
+                if by == EndedBy::Peer {
                     vanished = online.spread;
                 }
             }
             State::Opening { .. } | State::Handshaking { .. } => connection.rotate(),
             State::Idle | State::WaitingForStore | State::WaitingForToken | State::Waiting { .. } | State::Closed => {}
         }
-        if !vanished.is_zero() {
-            connection.backoff.depart(Duration::ZERO);
-            return (now + spread(vanished, &mut self.dice), Wait::Backoff);
+        if vanished.is_zero() {
+            return (now + connection.backoff.delay(&self.config, &mut self.dice), Wait::Backoff);
         }
-        (now + connection.backoff.delay(&self.config, &mut self.dice), Wait::Backoff)
+        let mut pause = spread(vanished, &mut self.dice);
+        if connection.backoff.is_fresh() {
+            connection.backoff.depart(Duration::ZERO);
+        } else {
+            // A server that drops its clients again and again waits for them longer and longer.
+            pause = pause.max(connection.backoff.delay(&self.config, &mut self.dice));
+        }
+        (now + pause, Wait::Backoff)
     }
 
     /// Tells all rooms that the connection is gone.

@@ -1,7 +1,7 @@
 //! Servers that send their clients away, and signs that the network is back.
 
 use moorline_core::protocol::{Goaway, GoawayReason, Pong, ProducerState, ServerFrame};
-use moorline_core::{ConnectionState, HostSignal, StateReason};
+use moorline_core::{ClientConfig, ConnectionState, HostSignal, StateReason};
 
 use crate::host::{Host, welcome};
 
@@ -75,4 +75,49 @@ fn an_attempt_that_is_hurried_may_succeed() {
     host.pass(4_000);
     assert_eq!(host.client.state(), ConnectionState::Online);
     host.send(ServerFrame::Pong(Pong { n: 1 }));
+}
+
+#[test]
+fn every_crash_is_spread_over_what_the_server_named() {
+    const SPREAD: u32 = 60_000;
+    let welcomed = |host: &mut Host| {
+        let mut welcome = welcome(ProducerState::Resumed);
+        welcome.limits.spread = SPREAD;
+        host.send(ServerFrame::Welcome(welcome));
+    };
+    let mut host = Host::new();
+    host.connect();
+    host.open();
+    welcomed(&mut host);
+    let mut longest = 0;
+    for crash in 0..20 {
+        let before = host.now_ms;
+        host.cut(None);
+        host.reopen();
+        let pause = host.now_ms - before;
+        assert!(pause <= u64::from(SPREAD), "{pause}");
+        longest = longest.max(pause);
+        welcomed(&mut host);
+        // Soon after the one before, and later.
+        host.pass(if crash % 2 == 0 { 5_000 } else { 31_000 });
+    }
+    assert!(longest > ClientConfig::new("").max_backoff_ms, "{longest}: as if the server had named nothing");
+}
+
+#[test]
+fn one_that_drops_its_clients_at_once_is_left_alone_longer_and_longer() {
+    let mut host = Host::new();
+    host.connect();
+    host.open();
+    let mut pauses = 0;
+    for _ in 0..30 {
+        let mut welcome = welcome(ProducerState::Resumed);
+        welcome.limits.spread = 100;
+        host.send(ServerFrame::Welcome(welcome));
+        let before = host.now_ms;
+        host.cut(None);
+        host.reopen();
+        pauses += host.now_ms - before;
+    }
+    assert!(pauses > 100_000, "{pauses}: thirty attempts within {pauses} ms");
 }

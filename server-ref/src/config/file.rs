@@ -85,6 +85,8 @@ pub struct Limits {
     pub publish_burst: Option<u32>,
     /// Ping interval (default 25 s, 5 s to 25 s).
     pub ping: Option<Age>,
+    /// Over how long clients come back after a stop or a crash (default 3 s, at most 5 min).
+    pub reconnect_window: Option<Age>,
 }
 
 /// `[[apps]]`.

@@ -198,6 +198,7 @@ mod tests {
             ("[limits]\nmessage = \"513KiB\"", "limits.message"),
             ("[limits]\nping = \"4s\"", "limits.ping"),
             ("[limits]\nping = \"26s\"", "limits.ping"),
+            ("[limits]\nreconnect_window = \"6m\"", "limits.reconnect_window"),
             ("[limits]\nchannels = 0", "limits.channels"),
             ("[limits]\nconnections_per_user = 0", "limits.connections_per_user"),
             ("[limits]\npublish_burst = 0", "limits.publish_burst"),

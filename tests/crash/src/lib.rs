@@ -15,3 +15,4 @@ pub mod proxy;
 pub mod run;
 pub mod scripts;
 pub mod server;
+pub mod storm;

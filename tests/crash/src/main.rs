@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use moorline_crash::away::Away;
@@ -13,6 +14,8 @@ use moorline_crash::dice::Dice;
 use moorline_crash::kills::Kills;
 use moorline_crash::run::RunError;
 use moorline_crash::scripts::Scripts;
+use moorline_crash::storm::Storm;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The demo and the crash test. Both start the real server and real clients.
 #[derive(Debug, Parser)]
@@ -57,6 +60,18 @@ enum Command {
         #[arg(long, default_value_t = 100_000)]
         messages: u64,
     },
+    /// Many clients come back to a server that was restarted, then killed.
+    Storm {
+        /// The server's binary.
+        #[arg(long, env = "MOORLINE_SERVER")]
+        server: PathBuf,
+        /// How many clients.
+        #[arg(long, default_value_t = 5_000)]
+        clients: usize,
+        /// Seconds over which they are to come back.
+        #[arg(long, default_value_t = 8)]
+        window: u64,
+    },
     /// Groups of clients whose networks fail as seeds say.
     Scripts {
         /// The server's binary.
@@ -77,6 +92,7 @@ async fn main() -> ExitCode {
         Command::Demo { server, command, check } => demo(Demo { server, command, stay: !check }).await,
         Command::Kills { server, kills, seed } => crash(server, kills, seed).await,
         Command::Away { server, messages } => away(server, messages).await,
+        Command::Storm { server, clients, window } => storm(server, clients, window).await,
         Command::Scripts { server, scripts, seed } => networks(server, scripts, seed).await,
     };
     match result {
@@ -120,6 +136,26 @@ async fn networks(server: PathBuf, scripts: u64, seed: Option<u64>) -> Result<bo
         println!("again with: cargo xtask soak --scripts 1 --seed {}", ending.seed);
     }
     Ok(broken.is_empty())
+}
+
+async fn storm(server: PathBuf, clients: usize, window: u64) -> Result<bool, RunError> {
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed }).map_err(std::io::Error::from)?;
+    let window = Duration::from_secs(window);
+    println!("{clients} clients come back over {} s", window.as_secs());
+    let ending = Storm { server, clients, window }.run(|line| println!("{line}")).await?;
+    let mut is_good = ending.faults.is_empty();
+    for back in &ending.returns {
+        let slices = (1..=10).map(|tenth| back.arrivals.iter().filter(|at| **at <= window * tenth / 10).count());
+        println!("{}: back after each tenth of the window: {:?}", back.end, slices.collect::<Vec<_>>());
+        if let Some(at) = back.too_early(window) {
+            println!("{}: too many were back after {:.2} s", back.end, at.as_secs_f64());
+            is_good = false;
+        }
+    }
+    println!("{} faults", ending.faults.len());
+    ending.faults.iter().take(20).for_each(|fault| println!("{fault}"));
+    Ok(is_good)
 }
 
 async fn away(server: PathBuf, messages: u64) -> Result<bool, RunError> {

@@ -54,6 +54,12 @@ pub enum RunError {
         /// How far it had come.
         progress: Progress,
     },
+    /// Clients did not come so far in the time there was.
+    #[error("{clients} clients did not come so far")]
+    Missing {
+        /// How many.
+        clients: usize,
+    },
     /// The run failed, and its folder was kept.
     #[error("{source}; data and logs are kept in {}", folder.display())]
     Kept {
