@@ -54,10 +54,13 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
     match recover(CoreConfig::new("inspect"), &files, &names, &LogConfig::new(dir)) {
         Ok(Recovered { core, torn }) => {
             let stats = core.stats();
+            let tables = core.store().table_stats();
             lines.push(format!(
-                "{} producers, {} cursors, {} channels:",
-                stats.producers, stats.cursors, stats.channels
+                "{} tables of ids, producers and cursors: {} entries, {} bytes; since the checkpoint: {} ids, {} \
+                 producers, {} cursors",
+                tables.tables, tables.entries, tables.bytes, stats.ids, stats.producers, stats.cursors
             ));
+            lines.push(format!("{} channels:", stats.channels));
             for (key, epoch, [first, head], id) in core.channels() {
                 let (count, bytes) = core.store().places.size(id);
                 let epoch = epoch.as_str();
@@ -71,7 +74,8 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
                     "the last batch was cut short at byte {position}; the next start removes it (it was never answered)"
                 ));
             }
-            Ok(Report { lines, damage: None })
+            let damage = core.store().tables.verify().err().map(OpenError::from);
+            Ok(Report { lines, damage })
         }
         Err(damage) => Ok(Report { lines, damage: Some(damage) }),
     }
