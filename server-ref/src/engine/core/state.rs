@@ -181,6 +181,33 @@ mod tests {
     }
 
     #[test]
+    fn producers_and_cursors_are_over_when_they_were_not_used() {
+        let owner = Owner {
+            app: moorline_protocol::AppName::default_app(),
+            user: moorline_protocol::UserName::new("alice").unwrap(),
+            device: moorline_protocol::DeviceId::new("device-of-0alice").unwrap(),
+        };
+        let encoded = |record: Record| {
+            let mut value = Vec::new();
+            record.encode(&mut value);
+            Bytes::from(value)
+        };
+        let (id, position) = (
+            ProducerId(5),
+            moorline_protocol::Position { epoch: moorline_protocol::Epoch::default(), offset: Offset(1) },
+        );
+        let producer = encoded(Record::Producer { id, owner: owner.clone(), generation: 1, used: 50 });
+        let cursor = encoded(Record::Cursor { owner: owner.clone(), channel: ChannelId(1), position, used: 50 });
+        let (of_producer, of_cursor) = (StateKey::of_producer(id), StateKey::of_cursor(&owner, ChannelId(1), 0));
+        for (before, over) in [(50, false), (51, true)] {
+            let expiry = Expiry { producers_before: before, ..Expiry::default() };
+            assert_eq!((expiry.is_over(of_producer, &producer), expiry.is_over(of_cursor, &cursor)), (over, false));
+            let expiry = Expiry { cursors_before: before, ..Expiry::default() };
+            assert_eq!((expiry.is_over(of_producer, &producer), expiry.is_over(of_cursor, &cursor)), (false, over));
+        }
+    }
+
+    #[test]
     fn kinds_never_meet() {
         let keys = [StateKey::of_id(ChannelId(u32::MAX), u64::MAX), StateKey::of_producer(ProducerId(u128::MAX))];
         assert_eq!(keys.map(StateKey::kind), [ID, PRODUCER]);
