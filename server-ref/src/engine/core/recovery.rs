@@ -99,13 +99,8 @@ impl<S: MessageStore> EngineCore<S> {
             Record::Moved { .. } => {}
             Record::Verdict { channel, producer, verdict } => return self.apply_verdict(producer, channel, &verdict),
             Record::Producer { id, owner, generation, used } => {
-                self.load_producer(id).map_err(|_| Stray)?;
-                let known = self.producers.entry(id).or_insert_with(|| Producer::new(owner, generation, used));
-                (known.generation, known.used, known.noted) = (generation, used, used);
-                self.residency.change_producer(&mut known.mark);
-                for (channel, _) in known.tracks() {
-                    self.channels.entry(channel).and_modify(|channel| channel.time = channel.time.max(used));
-                }
+                let new = Producer::new(owner, generation, used);
+                self.apply_producer(id, new)?;
             }
             Record::ProducerChannel { producer, channel, last, verdicts } => {
                 for verdict in &verdicts {
@@ -140,6 +135,19 @@ impl<S: MessageStore> EngineCore<S> {
                 self.channels.get_mut(&channel).ok_or(Stray)?.epoch = epoch;
             }
             Record::Revoke { revocation, time } => self.apply_revocation(&revocation, time),
+        }
+        Ok(())
+    }
+
+    /// Sets generation and use of a producer, which may be in the store.
+    fn apply_producer(&mut self, id: ProducerId, new: Producer) -> Result<(), Stray> {
+        self.load_producer(id).map_err(|_| Stray)?;
+        let (generation, used) = (new.generation, new.used);
+        let known = self.producers.entry(id).or_insert(new);
+        (known.generation, known.used, known.noted) = (generation, used, used);
+        self.residency.change_producer(&mut known.mark);
+        for (channel, _) in known.tracks() {
+            self.channels.entry(channel).and_modify(|channel| channel.time = channel.time.max(used));
         }
         Ok(())
     }

@@ -48,13 +48,11 @@ pub(in crate::engine::log) fn number_of(name: &str) -> Option<u64> {
 
 impl From<TableError> for OpenError {
     fn from(error: TableError) -> Self {
-        match error.source.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::Damaged {
-                file: name(error.table),
-                position: error.position,
-                what: "this part of the table is not what was written",
-            },
-            _ => Self::Io { what: "reading a table", source: error.source },
+        if matches!(error.source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) {
+            let what = "this part of the table is not what was written";
+            Self::Damaged { file: name(error.table), position: error.position, what }
+        } else {
+            Self::Io { what: "reading a table", source: error.source }
         }
     }
 }
