@@ -114,12 +114,16 @@ impl Run {
                 let dir = self.data.clone().or_else(|| file.server.data.clone());
                 let dir = dir.unwrap_or_else(|| PathBuf::from("moorline-data"));
                 let durability = self.durability.or(file.server.durability).unwrap_or(DurabilityKind::Disk);
-                Engine::Log { dir, sync: durability == DurabilityKind::Disk, restored: self.restored }
+                let state_cache = file.server.state_cache.map_or(STATE_CACHE, |size| size.0 as usize);
+                let sync = durability == DurabilityKind::Disk;
+                Engine::Log { dir, sync, restored: self.restored, state_cache }
             }
         }
     }
 }
 
+/// Bytes of memory for ids, producers and cursors, where nothing else is said.
+const STATE_CACHE: usize = 64 << 20;
 /// Publishes per second and connection, where nothing else is said.
 const PUBLISH_RATE: u32 = 50;
 

@@ -32,6 +32,8 @@ pub enum Engine {
         sync: bool,
         /// Whether the directory was restored from a backup.
         restored: bool,
+        /// Bytes of memory for ids, producers and cursors.
+        state_cache: usize,
     },
 }
 
@@ -237,11 +239,12 @@ fn start_engine(
             core.begin(false, clock.now_ms());
             Ok((spawn(core, &clock, on_fatal)?, clock, Durability::Memory))
         }
-        Engine::Log { dir, sync, restored } => {
-            let mut config = LogConfig { sync: *sync, restored: *restored, ..LogConfig::new(dir) };
+        Engine::Log { dir, sync, restored, state_cache } => {
+            let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
+            let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
             let (core, clock) = log::open(&config).map_err(|error| refused(error, dir))?;
-            let durability = if *sync { Durability::Disk } else { Durability::Process };
+            let durability = if sync { Durability::Disk } else { Durability::Process };
             Ok((spawn(core, &clock, on_fatal)?, clock, durability))
         }
     }

@@ -12,6 +12,8 @@ const PING: RangeInclusive<u64> = 5_000..=25_000;
 /// ms: clients follow no longer one.
 const RECONNECT_WINDOW: RangeInclusive<u64> = 0..=300_000;
 const CHANNELS: RangeInclusive<u32> = 1..=10_000;
+/// Bytes of memory for ids, producers and cursors.
+const STATE_CACHE: RangeInclusive<u64> = 1 << 20..=1 << 36;
 /// Threads for connections.
 pub const SHARDS: RangeInclusive<u16> = 1..=256;
 
@@ -33,6 +35,9 @@ pub(super) fn check(file: &File) -> Result<(), String> {
 fn server(server: &ServerSection) -> Result<(), String> {
     if server.shards.is_some_and(|shards| !SHARDS.contains(&shards)) {
         return Err(format!("server.shards is {} to {}", SHARDS.start(), SHARDS.end()));
+    }
+    if server.state_cache.is_some_and(|size| !STATE_CACHE.contains(&size.0)) {
+        return Err("server.state_cache is 1 MiB to 64 GiB".into());
     }
     match server.origins.iter().find(|origin| !is_origin(origin)) {
         Some(origin) => Err(format!(

@@ -31,6 +31,8 @@ pub struct ServerSection {
     pub engine: Option<EngineKind>,
     /// When a publish is answered.
     pub durability: Option<DurabilityKind>,
+    /// Memory for ids, producers and cursors.
+    pub state_cache: Option<Size>,
     /// Threads for connections.
     pub shards: Option<u16>,
     /// How the server's own log is written.

@@ -190,6 +190,8 @@ mod tests {
         for (text, key) in [
             ("[server]\nshards = 0", "server.shards"),
             ("[server]\nshards = 257", "server.shards"),
+            ("[server]\nstate_cache = \"1023KiB\"", "server.state_cache"),
+            ("[server]\nstate_cache = \"65GiB\"", "server.state_cache"),
             ("[server]\norigins = [\"chat.example.com\"]", "server.origins"),
             ("[server]\norigins = [\"https://chat.example.com/\"]", "server.origins"),
             ("[server]\norigins = [\"https://*.example.com\"]", "server.origins"),

@@ -187,6 +187,11 @@ pub enum Record {
         /// The new life.
         epoch: Epoch,
     },
+    /// No earlier record is newer (checkpoints only).
+    Clock {
+        /// When.
+        time: UnixMillis,
+    },
     /// Tokens are revoked.
     Revoke {
         /// Which.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use moorline_protocol::time::UnixMillis;
 
-use super::core::{EngineCore, MessageStore, PendingRead};
+use super::core::{EngineCore, MessageStore, PendingRead, Snapshot};
 use super::record::Record;
 use super::{Command, EngineError, Reply, ShardId, Ticket};
 
@@ -69,14 +69,21 @@ pub trait Persist: MessageStore + Send + 'static {
     /// [`Fatal`]: nothing may be acknowledged any more.
     fn persist(&mut self, records: &[Record]) -> Result<(), Fatal>;
 
-    /// Tells whether it is time for a checkpoint; asked between batches.
-    fn is_checkpoint_due(&self) -> bool {
+    /// Tells whether it is time for a checkpoint; asked between batches. `waiting` is about the bytes in memory that one
+    /// would free.
+    fn is_checkpoint_due(&self, waiting: usize) -> bool {
+        let _ = waiting;
         false
     }
 
-    /// Writes a checkpoint, now or soon: encoded records that rebuild everything but the messages.
-    fn checkpoint(&mut self, snapshot: Vec<u8>) {
+    /// Writes a checkpoint, now or soon.
+    fn checkpoint(&mut self, snapshot: Snapshot) {
         let _ = snapshot;
+    }
+
+    /// Tells once of each checkpoint that it is written; asked at the beginning of a turn.
+    fn is_checkpoint_written(&mut self) -> bool {
+        false
     }
 
     /// Answers a read that needs the disk, elsewhere and later.
@@ -141,6 +148,9 @@ impl<S: Persist> Turns<S> {
         now: UnixMillis,
     ) -> Result<(), Fatal> {
         let room = self.core.store_mut().tend(now)?;
+        if self.core.store_mut().is_checkpoint_written() {
+            self.core.checkpointed();
+        }
         if room != Room::None {
             self.forget_old(now);
         }
@@ -153,10 +163,15 @@ impl<S: Persist> Turns<S> {
         }
         self.flush_cursors(now);
         self.commit(now)?;
-        if self.core.store().is_checkpoint_due() {
-            self.checkpoint();
+        if self.core.store().is_checkpoint_due(self.core.waiting_bytes()) {
+            self.checkpoint(now);
         }
         Ok(())
+    }
+
+    /// Returns the core, to look at.
+    pub fn core(&self) -> &EngineCore<S> {
+        &self.core
     }
 
     /// Ends in good order: writes the cursors, a checkpoint, and that this was the end.
@@ -166,7 +181,7 @@ impl<S: Persist> Turns<S> {
     pub fn close(mut self, now: UnixMillis) -> Result<(), Fatal> {
         self.core.flush_cursors(now);
         self.commit(now)?;
-        self.checkpoint();
+        self.checkpoint(now);
         self.core.store_mut().close()
     }
 
@@ -225,9 +240,8 @@ impl<S: Persist> Turns<S> {
         Ok(())
     }
 
-    fn checkpoint(&mut self) {
-        let mut snapshot = Vec::new();
-        self.core.snapshot(|record| record.encode(&mut snapshot));
+    fn checkpoint(&mut self, now: UnixMillis) {
+        let snapshot = self.core.checkpoint(now);
         self.core.store_mut().checkpoint(snapshot);
     }
 }

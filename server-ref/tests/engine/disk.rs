@@ -246,6 +246,15 @@ impl Disk {
         file.pending.clear();
     }
 
+    /// Adds a file behind the log's back.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        let mut state = self.state();
+        let number = state.files.len();
+        state.files.push(Content { seen: bytes.to_vec(), durable: bytes.to_vec(), ..Content::default() });
+        state.names.insert(name.to_owned(), number);
+        state.durable_names.insert(name.to_owned(), number);
+    }
+
     /// Removes a file behind the log's back.
     pub(crate) fn lose(&self, name: &str) {
         let mut state = self.state();

@@ -14,7 +14,7 @@ pub(super) struct Channel {
     pub(super) recorded: bool,
     pub(super) first: Offset,
     pub(super) head: Offset,
-    /// When it was last written or opened.
+    /// When it was last written or opened, or a producer or a cursor of it was used: none of these outlives it.
     pub(super) time: UnixMillis,
     /// The last use that stands in the records.
     pub(super) noted: UnixMillis,
@@ -22,9 +22,12 @@ pub(super) struct Channel {
     pub(super) last_time: UnixMillis,
     /// Shards that get its events.
     pub(super) watchers: Vec<ShardId>,
-    /// Cursors and producers that name it.
-    pub(super) references: u32,
+    /// The ids that the store has not taken over.
     pub(super) ids: Ids,
+    /// The newest offset whose id the store has taken over.
+    pub(super) taken: Offset,
+    /// The newest offset when the last checkpoint was made.
+    pub(super) sealed: Offset,
 }
 
 impl Channel {
@@ -39,8 +42,9 @@ impl Channel {
             noted: now,
             last_time: 0,
             watchers: Vec::new(),
-            references: 0,
             ids: Ids::default(),
+            taken: Offset::ZERO,
+            sealed: Offset::ZERO,
         }
     }
 

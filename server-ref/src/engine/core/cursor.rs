@@ -4,13 +4,14 @@ use std::ops::Bound;
 use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{Offset, Position};
 
+use super::resident::Mark;
 use super::store::MessageStore;
-use super::{ChannelId, EngineCore, NOTE_EVERY_MS, completed};
+use super::{ChannelId, EngineCore, NOTE_EVERY_MS};
 use crate::engine::record::Record;
-use crate::engine::{ChannelKey, Completion, CursorAck, Owner, ShardId, Ticket};
+use crate::engine::{ChannelKey, Completion, CursorAck, EngineError, Owner, Reply, ShardId, Ticket};
 use crate::planted::Bug;
 
-/// Where each device of each user is, in each channel it reads durably.
+/// Where each device of each user is, in each channel it reads durably: those that are in memory.
 #[derive(Debug, Default)]
 pub(super) struct Cursors {
     by_owner: BTreeMap<Owner, Vec<(ChannelId, Cursor)>>,
@@ -27,7 +28,10 @@ struct Cursor {
     used: UnixMillis,
     /// The last use that stands in the records.
     noted: UnixMillis,
+    /// Whether it moved since it was last written.
     dirty: bool,
+    /// Whether the store has it.
+    mark: Mark,
 }
 
 impl Cursors {
@@ -43,46 +47,38 @@ impl Cursors {
         of.get_mut(at).map(|(_, cursor)| cursor)
     }
 
-    /// Sets a cursor as a record says. Returns whether it is a new one.
-    pub(super) fn put(&mut self, owner: Owner, channel: ChannelId, position: Position, used: UnixMillis) -> bool {
+    /// Sets a cursor.
+    pub(super) fn put(&mut self, owner: Owner, channel: ChannelId, position: Position, used: UnixMillis, mark: Mark) {
         let of = self.by_owner.entry(owner).or_default();
-        let cursor = Cursor { position, used, noted: used, dirty: false };
+        let cursor = Cursor { position, used, noted: used, dirty: false, mark };
         match of.binary_search_by_key(&channel, |(id, _)| *id) {
-            Ok(at) => {
-                if let Some((_, known)) = of.get_mut(at) {
-                    *known = cursor;
-                }
-                false
-            }
+            Ok(at) => of.get_mut(at).into_iter().for_each(|(_, known)| *known = cursor),
             Err(at) => {
                 of.insert(at, (channel, cursor));
                 self.count += 1;
-                true
             }
         }
     }
 
-    /// Returns whether there was one.
-    pub(super) fn remove(&mut self, owner: &Owner, channel: ChannelId) -> bool {
-        let Some(of) = self.by_owner.get_mut(owner) else { return false };
-        let Ok(at) = of.binary_search_by_key(&channel, |(id, _)| *id) else { return false };
-        of.remove(at);
+    /// Returns the mark of what was removed, if there was one.
+    fn remove(&mut self, owner: &Owner, channel: ChannelId) -> Option<Mark> {
+        let of = self.by_owner.get_mut(owner)?;
+        let at = of.binary_search_by_key(&channel, |(id, _)| *id).ok()?;
+        let (_, removed) = of.remove(at);
         if of.is_empty() {
             self.by_owner.remove(owner);
         }
         self.count -= 1;
-        true
+        Some(removed.mark)
     }
 
-    /// A cursor is in use. Returns its record if that is to be written down.
-    pub(super) fn touch(&mut self, owner: &Owner, channel: ChannelId, now: UnixMillis) -> Option<Record> {
-        let cursor = self.cursor(owner, channel)?;
-        cursor.used = now;
-        if now.saturating_sub(cursor.noted) < NOTE_EVERY_MS {
-            return None;
-        }
-        cursor.noted = now;
-        Some(Record::Cursor { owner: owner.clone(), channel, position: cursor.position, used: now })
+    /// Keeps some, by owner, channel and mark, and those that wait to be written.
+    pub(super) fn keep(&mut self, is_kept: impl Fn(&Owner, ChannelId, Mark) -> bool) {
+        self.by_owner.retain(|owner, of| {
+            of.retain(|(channel, cursor)| cursor.dirty || is_kept(owner, *channel, cursor.mark));
+            !of.is_empty()
+        });
+        self.count = self.by_owner.values().map(Vec::len).sum();
     }
 
     /// Returns the owners after one, at most so many.
@@ -97,20 +93,21 @@ impl Cursors {
         of.filter(|(_, cursor)| is_old(cursor.used)).map(|(id, _)| *id).collect()
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
-        self.iter().map(|(owner, channel, position, used)| Record::Cursor {
-            owner: owner.clone(),
-            channel,
-            position,
-            used,
+    /// Returns every cursor: whose, where, its record, its mark.
+    pub(super) fn records(&self) -> impl Iterator<Item = (&Owner, ChannelId, Record, Mark)> {
+        self.iter().map(|(owner, channel, cursor)| {
+            let (position, used) = (cursor.position, cursor.used.max(cursor.noted));
+            (owner, channel, Record::Cursor { owner: owner.clone(), channel, position, used }, cursor.mark)
         })
     }
 
-    /// Returns every cursor: whose, where, how far, when it was last used.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Owner, ChannelId, Position, UnixMillis)> {
-        self.by_owner.iter().flat_map(|(owner, of)| {
-            of.iter().map(move |(channel, cursor)| (owner, *channel, cursor.position, cursor.used.max(cursor.noted)))
-        })
+    /// Returns when each was last used.
+    pub(super) fn uses(&self) -> impl Iterator<Item = UnixMillis> {
+        self.iter().map(|(_, _, cursor)| cursor.used.max(cursor.noted))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Owner, ChannelId, &Cursor)> {
+        self.by_owner.iter().flat_map(|(owner, of)| of.iter().map(move |(channel, cursor)| (owner, *channel, cursor)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -119,7 +116,7 @@ impl Cursors {
 }
 
 impl<S: MessageStore> EngineCore<S> {
-    /// Sets a cursor; returns its record.
+    /// Sets a cursor that was looked for before; returns its record.
     pub(super) fn put_cursor(
         &mut self,
         owner: Owner,
@@ -127,50 +124,78 @@ impl<S: MessageStore> EngineCore<S> {
         position: Position,
         used: UnixMillis,
     ) -> Record {
-        if self.cursors.put(owner.clone(), channel, position, used) {
-            self.refer(channel);
-        }
+        let known = self.cursors.cursor(&owner, channel).map(|cursor| cursor.mark);
+        let mut mark = known.unwrap_or_else(|| self.residency.make_cursor(&owner, channel));
+        self.residency.change_cursor(&mut mark);
+        self.cursors.put(owner.clone(), channel, position, used, mark);
         Record::Cursor { owner, channel, position, used }
     }
 
-    /// Drops a cursor, if there is one; returns its record.
+    /// Sets a cursor as a record says; the store may have an earlier one.
+    pub(super) fn restore_cursor(&mut self, owner: Owner, channel: ChannelId, position: Position, used: UnixMillis) {
+        self.put_cursor(owner.clone(), channel, position, used);
+        self.cursors.cursor(&owner, channel).into_iter().for_each(|cursor| cursor.mark.stored());
+    }
+
+    /// Drops a cursor, if one is in memory; returns its record.
     pub(super) fn drop_cursor(&mut self, owner: Owner, channel: ChannelId) -> Option<Record> {
-        self.cursors.remove(&owner, channel).then(|| {
-            self.unrefer(channel);
-            Record::ForgetCursor { owner, channel }
-        })
+        let mark = self.cursors.remove(&owner, channel)?;
+        self.residency.drop_cursor(owner.clone(), channel, Some(mark));
+        Some(Record::ForgetCursor { owner, channel })
+    }
+
+    /// A cursor in memory is in use, and so is its channel. From time to time that is written down.
+    pub(super) fn touch_cursor(&mut self, owner: &Owner, channel: ChannelId, now: UnixMillis) {
+        let Some(cursor) = self.cursors.cursor(owner, channel) else { return };
+        cursor.used = now;
+        self.residency.change_cursor(&mut cursor.mark);
+        if now.saturating_sub(cursor.noted) >= NOTE_EVERY_MS {
+            cursor.noted = now;
+            let (owner, position) = (owner.clone(), cursor.position);
+            self.records.push(Record::Cursor { owner, channel, position, used: now });
+        }
+        self.use_channel(channel, now);
     }
 
     /// Moves a cursor forward; the answer waits until it is written. One that has expired while it was in use begins
     /// anew.
     pub(super) fn ack(&mut self, shard: ShardId, ticket: Ticket, ack: CursorAck, now: UnixMillis) {
+        if let Err(error) = self.move_cursor(&ack, now) {
+            return self.reply(shard, Reply::Completed(ticket, Err(error)));
+        }
+        self.cursors.waiting.push((shard, ticket, ack.owner, ack.channel));
+        if self.config.bugs.has(Bug::AckBeforeWrite) {
+            self.answer_acks(now);
+        }
+    }
+
+    fn move_cursor(&mut self, ack: &CursorAck, now: UnixMillis) -> Result<(), EngineError> {
         let CursorAck { owner, channel, position } = ack;
-        let known = self.by_key.get(&channel).and_then(|id| Some((*id, self.channels.get(id)?.epoch)));
-        if let Some((id, epoch)) = known {
-            let back = self.config.bugs.has(Bug::CursorMovesBack);
-            match self.cursors.cursor(&owner, id) {
-                Some(cursor) => {
-                    cursor.used = now;
-                    let newer = cursor.position.epoch != position.epoch || cursor.position.offset < position.offset;
-                    if position.epoch == epoch && (newer || back) {
-                        cursor.position = position;
-                        if !std::mem::replace(&mut cursor.dirty, true) {
-                            self.cursors.dirty.push((owner.clone(), id));
-                        }
+        let known = self.by_key.get(channel).and_then(|id| Some((*id, self.channels.get(id)?.epoch)));
+        let Some((id, epoch)) = known else { return Ok(()) };
+        self.recall_cursor(owner, id, now)?;
+        let back = self.config.bugs.has(Bug::CursorMovesBack);
+        match self.cursors.cursor(owner, id) {
+            Some(cursor) => {
+                cursor.used = now;
+                self.residency.change_cursor(&mut cursor.mark);
+                let newer = cursor.position.epoch != position.epoch || cursor.position.offset < position.offset;
+                if position.epoch == epoch && (newer || back) {
+                    cursor.position = *position;
+                    if !std::mem::replace(&mut cursor.dirty, true) {
+                        self.cursors.dirty.push((owner.clone(), id));
                     }
                 }
-                None if position.epoch == epoch => {
-                    let id = self.establish(&channel, now);
-                    let record = self.put_cursor(owner.clone(), id, position, now);
-                    self.records.push(record);
-                }
-                None => {}
             }
+            None if position.epoch == epoch => {
+                self.establish(channel, now);
+                let record = self.put_cursor(owner.clone(), id, *position, now);
+                self.records.push(record);
+            }
+            None => {}
         }
-        self.cursors.waiting.push((shard, ticket, owner, channel));
-        if self.config.bugs.has(Bug::AckBeforeWrite) {
-            self.answer_acks();
-        }
+        self.use_channel(id, now);
+        Ok(())
     }
 
     /// Writes the cursors that have moved, and answers the acknowledgements that waited for it. The host calls it at
@@ -179,20 +204,23 @@ impl<S: MessageStore> EngineCore<S> {
         for (owner, channel) in std::mem::take(&mut self.cursors.dirty) {
             if let Some(cursor) = self.cursors.cursor(&owner, channel).filter(|cursor| cursor.dirty) {
                 (cursor.dirty, cursor.noted) = (false, now);
+                self.residency.change_cursor(&mut cursor.mark);
                 let position = cursor.position;
                 self.records.push(Record::Cursor { owner, channel, position, used: now });
             }
         }
-        self.answer_acks();
+        self.answer_acks(now);
     }
 
-    fn answer_acks(&mut self) {
+    fn answer_acks(&mut self, now: UnixMillis) {
         for (shard, ticket, owner, channel) in std::mem::take(&mut self.cursors.waiting) {
             let id = self.by_key.get(&channel).copied();
             let epoch = id.and_then(|id| self.channels.get(&id)).map_or_else(|| self.shared_epoch(), |c| c.epoch);
             let none = Position { epoch, offset: Offset::ZERO };
+            // One that has not moved may have left the memory meanwhile.
+            let recalled = id.map_or(Ok(()), |id| self.recall_cursor(&owner, id, now));
             let position = id.and_then(|id| self.cursors.position(&owner, id)).unwrap_or(none);
-            self.reply(shard, completed(ticket, Completion::Acked(position)));
+            self.reply(shard, Reply::Completed(ticket, recalled.map(|()| Completion::Acked(position))));
         }
     }
 
@@ -201,9 +229,11 @@ impl<S: MessageStore> EngineCore<S> {
         self.cursors.waiting.len()
     }
 
-    pub(super) fn forget_cursor(&mut self, owner: Owner, key: &ChannelKey) {
-        let id = self.by_key.get(key).copied();
-        let record = id.and_then(|id| self.drop_cursor(owner, id));
+    pub(super) fn forget_cursor(&mut self, owner: Owner, key: &ChannelKey, now: UnixMillis) -> Result<(), EngineError> {
+        let Some(id) = self.by_key.get(key).copied() else { return Ok(()) };
+        self.recall_cursor(&owner, id, now)?;
+        let record = self.drop_cursor(owner, id);
         self.records.extend(record);
+        Ok(())
     }
 }

@@ -10,9 +10,9 @@ use crate::engine::{ChannelKey, Owner};
 use crate::planted::Bug;
 
 /// Verdicts kept of a producer that has not published for a while.
-const IDLE_VERDICTS: usize = 32;
+pub(super) const IDLE_VERDICTS: usize = 32;
 /// ms after which a producer counts as idle.
-const IDLE_MS: u64 = 600_000;
+pub(super) const IDLE_MS: u64 = 600_000;
 /// How many channels, producers or owners are looked at in one go.
 const AT_ONCE: usize = 1_024;
 /// A start so many ms after the newest record is taken for a wrong clock at first.
@@ -25,9 +25,11 @@ const REST_MS: u64 = 3_600_000;
 pub struct CoreStats {
     /// Channels known.
     pub channels: usize,
-    /// Producers known.
+    /// Ids in memory: those that the store has not taken over.
+    pub ids: usize,
+    /// Producers in memory.
     pub producers: usize,
-    /// Cursors known.
+    /// Cursors in memory.
     pub cursors: usize,
     /// Connections attached.
     pub sessions: usize,
@@ -39,6 +41,8 @@ pub struct CoreStats {
 #[derive(Debug, Default)]
 pub(super) struct Housekeeping {
     stage: Stage,
+    /// When this round began.
+    began: UnixMillis,
     /// When this start was.
     started: UnixMillis,
     /// Nothing is forgotten before.
@@ -70,13 +74,14 @@ impl<S: MessageStore> EngineCore<S> {
     /// as there is to look at; returns whether this one goes on. The host begins a round every few seconds, and treats
     /// what a call yields as part of a batch.
     pub fn expire(&mut self, now: UnixMillis) -> bool {
-        if now < self.housekeeping.rests_until && now >= self.housekeeping.started {
+        if self.is_resting(now) {
             return false;
         }
         let mut left = AT_ONCE;
         let mut stage = std::mem::take(&mut self.housekeeping.stage);
         if matches!(stage, Stage::Idle) {
             self.expire_revocations(now);
+            self.housekeeping.began = now;
             stage = Stage::Producers(None);
         }
         while left > 0 && !matches!(stage, Stage::Idle) {
@@ -108,6 +113,7 @@ impl<S: MessageStore> EngineCore<S> {
     pub fn stats(&self) -> CoreStats {
         CoreStats {
             channels: self.channels.len(),
+            ids: self.channels.values().map(|channel| channel.ids.len()).sum(),
             producers: self.producers.len(),
             cursors: self.cursors.len(),
             sessions: self.sessions.len(),
@@ -117,9 +123,14 @@ impl<S: MessageStore> EngineCore<S> {
 
     /// Tells whether something was last used so long ago that it is forgotten. What was not used since the start may
     /// have been used after that was last written down.
-    fn is_over(&self, used: UnixMillis, kept: u64, now: UnixMillis) -> bool {
+    pub(super) fn is_over(&self, used: UnixMillis, kept: u64, now: UnixMillis) -> bool {
         let doubt = if used < self.housekeeping.started { NOTE_EVERY_MS } else { 0 };
-        used < now.saturating_sub(kept + doubt)
+        used < now.saturating_sub(kept.saturating_add(doubt)) && !self.is_resting(now)
+    }
+
+    /// Tells whether nothing is forgotten for now.
+    pub(super) fn is_resting(&self, now: UnixMillis) -> bool {
+        now < self.housekeeping.rests_until && now >= self.housekeeping.started
     }
 
     fn expire_revocations(&mut self, now: UnixMillis) {
@@ -127,7 +138,8 @@ impl<S: MessageStore> EngineCore<S> {
         self.revoked.retain(|_, revoked| revoked.time >= before);
     }
 
-    /// Each of these looks at the next ones, at most as many as are left, and returns where to go on.
+    /// Each of these looks at the next ones, at most as many as are left, and returns where to go on. Producers and
+    /// cursors that are not in memory are forgotten when they are asked for, or by the store.
     fn expire_producers(&mut self, after: Option<ProducerId>, left: &mut usize, now: UnixMillis) -> Option<ProducerId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let ids: Vec<ProducerId> =
@@ -142,19 +154,24 @@ impl<S: MessageStore> EngineCore<S> {
             let (used, noted) = (producer.used, producer.noted);
             if attached && now.saturating_sub(noted) >= NOTE_EVERY_MS {
                 self.use_producer(*id, now);
-            } else if !attached && self.is_over(used, self.config.producers_ms, now) {
-                self.remove_producer(*id);
-                self.records.push(Record::ForgetProducer { id: *id });
+            } else if attached {
+                self.use_channels_of(*id, now);
+            } else if self.is_over(used, self.config.producers_ms, now) {
+                self.forget_producer(*id);
             }
         }
         *left -= ids.len();
         if *left > 0 { None } else { ids.last().copied() }
     }
 
+    pub(super) fn forget_producer(&mut self, id: ProducerId) {
+        self.remove_producer(id);
+        self.records.push(Record::ForgetProducer { id });
+    }
+
     pub(super) fn remove_producer(&mut self, id: ProducerId) {
-        if let Some(producer) = self.producers.remove(&id) {
-            producer.tracks().for_each(|(channel, _)| self.unrefer(channel));
-        }
+        let mark = self.producers.remove(&id).map(|producer| producer.mark);
+        self.residency.drop_producer(id, mark);
     }
 
     fn expire_cursors(&mut self, after: Option<&Owner>, left: &mut usize, now: UnixMillis) -> Option<Owner> {
@@ -163,8 +180,7 @@ impl<S: MessageStore> EngineCore<S> {
             // Whoever uses a cursor is written down before it seems unused.
             for channel in self.cursors.unused(owner, |used| now.saturating_sub(used) >= NOTE_EVERY_MS) {
                 if self.sessions.is_reading(owner, channel) {
-                    let record = self.cursors.touch(owner, channel, now);
-                    self.records.extend(record);
+                    self.touch_cursor(owner, channel, now);
                 }
             }
             for channel in self.cursors.unused(owner, |used| self.is_over(used, self.config.cursors_ms, now)) {
@@ -225,22 +241,25 @@ impl<S: MessageStore> EngineCore<S> {
     /// A channel is in use; from time to time that is written down.
     pub(super) fn use_channel(&mut self, id: ChannelId, now: UnixMillis) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        channel.time = now;
+        channel.time = channel.time.max(now);
         if channel.recorded && now.saturating_sub(channel.noted) >= NOTE_EVERY_MS {
             channel.noted = now;
             self.records.push(Record::ChannelUsed { id, time: now });
         }
     }
 
-    /// Forgets a channel that is empty, unused, and referred to by nothing. A later channel of this name begins
+    /// Forgets a channel that is empty and unused. A later channel of this name begins
     /// another life, so the epoch that unwritten channels share changes, too.
     fn expire_channel(&mut self, id: ChannelId, now: UnixMillis) {
         let Some(channel) = self.channels.get(&id) else { return };
         if !channel.watchers.is_empty() {
             return self.use_channel(id, now);
         }
-        let empty = channel.first > channel.head && channel.ids.is_empty() && channel.references == 0;
-        if empty && channel.recorded && self.is_over(channel.time, self.config.cursors_ms, now) {
+        // Its cursors and producers were used no later than the channel, and have been looked at since the round began.
+        let began = now.min(self.housekeeping.began);
+        let kept = self.config.cursors_ms.max(self.config.producers_ms).max(self.config.ids_ms);
+        let empty = channel.first > channel.head && channel.recorded;
+        if empty && self.is_over(channel.time, kept, began) {
             self.shared_n += u64::from(!self.config.bugs.has(Bug::ForgottenKeepsEpoch));
             self.records.push(self.shared_record());
             self.records.push(Record::ForgetChannel { id });

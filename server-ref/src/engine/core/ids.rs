@@ -6,7 +6,7 @@ use moorline_protocol::time::UnixMillis;
 
 use crate::engine::record::IdEntry;
 
-/// The ids of a channel's newest messages.
+/// The ids of a channel's newest messages, those that the store has not taken over.
 ///
 /// Every stored message has one, so the entries are consecutive offsets and no offset is kept: 24 bytes an entry, and
 /// 5 to 10 for finding it. An id is known by 64 bits of a keyed hash. Among 100,000 ids that a new one meets one of
@@ -62,12 +62,26 @@ impl Ids {
         }
     }
 
+    /// Forgets those up to an offset.
+    pub(super) fn forget_until(&mut self, last: Offset) {
+        let known = self.slots.len();
+        while !self.slots.is_empty() && self.first <= last {
+            self.forget_oldest();
+        }
+        self.shrink(known);
+    }
+
     /// Forgets what is older than `before`.
     pub(super) fn expire(&mut self, before: UnixMillis) {
         let known = self.slots.len();
         while self.slots.front().is_some_and(|slot| slot.time < before) {
             self.forget_oldest();
         }
+        self.shrink(known);
+    }
+
+    /// Gives memory back if there are fewer than before.
+    fn shrink(&mut self, known: usize) {
         if self.slots.len() < known && self.slots.len() * 4 < self.slots.capacity() {
             self.slots.shrink_to_fit();
             let (first, slots) = (self.first.0 as u32, &self.slots);
@@ -86,8 +100,8 @@ impl Ids {
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     fn index(&mut self) {
@@ -162,7 +176,7 @@ mod tests {
         assert_eq!(ids.find(1), Some(entry(1, 3, 30)));
         ids.expire(40);
         assert_eq!(ids.find(1), None);
-        assert!(ids.is_empty());
+        assert_eq!(ids.len(), 0);
     }
 
     #[test]
@@ -177,6 +191,20 @@ mod tests {
         assert_eq!(ids.find(35), None);
         ids.insert(entry(100, base + 100, 100), 64);
         assert_eq!((ids.find(36), ids.find(100)), (None, Some(entry(100, base + 100, 100))));
+    }
+
+    #[test]
+    fn what_the_store_has_taken_over_is_forgotten() {
+        let mut ids = Ids::default();
+        (1..=100).for_each(|n| ids.insert(entry(n, n, n), 1_000));
+        assert_eq!(ids.find(60), Some(entry(60, 60, 60)));
+        ids.forget_until(Offset(60));
+        assert_eq!((ids.find(60), ids.find(61), ids.len()), (None, Some(entry(61, 61, 61)), 40));
+        ids.forget_until(Offset(60));
+        ids.forget_until(Offset(200));
+        assert_eq!((ids.len(), ids.slots.capacity()), (0, 0));
+        ids.insert(entry(7, 101, 9), 1_000);
+        assert_eq!(ids.find(7), Some(entry(7, 101, 9)));
     }
 
     #[test]

@@ -11,8 +11,10 @@ mod ids;
 mod open;
 mod producer;
 mod recovery;
+mod resident;
 mod retention;
 mod session;
+mod state;
 mod store;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use self::channel::Channel;
 use self::cursor::Cursors;
 use self::housekeeping::Housekeeping;
 use self::producer::Producer;
+use self::resident::Residency;
 use self::session::Sessions;
 use super::record::{ChannelId, Record, Verdict};
 use super::{ChannelKey, Command, Completion, EngineError, Event, Reply, ShardId, Stored, Ticket};
@@ -33,6 +36,7 @@ use crate::planted::{Bug, Bugs};
 pub use housekeeping::CoreStats;
 pub use recovery::Stray;
 pub use retention::{RetentionRule, RetentionRules};
+pub use state::{Entries, Expiry, Snapshot, StateKey};
 pub use store::{Kept, MemoryStore, MessageStore, PageBounds, Part, Query, limited, page};
 
 /// How often the use of what is in use is written down, in ms: after a crash it may seem unused for so long.
@@ -99,10 +103,13 @@ pub struct EngineCore<S> {
     starts: u64,
     attaches: u64,
     next_channel: u32,
+    /// No record is newer, but those of channels, producers and cursors.
+    newest: UnixMillis,
     channels: FxHashMap<ChannelId, Channel>,
     by_key: BTreeMap<ChannelKey, ChannelId>,
     producers: BTreeMap<ProducerId, Producer>,
     cursors: Cursors,
+    residency: Residency,
     sessions: Sessions,
     housekeeping: Housekeeping,
     revoked: BTreeMap<RevocationKey, Revoked>,
@@ -139,8 +146,8 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Open(open) => self.open(shard, ticket, open, now),
             Command::Unwatch(channel) => self.unwatch(shard, &channel),
             Command::Append(append) => {
-                let appended = self.append(append, now);
-                self.behind_events.push((shard, completed(ticket, Completion::Appended(appended))));
+                let appended = self.append(append, now).map(Completion::Appended);
+                self.behind_events.push((shard, Reply::Completed(ticket, appended)));
             }
             Command::Broadcast(broadcast) => {
                 let watchers = self.by_key.get(&broadcast.channel).and_then(|id| self.channels.get(id));
@@ -152,8 +159,8 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Read(read) => self.read(shard, ticket, &read, now),
             Command::Ack(ack) => self.ack(shard, ticket, ack, now),
             Command::Forget { owner, channel } => {
-                self.forget_cursor(owner, &channel);
-                self.reply(shard, completed(ticket, Completion::Forgotten));
+                let forgotten = self.forget_cursor(owner, &channel, now).map(|()| Completion::Forgotten);
+                self.reply(shard, Reply::Completed(ticket, forgotten));
             }
             Command::Revoke(revocation) => self.revoke(shard, ticket, revocation, now),
         }
@@ -167,24 +174,28 @@ impl<S: MessageStore> EngineCore<S> {
         {
             self.use_up(append, now);
         }
-        if self.needs_room(&command) {
+        if self.needs_room(&command, now) {
             self.reply(shard, Reply::Completed(ticket, Err(error)));
         } else {
             self.handle(shard, ticket, command, now);
         }
     }
 
-    fn needs_room(&self, command: &Command) -> bool {
+    fn needs_room(&mut self, command: &Command, now: UnixMillis) -> bool {
         match command {
             Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => true,
             Command::Attach(attach) => match attach.producer {
-                Some(ProducerRequest::Resume(id)) => !self.producers.contains_key(&id),
+                Some(ProducerRequest::Resume(id)) => {
+                    self.recall_producer(id, now).is_err() || !self.producers.contains_key(&id)
+                }
                 Some(ProducerRequest::New) => true,
                 None => false,
             },
             Command::Open(open) => open.cursor.as_ref().is_some_and(|owner| {
-                let channel = self.by_key.get(&open.channel);
-                channel.is_none_or(|id| self.cursors.position(owner, *id).is_none())
+                let channel = self.by_key.get(&open.channel).copied();
+                channel.is_none_or(|id| {
+                    self.recall_cursor(owner, id, now).is_err() || self.cursors.position(owner, id).is_none()
+                })
             }),
             Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_) => false,
         }
@@ -267,25 +278,9 @@ impl<S: MessageStore> EngineCore<S> {
     /// Settles a producer's sequence. Returns whether there is such a producer.
     fn rule(&mut self, producer: ProducerId, channel: ChannelId, verdict: &Verdict) -> bool {
         let Some(producer) = self.producers.get_mut(&producer) else { return false };
-        let (track, is_new) = producer.track_mut(channel);
-        track.into_iter().for_each(|track| track.settle(verdict));
-        if is_new {
-            self.refer(channel);
-        }
+        self.residency.change_producer(&mut producer.mark);
+        producer.track_mut(channel).into_iter().for_each(|track| track.settle(verdict));
         true
-    }
-
-    /// A cursor or a producer names a channel from now on.
-    fn refer(&mut self, channel: ChannelId) {
-        if let Some(channel) = self.channels.get_mut(&channel) {
-            channel.references += 1;
-        }
-    }
-
-    fn unrefer(&mut self, channel: ChannelId) {
-        if let Some(channel) = self.channels.get_mut(&channel) {
-            channel.references = channel.references.saturating_sub(1);
-        }
     }
 }
 

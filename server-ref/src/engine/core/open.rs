@@ -3,7 +3,7 @@ use moorline_protocol::{Offset, Position, ResetMode, ResetReason, Since};
 
 use super::store::{MessageStore, PageBounds, Part, Query, page};
 use super::{ChannelId, EngineCore, PendingRead, completed};
-use crate::engine::{ChannelKey, Completion, Open, Opened, Read, ReadPage, ReadRange, ShardId, Ticket};
+use crate::engine::{ChannelKey, Completion, Open, Opened, Read, ReadPage, ReadRange, Reply, ShardId, Ticket};
 use crate::planted::Bug;
 
 impl<S: MessageStore> EngineCore<S> {
@@ -12,6 +12,11 @@ impl<S: MessageStore> EngineCore<S> {
         // Events of this batch belong to whoever watched when they happened.
         self.flush_events();
         let id = self.channel_id(&open.channel, now);
+        if let Some(owner) = &open.cursor
+            && let Err(error) = self.recall_cursor(owner, id, now)
+        {
+            return self.reply(shard, Reply::Completed(ticket, Err(error)));
+        }
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
         let resumes = matches!(open.since, Since::Cursor(_));
         let since = match open.since {
@@ -31,14 +36,14 @@ impl<S: MessageStore> EngineCore<S> {
         let moves = resumes && reset.is_none() && cursor != Some(begins);
         if let Some(owner) = open.cursor {
             self.sessions.reads(&owner, id);
-            let record = if cursor.is_some() && !moves {
-                self.cursors.touch(&owner, id, now)
+            if cursor.is_some() && !moves {
+                self.touch_cursor(&owner, id, now);
             } else {
                 self.establish(&open.channel, now);
-                Some(self.put_cursor(owner, id, begins, now))
-            };
-            if cursor.is_some() || !self.config.bugs.has(Bug::CursorUnwritten) {
-                self.records.extend(record);
+                let record = self.put_cursor(owner, id, begins, now);
+                if cursor.is_some() || !self.config.bugs.has(Bug::CursorUnwritten) {
+                    self.records.push(record);
+                }
             }
         }
         let opened = Opened { epoch, first, head, from, reset };

@@ -4,6 +4,7 @@ use moorline_protocol::limits::{PRODUCER_CHANNELS, PRODUCER_VERDICTS};
 use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{ErrorCode, Generation, Offset, ReusedBy, Sequence};
 
+use super::resident::Mark;
 use crate::engine::record::{ChannelId, Outcome, Verdict};
 use crate::engine::{Appended, Owner, SessionId};
 use crate::planted::{Bug, Bugs};
@@ -21,6 +22,8 @@ pub(super) struct Producer {
     pub(super) published: UnixMillis,
     /// The connection it is attached to.
     pub(super) session: Option<SessionId>,
+    /// Whether the store has it.
+    pub(super) mark: Mark,
     /// Its places in channels, by their number.
     tracks: Vec<(ChannelId, Track)>,
 }
@@ -87,7 +90,16 @@ pub(super) enum Settled {
 
 impl Producer {
     pub(super) fn new(owner: Owner, generation: Generation, used: UnixMillis) -> Self {
-        Self { owner, generation, used, noted: used, published: used, session: None, tracks: Vec::new() }
+        Self {
+            owner,
+            generation,
+            used,
+            noted: used,
+            published: used,
+            session: None,
+            mark: Mark::default(),
+            tracks: Vec::new(),
+        }
     }
 
     /// Returns its place in a channel, if it has one.
@@ -96,14 +108,14 @@ impl Producer {
         self.tracks.get(at).map(|(_, track)| track)
     }
 
-    /// Returns its place in a channel, and whether it is a new one.
-    pub(super) fn track_mut(&mut self, channel: ChannelId) -> (Option<&mut Track>, bool) {
+    /// Returns its place in a channel; a new one if it has none.
+    pub(super) fn track_mut(&mut self, channel: ChannelId) -> Option<&mut Track> {
         let found = self.tracks.binary_search_by_key(&channel, |(id, _)| *id);
         let (Ok(at) | Err(at)) = found;
         if found.is_err() {
             self.tracks.insert(at, (channel, Track::default()));
         }
-        (self.tracks.get_mut(at).map(|(_, track)| track), found.is_err())
+        self.tracks.get_mut(at).map(|(_, track)| track)
     }
 
     pub(super) fn tracks(&self) -> impl Iterator<Item = (ChannelId, &Track)> {

@@ -9,6 +9,7 @@ use super::channel::Channel;
 use super::cursor::Cursors;
 use super::housekeeping::Housekeeping;
 use super::producer::Producer;
+use super::resident::Residency;
 use super::session::Sessions;
 use super::store::{Kept, MessageStore};
 use super::{CoreConfig, EngineCore, epoch};
@@ -31,10 +32,12 @@ impl<S: MessageStore> EngineCore<S> {
             starts: 0,
             attaches: 0,
             next_channel: 0,
+            newest: 0,
             channels: FxHashMap::default(),
             by_key: BTreeMap::new(),
             producers: BTreeMap::new(),
             cursors: Cursors::default(),
+            residency: Residency::default(),
             sessions: Sessions::default(),
             housekeeping: Housekeeping::default(),
             revoked: BTreeMap::new(),
@@ -82,9 +85,11 @@ impl<S: MessageStore> EngineCore<S> {
                 self.shared_n = self.shared_n.max(n);
                 self.next_channel = self.next_channel.max(next_channel);
             }
+            Record::Clock { time } => self.newest = self.newest.max(time),
             Record::Channel { id, key, epoch, first, head, time } => {
-                let channel =
-                    Channel { recorded: true, first, head, last_time: time, ..Channel::new(key.clone(), epoch, time) };
+                let new = Channel::new(key.clone(), epoch, time);
+                // Whether the store has the ids of its messages is the store's to say.
+                let channel = Channel { recorded: true, first, head, last_time: time, taken: head, ..new };
                 self.next_channel = self.next_channel.max(id.0 + 1);
                 self.by_key.insert(key, id);
                 self.channels.insert(id, channel);
@@ -94,16 +99,15 @@ impl<S: MessageStore> EngineCore<S> {
             Record::Moved { .. } => {}
             Record::Verdict { channel, producer, verdict } => return self.apply_verdict(producer, channel, &verdict),
             Record::Producer { id, owner, generation, used } => {
-                let known = self.producers.entry(id).or_insert_with(|| Producer::new(owner, generation, used));
-                (known.generation, known.used, known.noted) = (generation, used, used);
+                let new = Producer::new(owner, generation, used);
+                self.apply_producer(id, new)?;
             }
             Record::ProducerChannel { producer, channel, last, verdicts } => {
                 for verdict in &verdicts {
                     self.apply_verdict(producer, channel, verdict)?;
                 }
                 let Some(producer) = self.producers.get_mut(&producer) else { return Err(Stray) };
-                let track = producer.track_mut(channel).0;
-                track.into_iter().for_each(|track| track.last = track.last.max(last));
+                producer.track_mut(channel).into_iter().for_each(|track| track.last = track.last.max(last));
             }
             Record::Ids { channel, entries } => {
                 let most = self.config.ids_per_channel;
@@ -111,11 +115,14 @@ impl<S: MessageStore> EngineCore<S> {
                 entries.into_iter().for_each(|entry| channel.ids.insert(entry, most));
             }
             Record::Cursor { owner, channel, position, used } => {
-                self.channels.get(&channel).ok_or(Stray)?;
-                self.put_cursor(owner, channel, position, used);
+                let known = self.channels.get_mut(&channel).ok_or(Stray)?;
+                known.time = known.time.max(used);
+                self.restore_cursor(owner, channel, position, used);
             }
             Record::ForgetCursor { owner, channel } => {
-                self.drop_cursor(owner, channel);
+                if self.drop_cursor(owner.clone(), channel).is_none() {
+                    self.residency.drop_cursor(owner, channel, None);
+                }
             }
             Record::ForgetProducer { id } => self.remove_producer(id),
             Record::ChannelUsed { id, time } => {
@@ -132,8 +139,22 @@ impl<S: MessageStore> EngineCore<S> {
         Ok(())
     }
 
+    /// Sets generation and use of a producer, which may be in the store.
+    fn apply_producer(&mut self, id: ProducerId, new: Producer) -> Result<(), Stray> {
+        self.load_producer(id).map_err(|_| Stray)?;
+        let (generation, used) = (new.generation, new.used);
+        let known = self.producers.entry(id).or_insert(new);
+        (known.generation, known.used, known.noted) = (generation, used, used);
+        self.residency.change_producer(&mut known.mark);
+        for (channel, _) in known.tracks() {
+            self.channels.entry(channel).and_modify(|channel| channel.time = channel.time.max(used));
+        }
+        Ok(())
+    }
+
     fn apply_verdict(&mut self, producer: ProducerId, channel: ChannelId, verdict: &Verdict) -> Result<(), Stray> {
         self.channels.get(&channel).ok_or(Stray)?;
+        self.load_producer(producer).map_err(|_| Stray)?;
         if self.rule(producer, channel, verdict) { Ok(()) } else { Err(Stray) }
     }
 
@@ -146,6 +167,7 @@ impl<S: MessageStore> EngineCore<S> {
         channel.time = channel.time.max(entry.time);
         channel.noted = channel.time;
         channel.ids.insert(entry, most);
+        self.residency.add_id();
         let first = channel.first;
         if let Some(sequence) = producer {
             let outcome = Outcome::Stored(entry.offset);
@@ -161,8 +183,23 @@ impl<S: MessageStore> EngineCore<S> {
         Ok(())
     }
 
-    /// Hands out records that rebuild everything but the messages: a checkpoint. Nothing may wait to be recorded.
+    /// Hands out records that rebuild everything but the messages and what the store has taken over. Nothing may wait
+    /// to be recorded.
     pub fn snapshot(&self, mut out: impl FnMut(Record)) {
+        self.snapshot_base(&mut out);
+        for (id, channel) in self.channels.iter().filter(|(_, channel)| channel.ids.len() > 0) {
+            out(Record::Ids { channel: *id, entries: channel.ids.entries().collect() });
+        }
+        for (id, producer) in &self.producers {
+            self.producer_records(*id, producer, &mut out);
+        }
+        let of_known = |(_, channel, record, _)| self.channels.contains_key(&channel).then_some(record);
+        self.cursors.records().filter_map(of_known).for_each(out);
+    }
+
+    /// Hands out the records that no store takes over.
+    pub(super) fn snapshot_base(&self, mut out: impl FnMut(Record)) {
+        out(Record::Clock { time: self.newest_time() });
         out(Record::Start { counter: self.starts });
         out(self.shared_record());
         let mut channels: Vec<_> = self.channels.iter().filter(|(_, channel)| channel.recorded).collect();
@@ -170,19 +207,7 @@ impl<S: MessageStore> EngineCore<S> {
         for (id, channel) in channels {
             let (key, epoch, first, head) = (channel.key.clone(), channel.epoch, channel.first, channel.head);
             out(Record::Channel { id: *id, key, epoch, first, head, time: channel.last_time.max(channel.time) });
-            if !channel.ids.is_empty() {
-                out(Record::Ids { channel: *id, entries: channel.ids.entries().collect() });
-            }
         }
-        for (id, producer) in &self.producers {
-            let (owner, generation) = (producer.owner.clone(), producer.generation);
-            out(Record::Producer { id: *id, owner, generation, used: producer.used.max(producer.noted) });
-            for (channel, track) in producer.tracks() {
-                let verdicts = track.verdicts().collect();
-                out(Record::ProducerChannel { producer: *id, channel, last: track.last, verdicts });
-            }
-        }
-        self.cursors.records().for_each(&mut out);
         for ((app, is_user, name), revoked) in &self.revoked {
             let (app, time, issued_before) = (app.clone(), revoked.time, revoked.issued_before);
             let revocation = match UserName::new(name) {
@@ -222,9 +247,8 @@ impl<S: MessageStore> EngineCore<S> {
     pub fn newest_time(&self) -> UnixMillis {
         let channels = self.channels.values().map(|channel| channel.last_time.max(channel.time));
         let producers = self.producers.values().map(|producer| producer.used.max(producer.noted));
-        let cursors = self.cursors.iter().map(|(_, _, _, used)| used);
         let revocations = self.revoked.values().map(|revoked| revoked.time);
-        channels.chain(producers).chain(cursors).chain(revocations).max().unwrap_or(0)
+        channels.chain(producers).chain(self.cursors.uses()).chain(revocations).fold(self.newest, UnixMillis::max)
     }
 
     /// Returns the epoch a new channel would have.

@@ -10,7 +10,9 @@ use super::producer::Producer;
 use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS, Revoked, completed};
 use crate::engine::record::Record;
-use crate::engine::{Attach, Attached, Completion, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
+use crate::engine::{
+    Attach, Attached, Completion, EngineError, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket,
+};
 use crate::planted::{Bug, Bugs};
 
 /// The connections of all shards.
@@ -71,13 +73,16 @@ impl Sessions {
 
 impl<S: MessageStore> EngineCore<S> {
     pub(super) fn attach(&mut self, shard: ShardId, ticket: Ticket, attach: Attach, now: UnixMillis) {
-        let attached = self.try_attach(shard, attach, now);
-        self.reply(shard, completed(ticket, Completion::Attached(attached)));
+        let attached = self.try_attach(shard, attach, now).map(Completion::Attached);
+        self.reply(shard, Reply::Completed(ticket, attached));
     }
 
-    fn try_attach(&mut self, shard: ShardId, attach: Attach, now: UnixMillis) -> Attached {
+    fn try_attach(&mut self, shard: ShardId, attach: Attach, now: UnixMillis) -> Result<Attached, EngineError> {
         if self.is_revoked(&attach) {
-            return Attached::Revoked;
+            return Ok(Attached::Revoked);
+        }
+        if let Some(ProducerRequest::Resume(id)) = attach.producer {
+            self.recall_producer(id, now)?;
         }
         let user = attach.user.clone().map(|user| (attach.app.clone(), user));
         let owner = match (&user, &attach.device) {
@@ -89,13 +94,13 @@ impl<S: MessageStore> EngineCore<S> {
         let live = owner.as_ref().and_then(|owner| self.sessions.by_owner.get(owner)).copied();
         if let Some(code) = live.and_then(|live| self.displacement(live, attach.run)) {
             match code {
-                None => return Attached::Superseded,
+                None => return Ok(Attached::Superseded),
                 Some(code) => self.displace(live, code, now),
             }
         }
         let count = user.as_ref().and_then(|user| self.sessions.per_user.get(user)).copied().unwrap_or(0);
         if count >= attach.max_connections {
-            return Attached::TooManyConnections;
+            return Ok(Attached::TooManyConnections);
         }
         if let Some(user) = &user {
             *self.sessions.per_user.entry(user.clone()).or_default() += 1;
@@ -108,7 +113,7 @@ impl<S: MessageStore> EngineCore<S> {
         let id = producer.as_ref().map(|producer| producer.id);
         let session = Session { shard, run: attach.run, owner, user, producer: id, reading: BTreeSet::new() };
         self.sessions.by_id.insert(attach.session, session);
-        Attached::Accepted { producer }
+        Ok(Attached::Accepted { producer })
     }
 
     /// Compares a newcomer with the connection that stands: `Some(None)` if the newcomer is the older one, otherwise
@@ -163,20 +168,30 @@ impl<S: MessageStore> EngineCore<S> {
         let id = self.new_producer_id(&owner, generation);
         self.records.push(Record::Producer { id, owner: owner.clone(), generation, used: now });
         let mut producer = Producer::new(owner, generation, now);
+        self.residency.change_producer(&mut producer.mark);
         producer.session = Some(session);
         self.producers.insert(id, producer);
         ProducerGrant { id, generation, state }
     }
 
-    /// A producer is in use; from time to time that is written down.
+    /// A producer is in use, and so are its channels; from time to time that is written down.
     pub(super) fn use_producer(&mut self, id: ProducerId, now: UnixMillis) {
+        self.use_channels_of(id, now);
         let Some(producer) = self.producers.get_mut(&id) else { return };
         producer.used = now;
+        self.residency.change_producer(&mut producer.mark);
         if now.saturating_sub(producer.noted) >= NOTE_EVERY_MS {
             producer.noted = now;
             let (owner, generation) = (producer.owner.clone(), producer.generation);
             self.records.push(Record::Producer { id, owner, generation, used: now });
         }
+    }
+
+    /// No channel is forgotten before a producer that writes to it.
+    pub(super) fn use_channels_of(&mut self, id: ProducerId, now: UnixMillis) {
+        let producer = self.producers.get(&id);
+        let channels: Vec<ChannelId> = producer.into_iter().flat_map(Producer::tracks).map(|(id, _)| id).collect();
+        channels.into_iter().for_each(|channel| self.use_channel(channel, now));
     }
 
     /// Generations grow over all starts: (start counter << 20) + attachments of this start.
@@ -216,8 +231,7 @@ impl<S: MessageStore> EngineCore<S> {
         }
         if let Some(owner) = gone.owner {
             for channel in gone.reading {
-                let record = self.cursors.touch(&owner, channel, now);
-                self.records.extend(record);
+                self.touch_cursor(&owner, channel, now);
             }
         }
     }

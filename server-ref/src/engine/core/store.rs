@@ -5,8 +5,9 @@ use moorline_protocol::Offset;
 use moorline_protocol::time::UnixMillis;
 use rustc_hash::FxHashMap;
 
+use super::state::StateKey;
 use crate::engine::record::ChannelId;
-use crate::engine::{ReadPage, Stored};
+use crate::engine::{EngineError, ReadPage, Stored};
 
 /// A message as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +54,18 @@ pub enum Part {
     },
 }
 
-/// Where messages live. Everything else is the core's.
+/// Where messages live, and what the core has written down of ids, producers and cursors. Everything else is the core's.
 pub trait MessageStore {
+    /// Returns what the store has taken over from the core under a key, by the checkpoints that were written; nothing
+    /// of what is gone since.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] if it cannot be read.
+    fn find(&mut self, key: StateKey) -> Result<Option<Bytes>, EngineError> {
+        let _ = key;
+        Ok(None)
+    }
+
     /// Keeps a message: the channel's next offset.
     fn append(&mut self, channel: ChannelId, message: Kept);
 

@@ -123,7 +123,8 @@ pub(super) fn write_zeros(file: &dyn LogFile, from: u64, to: u64) -> io::Result<
     Ok(())
 }
 
-fn write_new(
+/// Creates a file, which is there completely or not at all, durably.
+pub(super) fn write_new(
     files: &dyn Files,
     name: &str,
     write: impl FnOnce(&dyn LogFile) -> io::Result<()>,

@@ -5,11 +5,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::OpenError;
 use super::files::{self, Directory, Files, LogFile};
 use super::open::LogConfig;
 use super::recovery::{Recovered, recover};
-use super::segment;
+use super::{OpenError, checkpoint, segment, tables};
 use crate::engine::core::CoreConfig;
 
 /// What is in a data directory. Displays as text for people.
@@ -47,17 +46,20 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
     let mut lines = vec![format!("data directory {path}")];
     let store = files::read(files.as_ref(), "store").ok().and_then(|bytes| String::from_utf8(bytes).ok());
     lines.extend(store.map(|store| store.trim().replace('\n', ", ")));
-    for name in names.iter().filter(|name| segment::base_of(name).is_some() || name.starts_with("checkpoint-")) {
+    for name in names.iter().filter(|name| is_data(name)) {
         let len = files.open(name, false).and_then(|file| file.size()).unwrap_or(0);
         lines.push(format!("  {name}  {len} bytes"));
     }
     match recover(CoreConfig::new("inspect"), &files, &names, &LogConfig::new(dir)) {
         Ok(Recovered { core, torn }) => {
             let stats = core.stats();
+            let tables = core.store().table_stats();
             lines.push(format!(
-                "{} producers, {} cursors, {} channels:",
-                stats.producers, stats.cursors, stats.channels
+                "{} tables of ids, producers and cursors: {} entries, {} bytes; since the checkpoint: {} ids, {} \
+                 producers, {} cursors",
+                tables.tables, tables.entries, tables.bytes, stats.ids, stats.producers, stats.cursors
             ));
+            lines.push(format!("{} channels:", stats.channels));
             for (key, epoch, [first, head], id) in core.channels() {
                 let (count, bytes) = core.store().places.size(id);
                 let epoch = epoch.as_str();
@@ -71,10 +73,16 @@ pub fn inspect(dir: &Path) -> Result<Report, OpenError> {
                     "the last batch was cut short at byte {position}; the next start removes it (it was never answered)"
                 ));
             }
-            Ok(Report { lines, damage: None })
+            let damage = core.store().tables.verify().err().map(OpenError::from);
+            Ok(Report { lines, damage })
         }
         Err(damage) => Ok(Report { lines, damage: Some(damage) }),
     }
+}
+
+/// Tells whether a file holds messages or state.
+fn is_data(name: &str) -> bool {
+    segment::base_of(name).or_else(|| checkpoint::lsn_of(name)).or_else(|| tables::number_of(name)).is_some()
 }
 
 /// Files that cannot be changed.

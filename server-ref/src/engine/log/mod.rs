@@ -2,7 +2,8 @@
 //!
 //! One batch is one frame of a preallocated segment, written at once and synced (fdatasync) before anything of it is
 //! answered. A full segment is sealed and gets an index of its messages; a checkpoint of everything but messages
-//! follows. Recovery is the newest checkpoint, the indexes of the segments it covers, and the batches after it. A
+//! follows: ids, producers and cursors that have changed in a table, the rest in the checkpoint itself. Recovery is the
+//! newest checkpoint, the indexes of the segments it covers, and the batches after it; tables are only opened. A
 //! segment goes when a checkpoint covers it and no message in it is wanted any more; what few are left are copied
 //! forward first.
 
@@ -19,6 +20,7 @@ mod places;
 mod reader;
 mod recovery;
 mod segment;
+mod tables;
 mod worker;
 
 use std::fs::File;
@@ -40,8 +42,11 @@ pub use self::open::{LogConfig, open, open_with};
 use self::places::{Place, Places};
 use self::reader::{ReadError, Source};
 use self::segment::{Lsn, Segment, Segments};
+pub use self::tables::TableStats;
+use self::tables::{Flushed, Table, TableError, Tables};
 use self::worker::Worker;
-use super::core::{Kept, MessageStore, Part, PendingRead, Query};
+use super::EngineError;
+use super::core::{Kept, MessageStore, Part, PendingRead, Query, Snapshot, StateKey};
 use super::record::{ChannelId, Record};
 use super::turn::{Fatal, Persist, Room, Sinks};
 
@@ -65,6 +70,13 @@ pub struct LogStore {
     mover: Mover,
     work: Worker<Done>,
     reads: Worker<()>,
+    merges: Worker<io::Result<Table>>,
+    /// Ids, producers and cursors that checkpoints have taken over.
+    tables: Tables,
+    /// Why something in a table could not be read last.
+    unreadable: Option<TableError>,
+    /// A checkpoint is due when so many bytes of ids, producers and cursors wait for it.
+    most_waiting: usize,
     /// Everything before it stands in a checkpoint.
     covered: Lsn,
     checkpoint: Checkpointing,
@@ -83,6 +95,8 @@ pub struct LogStore {
 #[derive(Default)]
 struct Checkpointing {
     running: bool,
+    /// Whether it was written, and nobody knows yet.
+    written_now: bool,
     /// Whether a segment was sealed since the last one.
     rolled: bool,
     /// Bytes of batches since the last one.
@@ -98,7 +112,7 @@ enum Done {
     /// An index was written.
     Indexed(Lsn, Bytes, io::Result<()>),
     /// A checkpoint was written; what it rests on was synced.
-    Checkpointed(Lsn, io::Result<()>),
+    Checkpointed(Lsn, io::Result<Flushed>),
     /// What a checkpoint would have rested on could not be synced.
     SyncFailed(io::Error),
     /// What is left of a segment was read.
@@ -165,14 +179,10 @@ impl LogStore {
                 tracing::warn!(%error, "no room for the index of a segment");
             }
             Done::Indexed(_, _, Err(error)) => return Err(fatal("writing an index")(error)),
-            Done::Checkpointed(lsn, Ok(())) => {
-                self.covered = lsn;
-                self.active.synced = self.active.synced.max(lsn);
-                self.checkpoint.running = false;
-                self.untidy = true;
-            }
+            Done::Checkpointed(lsn, Ok(flushed)) => self.checkpointed(lsn, flushed),
             Done::Checkpointed(_, Err(error)) if files::is_full(&error) => {
                 tracing::warn!(%error, "no room for a checkpoint; trying again later");
+                self.tables.not_flushed();
                 (self.checkpoint.running, self.checkpoint.failed) = (false, Some(self.now));
             }
             Done::Checkpointed(_, Err(error)) => return Err(fatal("writing a checkpoint")(error)),
@@ -202,15 +212,7 @@ impl LogStore {
         for base in gone {
             self.segments.remove(base);
             self.places.remove(base);
-            let files = Arc::clone(&self.files);
-            self.work.submit(move || {
-                for name in [segment::name(base), index::name(base)] {
-                    if let Err(error) = files.remove(&name) {
-                        tracing::warn!(%error, name, "could not delete what is not wanted any more");
-                    }
-                }
-                Done::Removed
-            });
+            self.remove(vec![segment::name(base), index::name(base)]);
         }
         if let Some((base, sources)) = self.mover.choose(&self.segments, &self.places, covered) {
             let files = Arc::clone(&self.files);
@@ -219,12 +221,57 @@ impl LogStore {
         Ok(())
     }
 
+    /// Removes files, sooner or later.
+    fn remove(&mut self, names: Vec<String>) {
+        let files = Arc::clone(&self.files);
+        self.work.submit(move || {
+            for name in names {
+                match files.remove(&name) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::warn!(%error, name, "could not delete what is not wanted any more");
+                    }
+                    _ => {}
+                }
+            }
+            Done::Removed
+        });
+    }
+
+    /// A checkpoint was written: tables that it no longer names go, and those of one size are merged.
+    fn checkpointed(&mut self, lsn: Lsn, flushed: Flushed) {
+        self.covered = lsn;
+        self.active.synced = self.active.synced.max(lsn);
+        (self.checkpoint.running, self.checkpoint.written_now) = (false, true);
+        self.untidy = true;
+        let gone: Vec<String> = self.tables.flushed(flushed).into_iter().map(tables::name).collect();
+        if !gone.is_empty() {
+            self.remove(gone);
+        }
+        if let Some(merge) = self.tables.begin_merge() {
+            let files = Arc::clone(&self.files);
+            self.merges.submit(move || merge.run(files.as_ref()));
+        }
+    }
+
+    /// Returns how much stands in tables, and what of it is in memory.
+    pub fn table_stats(&self) -> TableStats {
+        self.tables.stats()
+    }
+
     fn max_frame(&self) -> usize {
         FRAME_BYTES.min(self.segment_bytes / 4) as usize
     }
 }
 
 impl MessageStore for LogStore {
+    fn find(&mut self, key: StateKey) -> Result<Option<Bytes>, EngineError> {
+        self.tables.find(key).map_err(|error| {
+            tracing::error!(%error, "the log is damaged: look with `moorline-server inspect`");
+            self.unreadable = Some(error);
+            EngineError::Unavailable
+        })
+    }
+
     fn append(&mut self, channel: ChannelId, message: Kept) {
         self.hot.push(channel, message);
     }
@@ -291,6 +338,9 @@ impl Persist for LogStore {
         if let Some(done) = self.work.poll() {
             self.done(done)?;
         }
+        if let Some(merged) = self.merges.poll() {
+            self.tables.merged(merged).map_err(fatal("merging tables"))?;
+        }
         if std::mem::take(&mut self.untidy) {
             self.tidy()?;
         }
@@ -330,22 +380,37 @@ impl Persist for LogStore {
         Ok(())
     }
 
-    fn is_checkpoint_due(&self) -> bool {
-        let Checkpointing { running, rolled, written, size, failed } = self.checkpoint;
-        let grown = rolled && written >= self.segment_bytes.max(2 * size) / 2;
-        // A checkpoint may be all that keeps segments from being deleted.
-        let cramped = || self.segments.iter().any(|(_, segment)| segment.end.is_some_and(|end| end > self.covered));
+    fn is_checkpoint_due(&self, waiting: usize) -> bool {
+        let Checkpointing { running, rolled, written, size, failed, .. } = self.checkpoint;
+        let grown = rolled && written >= self.segment_bytes.max(2 * size) / 2 || waiting > self.most_waiting;
+        // A checkpoint may be all that keeps segments and tables from being deleted.
+        let uncovered = |segment: &Segment| segment.end.is_some_and(|end| end > self.covered);
+        let cramped = || self.tables.has_obsolete() || self.segments.iter().any(|(_, segment)| uncovered(segment));
         let again = failed.is_none_or(|at| self.now.abs_diff(at) >= RETRY_MS);
         !running && again && (grown || self.room != Room::Enough && cramped())
     }
 
-    fn checkpoint(&mut self, snapshot: Vec<u8>) {
+    fn is_checkpoint_written(&mut self) -> bool {
+        std::mem::take(&mut self.checkpoint.written_now)
+    }
+
+    fn checkpoint(&mut self, snapshot: Snapshot) {
         let lsn = self.active.next_lsn;
-        self.checkpoint = Checkpointing { running: true, size: snapshot.len() as u64, ..Checkpointing::default() };
+        let Snapshot { records, state, expiry } = snapshot;
+        self.checkpoint = Checkpointing { running: true, size: records.len() as u64, ..Checkpointing::default() };
+        let flush = self.tables.flush(state, expiry);
         let (files, file) = (Arc::clone(&self.files), Arc::clone(&self.active.file));
         let unsynced = self.active.synced < lsn;
         self.work.submit(move || match if unsynced { file.sync() } else { Ok(()) } {
-            Ok(()) => Done::Checkpointed(lsn, checkpoint::store(files.as_ref(), lsn, &snapshot)),
+            Ok(()) => {
+                let flushed = flush.store(files.as_ref());
+                Done::Checkpointed(
+                    lsn,
+                    flushed.and_then(|flushed| {
+                        checkpoint::store(files.as_ref(), lsn, &flushed.named, &records).map(|()| flushed)
+                    }),
+                )
+            }
             Err(error) => Done::SyncFailed(error),
         });
     }
@@ -359,6 +424,7 @@ impl Persist for LogStore {
     }
 
     fn close(&mut self) -> Result<(), Fatal> {
+        self.tables.stop_merging();
         while let Some(done) = self.work.wait() {
             self.done(done)?;
         }

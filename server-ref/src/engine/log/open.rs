@@ -14,14 +14,14 @@ use super::active::{self, SPARE};
 use super::files::{self, Directory, Files, TEMPORARY};
 use super::recovery::{Recovered, recover};
 use super::worker::Worker;
-use super::{LogStore, OpenError, checkpoint, index, segment};
+use super::{LogStore, OpenError, checkpoint, index, segment, tables};
 use crate::engine::core::{CoreConfig, EngineCore};
 use crate::engine::record::Record;
 use crate::engine::turn::Persist;
 use crate::wall_clock::WallClock;
 
 /// The format this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const STORE: &str = "store";
 const STATE: &str = "state";
 const LOCK: &str = "lock";
@@ -39,6 +39,9 @@ pub struct LogConfig {
     pub sync: bool,
     /// Whether the directory was restored from a backup: every channel begins a new epoch.
     pub restored: bool,
+    /// Bytes of memory for ids, producers and cursors (default 64 MiB): half of it for what is not in a table yet, half
+    /// for parts of tables.
+    pub state_cache: usize,
     /// How long everything is kept. What names the store is in its directory, not here.
     pub core: CoreConfig,
     /// Whether reads, allocations, indexes and checkpoints have threads of their own; otherwise they are done between
@@ -54,6 +57,7 @@ impl LogConfig {
             segment_bytes: 64 << 20,
             sync: true,
             restored: false,
+            state_cache: 64 << 20,
             core: CoreConfig::new(""),
             threads: true,
         }
@@ -113,8 +117,8 @@ pub fn open_with(
     let names = files.list().map_err(OpenError::io("listing the data directory"))?;
     let core_config = CoreConfig { store_id: identity.store.clone(), salt: identity.salt, ..config.core.clone() };
     let Recovered { mut core, torn } = recover(core_config, &files, &names, &config)?;
-    sweep(files.as_ref(), &names, core.store().covered);
-    if renew {
+    sweep(files.as_ref(), &names, core.store());
+    if renew || identity.outdated {
         identity.write(files.as_ref())?;
     }
     if let Some(position) = torn {
@@ -148,6 +152,7 @@ impl LogStore {
     fn start_threads(&mut self) -> io::Result<()> {
         self.active.allocations = Worker::start("moorline-alloc")?;
         self.reads = Worker::start("moorline-read")?;
+        self.merges = Worker::start("moorline-merge")?;
         self.work.start_thread("moorline-keep")
     }
 }
@@ -175,6 +180,8 @@ struct Identity {
     salt: u64,
     /// Whether it is just becoming another store: every channel must begin a new epoch first.
     renewing: bool,
+    /// Whether its format is an earlier one.
+    outdated: bool,
 }
 
 impl Identity {
@@ -188,14 +195,19 @@ impl Identity {
         let salt = salt.try_into().map_or(0, u64::from_le_bytes);
         let letters = name.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)));
         let store = letters.map(|byte| char::from(*byte)).collect();
-        Ok(Self { store, salt: known.map_or(salt, |known| known.salt), renewing })
+        Ok(Self { store, salt: known.map_or(salt, |known| known.salt), renewing, outdated: false })
     }
 
     /// Returns who the store of a directory is, or `None` if there is none yet.
     fn read(files: &dyn Files, names: &[String]) -> Result<Option<Self>, OpenError> {
         if !names.iter().any(|name| name == STORE) {
-            let foreign =
-                names.iter().find(|name| segment::base_of(name).or_else(|| checkpoint::lsn_of(name)).is_some());
+            let is_ours = |name: &&String| {
+                segment::base_of(name)
+                    .or_else(|| checkpoint::lsn_of(name))
+                    .or_else(|| tables::number_of(name))
+                    .is_some()
+            };
+            let foreign = names.iter().find(is_ours);
             return match foreign {
                 Some(name) => Err(OpenError::Damaged {
                     file: name.clone(),
@@ -214,8 +226,9 @@ impl Identity {
         }
         let salt = field("salt").and_then(|salt| u64::from_str_radix(salt, 16).ok());
         match (format, field("store"), salt) {
-            (Some(_), Some(store), Some(salt)) => {
-                Ok(Some(Self { store: store.to_owned(), salt, renewing: field("renewing").is_some() }))
+            (Some(format), Some(store), Some(salt)) => {
+                let (renewing, outdated) = (field("renewing").is_some(), format < FORMAT);
+                Ok(Some(Self { store: store.to_owned(), salt, renewing, outdated }))
             }
             _ => Err(OpenError::Damaged { file: STORE.into(), position: 0, what: "it does not name a store" }),
         }
@@ -246,11 +259,13 @@ fn wipe(store: &LogStore, position: u64) -> io::Result<()> {
 }
 
 /// Removes what a crash left behind.
-fn sweep(files: &dyn Files, names: &[String], covered: segment::Lsn) {
+fn sweep(files: &dyn Files, names: &[String], store: &LogStore) {
+    let (covered, named) = (store.covered, store.tables.numbers());
     let is_left = |name: &str| {
         let orphan = index::base_of(name).is_some_and(|base| !names.contains(&segment::name(base)));
         let old = checkpoint::lsn_of(name).is_some_and(|lsn| lsn < covered);
-        orphan || old || name.ends_with(TEMPORARY)
+        let unnamed = tables::number_of(name).is_some_and(|number| !named.contains(&number));
+        orphan || old || unnamed || name.ends_with(TEMPORARY)
     };
     for name in names.iter().filter(|name| is_left(name)) {
         if let Err(error) = files.remove(name) {

@@ -15,6 +15,7 @@ use super::mover::Mover;
 use super::open::LogConfig;
 use super::places::Places;
 use super::segment::{self, HEADER, Lsn, Segment, Segments, Tail};
+use super::tables::Tables;
 use super::worker::Worker;
 use super::{Checkpointing, LogStore, OpenError};
 use crate::engine::core::{CoreConfig, EngineCore};
@@ -39,7 +40,8 @@ pub(super) fn recover(
     let checkpoint = checkpoint::newest(files.as_ref(), names)?;
     let covered = checkpoint.lsn;
     check_first(&bases, covered)?;
-    let mut core = EngineCore::new(core_config, store(files, &bases, config, &checkpoint)?);
+    let tables = Tables::open(files.as_ref(), &checkpoint.tables, names, config.state_cache / 2)?;
+    let mut core = EngineCore::new(core_config, store(files, &bases, config, &checkpoint, tables)?);
     apply(&mut core, &checkpoint)?;
     let mut torn = None;
     for (number, base) in bases.iter().enumerate() {
@@ -50,7 +52,8 @@ pub(super) fn recover(
             store.add(*base, loaded);
             next
         } else {
-            let scanned = Scan { base: *base, covered, last: next.is_none() }.run(&mut core)?;
+            let scan = Scan { base: *base, covered, last: next.is_none() };
+            let scanned = scan.run(&mut core).map_err(|error| readable(&mut core, error))?;
             torn = scanned.torn;
             let store = core.store_mut();
             if next.is_some() {
@@ -74,6 +77,7 @@ fn store(
     bases: &[Lsn],
     config: &LogConfig,
     checkpoint: &Checkpoint,
+    tables: Tables,
 ) -> Result<LogStore, OpenError> {
     let mut segments = Segments::default();
     for base in bases {
@@ -100,6 +104,10 @@ fn store(
         mover: Mover::default(),
         work: Worker::in_turns(),
         reads: Worker::in_turns(),
+        merges: Worker::in_turns(),
+        tables,
+        unreadable: None,
+        most_waiting: config.state_cache / 2,
         covered: checkpoint.lsn,
         checkpoint: Checkpointing { size: checkpoint.records.len() as u64, ..Checkpointing::default() },
         untidy: true,
@@ -119,6 +127,11 @@ fn apply(core: &mut EngineCore<LogStore>, checkpoint: &Checkpoint) -> Result<(),
         core.apply(record, true).map_err(|_| damaged("a record of what is not there"))?;
     }
     Ok(())
+}
+
+/// Says what the matter is if a record could not be applied because a table cannot be read.
+fn readable(core: &mut EngineCore<LogStore>, error: OpenError) -> OpenError {
+    core.store_mut().unreadable.take().map_or(error, OpenError::from)
 }
 
 fn check_first(bases: &[Lsn], covered: Lsn) -> Result<(), OpenError> {

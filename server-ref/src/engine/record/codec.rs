@@ -66,6 +66,7 @@ impl Record {
                 put_bytes(epoch.as_str().as_bytes(), out);
             }
             Self::Revoke { revocation, time } => put_revocation(revocation, *time, out),
+            Self::Clock { time } => head(19, &[*time], out),
             Self::ChannelUsed { id, time } => head(18, &[u64::from(id.0), *time], out),
             Self::Moved { channel, message } => put_moved(*channel, message, out),
         }
@@ -124,6 +125,7 @@ impl Record {
                 Self::Moved { channel, message: Kept { offset, time, expires, bytes: take_bytes(bytes)? } }
             }
             18 => Self::ChannelUsed { id: take_channel(bytes)?, time: take(bytes)? },
+            19 => Self::Clock { time: take(bytes)? },
             _ => return Err(DecodeError::Field("record")),
         })
     }

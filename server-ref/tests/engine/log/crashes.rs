@@ -9,7 +9,7 @@ use moorline_server::engine::{
 
 use super::{BEGIN, Log, config, keep};
 use crate::disk::{Disk, Loss};
-use crate::rig::{Message, SECOND, channel, ids, message, open, owner};
+use crate::rig::{Message, SECOND, channel, duplicate, ids, message, open, owner};
 
 const BATCHES: u64 = 32;
 /// The log is closed and opened again before this batch.
@@ -148,6 +148,11 @@ impl Client {
             assert_eq!((before.id, ProducerState::Resumed), (grant.id, grant.state.clone()));
             assert!(grant.generation > before.generation);
         }
+        // However long ago its message was trimmed, an id is known.
+        for number in 1..=expected("short-ids", self.done).min(3) {
+            let again = message("short-ids", &format!("short-ids-{number}")).text(&"x".repeat(10));
+            assert_eq!(duplicate(&log.publish(again)), number);
+        }
         // A cursor that retention has overtaken says so.
         assert!(opened.from.0 >= self.cursor);
         Ok(log)
@@ -208,6 +213,8 @@ fn the_run_does_everything_there_is() {
         "remove segment-0000000000000000.index",
         "rename checkpoint-",
         "remove checkpoint-",
+        "rename table-",
+        "remove table-",
         "rename state.new to state",
         "rename store.new to store",
     ] {

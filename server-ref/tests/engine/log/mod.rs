@@ -2,20 +2,24 @@
 
 mod crashes;
 mod failing;
+mod layout;
 mod moving;
 mod starting;
+mod tables;
 mod tails;
 
 use std::sync::{Arc, Mutex};
 
-use moorline_protocol::Offset;
+use moorline_protocol::{Offset, ProducerRequest, Run};
 use moorline_server::engine::core::{CoreConfig, RetentionRule, RetentionRules};
 use moorline_server::engine::log::{LogConfig, LogStore, OpenError, open_with};
 use moorline_server::engine::turn::{Fatal, Sinks, Turns};
-use moorline_server::engine::{Command, Completion, EngineError, ReadPage, ReadRange, Reply, Ticket};
+use moorline_server::engine::{
+    Appended, Attach, Attached, Command, Completion, EngineError, ReadPage, ReadRange, Reply, SessionId, Ticket,
+};
 
 use crate::disk::Disk;
-use crate::rig::{HERE, read_command};
+use crate::rig::{Device, HERE, Message, owner, read_command};
 
 /// When everything begins.
 pub(crate) const BEGIN: u64 = 1_800_000_000_000;
@@ -75,6 +79,37 @@ impl Log {
             }
         }
         Ok(answers)
+    }
+
+    /// Publishes, and returns the answer.
+    pub(crate) fn publish(&mut self, message: Message) -> Appended {
+        match self.turn(vec![message.command()]).unwrap().remove(0) {
+            Some(Ok(Completion::Appended(appended))) => appended,
+            other => panic!("not an answer to an append: {other:?}"),
+        }
+    }
+
+    /// Connects the device of a user, with a producer.
+    pub(crate) fn attach(&mut self, user: &str, session: u64, request: ProducerRequest) -> Device {
+        let (owner, session) = (owner(user), SessionId(session));
+        let run = Run { boot: 1, transport: session.0 };
+        let attach = Attach {
+            session,
+            app: owner.app.clone(),
+            user: Some(owner.user.clone()),
+            device: Some(owner.device.clone()),
+            run,
+            producer: Some(request),
+            max_connections: 9,
+            token_id: None,
+            token_issued: None,
+        };
+        match self.turn(vec![Command::Attach(attach)]).unwrap().remove(0) {
+            Some(Ok(Completion::Attached(Attached::Accepted { producer: Some(producer) }))) => {
+                Device { owner, session, run, producer }
+            }
+            other => panic!("not accepted: {other:?}"),
+        }
     }
 
     /// Time goes by, and the log has turns to do what there is to do.

@@ -285,7 +285,7 @@ fn a_foreign_or_newer_store_is_refused() {
     }
     disk.change("store", |bytes| bytes[13] = b'7');
     let error = found(&disk).expect_err("a newer format");
-    assert!(matches!(error, OpenError::Newer { found: 7, known: 1 }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 7, known: 2 }), "{error}");
     assert!(error.to_string().contains("newer moorline-server"));
 }
 
@@ -299,11 +299,19 @@ fn what_a_crash_left_behind_is_swept() {
     create("checkpoint-0000000000000001");
     create("checkpoint-00000000000000ff.new");
     create("segment.next.new");
+    create("table-00000000000000ff");
+    create("table-00000000000000aa.new");
     create("segment-00000000000000aa.index");
     create("not-ours");
     assert_eq!(found(&disk).unwrap().len(), count);
     let names = disk.names();
-    for gone in ["checkpoint-0000000000000001", "checkpoint-00000000000000ff.new", "segment-00000000000000aa.index"] {
+    for gone in [
+        "checkpoint-0000000000000001",
+        "checkpoint-00000000000000ff.new",
+        "segment-00000000000000aa.index",
+        "table-00000000000000ff",
+        "table-00000000000000aa.new",
+    ] {
         assert!(!names.iter().any(|name| name == gone), "{gone} is still there");
     }
     assert!(names.iter().any(|name| name == "not-ours"));
