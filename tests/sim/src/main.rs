@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let good = match options.command {
         Command::Show(seed) => cli::play::show(seed, options.bugs),
         Command::Many => cli::play::many(&options),
+        Command::Traces => cli::play::traces(&options),
         Command::Corpus => cli::play::corpus(),
         Command::Soak => cli::soak::soak(&options),
         Command::Bugs => cli::bugs::check(&options),

@@ -97,6 +97,9 @@ impl World {
         self.kill_client(index, down_ms);
         let host = &mut self.clients[index];
         host.disk = host.backup.clone();
+        // How far it had come, the cursors at the server know better.
+        let owned = |name: &ChannelName| host.plan.contains(&(name.clone(), Reading::Owned));
+        host.disk.done.retain(|name, _| owned(name));
         (host.excuses.doubt, host.excuses.displaced) = (true, true);
     }
 
