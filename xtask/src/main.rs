@@ -50,7 +50,7 @@ enum Command {
     Fuzz(fuzz::Fuzz),
     /// Runs the Autobahn cases for RFC 6455 against the server's WebSocket layer.
     Conformance,
-    /// Builds the cores for wasm32.
+    /// Builds the cores for wasm32, and compares what seeds of the simulator come to there and natively.
     Wasm,
     /// Formats all Rust code.
     Fmt {
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Conformance => conformance::command(),
-        Command::Wasm => wasm::build(),
+        Command::Wasm => wasm::command(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -59,7 +59,7 @@ impl Soak {
             crash(&built, kills, self.seed)?;
         }
         if let Some(seeds) = seeds {
-            let built = cargo::build(TEST_FAST, &[SIMULATOR])?;
+            let built = build_simulator()?;
             let start = self.seed.map(|seed| ["--start".to_owned(), seed.to_string()]).into_iter().flatten();
             // What is done already is noted there: a soak that was broken off goes on.
             let notes = cargo::target()?.join(format!("soak-{}.txt", self.seed.unwrap_or_default()));
@@ -80,7 +80,7 @@ pub(crate) struct Sim {
 
 impl Sim {
     pub(crate) fn run(&self) -> Result {
-        let built = cargo::build(TEST_FAST, &[SIMULATOR])?;
+        let built = build_simulator()?;
         cargo::built(&built, SIMULATOR.1).args(&self.args).run()
     }
 }
@@ -155,6 +155,14 @@ fn from(seed: Option<u64>) -> impl Iterator<Item = String> {
 /// Begins a run of the simulator over so many seeds.
 pub(crate) fn simulator(built: &Path, seeds: u64) -> Process {
     cargo::built(built, SIMULATOR.1).args(["--seeds".to_owned(), seeds.to_string()])
+}
+
+/// Builds the simulator and returns where it is.
+///
+/// # Errors
+/// As [`cargo::build`].
+pub(crate) fn build_simulator() -> Result<std::path::PathBuf> {
+    cargo::build(TEST_FAST, &[SIMULATOR])
 }
 
 /// Begins a run of the simulator over the seeds that failed once.

@@ -7,6 +7,8 @@ use crate::{conformance, layers, readme, run, sizes, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
+/// Seeds that are played natively and on wasm32.
+const TWIN_SEEDS: u64 = 64;
 /// Fresh seeds on which each planted bug is looked for, beside its recorded one.
 const BUG_SEEDS: u64 = 200;
 /// Groups of clients on networks that fail.
@@ -93,6 +95,7 @@ fn runs(steps: &mut Steps) {
     let Some(built) = built else { return };
     steps.check("simulator, seeds that failed once", || run::corpus(&built).run());
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
+    steps.check("simulator, 64 seeds natively and on wasm32", || wasm::compare(&built, TWIN_SEEDS));
     steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("5,000 clients come back to a server", || run::storm(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));

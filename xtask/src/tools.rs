@@ -27,6 +27,17 @@ fn say(text: &str) {
     eprintln!("xtask: {text}");
 }
 
+/// Installs Node if it is missing.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn node() -> Result {
+    if answers("node", &["--version"]) {
+        return Ok(());
+    }
+    install_debian(&["nodejs"], "Node is missing: install 18 or newer from https://nodejs.org")
+}
+
 /// Installs cargo-deny if it is missing.
 ///
 /// # Errors

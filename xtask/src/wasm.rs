@@ -1,16 +1,20 @@
-//! Builds the cores for wasm32: proof that they need no sockets, threads or clock of the standard library.
+//! Builds the cores for wasm32: proof that they need no sockets, threads or clock of the standard library. Runs the
+//! simulator there, too: proof that they do the same.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::cargo;
-use crate::error::Result;
+use crate::cargo::{self, TEST_FAST};
+use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::tools;
+use crate::{run, tools, tree};
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// Seeds that `cargo xtask wasm` plays.
+const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.
 const DEBIAN_RUST: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "lld", "llvm"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_LINKER: &str = "wasm-ld";
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src/rust/library/std";
 
 /// Which Rust builds for wasm32.
@@ -21,25 +25,55 @@ enum Toolchain {
     Debian,
 }
 
+/// `cargo xtask wasm`
+///
+/// # Errors
+/// As [`build`] and [`compare`].
+pub(crate) fn command() -> Result {
+    build()?;
+    compare(&run::build_simulator()?, SEEDS)
+}
+
 /// Builds `moorline-protocol` without JSON, `moorline-core`, and `moorline-server` without its shell.
 ///
 /// # Errors
 /// A missing toolchain, or a core that does not build.
 pub(crate) fn build() -> Result {
     let toolchain = toolchain()?;
-    let target = cargo::target()?.join("wasm");
     for packages in [&["moorline-protocol", "moorline-core"][..], &["moorline-server"][..]] {
-        let mut process = match toolchain {
-            Toolchain::Present => cargo::cargo(["build"]),
-            Toolchain::Debian => debian_cargo(),
-        };
-        process = process.args(["--target", TARGET, "--lib", "--no-default-features"]);
+        let mut process = toolchain.cargo_build()?.args(["--lib", "--no-default-features"]);
         for package in packages {
             process = process.args(["-p", package]);
         }
-        process.env("CARGO_TARGET_DIR", &target).run()?;
+        process.run()?;
     }
     Ok(())
+}
+
+/// Plays seeds of the simulator on wasm32, in Node, and natively, from the simulator in `built`: a seed has one trace.
+///
+/// # Errors
+/// [`Error::Rules`] with the seeds that have two; a missing toolchain, or no Node.
+pub(crate) fn compare(built: &Path, seeds: u64) -> Result {
+    tools::node()?;
+    toolchain()?.cargo_build()?.args(["--profile", TEST_FAST, "-p", "moorline-sim", "--example", "wasm"]).run()?;
+    let module = target()?.join(TARGET).join(TEST_FAST).join("examples").join("wasm.wasm");
+    let player = tree::root().join("tests").join("sim").join("wasm").join("play.mjs");
+    let foreign = Process::new("node").args([&player, &module]).args(["0".to_owned(), seeds.to_string()]).output()?;
+    let native = run::simulator(built, seeds).args(["--traces"]).output()?;
+    let count = foreign.lines().count();
+    if count as u64 != seeds || native.lines().count() != count {
+        return Err(Error::Answer("the simulator"));
+    }
+    Error::unless_empty(differences(&native, &foreign))?;
+    println!("{seeds} seeds, the same traces natively and on wasm32");
+    Ok(())
+}
+
+/// Names the seeds that have two traces.
+fn differences(native: &str, foreign: &str) -> Vec<String> {
+    let pairs = native.lines().zip(foreign.lines()).filter(|(native, foreign)| native != foreign);
+    pairs.map(|(native, foreign)| format!("natively {native}, on wasm32 {foreign}")).collect()
 }
 
 fn toolchain() -> Result<Toolchain> {
@@ -47,20 +81,49 @@ fn toolchain() -> Result<Toolchain> {
     if libraries.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
         return Ok(Toolchain::Present);
     }
-    if !(Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_STD).exists()) {
+    let has_linker = tools::answers(DEBIAN_LINKER, &["--version"]);
+    if !(Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_STD).exists() && has_linker) {
         tools::install_debian(&DEBIAN_RUST, "the wasm32 target is missing: rustup target add wasm32-unknown-unknown")?;
     }
     Ok(Toolchain::Debian)
+}
+
+/// Where the builds for wasm32 go: Debian's compiler must not meet the artifacts of another.
+fn target() -> Result<PathBuf> {
+    Ok(cargo::target()?.join("wasm"))
+}
+
+impl Toolchain {
+    /// Begins a build for wasm32.
+    fn cargo_build(&self) -> Result<Process> {
+        let process = match self {
+            Self::Present => cargo::cargo(["build"]),
+            Self::Debian => debian_cargo(),
+        };
+        Ok(process.args(["--target", TARGET]).env("CARGO_TARGET_DIR", target()?))
+    }
 }
 
 fn debian_cargo() -> Process {
     let path = std::env::var("PATH").unwrap_or_default();
     Process::new("/usr/bin/cargo")
         .args(["build", "-Zbuild-std=std,panic_abort"])
-        .directory(crate::tree::root())
+        .directory(tree::root())
         .env("PATH", format!("/usr/bin:{path}"))
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTDOC", "/usr/bin/rustdoc")
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LINKER)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO", "/usr/bin/cargo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_with_two_traces_are_named() {
+        assert_eq!(differences("0 aa\n1 bb\n", "0 aa\n1 bb\n"), Vec::<String>::new());
+        assert_eq!(differences("0 aa\n1 bb\n", "0 aa\n1 bc\n"), ["natively 1 bb, on wasm32 1 bc"]);
+    }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{AppName, ChannelName, Codec, Durability, ErrorCode, UserName};
+use moorline_protocol::{
+    AppName, ChannelName, ClientFrame, Codec, Decoded, Durability, ErrorCode, ServerFrame, UserName,
+};
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
-use moorline_server::engine::{Command, EngineError, EngineInfo, Reply, ShardId, Ticket};
+use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, ShardId, Ticket};
 use moorline_server::node::{
     AuthFailure, Authenticator, Claims, ConnId, Grant, Node, NodeConfig, Output, Permissions, Pressure,
 };
@@ -218,6 +220,48 @@ impl Bench {
         let replies: Vec<Reply> = self.core.take_replies().into_iter().map(|(_, reply)| reply).collect();
         self.node.handle_replies(replies, self.now());
         self.collect();
+    }
+
+    /// The engine does everything it was asked, and what it has read arrives first, as from another thread. Returns
+    /// what arrives later.
+    pub(crate) fn read_ahead(&mut self) -> Vec<Reply> {
+        let unix = self.now().unix;
+        for (ticket, command) in std::mem::take(&mut self.asked) {
+            self.core.handle(SHARD, ticket, command, unix);
+        }
+        self.core.take_records(unix);
+        let replies = self.core.take_replies().into_iter().map(|(_, reply)| reply);
+        let is_read = |reply: &Reply| matches!(reply, Reply::Completed(_, Ok(Completion::Read(_))));
+        let (read, later): (Vec<_>, Vec<_>) = replies.partition(is_read);
+        self.node.handle_replies(read, self.now());
+        self.collect();
+        later
+    }
+
+    /// The client's socket is gone.
+    pub(crate) fn cut(&mut self, conn: u32) {
+        self.node.handle_closed(ConnId(conn), self.now());
+        self.settle();
+    }
+
+    /// A client that speaks the binary codec says something.
+    pub(crate) fn say_binary(&mut self, conn: u32, frame: &ClientFrame) {
+        let mut message = Vec::new();
+        Codec::Binary.encode_client(frame, &mut message);
+        self.bytes(conn, message.into());
+    }
+
+    /// Returns the frames that a client that speaks the binary codec has heard since it was last asked.
+    pub(crate) fn binary_frames(&mut self, conn: u32) -> Vec<ServerFrame> {
+        let mut frames = Vec::new();
+        for heard in self.hear(conn) {
+            let Heard::Binary(mut message) = heard else { panic!("not a binary frame: {heard:?}") };
+            while let Some(decoded) = Codec::Binary.decode_server(&mut message).unwrap() {
+                let Decoded::Frame(frame) = decoded else { panic!("{decoded:?}") };
+                frames.push(frame);
+            }
+        }
+        frames
     }
 
     /// The engine fails at the next thing it was asked.

@@ -1,5 +1,10 @@
 //! What the node decides about a publish before the log does.
 
+use bytes::Bytes;
+use moorline_protocol::{
+    ChannelName, ChannelRef, ClientFrame, Codec, DeviceId, ErrorCode, Hello, Offset, Payload, ProducerRequest, Publish,
+    Qos, ServerFrame,
+};
 use moorline_server::engine::Command;
 use moorline_server::node::Claims;
 use serde_json::json;
@@ -134,4 +139,46 @@ fn ids_of_nobody_are_not_remembered_over_a_restart() {
     let mut second = Bench::after(first, [8; 32]);
     let published = publish(&mut second);
     assert_eq!((&published["offset"], &published["duplicate"]), (&json!(2), &json!(false)), "{published}");
+}
+
+#[test]
+fn a_payload_that_is_no_json_is_refused_and_consumes_its_sequence() {
+    let mut bench = Bench::new();
+    bench.join(9, "bob");
+    bench.say(9, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    bench.hear(9);
+    bench.token("alice", crate::bench::everything("alice"));
+    bench.open(1, Codec::Binary);
+    let device = DeviceId::new("device-0123456789").ok();
+    let hello =
+        Hello { v: 1, token: Some("alice".into()), device, producer: Some(ProducerRequest::New), ..Hello::default() };
+    bench.say_binary(1, &ClientFrame::Hello(hello));
+    let [ServerFrame::Welcome(welcome)] = &bench.binary_frames(1)[..] else { panic!("no welcome") };
+    let generation = welcome.producer.as_ref().map(|producer| producer.generation);
+    let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    let payloads = ["{\"a\":", "{} {}", "nul", "\"\u{1}\"", &deep(65), &deep(64)];
+    for (seq, payload) in (1..).zip(payloads) {
+        let publish = Publish {
+            channel: ChannelRef::Name(ChannelName::new("room").unwrap()),
+            qos: Qos::ExactlyOnce,
+            req: Some(seq),
+            id: Some(format!("id-{seq}").as_str().into()),
+            seq: Some(seq),
+            generation,
+            ttl: None,
+            headers: Vec::new(),
+            payload: Payload::Json(Bytes::from(payload.to_owned())),
+        };
+        bench.say_binary(1, &ClientFrame::Publish(publish));
+        match &bench.binary_frames(1)[..] {
+            [ServerFrame::Error(error)] if seq < 6 => {
+                assert_eq!((error.req, &error.code), (Some(seq), &ErrorCode::RequestMalformed), "{payload}");
+                assert_eq!(bench.hear(9), []);
+            }
+            // The connection stays, and the sequences of what was refused are used up.
+            [ServerFrame::Published(published)] if seq == 6 => assert_eq!(published.offset, Some(Offset(1))),
+            other => panic!("{payload}: {other:?}"),
+        }
+    }
+    assert_eq!(crate::bench::offsets(&bench.frames(9)), [1]);
 }

@@ -188,7 +188,9 @@ fn is_repeated(before: &PublishOutcome, outcome: &PublishOutcome, publish: &Publ
             context.denied && (is_simple || context.excuses.doubt)
         }
         (_, PublishOutcome::Failed(failure)) => {
-            context.excuses.doubt && (failure.origin == Origin::Client || context.denied)
+            // What the log has lost is a new publish as well.
+            context.excuses.doubt && failure.origin == Origin::Client
+                || (context.excuses.doubt || context.lost) && context.denied
         }
         _ => false,
     }

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Show(seed) => cli::play::show(seed, options.bugs),
         Command::Replay(file) => cli::blackbox::replay(&file),
         Command::Many => cli::play::many(&options),
+        Command::Traces => cli::play::traces(&options),
         Command::Corpus => cli::play::corpus(),
         Command::Soak => cli::soak::soak(&options),
         Command::Bugs => cli::bugs::check(&options),

@@ -32,6 +32,11 @@ impl Trace {
         }
     }
 
+    /// Adds more bytes of what happened last.
+    pub(crate) fn add_bytes(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+    }
+
     /// Whether lines are kept.
     pub(crate) fn is_verbose(&self) -> bool {
         self.verbose

@@ -16,6 +16,7 @@ pub(crate) const HELP: &str = "moorline-sim: plays seeds of the simulator
   --seed S         only this seed, with everything that happened
   --jobs N         threads (default: all cores)
   --twice          play each seed twice and compare the trace hashes
+  --traces         print the trace hash of each seed, for comparing two builds
   --corpus         play the seeds that failed once
   --soak FILE      play --seeds in parts and note each part in FILE; go on where it ends
   --replay FILE    run a client's black box again, and print what it was told and did
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Show(u64),
     Replay(PathBuf),
     Many,
+    Traces,
     Corpus,
     Soak,
     Bugs,
@@ -71,6 +73,7 @@ impl Options {
                 "--seed" => options.command = Command::Show(number(value()?)?),
                 "--jobs" => options.jobs = number(value()?)?.max(1) as usize,
                 "--twice" => options.twice = true,
+                "--traces" => options.command = Command::Traces,
                 "--corpus" => options.command = Command::Corpus,
                 "--soak" => (options.command, options.notes) = (Command::Soak, value()?.into()),
                 "--replay" => options.command = Command::Replay(value()?.into()),

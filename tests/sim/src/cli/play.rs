@@ -72,6 +72,14 @@ pub(crate) fn many(options: &Options) -> bool {
     failed == 0
 }
 
+/// Prints `seed trace`, a line each.
+pub(crate) fn traces(options: &Options) -> bool {
+    for seed in options.start..options.start + options.seeds {
+        println!("{seed} {:016x}", run(seed, options.bugs, false).trace);
+    }
+    true
+}
+
 /// Plays what failed once.
 pub(crate) fn corpus() -> bool {
     let lines = CORPUS.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());

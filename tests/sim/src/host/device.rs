@@ -98,6 +98,9 @@ impl World {
         self.kill_client(index, down_ms);
         let host = &mut self.clients[index];
         host.disk = host.backup.clone();
+        // How far it had come, the cursors at the server know better.
+        let owned = |name: &ChannelName| host.plan.contains(&(name.clone(), Reading::Owned));
+        host.disk.done.retain(|name, _| owned(name));
         (host.excuses.doubt, host.excuses.displaced) = (true, true);
     }
 
@@ -197,7 +200,10 @@ impl World {
                     if !is_late {
                         self.note_news(index, &bytes);
                     }
-                    self.input(index, Input::Message { id, bytes });
+                    self.input(index, Input::Message { id, bytes: bytes.clone() });
+                    if !is_late {
+                        self.note_invitation(index, link, &bytes);
+                    }
                 }
                 Item::Close(code) => {
                     self.trace.add(self.now, "closed", index as u64, &[], || format!("{id:?} {code:?}"));
@@ -212,10 +218,8 @@ impl World {
         self.report_pressure(link);
     }
 
-    /// Notes that the server has forgotten the client's producer, and when a `goaway` wants the client back: by its own
-    /// word, unless the client is so restless that its backoff counts.
+    /// Notes that the server has forgotten the client's producer, and that it has answered.
     fn note_news(&mut self, index: usize, bytes: &Bytes) {
-        let now = self.now;
         let host = &mut self.clients[index];
         let Some(process) = &mut host.process else { return };
         for frame in frames::down(bytes) {
@@ -227,15 +231,26 @@ impl World {
             if let ServerFrame::Pong(_) = &frame {
                 process.repairs.clear();
             }
-            if let ServerFrame::Goaway(goaway) = frame {
-                let restless = process.online_since.is_none_or(|since| since + 30_000_000 > now);
-                let earliest = now + u64::from(goaway.after) * 1_000;
-                let window = u64::from(goaway.window) * 1_000;
-                let latest = if restless { window.max(20_000_000) } else { window };
-                // The token may have to be fetched, and the timer is late.
-                process.invited = Some((earliest, earliest + latest + 300_000));
-                process.invited = process.invited.filter(|_| process.offline_until <= earliest);
+        }
+    }
+
+    /// Notes when a `goaway` wants the client back: by its own word, unless the client is so restless that its backoff
+    /// counts. One that stands behind a frame at which the client hung up was not heard.
+    fn note_invitation(&mut self, index: usize, link: usize, bytes: &Bytes) {
+        let now = self.now;
+        let Some(process) = &mut self.clients[index].process else { return };
+        for (place, frame) in frames::down(bytes).into_iter().enumerate() {
+            let ServerFrame::Goaway(goaway) = frame else { continue };
+            if place > 0 && self.links[link].client_done {
+                return;
             }
+            let restless = process.online_since.is_none_or(|since| since + 30_000_000 > now);
+            let earliest = now + u64::from(goaway.after) * 1_000;
+            let window = u64::from(goaway.window) * 1_000;
+            let latest = if restless { window.max(20_000_000) } else { window };
+            // The token may have to be fetched, and the timer is late.
+            process.invited = Some((earliest, earliest + latest + 300_000));
+            process.invited = process.invited.filter(|_| process.offline_until <= earliest);
         }
     }
 
@@ -354,7 +369,6 @@ impl SimClient {
 }
 
 impl Disk {
-    /// Reads the cursor that a core has stored: `channel`, `epoch`, offset.
     /// Tells whether the store holds a message with its sequence: `channel`, level, `id`, whether it has one.
     pub(super) fn has_numbered(&self, id: &Utf8Bytes) -> bool {
         use moorline_core::protocol::binary::varint::{take_text, take_u8};
@@ -370,6 +384,7 @@ impl Disk {
         })
     }
 
+    /// Reads the cursor that a core has stored: `channel`, `epoch`, offset.
     pub(super) fn stored_ack(&self, channel: &ChannelName) -> Option<Position> {
         use moorline_core::protocol::binary::varint::{take, take_text};
         let cursors = self.store.iter().filter(|(key, _)| key.first() == Some(&b'p'));

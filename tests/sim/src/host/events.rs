@@ -3,7 +3,7 @@
 use moorline_core::protocol::ErrorCode;
 use moorline_core::{ConnectionState, Event, PublishOutcome, StateReason, SubscriptionId};
 
-use crate::client::{Reader, Reading};
+use crate::client::{Reader, Reading, SimClient};
 use crate::model::{Log, Violation};
 use crate::world::World;
 
@@ -113,9 +113,10 @@ impl World {
     }
 
     fn ended(&mut self, index: usize, ids: &[SubscriptionId], failure: &moorline_core::Failure) {
-        let name = &self.clients[index].name;
+        let SimClient { name, excuses, .. } = &self.clients[index];
         let denied = failure.code == ErrorCode::ChannelDenied && self.server.desk.denies(name);
-        if !denied && !self.server.desk.is_revoked(name) {
+        let displaced = failure.code == ErrorCode::ConnectionDisplaced && excuses.displaced;
+        if !denied && !displaced && !self.server.desk.is_revoked(name) {
             self.violate(6, format!("client {index}: a subscription ended: {failure}"));
         }
         if let Some(process) = &mut self.clients[index].process {
@@ -146,7 +147,7 @@ impl World {
             StateReason::Refused(failure) if failure.code == ErrorCode::AuthRevoked => {
                 self.server.desk.is_revoked(&host.name)
             }
-            StateReason::Refused(failure) if failure.code.name() == "connection.displaced" => host.excuses.displaced,
+            StateReason::Refused(failure) if failure.code == ErrorCode::ConnectionDisplaced => host.excuses.displaced,
             _ => false,
         };
         if !excused {

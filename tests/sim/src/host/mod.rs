@@ -196,6 +196,9 @@ impl World {
             }
             Output::Persist { ticket, batch } => {
                 self.trace.add(self.now, "persist", index as u64, &ticket.0.to_le_bytes(), || format!("{ticket:?}"));
+                for bytes in batch.deletes.iter().chain(batch.puts.iter().flat_map(|(key, value)| [key, value])) {
+                    self.trace.add_bytes(bytes);
+                }
                 let delay = self.dice.range(100, 20_000);
                 if let Some(process) = &mut self.clients[index].process {
                     process.uncommitted.push_back((ticket, batch));

@@ -275,8 +275,9 @@ impl SimEngine {
         let replies = std::mem::take(&mut self.unreleased);
         for (shard, reply) in &replies {
             let Reply::Completed(ticket, result) = reply else { continue };
-            if let (Some(command), Ok(completion)) = (self.asked.remove(&(*shard, *ticket)), result) {
-                self.rules.promise(&command, completion);
+            let key = (*shard, *ticket);
+            if let (Some(command), Ok(completion)) = (self.asked.remove(&key), result) {
+                self.rules.promise(key, &command, completion);
             }
         }
         replies

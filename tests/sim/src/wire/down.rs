@@ -88,6 +88,7 @@ impl Wire {
         };
         self.subscriptions.retain(|_, known| known.channel != asked.channel);
         self.subscriptions.insert(*number, subscription);
+        self.names.insert(*number, channel.clone());
         let durable =
             view.log.head(channel).filter(|durable| durable.epoch == *epoch).map_or(Offset::ZERO, |d| d.offset);
         if *head > durable {

@@ -28,6 +28,8 @@ pub(crate) struct Wire {
     owner: Option<Owner>,
     subscribes: BTreeMap<u64, Asked>,
     subscriptions: BTreeMap<ChannelNumber, Subscription>,
+    /// What each number has ever stood for: a client may not have heard yet that its subscription has ended.
+    names: BTreeMap<ChannelNumber, ChannelName>,
     publishes: BTreeMap<u64, Sent>,
     auths: BTreeMap<u64, Held>,
     /// µs of the world when anything was heard last.
@@ -189,10 +191,10 @@ impl Wire {
         }
     }
 
-    /// Returns the channel of a number.
+    /// Returns the channel of a number, whether it is still subscribed to or not.
     pub(crate) fn channel_of(&self, channel: &ChannelRef) -> Option<ChannelName> {
         match channel {
-            ChannelRef::Number(number) => self.subscriptions.get(number).map(|s| s.channel.clone()),
+            ChannelRef::Number(number) => self.names.get(number).cloned(),
             ChannelRef::Name(name) => Some(name.clone()),
         }
     }

@@ -1,26 +1,19 @@
-use moorline_core::protocol::{ChannelName, Offset, Position, ResetMode, ResetReason, Since};
+use moorline_core::protocol::{ChannelName, Epoch, Offset, Position, ResetMode, ResetReason, Since};
 use moorline_server::engine::{Completion, CursorAck, EngineError, Open, Opened, Owner, ShardId, Ticket};
 
 use super::{Promised, Rules};
 use crate::model::Violation;
 
 impl Rules {
-    pub(super) fn open(&mut self, open: &Open, opened: &Opened) -> Option<Violation> {
+    pub(super) fn open(&mut self, key: (ShardId, Ticket), open: &Open, opened: &Opened) -> Option<Violation> {
         let name = open.channel.name.clone();
-        let key = open.cursor.clone().map(|owner| (owner, name.clone()));
-        let cursor = key.as_ref().and_then(|key| self.cursors.get(key)).copied();
-        if let (Some(key), None) = (key, cursor) {
-            self.cursors.insert(key, Position { epoch: opened.epoch, offset: opened.from });
-        }
+        let owned = open.cursor.clone().map(|owner| (owner, name.clone()));
+        let cursor = owned.as_ref().and_then(|owned| self.cursors.get(owned)).copied();
         let channel = self.channels.entry(name.clone()).or_default();
         let epoch = channel.epoch.unwrap_or(opened.epoch);
         let (floor, head) = (channel.floor, channel.head);
         let since = match (open.since, cursor) {
-            (Since::Cursor(Some(acked)), Some(cursor))
-                if acked.epoch == cursor.epoch && (cursor.offset..=head).contains(&acked.offset) =>
-            {
-                Since::Position(acked)
-            }
+            (Since::Cursor(Some(own)), Some(cursor)) => Since::Position(further(epoch, own, cursor)),
             (Since::Cursor(_), Some(position)) | (Since::Cursor(Some(position)), None) => Since::Position(position),
             (since, _) => since,
         };
@@ -35,6 +28,13 @@ impl Rules {
             Since::Position(at) if at.offset < floor => (fallback, Some(ResetReason::Trimmed)),
             Since::Position(at) => (at.offset, None),
         };
+        let begins = Position { epoch, offset: from };
+        let moves =
+            cursor.is_none_or(|cursor| matches!(open.since, Since::Cursor(_)) && reset.is_none() && cursor != begins);
+        if let Some(owned) = owned.filter(|_| moves) {
+            self.cursors.insert(owned, begins);
+            self.begun.insert(key, begins);
+        }
         let rules = Opened { epoch, first: floor.next(), head, from, reset };
         (rules != *opened).then(|| Violation::new(7, format!("{name}: {opened:?}; the rules say {rules:?}")))
     }
@@ -72,12 +72,12 @@ impl Rules {
         self.promised.cursors.remove(&key);
     }
 
-    /// A cursor that was made must survive from the moment its subscription begins.
-    pub(super) fn promise_cursor(&mut self, open: &Open) {
-        let Some(owner) = open.cursor.clone() else { return };
-        let key = (owner, open.channel.name.clone());
-        if let Some(position) = self.cursors.get(&key).filter(|_| !self.promised.cursors.contains_key(&key)) {
-            self.promised.cursors.insert(key, *position);
+    /// A cursor that was made or moved must survive from the moment its subscription begins.
+    pub(super) fn promise_cursor(&mut self, key: (ShardId, Ticket), open: &Open) {
+        let (Some(owner), Some(position)) = (open.cursor.clone(), self.begun.remove(&key)) else { return };
+        let owned = (owner, open.channel.name.clone());
+        if self.cursors.contains_key(&owned) {
+            self.promised.cursors.insert(owned, position);
         }
     }
 
@@ -98,5 +98,16 @@ impl Rules {
             let what = format!("the cursor of {} in {channel} was at {position:?} and is gone", owner.device);
             Violation::new(9, what)
         })
+    }
+}
+
+/// Returns the further of a client's own position and its cursor: one of the current epoch goes before one of another,
+/// then the larger offset counts.
+fn further(epoch: Epoch, own: Position, cursor: Position) -> Position {
+    match (own.epoch == epoch, cursor.epoch == epoch) {
+        (true, false) => own,
+        (false, true) => cursor,
+        (true, true) | (false, false) if own.offset > cursor.offset => own,
+        (true, true) | (false, false) => cursor,
     }
 }

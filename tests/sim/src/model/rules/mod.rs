@@ -25,6 +25,8 @@ pub(crate) struct Rules {
     revoked: BTreeSet<UserName>,
     /// Acknowledgements that were not answered yet, with what the answer must reach.
     acks: BTreeMap<(ShardId, Ticket), (Owner, ChannelName, Position)>,
+    /// Cursors that a subscription under way has made or moved.
+    begun: BTreeMap<(ShardId, Ticket), Position>,
     /// What was answered: it must stand after any crash.
     promised: Promised,
     /// The latest time any command was handled at.
@@ -121,7 +123,9 @@ impl Rules {
             (Command::Attach(attach), Some(Ok(Completion::Attached(attached)))) => {
                 self.attach(attach, attached, displaced)
             }
-            (Command::Open(open), Some(Ok(Completion::Opened(opened)))) => self.open(open, opened),
+            (Command::Open(open), Some(Ok(Completion::Opened(opened)))) => {
+                self.open((asked.shard, asked.ticket), open, opened)
+            }
             (Command::Ack(ack), _) => {
                 self.ack((asked.shard, asked.ticket), ack);
                 None
@@ -193,12 +197,14 @@ impl Rules {
         for record in records {
             self.restore(record);
         }
+        // What has survived once is there for good.
+        self.promised.cursors = self.cursors.clone();
         if !loses_nothing {
             return None;
         }
         let broken = self.lost_cursor(&promised);
         self.revoked.extend(promised.revoked.iter().cloned());
-        self.promised = promised;
+        self.promised.revoked = promised.revoked;
         broken
     }
 
@@ -250,9 +256,9 @@ impl Rules {
     }
 
     /// Takes an answer that leaves the engine: what it says must stand from now on.
-    pub(crate) fn promise(&mut self, command: &Command, completion: &Completion) {
+    pub(crate) fn promise(&mut self, key: (ShardId, Ticket), command: &Command, completion: &Completion) {
         match (command, completion) {
-            (Command::Open(open), Completion::Opened(_)) => self.promise_cursor(open),
+            (Command::Open(open), Completion::Opened(_)) => self.promise_cursor(key, open),
             (Command::Ack(ack), Completion::Acked(position)) => self.promise_ack(ack, *position),
             (Command::Revoke(Revocation::User { user, .. }), Completion::Revoked) => {
                 self.promised.revoked.insert(user.clone());
