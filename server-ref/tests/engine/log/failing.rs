@@ -251,6 +251,8 @@ fn an_answer_waits_for_the_sync_and_so_does_the_event() {
     let submit = |ticket, command| thread.handle().submit(ShardId(0), [(Ticket(ticket), command)]);
     submit(1, Command::Open(open("room", Since::Now)));
     replies.recv_timeout(PATIENCE).unwrap();
+    // The next segment is allocated, so that the next sync is that of the log.
+    disk.wait_for("segment.next");
     disk.hold_syncs();
     thread.handle().submit(
         ShardId(0),
