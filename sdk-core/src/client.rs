@@ -219,9 +219,11 @@ impl Client {
         self.notice_jump(now);
         self.on_connection_timeout(now);
         let is_unanswered = self.subscriptions.on_timeout(now.mono, &mut self.out);
-        if self.outbox.on_timeout(now.mono, &mut self.out) || is_unanswered {
+        if self.outbox.is_unanswered(now.mono) || is_unanswered {
             self.reconnect(StateReason::Unanswered, now);
         }
+        // After that: what waited for its answer may have outlived its `ttl`.
+        self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);
         self.end_call(now);

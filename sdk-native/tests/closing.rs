@@ -19,11 +19,8 @@ fn client(url: &str, store: &Path) -> Client {
     Client::builder(url).token("dev:alice").store(FileStore::open(store).unwrap()).build().unwrap()
 }
 
-/// An address where nobody listens.
-fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("ws://{}/ws", listener.local_addr().unwrap())
-}
+/// An address where nobody listens: not even by chance, as on a port that was free a moment ago.
+const NOWHERE: &str = "ws://127.0.0.1:1/ws";
 
 #[tokio::test]
 async fn a_closed_client_has_released_its_store() {
@@ -47,7 +44,7 @@ async fn a_closed_client_has_released_its_store() {
 async fn what_is_published_offline_goes_out_from_the_next_process() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("alice.moor");
-    let offline = client(&nowhere(), &store);
+    let offline = client(NOWHERE, &store);
     let receipt = offline.channel("room").qos(Qos::ExactlyOnce).publish(Payload::text("hello")).send().unwrap();
     receipt.queued().await.unwrap();
     assert_eq!(receipt.state(), ReceiptState::Queued);
@@ -70,14 +67,14 @@ async fn what_is_published_offline_goes_out_from_the_next_process() {
 async fn a_dropped_client_still_keeps_what_was_published() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("alice.moor");
-    let dropped = client(&nowhere(), &store);
+    let dropped = client(NOWHERE, &store);
     let receipt = dropped.channel("room").qos(Qos::ExactlyOnce).publish(Payload::text("hello")).send().unwrap();
     drop(dropped);
     let ended = receipt.stored().await.unwrap_err();
     assert_eq!(ended.code(), "client.closed");
     let again = loop {
         match FileStore::open(&store) {
-            Ok(store) => break Client::builder(nowhere()).store(store).build().unwrap(),
+            Ok(store) => break Client::builder(NOWHERE).store(store).build().unwrap(),
             Err(error) => assert_eq!(error.code(), "client.store_locked"),
         }
         tokio::task::yield_now().await;
@@ -106,7 +103,7 @@ async fn a_logout_leaves_nothing_of_the_user() {
     assert!(holds(secret) && holds("room:secret"));
     alice.close_and_wipe().await.unwrap();
     assert!(!holds(secret) && !holds("room:secret"));
-    assert!(client(&nowhere(), &store).restored().is_empty());
+    assert!(client(NOWHERE, &store).restored().is_empty());
 }
 
 #[tokio::test]
@@ -152,9 +149,8 @@ async fn a_final_refusal_ends_streams_and_receipts_and_says_why() {
 #[test]
 fn a_client_whose_runtime_is_gone_hangs_nobody() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let url = nowhere();
     let (first, second) = (runtime(), runtime());
-    let client = Client::builder(&url).build().unwrap();
+    let client = Client::builder(NOWHERE).build().unwrap();
     let room = client.channel("room");
     assert_eq!(room.publish(Payload::text("x")).send().map(drop).unwrap_err().code(), "client.runtime");
     let (receipt, mut messages) = first.block_on(async {
@@ -190,7 +186,7 @@ impl<F: FnMut(&StoreBatch) -> Result<(), StoreError> + Send + 'static> Store for
 
 fn strange(does: impl FnMut(&StoreBatch) -> Result<(), StoreError> + Send + 'static) -> Client {
     let store = Strange { inside: MemoryStore::default(), does };
-    Client::builder(nowhere()).store(store).build().unwrap()
+    Client::builder(NOWHERE).store(store).build().unwrap()
 }
 
 #[tokio::test]

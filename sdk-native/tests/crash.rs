@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -16,6 +15,8 @@ const STORE: &str = "MOORLINE_VICTIM_STORE";
 const URL: &str = "MOORLINE_VICTIM_URL";
 const FIRST: &str = "MOORLINE_VICTIM_FIRST";
 const WORDS: &str = "MOORLINE_VICTIM_WORDS";
+/// Where nobody listens.
+const NOWHERE: &str = "ws://127.0.0.1:1/ws";
 
 fn client(url: &str, store: &Path) -> Client {
     Client::builder(url).token("dev:alice").store(FileStore::open(store).unwrap()).build().unwrap()
@@ -119,13 +120,11 @@ async fn drain(url: &str, store: &Path) {
 async fn what_is_queued_goes_out_once_whenever_the_app_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("alice.moor");
-    // Nobody listens there any more.
-    let nowhere = format!("ws://{}/ws", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let server = Server::start(Options::dev()).unwrap();
     let there = server.url();
     let (mut seed, mut queued, mut next) = (7, Vec::new(), 0);
     for kill in 0..48 {
-        let url = if kill % 4 == 0 { &nowhere } else { &there };
+        let url = if kill % 4 == 0 { NOWHERE } else { &there };
         let lines = 1 + dice(&mut seed) % 40;
         // Two of three are killed from outside, the others fall right after their last word.
         let words = if kill % 3 == 0 { lines } else { usize::MAX };
@@ -154,9 +153,8 @@ async fn what_is_queued_goes_out_once_whenever_the_app_is_killed() {
 async fn a_full_disk_is_told_and_loses_nothing_that_was_queued() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("alice.moor");
-    let nowhere = format!("ws://{}/ws", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     // Files end after 16 KiB, as if there were no more room (blocks have 512 bytes or 1 KiB, depending on the shell).
-    let mut victim = victim(&nowhere, &store, 0, usize::MAX, r#"trap "" XFSZ; ulimit -f 16; exec "$@""#);
+    let mut victim = victim(NOWHERE, &store, 0, usize::MAX, r#"trap "" XFSZ; ulimit -f 16; exec "$@""#);
     let told = listen(&mut victim, 600);
     victim.kill().unwrap();
     victim.wait().unwrap();

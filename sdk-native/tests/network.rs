@@ -68,12 +68,14 @@ async fn an_attempt_that_gets_no_answer_is_given_up_and_its_socket_closed() {
     let client = builder.build().unwrap();
     let mut states = client.states();
     let listen = async {
-        for _ in 0..3 {
+        let mut asked = 0;
+        while asked < 3 {
             let (mut stream, _) = silent.accept().await.unwrap();
-            // The request, and then the end.
+            // The request, and then the end. On a busy machine the time may be up before anything was asked.
             let mut request = Vec::new();
             stream.read_to_end(&mut request).await.unwrap();
-            assert!(request.starts_with(b"GET /ws "));
+            assert!(request.is_empty() || request.starts_with(b"GET /ws "));
+            asked += usize::from(!request.is_empty());
         }
         states.wait_for(|(_, reason)| *reason == StateReason::ConnectTimeout).await.map(drop).unwrap();
     };

@@ -99,7 +99,6 @@ async fn a_certificate_that_is_not_trusted_is_told_and_tried_again() {
 
 #[tokio::test]
 async fn what_is_no_server_is_told() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let web_address = web.local_addr().unwrap();
     tokio::spawn(async move {
@@ -110,7 +109,7 @@ async fn what_is_no_server_is_told() {
         }
     });
     for (url, code) in [
-        (format!("ws://{closed}/ws"), "transport.unreachable"),
+        ("ws://127.0.0.1:1/ws".to_owned(), "transport.unreachable"),
         (format!("ws://{web_address}/ws"), "transport.upgrade"),
         (format!("wss://{web_address}/ws"), "transport.tls"),
     ] {

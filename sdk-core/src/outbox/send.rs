@@ -160,8 +160,13 @@ impl Outbox {
         }
     }
 
-    /// Handles deadlines; tells whether the server owes an answer.
-    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) -> bool {
+    /// Tells whether the server has owed an answer for too long.
+    pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
+        is_due(self.patience(), now)
+    }
+
+    /// Ends pauses that are over, and gives up what has outlived its `ttl`.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
         let due = |lane: &&mut Lane| {
             lane.held_until().is_some_and(|at| at <= now) || lane.expiry().is_some_and(|at| at <= now)
         };
@@ -175,7 +180,6 @@ impl Outbox {
         for channel in channels {
             self.pump(&channel, now, out);
         }
-        is_due(self.patience(), now)
     }
 
     /// QoS 0: now or never.

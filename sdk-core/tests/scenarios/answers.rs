@@ -199,3 +199,14 @@ fn what_a_living_server_does_not_answer_is_sent_again_on_another_connection() {
     let (req, _) = host.take_publishes()[0];
     assert_ne!(req, unanswered);
 }
+
+#[test]
+fn what_waited_in_vain_and_outlived_its_ttl_is_given_up_at_once() {
+    let mut host = ready();
+    host.publish("room", PublishOptions::new().ttl(30));
+    assert_eq!(host.take_publishes().len(), 1);
+    pass_alive(&mut host, 60_000);
+    assert_eq!(host.last_reason(), StateReason::Unanswered);
+    // Nobody knows whether the server has it, and no deadline that has passed is left behind.
+    assert!(matches!(host.outcomes()[..], [(_, PublishOutcome::Uncertain)]), "{:?}", host.outcomes());
+}

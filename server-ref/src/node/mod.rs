@@ -69,6 +69,7 @@ enum Waiting {
     Publish { conn: ConnId, session: SessionId, req: u64, bytes: usize },
     History { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
     Ack { conn: ConnId, session: SessionId, number: ChannelNumber },
+    Forget { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
     Nothing,
 }
 
@@ -245,6 +246,9 @@ impl Node {
             }
             (Waiting::Ack { conn, session, number }, Ok(Completion::Acked(position))) => {
                 self.acked(conn, session, number, position);
+            }
+            (Waiting::Forget { conn, session, req, channel }, result) => {
+                self.forgotten(conn, session, req, channel, result.err());
             }
             (Waiting::Page { conn, session, .. }, Err(error)) => self.page_failed(conn, session, error, now),
             // A cursor that could not be written is written with the next acknowledgement.

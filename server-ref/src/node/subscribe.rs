@@ -12,7 +12,7 @@ use super::hub::{Hub, Tip};
 use super::io::ConnId;
 use super::session::{Extra, Flow, Reader, Subscription};
 use super::{Node, Waiting};
-use crate::engine::{ChannelKey, Command, EngineError, Open, Opened, SessionId};
+use crate::engine::{ChannelKey, Command, EngineError, Open, Opened, Owner, SessionId};
 
 impl Node {
     pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe, now: Now) {
@@ -244,14 +244,17 @@ impl Node {
         let owner = session.owner.clone().filter(|_| unsubscribe.forget);
         session.remove(number);
         if let Some(key) = self.hubs.get(&number).map(|hub| hub.key.clone()) {
-            let channel = key.name.clone();
-            if let Some(owner) = owner {
-                self.ask(Waiting::Nothing, Command::Forget { owner, channel: key });
+            let req = unsubscribe.req;
+            match owner {
+                Some(owner) => self.forget_cursor(conn, req, owner, key),
+                None => self.unsubscribed(conn, req, key.name),
             }
-            let req = Some(unsubscribe.req);
-            self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: None }));
         }
         self.leave_hub(conn, codec, number);
+    }
+
+    fn unsubscribed(&mut self, conn: ConnId, req: u64, channel: ChannelName) {
+        self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req: Some(req), channel, code: None }));
     }
 }
 
@@ -264,9 +267,35 @@ impl Node {
             let text = "a cursor needs a named user and a device";
             return self.error(conn, Some(req), ErrorCode::ChannelNotDurable, text);
         };
-        let key = ChannelKey { app: owner.app.clone(), name: channel.clone() };
-        self.ask(Waiting::Nothing, Command::Forget { owner, channel: key });
-        self.send(conn, &ServerFrame::Unsubscribed(Unsubscribed { req: Some(req), channel, code: None }));
+        let key = ChannelKey { app: owner.app.clone(), name: channel };
+        self.forget_cursor(conn, req, owner, key);
+    }
+
+    /// Has the engine drop a cursor, if there is one; that is answered when it is durable.
+    fn forget_cursor(&mut self, conn: ConnId, req: u64, owner: Owner, key: ChannelKey) {
+        let Some(session) = self.session(conn).map(|session| session.id) else { return };
+        let waiting = Waiting::Forget { conn, session, req, channel: key.name.clone() };
+        self.ask(waiting, Command::Forget { owner, channel: key });
+    }
+
+    pub(super) fn forgotten(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        req: u64,
+        channel: ChannelName,
+        error: Option<EngineError>,
+    ) {
+        if self.session_if(conn, session).is_none() {
+            return;
+        }
+        match error {
+            None => self.unsubscribed(conn, req, channel),
+            Some(error) => {
+                let (req, channel) = (Some(req), Some(channel));
+                self.send(conn, &ServerFrame::Error(ErrorFrame { req, channel, ..storage_error(error) }));
+            }
+        }
     }
 }
 

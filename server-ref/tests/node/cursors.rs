@@ -1,5 +1,7 @@
 //! Durable cursors: whose word counts, the client's or the server's.
 
+use moorline_server::engine::EngineError;
+use moorline_server::node::ConnId;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, everything, offsets};
@@ -81,6 +83,35 @@ fn a_cursor_is_forgotten_without_reading() {
     assert_eq!(bench.frame(2)["code"], "channel.not_subscribed");
     let subscribed = resume(&mut bench, 3, &json!(null)).remove(0);
     assert_eq!((&subscribed["start"], &subscribed["from"]), (&json!("live"), &json!(20)), "it begins anew");
+}
+
+#[test]
+fn what_is_forgotten_is_answered_when_that_is_durable() {
+    // A channel that is read, and one that is not.
+    for conn in [1, 2] {
+        let mut bench = Bench::new();
+        let _ = acknowledged(&mut bench);
+        if conn == 2 {
+            bench.hello(2, json!({"token": "alice", "device": "0123456789abcdef", "run": [0, 1]}));
+        }
+        bench.hear(conn);
+        bench.slow_engine = true;
+        bench.say(conn, json!({"t": "unsubscribe", "channel": "room", "req": 5, "forget": true}));
+        assert_eq!(bench.hear(conn), [], "the log has not written it");
+        bench.engine();
+        assert_eq!(bench.frame(conn), json!({"t": "unsubscribed", "channel": "room", "req": 5}));
+        // The log has no room: the cursor is still there, and the client knows that it has to say it again.
+        bench.say(conn, json!({"t": "unsubscribe", "channel": "other", "req": 6, "forget": true}));
+        bench.fail(EngineError::Full);
+        let refused = bench.frame(conn);
+        let found = (&refused["t"], &refused["code"], &refused["req"], &refused["channel"], &refused["retry"]);
+        assert_eq!(found, (&json!("error"), &json!("storage.full"), &json!(6), &json!("other"), &json!(true)));
+        // Whoever is gone meanwhile hears nothing, and nobody else does.
+        bench.say(conn, json!({"t": "unsubscribe", "channel": "room", "req": 7, "forget": true}));
+        bench.node.handle_closed(ConnId(conn), bench.now());
+        bench.engine();
+        assert_eq!(bench.hear(conn), []);
+    }
 }
 
 #[test]

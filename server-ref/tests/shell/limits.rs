@@ -11,7 +11,7 @@ fn publish(wire: &mut Wire, n: u64) {
 
 #[test]
 fn who_publishes_too_fast_is_told_when_to_go_on() {
-    // One publish in ten minutes, so that no machine is slow enough to have a second one.
+    // One more each second: however slow the machine is, it is not seventeen seconds.
     let options = Options { publish_rate: Some(1), publish_burst: 3, ..Options::dev() };
     let world = World::start(options, "dev:healthy");
     let mut wire = Wire::hello(world.address(), "dev:fast");

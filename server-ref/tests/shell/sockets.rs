@@ -172,13 +172,19 @@ fn without_descriptors_newcomers_are_refused_and_nobody_else_notices() {
     let server = Program::start(&mut shell);
     let mut healthy = Healthy::connect(server.address(), "dev:healthy");
     let (mut taken, mut refused) = (Vec::new(), 0);
-    for _ in 0..300 {
+    for n in 0..300 {
         let mut wire = Wire::dial(server.address());
         if !wire.try_raw(upgrade("/ws", "").as_bytes()) {
             continue;
         }
         match wire.response() {
-            answer if answer.starts_with("HTTP/1.1 101 ") => taken.push(wire),
+            answer if answer.starts_with("HTTP/1.1 101 ") => {
+                // Whoever says nothing is sent away after ten seconds, and its descriptor is free again.
+                wire.say(&json!({"t": "hello", "v": 1, "token": format!("dev:taken-{n}")}));
+                wire.expect("welcome");
+                wire.say(&json!({"t": "park", "ping": 300_000}));
+                taken.push(wire);
+            }
             answer => {
                 assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("open files"), "{answer}");
                 refused += 1;

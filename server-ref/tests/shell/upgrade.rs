@@ -51,7 +51,7 @@ fn too_many_headers_are_refused() {
 
 #[test]
 fn a_slow_head_is_given_up() {
-    let mut world = World::start(Options { head_within_ms: 200, ..Options::dev() }, "dev:healthy");
+    let mut world = World::dev();
     let mut slow = Wire::dial(world.address());
     slow.raw(b"GET /ws HTTP/1.1\r\nHost: x");
     world.is_well();

@@ -158,7 +158,9 @@ impl Directory {
 
 impl LogFile for File {
     fn reserve(&self, size: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), 0, size) {
+        let reserve = || rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), 0, size);
+        // A signal may come meanwhile, and says nothing about the disk.
+        match rustix::io::retry_on_intr(reserve) {
             // Some file systems cannot tell beforehand; writing will.
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             other => Ok(other?),

@@ -251,6 +251,8 @@ fn an_answer_waits_for_the_sync_and_so_does_the_event() {
     let submit = |ticket, command| thread.handle().submit(ShardId(0), [(Ticket(ticket), command)]);
     submit(1, Command::Open(open("room", Since::Now)));
     replies.recv_timeout(PATIENCE).unwrap();
+    // The next segment is allocated, so that the next sync is that of the log.
+    disk.wait_for("segment.next");
     disk.hold_syncs();
     thread.handle().submit(
         ShardId(0),
@@ -275,5 +277,27 @@ fn an_answer_waits_for_the_sync_and_so_does_the_event() {
     disk.release_syncs();
     assert!(matches!(&replies.recv_timeout(PATIENCE).unwrap()[..], [Reply::Event(_), Reply::Completed(Ticket(6), _)]));
     assert_eq!(channel("room").name.as_str(), "room");
+    thread.close();
+}
+
+#[test]
+fn a_cursor_is_forgotten_when_that_is_synced() {
+    let disk = Disk::default();
+    let core = open_with(&LogConfig { threads: true, ..config(1 << 20) }, Arc::new(disk.clone()), BOOT, BEGIN).unwrap();
+    let thread = EngineThread::spawn(core, || BEGIN, |fatal| panic!("{fatal}")).unwrap();
+    let (sender, replies) = mpsc::channel::<Vec<Reply>>();
+    thread.handle().register(ShardId(0), Box::new(move |batch| drop(sender.send(batch))));
+    let submit = |ticket, command| thread.handle().submit(ShardId(0), [(Ticket(ticket), command)]);
+    submit(1, Command::Open(Open { cursor: Some(owner("bob")), ..open("room", Since::First) }));
+    replies.recv_timeout(PATIENCE).unwrap();
+    // The next segment is allocated, so that the next sync is that of the log.
+    disk.wait_for("segment.next");
+    disk.hold_syncs();
+    submit(2, Command::Forget { owner: owner("bob"), channel: channel("room") });
+    disk.wait_for_held_sync();
+    assert_eq!(replies.try_iter().count(), 0, "a power cut now would bring it back");
+    disk.release_syncs();
+    let answers = replies.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(answers[..], [Reply::Completed(Ticket(2), Ok(Completion::Forgotten))]), "{answers:?}");
     thread.close();
 }

@@ -177,6 +177,8 @@ impl Wire {
                 None
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Some(true),
+            // A process that is stopped and goes on is told so where a time limit stands.
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(error) => panic!("nothing came from the server: {error}"),
         }
     }

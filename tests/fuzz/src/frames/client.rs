@@ -123,7 +123,7 @@ fn publish(req: u64, aim: &Aim<'_>, choices: &mut Choices<'_>) -> Publish {
         qos,
         req: needed.then_some(req),
         id: if needed { Some(short(choices, 128)) } else { None },
-        seq: (qos == Qos::ExactlyOnce).then(|| choices.safe()),
+        seq: (qos == Qos::ExactlyOnce).then(|| choices.safe().max(1)),
         generation: (qos == Qos::ExactlyOnce).then(|| choices.safe()),
         ttl: choices.maybe(Choices::int),
         headers: headers(choices),

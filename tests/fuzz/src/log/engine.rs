@@ -77,6 +77,16 @@ impl Engine {
         channels.iter().map(|channel| ((*channel).to_owned(), self.read(channel))).collect()
     }
 
+    /// Tells whether a message is there, wherever else the channel may be damaged.
+    pub(super) fn holds(&mut self, channel: &str, offset: Offset) -> bool {
+        let range = ReadRange::After(Offset(offset.0 - 1));
+        let read = Read { channel: key(channel), range, max_messages: 1, max_bytes: 1 << 16 };
+        match self.ask(vec![Command::Read(read)]).and_then(|mut all| all.pop()) {
+            Some(Ok(Completion::Read(page))) => page.messages.iter().any(|stored| stored.offset == offset),
+            _ => false,
+        }
+    }
+
     fn read(&mut self, channel: &str) -> BTreeMap<Offset, Bytes> {
         let mut found = BTreeMap::new();
         let mut after = Offset::ZERO;

@@ -75,8 +75,7 @@ fn damaged(choices: &mut Choices<'_>) {
     let mut again = open(crashed).expect("a log that was opened and written opens again");
     let later = again.read_all(&CHANNELS);
     for (channel, offset) in added {
-        let found = later.get(&channel).is_some_and(|log| log.contains_key(&offset));
-        assert!(found, "{channel} has lost offset {offset}, which was acknowledged");
+        assert!(again.holds(&channel, offset), "{channel} has lost offset {offset}, which was acknowledged");
     }
     for (channel, log) in &served {
         let kept = later.get(channel).is_some_and(|later| log.iter().all(|(at, bytes)| later.get(at) == Some(bytes)));
