@@ -12,6 +12,7 @@ use crate::ids::{PublishId, RequestId, SubscriptionId};
 use crate::io::{Input, Output, StoreEntry};
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
+use crate::presence::Feed;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::timer::earliest;
@@ -23,6 +24,7 @@ pub struct Client {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) outbox: Outbox,
     pub(crate) history: Queries,
+    pub(crate) feed: Feed,
     pub(crate) out: Outgoing,
     pub(crate) dice: Dice,
     pub(crate) phase: Phase,
@@ -47,6 +49,7 @@ impl Client {
             subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),
+            feed: Feed::default(),
             out: Outgoing::new(store),
             dice,
             phase: Phase::Open,
@@ -71,6 +74,7 @@ impl Client {
     pub fn disconnect(&mut self, now: Now) {
         if self.phase == Phase::Open && !matches!(self.connection.state, State::Idle | State::Closed) {
             self.subscriptions.flush_acks(now.mono, &mut self.out);
+            self.subscriptions.leave_all(&mut self.out);
             self.hang_up(CloseCode::NORMAL);
             self.connection.state = State::Idle;
             self.detach();
@@ -205,6 +209,7 @@ impl Client {
             self.reconnect(StateReason::Unanswered, now);
         }
         self.history.on_timeout(now.mono, &mut self.out);
+        self.feed.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);
         self.end_call(now);
     }
@@ -222,6 +227,7 @@ impl Client {
                 self.subscriptions.deadline(),
                 self.outbox.deadline(),
                 self.history.deadline(),
+                self.feed.deadline(),
                 self.out.store.deadline(),
             ]),
             Phase::Closing(closing) => earliest(&[Some(closing.deadline), self.connection.deadline()]),
@@ -264,7 +270,7 @@ impl Client {
     }
 
     /// Ends every command and input: closes if all is flushed, and queues what is to be sent and stored.
-    fn end_call(&mut self, now: Now) {
+    pub(crate) fn end_call(&mut self, now: Now) {
         self.close_on(now);
         self.out.flush();
     }

@@ -9,6 +9,7 @@ mod cursor;
 mod housekeeping;
 mod ids;
 mod open;
+mod presence;
 mod producer;
 mod recovery;
 mod retention;
@@ -24,6 +25,7 @@ use rustc_hash::FxHashMap;
 use self::channel::Channel;
 use self::cursor::Cursors;
 use self::housekeeping::Housekeeping;
+use self::presence::Registry;
 use self::producer::Producer;
 use self::session::Sessions;
 use super::record::{ChannelId, Record, Verdict};
@@ -104,6 +106,7 @@ pub struct EngineCore<S> {
     producers: BTreeMap<ProducerId, Producer>,
     cursors: Cursors,
     sessions: Sessions,
+    presence: Registry,
     housekeeping: Housekeeping,
     revoked: BTreeMap<RevocationKey, Revoked>,
     shards: Vec<ShardId>,
@@ -135,7 +138,7 @@ impl<S: MessageStore> EngineCore<S> {
         }
         match command {
             Command::Attach(attach) => self.attach(shard, ticket, attach, now),
-            Command::Detach(session) => self.detach(session, now),
+            Command::Detach(session, gone) => self.detach(session, gone, now),
             Command::Open(open) => self.open(shard, ticket, open, now),
             Command::Unwatch(channel) => self.unwatch(shard, &channel),
             Command::Append(append) => {
@@ -156,6 +159,10 @@ impl<S: MessageStore> EngineCore<S> {
                 self.reply(shard, completed(ticket, Completion::Forgotten));
             }
             Command::Revoke(revocation) => self.revoke(shard, ticket, revocation, now),
+            Command::Presence(presence) => self.presence(shard, ticket, presence, now),
+            Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
+            Command::Status(query) => self.status(shard, ticket, query),
+            Command::UnwatchStatus(app, users) => self.unwatch_status(shard, &app, &users),
         }
     }
 
@@ -186,12 +193,21 @@ impl<S: MessageStore> EngineCore<S> {
                 let channel = self.by_key.get(&open.channel);
                 channel.is_none_or(|id| self.cursors.position(owner, *id).is_none())
             }),
-            Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_) => false,
+            Command::Detach(..)
+            | Command::Unwatch(_)
+            | Command::Broadcast(_)
+            | Command::Read(_)
+            | Command::Presence(_)
+            | Command::UnwatchPresence(_)
+            | Command::Status(_)
+            | Command::UnwatchStatus(..) => false,
         }
     }
 
-    /// Takes what must become durable before the replies are released, in order, all of it or a prefix.
+    /// Ends a batch: tells what is due of presence, and takes what must become durable before the replies are released,
+    /// in order, all of it or a prefix.
     pub fn take_records(&mut self, now: UnixMillis) -> Vec<Record> {
+        self.tell_presence(now);
         if !self.records.is_empty() {
             self.flush_cursors(now);
         }

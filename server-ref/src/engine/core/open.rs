@@ -41,7 +41,8 @@ impl<S: MessageStore> EngineCore<S> {
                 self.records.extend(record);
             }
         }
-        let opened = Opened { epoch, first, head, from, reset };
+        let members = open.presence.map(|entry| self.enter_presence(shard, &open.channel, entry, now));
+        let opened = Opened { epoch, first, head, from, reset, members };
         self.reply(shard, completed(ticket, Completion::Opened(opened)));
     }
 
