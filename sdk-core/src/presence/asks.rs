@@ -14,6 +14,8 @@ use crate::timer::is_due;
 
 /// While online, an answer is awaited for so long.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The server could not say when it can do it.
+const RETRY_MS: u32 = 1_000;
 
 /// What the app asked about presence and has no answer to yet, oldest first.
 #[derive(Default)]
@@ -25,6 +27,8 @@ struct Ask {
     id: RequestId,
     what: What,
     asked: Option<Asked>,
+    /// The server could not do it: it is tried again then.
+    again: Option<Timestamp>,
 }
 
 /// A question on the current connection.
@@ -44,17 +48,17 @@ enum What {
 
 impl Asks {
     pub(crate) fn members(&mut self, id: RequestId, channel: ChannelName, cursor: Option<Utf8Bytes>) {
-        self.waiting.push(Ask { id, what: What::Members { channel, cursor }, asked: None });
+        self.waiting.push(Ask { id, what: What::Members { channel, cursor }, asked: None, again: None });
     }
 
     pub(crate) fn status(&mut self, id: RequestId, users: Vec<UserName>) {
-        self.waiting.push(Ask { id, what: What::Status { users }, asked: None });
+        self.waiting.push(Ask { id, what: What::Status { users }, asked: None, again: None });
     }
 
     /// Notes what this client does itself; `req` if it was sent.
     pub(crate) fn own(&mut self, id: RequestId, channel: ChannelName, req: Option<u64>, now: Timestamp) {
         let asked = req.map(|req| Asked { req, deadline: now + TIMEOUT });
-        self.waiting.push(Ask { id, what: What::Own { channel }, asked });
+        self.waiting.push(Ask { id, what: What::Own { channel }, asked, again: None });
     }
 
     /// Sends what can be sent and was not.
@@ -83,8 +87,21 @@ impl Asks {
 
     pub(crate) fn on_lost(&mut self) {
         for ask in &mut self.waiting {
-            ask.asked = None;
+            (ask.asked, ask.again) = (None, None);
         }
+    }
+
+    /// Returns the channels in which this client is to say again whether it is a member: each with a new `req`.
+    pub(crate) fn due_again(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<(ChannelName, u64)> {
+        let mut due = Vec::new();
+        for ask in self.waiting.iter_mut().filter(|ask| is_due(ask.again, now)) {
+            if let What::Own { channel } = &ask.what {
+                let req = out.req();
+                due.push((channel.clone(), req));
+                (ask.asked, ask.again) = (Some(Asked { req, deadline: now + TIMEOUT }), None);
+            }
+        }
+        due
     }
 
     /// A `subscribe` that said what was done meanwhile is answered.
@@ -108,10 +125,17 @@ impl Asks {
         }
     }
 
-    /// Takes an error; tells whether it answers a question of this room.
-    pub(crate) fn on_error(&mut self, req: u64, error: &ErrorFrame, out: &mut Outgoing) -> bool {
-        let Some(ask) = self.answered(req) else { return false };
-        ask.fail(failure(error), out);
+    /// Takes an error; tells whether it answers a question of this room. What this client does itself is tried again
+    /// if that can help: what it says and what the server has must not differ.
+    pub(crate) fn on_error(&mut self, req: u64, error: &ErrorFrame, now: Timestamp, out: &mut Outgoing) -> bool {
+        let Some(mut ask) = self.answered(req) else { return false };
+        if error.retry && matches!(ask.what, What::Own { .. }) {
+            let pause = Duration::from_millis(u64::from(error.after.unwrap_or(RETRY_MS).max(1)));
+            (ask.asked, ask.again) = (None, Some(now + pause));
+            self.waiting.push(ask);
+        } else {
+            ask.fail(failure(error), out);
+        }
         true
     }
 
@@ -130,7 +154,7 @@ impl Asks {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.waiting.iter().filter_map(|ask| Some(ask.asked.as_ref()?.deadline)).min()
+        self.waiting.iter().filter_map(|ask| ask.again.or(ask.asked.as_ref().map(|asked| asked.deadline))).min()
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {

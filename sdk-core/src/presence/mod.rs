@@ -8,7 +8,7 @@ mod view;
 use bytes::Bytes;
 use moorline_protocol::limits::{PRESENCE_STATE_BYTES, STATUS_USERS};
 use moorline_protocol::time::Now;
-use moorline_protocol::{ChannelName, ErrorCode, Member, PresenceOp, UserName, Utf8Bytes};
+use moorline_protocol::{ChannelName, ErrorCode, Member, PresenceOp, PresenceVersion, UserName, Utf8Bytes};
 
 pub(crate) use self::asks::Asks;
 pub(crate) use self::feed::Feed;
@@ -25,6 +25,8 @@ pub struct Present {
     pub count: u64,
     /// All of them, in the order of their names; `None` where they are too many to be listed.
     pub members: Option<Vec<Member>>,
+    /// With them: which state of the channel this is.
+    pub version: Option<PresenceVersion>,
 }
 
 impl Client {
@@ -75,7 +77,7 @@ impl Client {
     pub fn present(&self, channel: &ChannelName) -> Option<Present> {
         let view = self.subscriptions.room(channel)?.view();
         let members = view.list().map(|members| members.cloned().collect());
-        view.is_known().then(|| Present { count: view.count(), members })
+        view.is_known().then(|| Present { count: view.count(), members, version: view.version() })
     }
 
     /// Asks which of at most 500 users are online. Ends with one [`Event::StatusFinished`]; asked again after a

@@ -70,6 +70,14 @@ impl Room {
         }
     }
 
+    /// Returns what makes the server's idea of this client the client's own.
+    pub(crate) fn act(&self) -> (PresenceOp, Option<Bytes>) {
+        match &self.own {
+            Some(own) => (PresenceOp::Enter, own.state.clone()),
+            None => (PresenceOp::Leave, None),
+        }
+    }
+
     /// Tells whether a further reader's wishes are those that stand.
     pub(crate) fn accepts(&self, mode: PresenceMode, state: Option<&Bytes>) -> bool {
         let stands = match (self.watches, &self.own) {

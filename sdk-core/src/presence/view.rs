@@ -48,6 +48,14 @@ impl View {
         }
     }
 
+    /// Returns the version of the list.
+    pub(crate) fn version(&self) -> Option<PresenceVersion> {
+        match &self.list {
+            List::All(version, _) => Some(*version),
+            List::Unknown | List::Counted => None,
+        }
+    }
+
     pub(crate) fn is_known(&self) -> bool {
         !matches!(self.list, List::Unknown)
     }

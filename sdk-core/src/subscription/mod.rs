@@ -229,6 +229,7 @@ impl Subscriptions {
     /// Handles deadlines; tells whether the server owes an answer.
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) -> bool {
         let mut is_unanswered = false;
+        self.act_again(now, out);
         self.asks.on_timeout(now, out);
         for channel in &mut self.channels {
             if is_due(channel.deadline(), now) {

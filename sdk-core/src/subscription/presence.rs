@@ -59,6 +59,17 @@ impl Subscriptions {
         }
     }
 
+    /// Says again whether this client is a member, where the server could not take it.
+    pub(crate) fn act_again(&mut self, now: Timestamp, out: &mut Outgoing) {
+        for (name, req) in self.asks.due_again(now, out) {
+            let Some(channel) = self.find(&name).ok().and_then(|index| self.channels.get(index)) else { continue };
+            if let Some(reference) = channel.reference() {
+                let (op, state) = channel.room.act();
+                out.send(&ClientFrame::Presence(PresenceRequest { req, channel: reference, op, state, cursor: None }));
+            }
+        }
+    }
+
     pub(crate) fn on_presence(&mut self, events: PresenceEvents, now: Now, out: &mut Outgoing) {
         let Some(channel) = self.joined(&events.channel) else { return };
         let Some(reference) = channel.reference() else { return };
@@ -82,7 +93,7 @@ impl Subscriptions {
     ) -> bool {
         match self.repairing(req) {
             Some(channel) => channel.room.on_error(error, now),
-            None => return self.asks.on_error(req, error, out),
+            None => return self.asks.on_error(req, error, now, out),
         }
         true
     }

@@ -569,7 +569,7 @@ fn has_answer(command: &Command) -> bool {
 }
 
 pub(crate) fn open(channel_name: &str, since: Since) -> Open {
-    Open { channel: channel(channel_name), since, reset: ResetMode::First, cursor: None }
+    Open { channel: channel(channel_name), since, reset: ResetMode::First, cursor: None, presence: None }
 }
 
 pub(crate) fn read_command(channel_name: &str, range: ReadRange, max_messages: usize, max_bytes: usize) -> Command {

@@ -159,7 +159,8 @@ impl Room {
             }
             None => present.connections.push(Connection { session, device, state, order, until: None }),
         }
-        self.note(user, before, Some(came), None);
+        let came = before.is_none().then_some(came);
+        self.note(user, before, came, None);
     }
 
     /// A connection is gone from the room, or will be.
@@ -231,12 +232,8 @@ impl Room {
         let after = self.shown(&user);
         let fresh = || Change { before, came: PresenceChangeKind::Join, went: PresenceChangeKind::Leave };
         let change = self.changes.entry(user.clone()).or_insert_with(fresh);
-        if let (Some(came), Some(_)) = (came, &after) {
-            change.came = came;
-        }
-        if let Some(went) = went {
-            change.went = went;
-        }
+        change.came = came.unwrap_or(change.came.clone());
+        change.went = went.unwrap_or(change.went.clone());
         let is_same = match (&change.before, &after) {
             (Some(before), Some(after)) => before.state == after.state,
             (None, None) => true,

@@ -35,7 +35,8 @@ impl Rules {
             Since::Position(at) if at.offset < floor => (fallback, Some(ResetReason::Trimmed)),
             Since::Position(at) => (at.offset, None),
         };
-        let rules = Opened { epoch, first: floor.next(), head, from, reset };
+        let members = opened.members.clone();
+        let rules = Opened { epoch, first: floor.next(), head, from, reset, members };
         (rules != *opened).then(|| Violation::new(7, format!("{name}: {opened:?}; the rules say {rules:?}")))
     }
 
