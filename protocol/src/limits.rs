@@ -58,3 +58,7 @@ pub const DICTIONARY_MESSAGES: usize = 16;
 pub const DICTIONARY_BYTES: usize = 32_000;
 /// Bytes of a presence state (`state`), as JSON text.
 pub const PRESENCE_STATE_BYTES: usize = 4096;
+/// Members of a channel up to which they are listed, and members of a page above it.
+pub const PRESENCE_LISTED: usize = 200;
+/// Members at which a channel that had more is listed again.
+pub const PRESENCE_LISTED_AGAIN: usize = 150;

@@ -13,6 +13,7 @@ use crate::ids::{PublishId, RequestId, SubscriptionId};
 use crate::io::{Input, Output, StoreEntry};
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
+use crate::presence::Feed;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::timer::earliest;
@@ -24,6 +25,7 @@ pub struct Client {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) outbox: Outbox,
     pub(crate) history: Queries,
+    pub(crate) feed: Feed,
     pub(crate) out: Outgoing,
     pub(crate) dice: Dice,
     pub(crate) phase: Phase,
@@ -50,6 +52,7 @@ impl Client {
             subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),
+            feed: Feed::default(),
             out: Outgoing::new(store),
             dice,
             phase: Phase::Open,
@@ -77,6 +80,7 @@ impl Client {
         self.recorder.begin(now, || Call::Disconnect);
         if self.phase == Phase::Open && !matches!(self.connection.state, State::Idle | State::Closed) {
             self.subscriptions.flush_acks(now.mono, &mut self.out);
+            self.subscriptions.leave_all(&mut self.out);
             self.hang_up(CloseCode::NORMAL);
             self.connection.state = State::Idle;
             self.detach();
@@ -116,9 +120,11 @@ impl Client {
         if self.phase != Phase::Open || self.connection.is_closed() {
             return Err(SubscribeError::Closed);
         }
-        self.recorder.begin(now, || Call::Subscribe { channel: channel.clone(), options });
+        self.recorder.begin(now, || Call::Subscribe { channel: channel.clone(), options: options.clone() });
         let may_ask = self.connection.has_said_hello();
-        let id = self.subscriptions.subscribe(channel, options, may_ask, now.mono, &mut self.out)?;
+        let id = self.subscriptions.subscribe(channel, options, may_ask, now.mono, &mut self.out);
+        // Whether it is refused can depend on a state, which is not written down.
+        let id = id.inspect_err(|_| self.recorder.undo())?;
         self.end_call(now);
         Ok(id)
     }
@@ -225,6 +231,7 @@ impl Client {
         // After that: what waited for its answer may have outlived its `ttl`.
         self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
+        self.feed.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);
         self.end_call(now);
     }
@@ -252,6 +259,7 @@ impl Client {
                 self.subscriptions.deadline(),
                 self.outbox.deadline(),
                 self.history.deadline(),
+                self.feed.deadline(),
                 self.out.store.deadline(),
             ]),
             Phase::Closing(closing) => earliest(&[Some(closing.deadline), self.connection.deadline()]),
@@ -294,7 +302,7 @@ impl Client {
     }
 
     /// Ends every command and input: closes if all is flushed, and queues what is to be sent and stored.
-    fn end_call(&mut self, now: Now) {
+    pub(crate) fn end_call(&mut self, now: Now) {
         self.close_on(now);
         self.out.flush();
         self.recorder.end();

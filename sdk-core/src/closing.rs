@@ -56,6 +56,8 @@ impl Client {
     /// Sends acknowledgements, and nothing else any more.
     pub(crate) fn begin_close(&mut self, now: Now) {
         self.subscriptions.flush_acks(now.mono, &mut self.out);
+        self.subscriptions.leave_all(&mut self.out);
+        self.subscriptions.asks.fail_all(&closed_failure(), &mut self.out);
         self.history.fail_all(&closed_failure(), &mut self.out);
         self.out.store.pay_debt();
         self.outbox.pause();

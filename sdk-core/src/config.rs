@@ -1,5 +1,6 @@
+use bytes::Bytes;
 use moorline_protocol::Headers;
-use moorline_protocol::{HistoryRange, Position, Qos, ResetMode, Utf8Bytes};
+use moorline_protocol::{HistoryRange, Position, PresenceMode, Qos, ResetMode, Utf8Bytes};
 
 /// How a client connects. Everything has a default but the URL.
 #[derive(Clone, Debug)]
@@ -107,7 +108,7 @@ pub enum StartAt {
 }
 
 /// How a channel is read. `None` = inherit from the channel's other readers, or the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeOptions {
     /// Where to begin (default [`StartAt::Resume`]).
     pub since: Option<StartAt>,
@@ -119,6 +120,10 @@ pub struct SubscribeOptions {
     pub durable: Option<bool>,
     /// Whether messages count as consumed and acknowledged the moment they are handed out (default false).
     pub auto_ack: Option<bool>,
+    /// Whether the channel's members are watched, or joined (default [`PresenceMode::None`]).
+    pub presence: Option<PresenceMode>,
+    /// With [`PresenceMode::Join`]: this member's state, JSON of at most 4,096 bytes.
+    pub state: Option<Bytes>,
 }
 
 impl SubscribeOptions {
@@ -159,6 +164,20 @@ impl SubscribeOptions {
     #[must_use]
     pub fn auto_ack(mut self, auto_ack: bool) -> Self {
         self.auto_ack = Some(auto_ack);
+        self
+    }
+
+    /// Sets whether the channel's members are watched, or joined.
+    #[must_use]
+    pub fn presence(mut self, presence: PresenceMode) -> Self {
+        self.presence = Some(presence);
+        self
+    }
+
+    /// Sets the state of this member, JSON text.
+    #[must_use]
+    pub fn state(mut self, state: impl Into<Bytes>) -> Self {
+        self.state = Some(state.into());
         self
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use moorline_protocol::{
-    ChannelName, CloseCode, Epoch, ErrorCode, Message, Offset, Position, ResetReason, Start, UserName,
+    ChannelName, CloseCode, Epoch, ErrorCode, MembersView, Message, Offset, Position, PresenceChange, ResetReason,
+    Start, UserName, UserStatus,
 };
 
 use crate::error::StoreError;
@@ -271,6 +272,44 @@ pub enum Event {
         id: RequestId,
         /// How.
         result: Result<HistoryPage, Failure>,
+    },
+    /// The members of a channel are known, or changed; [`Client::present`](crate::Client::present) has them all.
+    PresenceChanged {
+        /// All readers of the channel.
+        readers: Arc<[SubscriptionId]>,
+        /// How many members there are.
+        count: u64,
+        /// Whether they are all known by name; above 200 only their number is.
+        is_listed: bool,
+        /// Whether this is what a snapshot shows against what was known before: at the beginning, after a reconnect,
+        /// after something was missed. Otherwise it is happening now.
+        is_snapshot: bool,
+        /// What is different; nothing while members are not listed.
+        changes: Arc<[PresenceChange]>,
+    },
+    /// An entry, update or leave is done, or members were read: then `members` has them.
+    PresenceFinished {
+        /// Which.
+        id: RequestId,
+        /// How.
+        result: Result<MembersView, Failure>,
+    },
+    /// Whether users are online is known.
+    StatusFinished {
+        /// Which.
+        id: RequestId,
+        /// How.
+        result: Result<Vec<UserStatus>, Failure>,
+    },
+    /// Users that are followed came or went, or are known now.
+    StatusChanged {
+        /// Those.
+        users: Vec<UserStatus>,
+    },
+    /// The server refused to say whether users are online; they are not followed any more.
+    StatusEnded {
+        /// Why.
+        failure: Failure,
     },
     /// [`Client::close`](crate::Client::close) is done.
     Closed {

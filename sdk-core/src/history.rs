@@ -35,6 +35,12 @@ struct Asked {
 }
 
 impl Queries {
+    /// Returns a name that no other request of this client has.
+    pub(crate) fn next(&mut self) -> RequestId {
+        self.next_id += 1;
+        RequestId(self.next_id)
+    }
+
     pub(crate) fn ask(
         &mut self,
         channel: &ChannelName,
@@ -43,8 +49,7 @@ impl Queries {
         now: Timestamp,
         out: &mut Outgoing,
     ) -> RequestId {
-        self.next_id += 1;
-        let id = RequestId(self.next_id);
+        let id = self.next();
         if !is_valid(&query) {
             let message = "an offset or a time is at most 2^53 − 1, and `limit` is 1 to 256";
             let failure = Failure::new(ErrorCode::RequestMalformed, message, Origin::Client);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_protocol::time::Now;
-use moorline_protocol::{Codec, Decoded, ErrorCode, ErrorFrame, Pong, ServerFrame};
+use moorline_protocol::{Codec, Decoded, ErrorCode, ErrorFrame, Pong, ServerFrame, Statuses};
 
 use crate::client::Client;
 use crate::closing::Phase;
@@ -72,10 +72,18 @@ impl Client {
             ServerFrame::Ping(ping) => self.on_ping(ping),
             ServerFrame::Pong(pong) => self.on_pong(pong),
             ServerFrame::Error(error) => self.on_error(error, now),
-            // Presence is not asked for by this version.
-            ServerFrame::Members(_) | ServerFrame::Presence(_) | ServerFrame::Statuses(_) => {}
+            ServerFrame::Presence(events) => self.subscriptions.on_presence(events, now, &mut self.out),
+            ServerFrame::Members(members) => self.subscriptions.on_members(members, &mut self.out),
+            ServerFrame::Statuses(statuses) => self.on_statuses(statuses),
         }
         Ok(())
+    }
+
+    fn on_statuses(&mut self, statuses: Statuses) {
+        match statuses.req {
+            Some(req) if !self.feed.is_asking(req) => self.subscriptions.asks.on_statuses(req, statuses, &mut self.out),
+            Some(_) | None => self.feed.on_statuses(statuses, &mut self.out),
+        }
     }
 
     fn on_pong(&mut self, pong: Pong) {
@@ -95,7 +103,12 @@ impl Client {
         if self.connection.auth.on_error(req, now.mono)
             || self.subscriptions.on_error(req, &error, now.mono, &mut self.out)
             || self.history.on_error(req, &error, &mut self.out)
+            || self.subscriptions.on_presence_error(req, &error, now.mono, &mut self.out)
+            || self.feed.is_asking(req)
         {
+            if self.feed.is_asking(req) {
+                self.feed.on_error(&error, now.mono, &mut self.out);
+            }
             return;
         }
         match self.outbox.on_error(req, &error, now.mono, &mut self.out) {

@@ -56,6 +56,12 @@ pub enum Bug {
     SilenceTolerated,
     /// Every process of a device has the same boot number.
     BootNotCounted,
+    /// Changes of members behind a hole are taken as if nothing were missing.
+    PresenceHoleIgnored,
+    /// After a reconnect a member enters again without its state.
+    ReentryWithoutState,
+    /// After a reconnect a member does not enter again.
+    ReentryForgotten,
 }
 
 /// The switch: at most one bug at a time.

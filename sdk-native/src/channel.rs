@@ -1,11 +1,13 @@
 use moorline_core::protocol::{self, Epoch, HistoryRange, Offset, Position, Qos, ResetMode};
 use moorline_core::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::client::{Client, channel_name};
 use crate::error::Error;
 use crate::message::{Message, Payload};
 use crate::messages::Messages;
+use crate::presence::{Members, Presence, json};
 use crate::receipt::{Progress, Receipt};
 
 /// Where a subscription begins.
@@ -86,6 +88,27 @@ impl Channel {
         self
     }
 
+    /// Sets whether the channel's members are watched while it is read, or joined.
+    #[must_use]
+    pub fn presence(mut self, presence: Presence) -> Self {
+        self.options.presence = Some(presence.into());
+        self
+    }
+
+    /// Joins the channel's members with this state: JSON of at most 4,096 bytes.
+    ///
+    /// # Errors
+    /// `request.malformed` if the value cannot be JSON.
+    pub fn presence_state<T: Serialize + ?Sized>(mut self, state: &T) -> Result<Self, Error> {
+        self.options.state = Some(json(state)?);
+        Ok(self.presence(Presence::Join))
+    }
+
+    /// Returns the channel's members: who they are, and whether this user is one.
+    pub fn members(&self) -> Members {
+        Members::new(self.client.clone(), self.name.clone())
+    }
+
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
@@ -97,7 +120,7 @@ impl Channel {
     /// A name or options that are not allowed. What the server refuses comes as an event of the stream.
     pub async fn subscribe(&self) -> Result<Messages, Error> {
         let name = channel_name(&self.name)?;
-        let options = SubscribeOptions { since: Some(self.start_at()?), ..self.options };
+        let options = SubscribeOptions { since: Some(self.start_at()?), ..self.options.clone() };
         self.client.start()?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let id = self.client.shared.run(|state, now| {

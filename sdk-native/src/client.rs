@@ -16,6 +16,7 @@ use crate::channel::Channel;
 use crate::driver::{self, Driver};
 use crate::error::Error;
 use crate::messages::Event;
+use crate::presence::Waiting;
 use crate::receipt::{Progress, Receipt, ReceiptState, Restored};
 use crate::store::{MemoryStore, Store};
 use crate::{socket, tls};
@@ -118,6 +119,7 @@ impl Builder {
                 readers: HashMap::new(),
                 receipts,
                 queries: HashMap::new(),
+                presence: Waiting::default(),
                 todo: Vec::new(),
                 flushed: Err(Error::closed()),
                 life: Life::Idle(Box::new(Driver::new(self.store, self.provider, tls, happenings, happened.clone()))),
@@ -163,6 +165,7 @@ pub(crate) struct State {
     pub(crate) readers: HashMap<SubscriptionId, mpsc::UnboundedSender<Event>>,
     pub(crate) receipts: HashMap<PublishId, watch::Sender<Progress>>,
     pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
+    pub(crate) presence: Waiting,
     /// What the driver has to do.
     pub(crate) todo: Vec<Output>,
     life: Life,
@@ -186,6 +189,7 @@ impl State {
             receipt.send_modify(|progress| progress.end = Some(Error::closed()));
         }
         self.queries.clear();
+        self.presence.end();
     }
 
     /// Takes readers off that get nothing more.
@@ -257,7 +261,11 @@ impl Shared {
                 state.flushed = result.clone().map_err(Error::from);
                 state.todo.push(Output::Event(Core::Closed { result }));
             }
-            event => Event::dispatch(event, &state.readers),
+            event => {
+                if let Some(event) = state.presence.hand_out(event) {
+                    Event::dispatch(event, &state.readers);
+                }
+            }
         }
     }
 

@@ -27,6 +27,7 @@ mod driver;
 mod error;
 mod message;
 mod messages;
+mod presence;
 mod receipt;
 mod socket;
 mod store;
@@ -39,5 +40,8 @@ pub use message::{Message, Payload};
 pub use messages::{Event, Messages};
 pub use moorline_core::protocol::Qos;
 pub use moorline_core::{ClientConfig, ConnectionState, OutboxStats, StateReason, TokenReason};
+pub use presence::{
+    Member, MemberChange, MemberEvent, Members, MembersPage, Presence, PresenceState, Status, StatusFeed,
+};
 pub use receipt::{Receipt, ReceiptState, Restored, Stored};
 pub use store::{FileStore, MemoryStore, Store, StoreBatch, StoreEntry, StoreError};

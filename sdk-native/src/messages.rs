@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::client::Client;
 use crate::error::Error;
 use crate::message::Message;
+use crate::presence::MemberChange;
 
 /// What happens on a channel that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,16 @@ pub enum Event {
     Dropped(u64),
     /// The server's cursor stands here.
     Acked(u64),
+    /// The channel's members are known, or changed; [`Members::list`](crate::Members::list) has them all.
+    Presence {
+        /// How many members there are.
+        count: u64,
+        /// What is different: against what was known before if `snapshot`, otherwise it is happening now. Nothing
+        /// while there are more than 200.
+        changes: Vec<MemberChange>,
+        /// Whether this comes of a new look at all members: at the beginning, after a reconnect.
+        snapshot: bool,
+    },
     /// The subscription ended.
     Ended(Error),
 }
@@ -69,6 +80,10 @@ impl Event {
                 (readers, Self::Reset { reason, epoch: epoch.as_str().to_owned(), first: first.0, from: from.0 })
             }
             Core::Dropped { readers, count } => (readers, Self::Dropped(count)),
+            Core::PresenceChanged { readers, count, is_snapshot, changes, .. } => {
+                let changes = changes.iter().cloned().map(MemberChange::from).collect();
+                (readers, Self::Presence { count, changes, snapshot: is_snapshot })
+            }
             Core::Acked { readers, position } => (readers, Self::Acked(position.offset.0)),
             _ => return,
         };

@@ -86,6 +86,18 @@ pub enum Bug {
     GraceForever,
     /// Silent connections stay.
     SilentStays,
+    /// A connection that closed without a word stays a member.
+    GhostStays,
+    /// A connection that closes is no member any more at once.
+    PresenceGraceIgnored,
+    /// Who returns after a timeout is told as somebody new.
+    BackIsJoin,
+    /// A member's state is that of the connection that entered first.
+    FirstStateStays,
+    /// The end of a connection removes the member, whatever other connections it has.
+    PartRemovesMember,
+    /// Who misses changes of the members under pressure is not told so.
+    PressureHidesHole,
 }
 
 /// The switch: at most one bug at a time.

@@ -1,6 +1,9 @@
 //! A call's bytes: a kind and its arguments.
 
-use moorline_protocol::{ChannelName, HistoryRange, Offset, Payload, Position, Qos, ResetMode};
+use bytes::Bytes;
+use moorline_protocol::{
+    ChannelName, HistoryRange, Offset, Payload, Position, PresenceMode, PresenceOp, Qos, ResetMode, UserName, Utf8Bytes,
+};
 
 use super::bytes::{Reader, Writer};
 use super::input::{read_input, write_input};
@@ -67,6 +70,33 @@ pub enum Call {
         /// Which part.
         query: HistoryQuery,
     },
+    /// [`Client::enter`](crate::Client::enter), [`Client::update`](crate::Client::update) or
+    /// [`Client::leave`](crate::Client::leave).
+    Presence {
+        /// Where.
+        channel: ChannelName,
+        /// Which of them.
+        op: PresenceOp,
+        /// A filler of the state's length.
+        state: Option<Bytes>,
+    },
+    /// [`Client::members`](crate::Client::members).
+    Members {
+        /// Of what.
+        channel: ChannelName,
+        /// From where on.
+        cursor: Option<Utf8Bytes>,
+    },
+    /// [`Client::status`](crate::Client::status).
+    Status {
+        /// Whose.
+        users: Vec<UserName>,
+    },
+    /// [`Client::watch_status`](crate::Client::watch_status).
+    WatchStatus {
+        /// Whose.
+        users: Vec<UserName>,
+    },
     /// [`Client::handle_timeout`](crate::Client::handle_timeout).
     Timeout,
     /// [`Client::handle_input`](crate::Client::handle_input).
@@ -123,6 +153,31 @@ impl Call {
                 out.write_option(query.limit.map(u64::from));
             }
             Self::Timeout => out.write_u64(10),
+            Self::Presence { channel, op, state } => {
+                out.write_u64(11);
+                out.write_text(channel.as_str());
+                out.write_u64(match op {
+                    PresenceOp::Get => 0,
+                    PresenceOp::Enter => 1,
+                    PresenceOp::Update => 2,
+                    PresenceOp::Leave => 3,
+                });
+                write_state(state.as_ref(), out);
+            }
+            Self::Members { channel, cursor } => {
+                out.write_u64(12);
+                out.write_text(channel.as_str());
+                out.write_flag(cursor.is_some());
+                cursor.iter().for_each(|cursor| out.write_text(cursor));
+            }
+            Self::Status { users } => {
+                out.write_u64(13);
+                write_users(users, out);
+            }
+            Self::WatchStatus { users } => {
+                out.write_u64(14);
+                write_users(users, out);
+            }
             Self::Input(input) => write_input(input, out),
         }
     }
@@ -156,6 +211,23 @@ impl Call {
                 Self::History { channel, query: HistoryQuery { range, limit } }
             }
             10 => Self::Timeout,
+            11 => {
+                let channel = reader.channel()?;
+                let op = match reader.u64()? {
+                    0 => PresenceOp::Get,
+                    1 => PresenceOp::Enter,
+                    2 => PresenceOp::Update,
+                    3 => PresenceOp::Leave,
+                    _ => return Err(RecordingError::Damaged),
+                };
+                Self::Presence { channel, op, state: read_state(reader)? }
+            }
+            12 => {
+                let channel = reader.channel()?;
+                Self::Members { channel, cursor: if reader.flag()? { Some(reader.text()?) } else { None } }
+            }
+            13 => Self::Status { users: read_users(reader)? },
+            14 => Self::WatchStatus { users: read_users(reader)? },
             kind => Self::Input(read_input(kind, reader)?),
         })
     }
@@ -185,6 +257,12 @@ fn write_subscribe(options: &SubscribeOptions, out: &mut Vec<u8>) {
     out.write_option(options.qos.map(|qos| u64::from(qos.level())));
     out.write_option(options.durable.map(u64::from));
     out.write_option(options.auto_ack.map(u64::from));
+    out.write_option(options.presence.map(|presence| match presence {
+        PresenceMode::None => 0,
+        PresenceMode::Watch => 1,
+        PresenceMode::Join => 2,
+    }));
+    write_state(options.state.as_ref(), out);
 }
 
 fn read_subscribe(reader: &mut Reader) -> Result<SubscribeOptions, RecordingError> {
@@ -205,7 +283,31 @@ fn read_subscribe(reader: &mut Reader) -> Result<SubscribeOptions, RecordingErro
         qos: read_qos(reader)?,
         durable: reader.option()?.map(|flag| flag != 0),
         auto_ack: reader.option()?.map(|flag| flag != 0),
+        presence: reader.option()?.map(|presence| match presence {
+            0 => PresenceMode::None,
+            1 => PresenceMode::Watch,
+            _ => PresenceMode::Join,
+        }),
+        state: read_state(reader)?,
     })
+}
+
+fn write_state(state: Option<&Bytes>, out: &mut Vec<u8>) {
+    out.write_option(state.map(|state| state.len() as u64));
+}
+
+fn read_state(reader: &mut Reader) -> Result<Option<Bytes>, RecordingError> {
+    Ok(reader.option()?.map(|length| redact::fill_bytes(&length.to_string().into())))
+}
+
+fn write_users(users: &[UserName], out: &mut Vec<u8>) {
+    out.write_u64(users.len() as u64);
+    users.iter().for_each(|user| out.write_text(user.as_str()));
+}
+
+fn read_users(reader: &mut Reader) -> Result<Vec<UserName>, RecordingError> {
+    let count = reader.u64()?;
+    (0..count).map(|_| UserName::new(&reader.text()?).map_err(|_| RecordingError::Damaged)).collect()
 }
 
 fn read_qos(reader: &mut Reader) -> Result<Option<Qos>, RecordingError> {

@@ -38,8 +38,9 @@ pub(crate) struct Recorder {
     start: Vec<u8>,
     /// Whole calls, each a length and so many bytes.
     calls: VecDeque<u8>,
-    /// The call under way.
+    /// The call under way, and when.
     call: Vec<u8>,
+    at: Now,
     /// When the call before the oldest one that is kept was, and the newest.
     base: Now,
     last: Now,
@@ -59,6 +60,7 @@ impl Recorder {
             start,
             calls: VecDeque::new(),
             call: Vec::new(),
+            at: now,
             base: now,
             last: now,
             lost: 0,
@@ -80,7 +82,7 @@ impl Recorder {
         // One that ended early, with an error.
         self.end();
         write_span(self.last, now, &mut self.call);
-        self.last = now;
+        self.at = now;
         call().write(&mut self.call);
     }
 
@@ -98,6 +100,11 @@ impl Recorder {
         }
     }
 
+    /// Leaves the call under way out: it was refused and changed nothing.
+    pub(crate) fn undo(&mut self) {
+        self.call.clear();
+    }
+
     /// Ends the call under way.
     pub(crate) fn end(&mut self) {
         if self.call.is_empty() {
@@ -108,12 +115,13 @@ impl Recorder {
         while self.start.len() + self.calls.len() + length.len() + self.call.len() > self.limit {
             if !self.drop_oldest() {
                 // A call that has no room at all.
-                self.base = self.last;
+                (self.base, self.last) = (self.at, self.at);
                 self.lost += 1;
                 self.call.clear();
                 return;
             }
         }
+        self.last = self.at;
         self.calls.extend(length);
         self.calls.extend(self.call.drain(..));
     }

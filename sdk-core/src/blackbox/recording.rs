@@ -1,6 +1,6 @@
 use bytes::{Buf, Bytes};
-use moorline_protocol::DecodeError;
 use moorline_protocol::time::Now;
+use moorline_protocol::{DecodeError, PresenceOp};
 
 use super::bytes::Reader;
 use super::call::Call;
@@ -131,6 +131,12 @@ impl Client {
             Call::Ack { id, position } => self.ack(id, position, now),
             Call::Publish { channel, payload, options } => drop(self.publish(&channel, payload, options, now)),
             Call::History { channel, query } => drop(self.history(&channel, query, now)),
+            Call::Presence { channel, op: PresenceOp::Leave, .. } => drop(self.leave(&channel, now)),
+            Call::Presence { channel, op: PresenceOp::Update, state } => drop(self.update(&channel, state, now)),
+            Call::Presence { channel, state, .. } => drop(self.enter(&channel, state, now)),
+            Call::Members { channel, cursor } => drop(self.members(&channel, cursor, now)),
+            Call::Status { users } => drop(self.status(users, now)),
+            Call::WatchStatus { users } => drop(self.watch_status(users, now)),
             Call::Timeout => self.handle_timeout(now),
             Call::Input(input) => self.handle_input(input, now),
         }

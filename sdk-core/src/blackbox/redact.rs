@@ -28,8 +28,7 @@ pub(super) fn mark_payload(payload: &Payload) -> Payload {
 pub(super) fn fill_payload(payload: &Payload) -> Payload {
     let filler = filler(payload.bytes());
     match payload {
-        // Any JSON: a number and white space.
-        Payload::Json(_) => Payload::Json(filler.replacen(' ', "0", 1).into_bytes().into()),
+        Payload::Json(mark) => Payload::Json(json(mark)),
         Payload::Text(_) => Payload::Text(filler.into()),
         Payload::Binary(_) => Payload::Binary(filler.into_bytes().into()),
     }
@@ -55,8 +54,14 @@ pub(super) fn mark_bytes(bytes: &Bytes) -> Bytes {
     mark(bytes.len()).into_bytes().into()
 }
 
+/// Of a presence state, which is JSON.
 pub(super) fn fill_bytes(bytes: &Bytes) -> Bytes {
-    filler(bytes).into_bytes().into()
+    json(bytes)
+}
+
+/// Any JSON: a number and white space.
+fn json(mark: &[u8]) -> Bytes {
+    filler(mark).replacen(' ', "0", 1).into_bytes().into()
 }
 
 /// A token of so many bytes.

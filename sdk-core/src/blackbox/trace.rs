@@ -120,6 +120,20 @@ impl Trace {
                 Ok(page) => self.numbers(&[21, id.0, page.head.0, page.messages.len() as u64]),
                 Err(failure) => self.numbers(&[22, id.0, u64::from(failure.code.number())]),
             },
+            Event::PresenceChanged { readers, count, is_listed, is_snapshot, .. } => {
+                self.numbers(&[24, *count, u64::from(*is_listed), u64::from(*is_snapshot)]);
+                self.readers(readers);
+            }
+            Event::PresenceFinished { id, result } => match result {
+                Ok(view) => self.numbers(&[25, id.0, view.count]),
+                Err(failure) => self.numbers(&[26, id.0, u64::from(failure.code.number())]),
+            },
+            Event::StatusFinished { id, result } => match result {
+                Ok(users) => self.numbers(&[27, id.0, users.len() as u64]),
+                Err(failure) => self.numbers(&[28, id.0, u64::from(failure.code.number())]),
+            },
+            Event::StatusChanged { users } => self.numbers(&[29, users.len() as u64]),
+            Event::StatusEnded { failure } => self.numbers(&[30, u64::from(failure.code.number())]),
             Event::Closed { result } => self.numbers(&[23, u64::from(result.is_ok())]),
         }
     }

@@ -114,6 +114,8 @@ impl Client {
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
         self.outbox.on_welcome(welcome.producer.as_ref(), welcome.limits, now.mono, &mut self.out);
         self.history.on_online(now.mono, &mut self.out);
+        self.subscriptions.asks.send(now.mono, &mut self.out);
+        self.feed.on_online(now.mono, &mut self.out);
         if self.connection.visibility == Visibility::Background {
             self.park();
         }
@@ -272,6 +274,7 @@ impl Client {
         self.subscriptions.on_lost();
         self.outbox.on_lost();
         self.history.on_lost();
+        self.feed.on_lost();
     }
 
     pub(crate) fn tell_state(&mut self, reason: StateReason) {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline_protocol::limits::MAX_SAFE_INTEGER;
+use moorline_protocol::limits::{MAX_SAFE_INTEGER, PRESENCE_STATE_BYTES};
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelNumber, ChannelRef, ClientFrame, Offset, Position, PresenceMode, Qos, ResetMode, Since, Start,
@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
+use crate::presence::Room;
 use crate::timer::{PATIENCE, earliest};
 
 /// One channel that is read.
@@ -35,6 +36,7 @@ pub(super) struct Channel {
     pub(super) backlog: Backlog,
     pub(super) acks: Acks,
     pub(super) continuity: Continuity,
+    pub(super) room: Room,
     pub(super) bugs: Bugs,
 }
 
@@ -89,7 +91,7 @@ pub(super) struct Reader {
 }
 
 impl Options {
-    pub(super) fn resolve(options: SubscribeOptions) -> Result<Self, SubscribeError> {
+    pub(super) fn resolve(options: &SubscribeOptions) -> Result<Self, SubscribeError> {
         let is_durable = options.durable.unwrap_or(false);
         let qos = options.qos.unwrap_or(if is_durable { Qos::ExactlyOnce } else { Qos::AtLeastOnce });
         let since = options.since.unwrap_or_default();
@@ -98,6 +100,12 @@ impl Options {
         }
         if qos == Qos::AtMostOnce && (is_durable || !matches!(since, StartAt::Resume | StartAt::Live)) {
             return Err(SubscribeError::Options("QoS 0 is live only: neither `durable` nor an earlier `since`"));
+        }
+        if options.state.as_ref().is_some_and(|state| state.len() > PRESENCE_STATE_BYTES) {
+            return Err(SubscribeError::Options("a presence state has at most 4,096 bytes"));
+        }
+        if options.state.is_some() && options.presence != Some(PresenceMode::Join) {
+            return Err(SubscribeError::Options("only who joins has a presence state"));
         }
         let number = match since {
             StartAt::Position(position) => position.offset.0,
@@ -117,7 +125,7 @@ impl Options {
     }
 
     /// Checks a further reader's options: what it names must be as it is.
-    pub(super) fn accepts(&self, options: SubscribeOptions) -> Result<(), SubscribeError> {
+    fn accepts(&self, options: &SubscribeOptions) -> Result<(), SubscribeError> {
         let conflict = if options.since.is_some_and(|since| since != self.since) {
             "since"
         } else if options.reset.is_some_and(|reset| reset != self.reset) {
@@ -136,7 +144,7 @@ impl Options {
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, options: Options, bugs: Bugs) -> Self {
+    pub(super) fn new(name: ChannelName, options: Options, room: Room, bugs: Bugs) -> Self {
         Self {
             canonical: name.clone(),
             name,
@@ -149,8 +157,18 @@ impl Channel {
             backlog: Backlog::default(),
             acks: Acks::default(),
             continuity: Continuity::Fresh,
+            room,
             bugs,
         }
+    }
+
+    /// Checks a further reader's options: what it names must be as it is.
+    pub(super) fn accepts(&self, options: &SubscribeOptions) -> Result<(), SubscribeError> {
+        let fits = |mode| self.room.accepts(mode, options.state.as_ref());
+        if !options.presence.is_none_or(fits) {
+            return Err(SubscribeError::Conflict("presence"));
+        }
+        self.options.accepts(options)
     }
 
     pub(super) fn add_reader(&mut self, id: SubscriptionId, out: &mut Outgoing) {
@@ -185,12 +203,14 @@ impl Channel {
             State::Detached | State::Joining { .. } | State::Joined(_) => 0,
         };
         self.state = State::Joining { req, tries, deadline: now + PATIENCE };
+        let (presence, state) = self.room.mode();
         Subscribe {
             since: self.since(),
             reset: self.options.reset,
             qos: self.options.qos,
             durable: self.options.is_durable,
-            presence: PresenceMode::None,
+            presence,
+            state,
             ..Subscribe::new(req, self.name.clone())
         }
     }
@@ -227,6 +247,7 @@ impl Channel {
     /// The connection is gone.
     pub(super) fn detach(&mut self) {
         self.state = State::Detached;
+        self.room.on_lost();
     }
 
     pub(super) fn is_joined(&self) -> bool {
@@ -260,7 +281,7 @@ impl Channel {
             State::Joining { deadline, .. } => Some(deadline),
             State::Detached | State::Joined(_) => None,
         };
-        earliest(&[state, self.acks.deadline()])
+        earliest(&[state, self.acks.deadline(), self.room.deadline()])
     }
 
     /// Tells whether the server has not answered a `subscribe` in time.
@@ -276,6 +297,8 @@ impl Channel {
         if self.acks.deadline().is_some_and(|at| at <= now) {
             self.flush_ack(now, out);
         }
+        let reference = self.reference();
+        self.room.on_timeout(reference, now, out);
     }
 
     /// The server cannot take the subscription now: asks again later, on this connection.

@@ -4,17 +4,20 @@ mod acks;
 mod channel;
 mod delivery;
 mod forgetting;
+mod presence;
 mod recovery;
 
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Since, Subscribe};
 
+use crate::closing::closed_failure;
 use crate::config::{ClientConfig, StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
 use crate::event::{Event, Failure};
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
+use crate::presence::{Asks, Room as Presence};
 use crate::store::Key;
 use crate::timer::is_due;
 use channel::{Channel, Options};
@@ -40,6 +43,8 @@ pub(crate) struct Subscriptions {
     /// Cursors that the server is to drop.
     forgotten: Vec<Forgotten>,
     next_id: u64,
+    /// What the app asked about presence.
+    pub(crate) asks: Asks,
     room: Room,
     bugs: Bugs,
 }
@@ -69,6 +74,7 @@ impl Subscriptions {
             is_over: false,
             forgotten: forgotten.into_iter().map(|(key, name)| Forgotten::new(key, name)).collect(),
             next_id: 1,
+            asks: Asks::default(),
             room: Room { messages: config.queue_messages as u64, bytes: config.queue_bytes },
             bugs: config.bugs,
         }
@@ -86,11 +92,12 @@ impl Subscriptions {
         match self.find(name) {
             Ok(index) => {
                 let Some(channel) = self.channels.get_mut(index) else { return Err(SubscribeError::Closed) };
-                channel.options.accepts(options)?;
+                channel.accepts(&options)?;
                 channel.add_reader(id, out);
             }
             Err(index) => {
-                let mut channel = Channel::new(name.clone(), Options::resolve(options)?, self.bugs);
+                let room = Presence::new(options.presence.unwrap_or_default(), options.state.clone(), self.bugs);
+                let mut channel = Channel::new(name.clone(), Options::resolve(&options)?, room, self.bugs);
                 self.recall(&mut channel);
                 channel.add_reader(id, out);
                 if may_ask {
@@ -138,6 +145,7 @@ impl Subscriptions {
             if forget {
                 self.forget(&channel.name, may_ask, out);
             }
+            self.asks.end(&channel.name, &closed_failure(), out);
             self.remember(channel, forget, out);
         } else {
             channel.advance_cursor(now, out);
@@ -180,6 +188,7 @@ impl Subscriptions {
         for forgotten in &mut self.forgotten {
             forgotten.detach();
         }
+        self.asks.on_lost();
         self.numbers.clear();
     }
 
@@ -214,12 +223,14 @@ impl Subscriptions {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.channels.iter().filter_map(Channel::deadline).min()
+        self.channels.iter().filter_map(Channel::deadline).chain(self.asks.deadline()).min()
     }
 
     /// Handles deadlines; tells whether the server owes an answer.
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) -> bool {
         let mut is_unanswered = false;
+        self.act_again(now, out);
+        self.asks.on_timeout(now, out);
         for channel in &mut self.channels {
             if is_due(channel.deadline(), now) {
                 channel.on_timeout(now, out);
@@ -268,6 +279,7 @@ impl Subscriptions {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
+        self.asks.fail_all(failure, out);
         for channel in &self.channels {
             let readers = channel.reader_ids.clone();
             out.event(Event::SubscriptionEnded { readers, failure: failure.clone() });
@@ -277,6 +289,7 @@ impl Subscriptions {
     /// Takes a channel away because the server ended it.
     fn end(&mut self, index: usize, failure: Failure, out: &mut Outgoing) {
         let channel = self.channels.remove(index);
+        self.asks.end(&channel.name, &failure, out);
         out.event(Event::SubscriptionEnded { readers: channel.reader_ids.clone(), failure });
         self.remember(channel, false, out);
         self.reindex();

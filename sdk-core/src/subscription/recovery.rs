@@ -19,7 +19,12 @@ impl Subscriptions {
         let Some(channel) = self.channels.iter_mut().find(|channel| channel.is_joining(subscribed.req)) else {
             return Ok(());
         };
+        let members = subscribed.members.clone();
         channel.on_subscribed(subscribed, bugs, out)?;
+        if let Some(view) = members.filter(|_| channel.room.is_watching()) {
+            self.asks.on_subscribed(&channel.name, &view, out);
+            channel.room.on_view(view, &channel.reader_ids, out);
+        }
         self.reindex();
         Ok(())
     }

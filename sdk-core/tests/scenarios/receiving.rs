@@ -7,8 +7,15 @@ use moorline_core::{ClientConfig, ConnectionState, Event, StartAt, StateReason, 
 use crate::host::{EPOCH, Host, channel, deliver, epoch, message, number, position, welcome};
 use moorline_core::protocol::ProducerState;
 
-const DURABLE: SubscribeOptions =
-    SubscribeOptions { durable: Some(true), since: None, reset: None, qos: None, auto_ack: None };
+const DURABLE: SubscribeOptions = SubscribeOptions {
+    durable: Some(true),
+    since: None,
+    reset: None,
+    qos: None,
+    auto_ack: None,
+    presence: None,
+    state: None,
+};
 
 fn reading(options: SubscribeOptions) -> (Host, moorline_core::SubscriptionId) {
     let mut host = Host::online();

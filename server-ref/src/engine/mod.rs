@@ -8,6 +8,21 @@
 //! 2. **Commands take effect in the order of submission**, and replies of one shard keep the order in which their
 //!    commands took effect; events of a channel reach a watching shard before any reply that reflects them.
 //! 3. **One command is atomic.** An append carries its dedupe and producer state; a crash keeps all of it or nothing.
+//!
+//! Who is present and who is online is kept in memory alone: it is of no use after a start, whose clients come back
+//! and enter again. An engine holds the members of all shards in one place, because a member is a user, whatever the
+//! number of its connections and wherever they are. What it has to do for that is all here:
+//!
+//! - [`Command::Open`] with a [`PresenceEntry`], and [`Command::Presence`]: enter, leave, read;
+//! - [`Command::Detach`] says how a connection went ([`Gone`]), and with that how long it still counts;
+//! - every 100 ms at most, what changed in a channel becomes one [`Event::Presence`] with the next version, for every
+//!   shard that watches its members. A view of the members is the state of the version it names: what follows on it
+//!   is the event with the next version. A user's comings and goings within one batch are one change, or none;
+//! - above [`PRESENCE_LISTED`](moorline_protocol::limits::PRESENCE_LISTED) members only their number is told;
+//! - [`Command::Status`] and [`Event::Statuses`]: whether users have a connection.
+//!
+//! The engine knows nothing of silence: nodes watch their connections and say [`Gone::Silent`]. An engine of several
+//! nodes must do that for a node that has died: its connections are silent ones.
 
 pub mod core;
 #[cfg(feature = "shell")]
@@ -24,9 +39,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use moorline_protocol::{
-    AppName, ChannelName, CloseCode, DeviceId, Durability, Epoch, ErrorCode, Generation, Headers, Offset, Payload,
-    Position, ProducerGrant, ProducerId, ProducerRequest, ResetMode, ResetReason, ReusedBy, Run, Sequence, Since,
-    UserName, Utf8Bytes,
+    AppName, ChannelName, CloseCode, DeviceId, Durability, Epoch, ErrorCode, Generation, Headers, MembersView, Offset,
+    Payload, Position, PresenceChange, PresenceVersion, ProducerGrant, ProducerId, ProducerRequest, ResetMode,
+    ResetReason, ReusedBy, Run, Sequence, Since, UserName, UserStatus, Utf8Bytes,
 };
 
 use moorline_protocol::time::UnixMillis;
@@ -68,12 +83,20 @@ pub struct SessionId(pub u64);
 pub enum Command {
     /// Registers a connection: displaces an older one of the same owner, counts it, attaches a producer.
     Attach(Attach),
-    /// Forgets a connection. Has no reply.
-    Detach(SessionId),
+    /// Forgets a connection; how it went decides how long it counts as present. Has no reply.
+    Detach(SessionId, Gone),
     /// Resolves where a subscription begins, creates its cursor, and makes the shard watch the channel.
     Open(Open),
-    /// Ends the shard's watch: no more events of this channel. Has no reply.
+    /// Ends the shard's watch: no more events of this channel, but those of its members. Has no reply.
     Unwatch(ChannelKey),
+    /// Reads the members of a channel, or changes whether a connection is one.
+    Presence(Presence),
+    /// Ends the shard's watch of a channel's members. Has no reply.
+    UnwatchPresence(ChannelKey),
+    /// Asks which users have a connection; with `watch`, the shard gets the changes, too.
+    Status(StatusQuery),
+    /// Ends the shard's watch of users. Has no reply.
+    UnwatchStatus(AppName, Vec<UserName>),
     /// Stores a message.
     Append(Append),
     /// Hands an ephemeral message to every watching shard; nothing is stored. Has no reply.
@@ -127,6 +150,79 @@ pub struct Open {
     pub reset: ResetMode,
     /// With a durable subscription: whose cursor.
     pub cursor: Option<Owner>,
+    /// Whether the shard watches the channel's members from now on, and whether a connection becomes one.
+    pub presence: Option<PresenceEntry>,
+}
+
+/// What a subscription wants of a channel's presence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PresenceEntry {
+    /// To see the members.
+    Watch,
+    /// To be one, as well.
+    Join {
+        /// The connection.
+        session: SessionId,
+        /// Its state, valid JSON.
+        state: Option<Bytes>,
+    },
+}
+
+/// How a connection went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// For good: it is no member any more at once.
+    Left,
+    /// It closed without a word, and counts for so many ms more, in case it comes back.
+    Closed {
+        /// At most 15,000.
+        grace_ms: u64,
+    },
+    /// It was not heard of for too long: it is no member any more at once, and for 15 s its return is told as one.
+    Silent,
+}
+
+/// See [`Command::Presence`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// The channel.
+    pub channel: ChannelKey,
+    /// What is done.
+    pub act: PresenceAct,
+}
+
+/// What is done with the members of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PresenceAct {
+    /// Reads them, or the next of them, in the order of their names.
+    Read {
+        /// After this one.
+        after: Option<UserName>,
+    },
+    /// A connection becomes a member, or changes its state. Nothing happens if it is not attached. The answer has no
+    /// list.
+    Enter {
+        /// The connection.
+        session: SessionId,
+        /// Its state, valid JSON.
+        state: Option<Bytes>,
+    },
+    /// A connection stops being a member. The answer has no list.
+    Leave {
+        /// The connection.
+        session: SessionId,
+    },
+}
+
+/// See [`Command::Status`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusQuery {
+    /// The app.
+    pub app: AppName,
+    /// Which users.
+    pub users: Vec<UserName>,
+    /// Whether the shard gets their changes, until [`Command::UnwatchStatus`].
+    pub watch: bool,
 }
 
 /// A message to store. See [`Command::Append`].
@@ -261,6 +357,10 @@ pub enum Completion {
     Forgotten,
     /// To [`Command::Revoke`].
     Revoked,
+    /// To [`Command::Presence`].
+    Members(MembersView),
+    /// To [`Command::Status`], in the order of the query.
+    Statuses(Vec<UserStatus>),
 }
 
 /// Why a command failed as a whole. Nothing of it took effect.
@@ -304,6 +404,8 @@ pub struct Opened {
     pub from: Offset,
     /// Why the position asked for could not be honoured.
     pub reset: Option<ResetReason>,
+    /// With [`Open::presence`]: the members. Above the limit only their number, and a cursor to read them from.
+    pub members: Option<MembersView>,
 }
 
 /// The outcome of [`Command::Append`].
@@ -396,6 +498,24 @@ pub enum Event {
     },
     /// Tokens were revoked: end what rests on them.
     Revoked(Revocation),
+    /// The members of a channel changed.
+    Presence {
+        /// Where.
+        channel: ChannelKey,
+        /// The state after the changes: the next of its run.
+        version: PresenceVersion,
+        /// How many members there are now.
+        count: u64,
+        /// The changes, each user once; empty where only the number is told.
+        changes: Vec<PresenceChange>,
+    },
+    /// Users that this shard watches came or went.
+    Statuses {
+        /// Of which app.
+        app: AppName,
+        /// Those that changed, as they are now.
+        users: Vec<UserStatus>,
+    },
 }
 
 /// What an engine promises and who runs it; the same for every shard.

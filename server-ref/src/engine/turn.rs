@@ -199,7 +199,9 @@ impl<S: Persist> Turns<S> {
         let left =
             |since: Option<UnixMillis>, every: u64| since.map_or(0, |since| every.saturating_sub(now.abs_diff(since)));
         let expire = left(self.expired_at, EXPIRE_EVERY_MS);
-        if self.acks_since.is_some() { expire.min(left(self.acks_since, CURSOR_FLUSH_MS)) } else { expire }
+        let acks = self.acks_since.map(|since| left(Some(since), CURSOR_FLUSH_MS));
+        let presence = self.core.presence_idle_ms(now);
+        acks.into_iter().chain(presence).fold(expire, u64::min)
     }
 
     fn forget_old(&mut self, now: UnixMillis) {

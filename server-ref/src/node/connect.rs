@@ -126,6 +126,7 @@ impl Node {
             reads: 0,
             queries: VecDeque::new(),
             querying: 0,
+            watched: Vec::new(),
             pending_bytes: 0,
             bucket: Bucket::full(self.config.publish_burst, now.mono),
         };
@@ -218,7 +219,10 @@ impl Node {
             .filter_map(|subscription| {
                 Some((subscription.number, self.hubs.get(&subscription.number)?.key.name.clone()))
             })
-            .filter(|(_, name)| !session.may(name.as_str(), Permissions::SUBSCRIBE, now.unix))
+            .filter(|(number, name)| {
+                let is_lost = |what| !session.may(name.as_str(), what, now.unix);
+                is_lost(Permissions::SUBSCRIBE) || self.takes_part(conn, *number) && is_lost(Permissions::PRESENCE)
+            })
             .collect();
         for (number, channel) in lost {
             let ended = self.session(conn).and_then(|session| session.remove(number));
@@ -237,6 +241,7 @@ impl Node {
             };
             self.send(conn, &frame);
         }
+        self.recheck_statuses(conn, now);
     }
 
     pub(super) fn revoked(&mut self, revocation: &Revocation, now: Now) {

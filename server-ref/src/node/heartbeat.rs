@@ -8,12 +8,17 @@ use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame, Park, Ping, ServerFram
 use super::io::{ConnId, TimerKind};
 use super::session::{Session, State};
 use super::{Ending, Node};
+use crate::engine::Gone;
 use crate::planted::Bug;
 
 /// `hello` must come within this time.
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// A peer may be silent for the ping interval and this much longer.
 const GRACE: Duration = Duration::from_secs(10);
+/// A connection that closed without a word counts as present for so long, at most.
+const PRESENT: Duration = Duration::from_secs(15);
+/// And so much longer than it may be silent, at most.
+const SWEEP: Duration = Duration::from_secs(5);
 /// What rests on a token outlives it by this much.
 const TOKEN_GRACE_MS: u64 = 30_000;
 /// The ping interval of a parked client, if it wishes for none, and its bounds, in ms.
@@ -150,6 +155,18 @@ impl Session {
     /// Returns when a client last heard of at this moment counts as gone.
     fn silent(&self, heard: Timestamp) -> Timestamp {
         heard + self.ping_interval() + GRACE
+    }
+
+    /// Tells how a connection goes: `code` is the node's own, if it closes it.
+    pub(super) fn gone(&self, code: Option<CloseCode>, heard: Timestamp, now: Timestamp) -> Gone {
+        match code {
+            Some(CloseCode::PING_TIMEOUT) => Gone::Silent,
+            Some(CloseCode::REVOKED) => Gone::Left,
+            Some(_) | None => {
+                let left = (self.silent(heard) + SWEEP).since(now).min(PRESENT);
+                Gone::Closed { grace_ms: left.as_millis() as u64 }
+            }
+        }
     }
 
     /// Returns when the heartbeat has to be looked at.

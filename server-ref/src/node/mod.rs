@@ -11,6 +11,7 @@ mod hub;
 mod io;
 mod limits;
 mod outputs;
+mod presence;
 mod publish;
 mod query;
 mod session;
@@ -34,8 +35,9 @@ use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
 use self::outputs::Outputs;
+use self::presence::Watches;
 use self::session::{Conn, Session, State};
-use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
+use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Gone, Reply, SessionId, Ticket};
 
 /// See the module's documentation.
 pub struct Node {
@@ -46,6 +48,7 @@ pub struct Node {
     sessions: BTreeMap<SessionId, ConnId>,
     hubs: BTreeMap<ChannelNumber, Hub>,
     numbers: FxHashMap<ChannelKey, ChannelNumber>,
+    watches: Watches,
     next_number: u32,
     next_session: u64,
     tickets: FxHashMap<Ticket, Waiting>,
@@ -70,6 +73,8 @@ enum Waiting {
     History { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
     Ack { conn: ConnId, session: SessionId, number: ChannelNumber },
     Forget { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
+    Members { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName, queued: bool },
+    Statuses { conn: ConnId, session: SessionId, req: Option<u64>, queued: bool },
     Nothing,
 }
 
@@ -94,6 +99,7 @@ impl Node {
             sessions: BTreeMap::new(),
             hubs: BTreeMap::new(),
             numbers: FxHashMap::default(),
+            watches: Watches::default(),
             next_number: 1,
             next_session,
             tickets: FxHashMap::default(),
@@ -110,7 +116,7 @@ impl Node {
         let deadline = now.mono + heartbeat::HELLO_WITHIN;
         let state = State::AwaitingHello { deadline };
         let pressure = Pressure::Low;
-        self.forget(conn, now);
+        self.forget(conn, None, now);
         self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
         self.arm(conn, now);
     }
@@ -184,8 +190,8 @@ impl Node {
             (ClientFrame::More(more), true) => self.more(conn, &more),
             (ClientFrame::Pause(pause), true) => self.pause(conn, &pause),
             (ClientFrame::History(history), true) => self.history(conn, &history, now),
-            (ClientFrame::Presence(presence), true) => self.disabled(conn, presence.req, "presence"),
-            (ClientFrame::Status(status), true) => self.disabled(conn, status.req, "status"),
+            (ClientFrame::Presence(presence), true) => self.presence(conn, presence, now),
+            (ClientFrame::Status(status), true) => self.status(conn, status, now),
             (ClientFrame::Park(park), true) => self.park(conn, park, now),
             (ClientFrame::Unpark, true) => self.unpark(conn, now),
             (ClientFrame::Ping(ping), true) => {
@@ -204,7 +210,7 @@ impl Node {
 
     /// The WebSocket is gone. Harmless after [`Output::Close`].
     pub fn handle_closed(&mut self, conn: ConnId, now: Now) {
-        self.forget(conn, now);
+        self.forget(conn, None, now);
     }
 
     /// Replies of the engine, in order. What a batch publishes on a channel is fanned out as one message, and answers
@@ -250,6 +256,12 @@ impl Node {
             (Waiting::Forget { conn, session, req, channel }, result) => {
                 self.forgotten(conn, session, req, channel, result.err());
             }
+            (Waiting::Members { conn, session, req, channel, queued }, result) => {
+                self.members_done((conn, session, req), (channel, queued), result);
+            }
+            (Waiting::Statuses { conn, session, req, queued }, result) => {
+                self.statuses_done((conn, session, req), queued, result);
+            }
             (Waiting::Page { conn, session, .. }, Err(error)) => self.page_failed(conn, session, error, now),
             // A cursor that could not be written is written with the next acknowledgement.
             (_, _) => {}
@@ -267,6 +279,10 @@ impl Node {
                 }
             }
             Event::Revoked(revocation) => self.revoked(&revocation, now),
+            Event::Presence { channel, version, count, changes } => {
+                self.members_changed(&channel, version, count, changes);
+            }
+            Event::Statuses { app, users } => self.statuses_changed(&app, users),
         }
     }
 
@@ -328,11 +344,6 @@ impl Node {
         self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..ErrorFrame::new(code, message) }));
     }
 
-    fn disabled(&mut self, conn: ConnId, req: u64, what: &'static str) {
-        let error = ErrorFrame::new(ErrorCode::FeatureDisabled, format!("this server does not offer {what}"));
-        self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(req), ..error }));
-    }
-
     /// Names a channel to a connection, in its codec.
     fn channel_ref(&self, conn: ConnId, number: ChannelNumber) -> Option<ChannelRef> {
         let hub = self.hubs.get(&number)?;
@@ -348,13 +359,13 @@ impl Node {
             self.send(conn, &ServerFrame::Error(error));
         }
         if self.conns.contains_key(&conn) {
-            self.forget(conn, now);
+            self.forget(conn, Some(code), now);
             self.outputs.push_back(Output::Close { conn, code });
         }
     }
 
-    /// Removes a connection and everything that hangs on it.
-    fn forget(&mut self, conn: ConnId, _now: Now) {
+    /// Removes a connection and everything that hangs on it. With a code the node closes it, else its socket is gone.
+    fn forget(&mut self, conn: ConnId, code: Option<CloseCode>, now: Now) {
         let Some(entry) = self.conns.remove(&conn) else { return };
         if let Some(armed) = entry.armed {
             self.deadlines.remove(&(armed, conn));
@@ -363,17 +374,19 @@ impl Node {
             State::AwaitingHello { .. } => {}
             State::Attaching(attaching) => {
                 self.sessions.remove(&attaching.session);
-                self.ask(Waiting::Nothing, Command::Detach(attaching.session));
+                self.ask(Waiting::Nothing, Command::Detach(attaching.session, Gone::Left));
             }
             State::Open(session) => {
                 self.sessions.remove(&session.id);
                 for subscription in &session.subscriptions {
                     self.leave_hub(conn, entry.codec, subscription.number);
                 }
-                self.ask(Waiting::Nothing, Command::Detach(session.id));
+                let gone = session.gone(code, entry.heard, now.mono);
+                self.forget_watches(conn, &entry.app, session.watched);
+                self.ask(Waiting::Nothing, Command::Detach(session.id, gone));
             }
         }
-        self.drain_on(_now);
+        self.drain_on(now);
     }
 
     fn new_session_id(&mut self) -> SessionId {

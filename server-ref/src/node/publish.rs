@@ -83,7 +83,7 @@ impl Node {
         Ok(())
     }
 
-    fn take_rate(&mut self, conn: ConnId, now: Now) -> Result<(), Box<ErrorFrame>> {
+    pub(super) fn take_rate(&mut self, conn: ConnId, now: Now) -> Result<(), Box<ErrorFrame>> {
         let (Some(rate), burst) = (self.config.publish_rate, self.config.publish_burst) else { return Ok(()) };
         let Some(session) = self.session(conn) else { return Ok(()) };
         session.bucket.take(rate, burst, now.mono).map_err(|after| {

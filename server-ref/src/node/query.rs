@@ -1,4 +1,4 @@
-//! History queries.
+//! Queries: of history, of members, of who is online.
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, History, HistoryRange, Page, ServerFrame, limits};
@@ -21,11 +21,17 @@ const MAX_WAITING: usize = 256;
 /// ms after which a client may ask again when too many wait.
 const RETRY_MS: u32 = 200;
 
-/// A history query that waits for its turn.
+/// A query that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Query {
-    req: u64,
-    read: Read,
+    waiting: Waiting,
+    command: Command,
+}
+
+impl Query {
+    pub(super) fn new(waiting: Waiting, command: Command) -> Self {
+        Self { waiting, command }
+    }
 }
 
 impl Node {
@@ -47,10 +53,7 @@ impl Node {
             let text = "the token has no `history` grant for this channel";
             return self.error(conn, req, ErrorCode::ChannelDenied, text);
         }
-        if session.queries.len() >= MAX_WAITING {
-            let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered queries; wait for answers");
-            return self.send(conn, &ServerFrame::Error(ErrorFrame { req, after: Some(RETRY_MS), ..error }));
-        }
+        let session = session.id;
         let range = match history.range {
             HistoryRange::Newest => ReadRange::Newest,
             HistoryRange::After(offset) => ReadRange::After(offset),
@@ -60,23 +63,34 @@ impl Node {
         };
         let channel = ChannelKey { app, name };
         let read = Read { channel, range, max_messages: limit as usize, max_bytes: MAX_BYTES };
-        if let Some(session) = self.session(conn) {
-            session.queries.push_back(Query { req: history.req, read });
+        let waiting = Waiting::History { conn, session, req: history.req, channel: read.channel.name.clone() };
+        if let Err(error) = self.enqueue(conn, Query::new(waiting, Command::Read(read))) {
+            self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..*error }));
         }
-        self.query_on(conn);
     }
 
-    /// Reads for the queries of a connection, in turn, while there is room for their answers.
+    /// Takes a query, if not too many wait; its answer gives its place back.
+    pub(super) fn enqueue(&mut self, conn: ConnId, query: Query) -> Result<(), Box<ErrorFrame>> {
+        let Some(session) = self.session(conn) else { return Ok(()) };
+        if session.queries.len() >= MAX_WAITING {
+            let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered queries; wait for answers");
+            return Err(Box::new(ErrorFrame { after: Some(RETRY_MS), ..error }));
+        }
+        session.queries.push_back(query);
+        self.query_on(conn);
+        Ok(())
+    }
+
+    /// Asks for the queries of a connection, in turn, while there is room for their answers.
     pub(super) fn query_on(&mut self, conn: ConnId) {
         let pressure = self.conns.get(&conn).map(|entry| entry.pressure);
         while let Some(session) = self.session(conn)
             && pressure == Some(Pressure::Low)
             && session.querying < AT_ONCE
-            && let Some(Query { req, read }) = session.queries.pop_front()
+            && let Some(Query { waiting, command }) = session.queries.pop_front()
         {
             session.querying += 1;
-            let (session, channel) = (session.id, read.channel.name.clone());
-            self.ask(Waiting::History { conn, session, req, channel }, Command::Read(read));
+            self.ask(waiting, command);
         }
     }
 

@@ -86,6 +86,8 @@ pub(super) struct Session {
     /// History queries that wait for their turn, and how many are being read.
     pub(super) queries: VecDeque<Query>,
     pub(super) querying: u32,
+    /// Users whose status it watches, in order.
+    pub(super) watched: Vec<UserName>,
     /// Bytes of publishes whose answers are pending.
     pub(super) pending_bytes: usize,
     pub(super) bucket: Bucket,

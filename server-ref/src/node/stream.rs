@@ -105,6 +105,7 @@ impl Node {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         entry.pressure = pressure;
         self.apply_pressure(conn);
+        self.presence_pressure(conn);
         self.read_on(conn);
         self.query_on(conn);
     }

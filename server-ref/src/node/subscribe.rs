@@ -2,8 +2,8 @@
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, PresenceMode, Qos, ServerFrame, Since, Start,
-    Subscribe, Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
+    ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, Qos, ServerFrame, Since, Start, Subscribe,
+    Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
 };
 
 use super::config::Permissions;
@@ -37,7 +37,8 @@ impl Node {
         let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
         session.insert(Subscription { number, serial, qos, reset, durable, flow });
         let since = if live_only { Since::Now } else { subscribe.since };
-        let open = Open { channel: key, since, reset, cursor };
+        let presence = self.take_part(conn, id, number, &subscribe);
+        let open = Open { channel: key, since, reset, cursor, presence };
         self.ask(Waiting::Open { conn, session: id, number, serial }, Command::Open(open));
     }
 
@@ -45,9 +46,6 @@ impl Node {
     fn permitted(&mut self, conn: ConnId, subscribe: &Subscribe, now: Now) -> Result<ChannelName, ErrorFrame> {
         let refuse = |code, text: &'static str| Err(ErrorFrame::new(code, text));
         let app = self.conns.get(&conn).map(|entry| entry.app.clone());
-        if subscribe.presence != PresenceMode::None {
-            return refuse(ErrorCode::FeatureDisabled, "this server does not offer presence");
-        }
         let token = match (&subscribe.token, app) {
             (Some(token), Some(app)) => match self.auth.verify(&app, Some(token), Some(&subscribe.channel), now.unix) {
                 Ok(claims) => Some(claims),
@@ -75,6 +73,8 @@ impl Node {
         if !session.may(channel.as_str(), Permissions::SUBSCRIBE, now.unix) {
             return refuse(ErrorCode::ChannelDenied, "the token has no `subscribe` grant for this channel");
         }
+        self.presence_permitted(conn, &channel, subscribe, now)?;
+        let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         if subscribe.durable && session.owner.is_none() {
             return refuse(ErrorCode::ChannelNotDurable, "a durable subscription needs a named user and a device");
         }
@@ -150,11 +150,12 @@ impl Node {
 
     /// A subscription is gone; with the last one the shard stops watching the channel.
     pub(super) fn leave_hub(&mut self, conn: ConnId, codec: Codec, number: ChannelNumber) {
+        let Some(key) = self.hubs.get(&number).map(|hub| hub.key.clone()) else { return };
+        self.leave_room(conn, codec, number, &key);
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         hub.leave(conn, codec);
         hub.subscribers = hub.subscribers.saturating_sub(1);
         if hub.subscribers == 0 {
-            let key = hub.key.clone();
             self.hubs.remove(&number);
             self.numbers.remove(&key);
             self.ask(Waiting::Nothing, Command::Unwatch(key));
@@ -201,9 +202,12 @@ impl Node {
             reason: opened.reset.clone(),
             first,
             expires,
-            members: None,
+            members: opened.members.clone(),
         };
         self.send(conn, &ServerFrame::Subscribed(subscribed));
+        if let Some(view) = &opened.members {
+            self.begin_watch(conn, codec, number, view);
+        }
         if live {
             if let Some(hub) = self.hubs.get_mut(&number) {
                 hub.join(conn, codec);

@@ -14,6 +14,7 @@ mod disk;
 mod events;
 mod log;
 mod opening;
+mod presence;
 mod producers;
 mod publishing;
 mod reading;

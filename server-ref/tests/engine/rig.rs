@@ -16,8 +16,8 @@ use moorline_server::engine::log::{self, Directory, LogConfig};
 use moorline_server::engine::record::Record;
 use moorline_server::engine::turn::Persist;
 use moorline_server::engine::{
-    Append, Appended, Attach, Attached, ChannelKey, Command, Completion, CursorAck, EngineError, Event, Open, Opened,
-    Owner, ProducerSequence, Read, ReadPage, ReadRange, Reply, SessionId, ShardId, Ticket, content_hash,
+    Append, Appended, Attach, Attached, ChannelKey, Command, Completion, CursorAck, EngineError, Event, Gone, Open,
+    Opened, Owner, ProducerSequence, Read, ReadPage, ReadRange, Reply, SessionId, ShardId, Ticket, content_hash,
 };
 
 use crate::disk::{Disk, Loss};
@@ -501,7 +501,7 @@ impl Rig {
     /// The device's connection ends.
     pub(crate) fn disconnect(&mut self, name: &'static str) -> Device {
         let device = self.devices.remove(name).unwrap();
-        self.tell(HERE, Command::Detach(device.session));
+        self.tell(HERE, Command::Detach(device.session, Gone::Left));
         device
     }
 
@@ -558,11 +558,18 @@ impl Engine {
 }
 
 fn has_answer(command: &Command) -> bool {
-    !matches!(command, Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_))
+    !matches!(
+        command,
+        Command::Detach(..)
+            | Command::Unwatch(_)
+            | Command::Broadcast(_)
+            | Command::UnwatchPresence(_)
+            | Command::UnwatchStatus(..)
+    )
 }
 
 pub(crate) fn open(channel_name: &str, since: Since) -> Open {
-    Open { channel: channel(channel_name), since, reset: ResetMode::First, cursor: None }
+    Open { channel: channel(channel_name), since, reset: ResetMode::First, cursor: None, presence: None }
 }
 
 pub(crate) fn read_command(channel_name: &str, range: ReadRange, max_messages: usize, max_bytes: usize) -> Command {

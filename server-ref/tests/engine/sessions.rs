@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use moorline_protocol::{AppName, CloseCode, DeviceId, ProducerRequest, ProducerState, Run, UserName};
-use moorline_server::engine::{Attach, Attached, Command, Completion, Event, Reply, Revocation, SessionId};
+use moorline_server::engine::{Attach, Attached, Command, Completion, Event, Gone, Reply, Revocation, SessionId};
 
 use crate::rig::{DAY, HERE, Rig, THERE, each, message, owner};
 
@@ -37,7 +37,7 @@ fn a_newer_transport_of_the_same_process_replaces_the_older() {
         assert!(accepted(&rig.attach(new.clone())));
         assert_eq!(displaced(rig), [(old.session, CloseCode::GOING_AWAY)]);
         // The end of the old connection, when it is noticed, ends nothing newer.
-        rig.tell(HERE, Command::Detach(old.session));
+        rig.tell(HERE, Command::Detach(old.session, Gone::Left));
         let newest = hello(rig, run(3, 3));
         assert!(accepted(&rig.attach(newest)));
         assert_eq!(displaced(rig), [(new.session, CloseCode::GOING_AWAY)]);
@@ -70,7 +70,7 @@ fn a_late_hello_of_an_older_connection_changes_nothing() {
         for late in [run(5, 4), run(4, 9), run(0, 0)] {
             let late = Attach { producer, ..hello(rig, late) };
             assert_eq!(rig.attach(late.clone()), Attached::Superseded);
-            rig.tell(HERE, Command::Detach(late.session));
+            rig.tell(HERE, Command::Detach(late.session, Gone::Left));
         }
         assert_eq!(displaced(rig), []);
         // The producer is still the newer connection's.
@@ -136,11 +136,11 @@ fn connections_per_user_are_counted() {
         let again = Attach { run: run(1, 2), ..limited(rig, 1) };
         assert!(accepted(&rig.attach(again.clone())));
         assert_eq!(rig.attach(third.clone()), Attached::TooManyConnections);
-        rig.tell(HERE, Command::Detach(third.session));
-        rig.tell(HERE, Command::Detach(first.session));
+        rig.tell(HERE, Command::Detach(third.session, Gone::Left));
+        rig.tell(HERE, Command::Detach(first.session, Gone::Left));
         assert_eq!(rig.attach(third.clone()), Attached::TooManyConnections);
-        rig.tell(HERE, Command::Detach(again.session));
-        rig.tell(HERE, Command::Detach(again.session));
+        rig.tell(HERE, Command::Detach(again.session, Gone::Left));
+        rig.tell(HERE, Command::Detach(again.session, Gone::Left));
         assert!(accepted(&rig.attach(third)));
         let fourth = limited(rig, 4);
         assert_eq!(rig.attach(fourth), Attached::TooManyConnections);

@@ -99,6 +99,15 @@ pub const PLANTED: &[Planted] = &[
     server("revocation-unwritten", ServerBug::RevocationUnwritten, &[14], 17),
     server("grace-forever", ServerBug::GraceForever, &[14], 172),
     server("silent-stays", ServerBug::SilentStays, &[12], 35),
+    core("presence-hole-ignored", CoreBug::PresenceHoleIgnored, &[13], 0),
+    core("reentry-without-state", CoreBug::ReentryWithoutState, &[13], 0),
+    core("reentry-forgotten", CoreBug::ReentryForgotten, &[13], 0),
+    server("ghost-stays", ServerBug::GhostStays, &[13], 0),
+    server("presence-grace-ignored", ServerBug::PresenceGraceIgnored, &[13], 0),
+    server("back-is-join", ServerBug::BackIsJoin, &[13], 0),
+    server("first-state-stays", ServerBug::FirstStateStays, &[13], 0),
+    server("part-removes-member", ServerBug::PartRemovesMember, &[13], 0),
+    server("pressure-hides-hole", ServerBug::PressureHidesHole, &[13], 0),
 ];
 
 /// At most one bug, for a whole run.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use moorline_core::protocol::{ChannelName, Offset, Position, Qos};
+use bytes::Bytes;
+use moorline_core::protocol::{ChannelName, Offset, Position, PresenceMode, Qos};
 use moorline_core::{
     Client, ClientConfig, Input, PublishId, Received, StartAt, StoreBatch, SubscribeOptions, SubscriptionId, Ticket,
 };
@@ -71,6 +72,8 @@ pub(crate) struct Process {
     pub(crate) invited: Option<(u64, u64)>,
     /// Until when it believes that there is no network.
     pub(crate) offline_until: u64,
+    /// Where its app is a member, and with which state.
+    pub(crate) entered: BTreeMap<ChannelName, Option<Bytes>>,
     /// Since when it is connected.
     pub(crate) online_since: Option<u64>,
     /// Since when the core only waits for its next attempt.
@@ -101,6 +104,8 @@ pub(crate) struct SimClient {
     /// Until when no token can be fetched.
     pub(crate) tokens_fail_until: u64,
     pub(crate) plan: Vec<(ChannelName, Reading)>,
+    /// What the app wants of the members of its channels.
+    pub(crate) presence: BTreeMap<ChannelName, PresenceMode>,
     pub(crate) token_ttl_s: Option<u64>,
     /// The furthest cursor that the server confirmed to this device.
     pub(crate) confirmed: BTreeMap<ChannelName, Position>,
@@ -153,6 +158,7 @@ impl SimClient {
             store_fails_until: 0,
             tokens_fail_until: 0,
             plan,
+            presence: BTreeMap::new(),
             token_ttl_s: scenario.token_ttl_s,
             confirmed: BTreeMap::new(),
             excuses: Excuses::default(),
@@ -167,6 +173,16 @@ impl SimClient {
             bugs,
             ..ClientConfig::new("ws://sim/ws")
         }
+    }
+
+    /// Tells whether the app is a member of a channel whenever it reads it.
+    pub(crate) fn joins(&self, channel: &ChannelName) -> bool {
+        self.presence.get(channel) == Some(&PresenceMode::Join)
+    }
+
+    /// Returns the state that a process joins with.
+    pub(crate) fn first_state(&self) -> Bytes {
+        Bytes::from(format!("\"{}.{}\"", self.device, self.life))
     }
 
     /// Returns how a reader of this kind subscribes, and how far back the server must at least go.
@@ -185,6 +201,8 @@ impl SimClient {
                 (Reading::Recent, _) => Some(StartAt::Last(5)),
                 (Reading::Lossy | Reading::Plain | Reading::Durable, _) => None,
             },
+            presence: self.presence.get(channel).copied(),
+            state: self.joins(channel).then(|| self.first_state()),
             ..SubscribeOptions::default()
         };
         let at_most = if matches!(reading, Reading::Durable | Reading::Owned) { done } else { None };

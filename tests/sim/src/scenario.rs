@@ -1,9 +1,11 @@
 //! What a run does: everything is drawn before it starts, or written down by a script.
 
 mod draw;
+mod presence;
 
 use moorline_core::protocol::Qos;
 
+pub(crate) use self::presence::{PresenceOp, PresencePlan};
 use crate::client::Reading;
 
 /// How hard the server's engine keeps what it was given.
@@ -100,6 +102,8 @@ pub(crate) struct Profile {
     pub(crate) readings: Vec<(usize, Reading)>,
     /// ms its app works on a message.
     pub(crate) work_ms: u64,
+    /// What it wants of the members of which channels.
+    pub(crate) presence: Vec<(usize, moorline_core::protocol::PresenceMode)>,
 }
 
 /// One publish of an app.
@@ -172,6 +176,8 @@ pub(crate) struct Scenario {
     pub(crate) regroup: u64,
     /// Whether both sides now and then meet frames of a later version.
     pub(crate) rolling: bool,
+    /// What members do, by time.
+    pub(crate) presence: Vec<PresencePlan>,
 }
 
 impl Keeps {

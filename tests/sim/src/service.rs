@@ -239,6 +239,7 @@ impl World {
             // An ephemeral message has no name by which a repeat could be told.
             let delivers = |frame: &ServerFrame| match frame {
                 ServerFrame::Deliver(deliver) => deliver.messages.iter().all(|message| message.offset.is_some()),
+                ServerFrame::Presence(_) => true,
                 _ => false,
             };
             let is_lost = self.links[link].to_lose > 0 && frames.iter().any(delivers);

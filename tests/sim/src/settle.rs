@@ -86,6 +86,9 @@ impl World {
         if self.links.iter().any(|link| link.client_done != link.server_done || on_its_way(link)) {
             return Some("one end of a link does not know what the other does");
         }
+        if self.presence_differs().is_some() {
+            return Some("a watcher does not see who is there");
+        }
         let is_at_work = !self.server.is_running() || !self.server.is_idle();
         is_at_work.then_some("the server is at work")
     }
@@ -144,6 +147,7 @@ impl World {
                 }
             }
         }
+        found.extend(self.presence_differs().map(|what| (13, what)));
         found.extend(self.check_sizes());
         for (invariant, what) in found {
             self.violate(invariant, what);

@@ -29,6 +29,7 @@ const MAX_STEPS: u64 = 500_000;
 pub(crate) enum Happening {
     Fault(usize),
     Publish(usize),
+    Presence(usize),
     ClientStart { client: usize },
     ClientGone { client: usize, life: u32 },
     ClientTimer { client: usize, life: u32 },
@@ -77,7 +78,9 @@ impl World {
         let server = SimServer::new(&scenario, bugs);
         let host = |profile: &crate::scenario::Profile| {
             let plan = profile.readings.iter().map(|(index, reading)| (channel(*index), *reading)).collect();
-            SimClient::new(profile.user, plan, profile.work_ms, &scenario)
+            let mut client = SimClient::new(profile.user, plan, profile.work_ms, &scenario);
+            client.presence = profile.presence.iter().map(|(index, mode)| (channel(*index), *mode)).collect();
+            client
         };
         let clients = scenario.clients.iter().map(host).collect();
         let mut world = Self {
@@ -109,6 +112,9 @@ impl World {
         }
         for index in 0..self.scenario.publishes.len() {
             self.at(self.scenario.publishes[index].at, Happening::Publish(index));
+        }
+        for index in 0..self.scenario.presence.len() {
+            self.at(self.scenario.presence[index].at, Happening::Presence(index));
         }
         for index in 0..self.scenario.faults.len() {
             self.at(self.scenario.faults[index].0, Happening::Fault(index));
@@ -161,6 +167,7 @@ impl World {
         match happening {
             Happening::Fault(index) => self.strike(self.scenario.faults[index].1),
             Happening::Publish(index) => drop(self.publish(self.scenario.publishes[index])),
+            Happening::Presence(index) => self.act_present(index),
             Happening::ClientStart { client } => self.start_client(client),
             Happening::ClientGone { client, life } => self.client_gone(client, life),
             Happening::ClientTimer { client, life } => self.client_timer(client, life),

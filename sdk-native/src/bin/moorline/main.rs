@@ -4,9 +4,11 @@ mod history;
 mod options;
 mod output;
 mod payload;
+mod presence;
 mod publish;
 mod session;
 mod signals;
+mod status;
 mod sub;
 mod token;
 
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
             Command::Sub(options) => sub::run(options).await,
             Command::Pub(options) => publish::run(options).await,
             Command::History(options) => history::run(options).await,
+            Command::Presence(options) => presence::run(options).await,
+            Command::Status(options) => status::run(options).await,
             Command::Token(_) => Ok(()),
         }
     });

@@ -14,6 +14,8 @@ use moorline::{Qos, Since};
   moorline pub room:42 '{\"text\": \"hello\"}' --token dev:bob --qos 2
   tail -f app.log | moorline pub logs - --token dev:app
   moorline history room:42 --limit 10 --token dev:alice
+  moorline presence room:42 --enter '{\"nick\": \"Al\"}' --token dev:alice
+  moorline status alice bob --watch --token dev:carol
 
 Exit code: 0 when all went as asked, 1 when a message failed or the server refused, 2 for a mistake in the command."
 )]
@@ -30,6 +32,10 @@ pub(crate) enum Command {
     Pub(Pub),
     /// Prints a part of a channel's log.
     History(HistoryOptions),
+    /// Prints who is present in a channel.
+    Presence(PresenceOptions),
+    /// Prints which users are online.
+    Status(StatusOptions),
     /// Makes a token (a JWT signed with HS256) for tests and scripts.
     Token(TokenOptions),
 }
@@ -107,6 +113,32 @@ pub(crate) struct HistoryOptions {
     /// At most so many, 1 to 256.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) limit: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct PresenceOptions {
+    /// The channel.
+    pub(crate) channel: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Goes on: prints each change of the members as it happens.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Is present as well, with this state (JSON, or a text), until it is interrupted; prints as with --watch.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) enter: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct StatusOptions {
+    /// The users, at most 500.
+    #[arg(required = true, value_name = "USER")]
+    pub(crate) users: Vec<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// Goes on: prints who comes and who goes.
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Args)]

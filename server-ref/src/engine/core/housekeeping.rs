@@ -35,6 +35,8 @@ pub struct CoreStats {
     pub sessions: usize,
     /// Revocations in force.
     pub revocations: usize,
+    /// Members of all channels.
+    pub members: usize,
 }
 
 /// Where forgetting goes on.
@@ -118,6 +120,7 @@ impl<S: MessageStore> EngineCore<S> {
             cursors: self.cursors.len(),
             sessions: self.sessions.len(),
             revocations: self.revoked.len(),
+            members: self.presence.members(),
         }
     }
 

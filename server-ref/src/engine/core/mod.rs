@@ -9,6 +9,7 @@ mod cursor;
 mod housekeeping;
 mod ids;
 mod open;
+mod presence;
 mod producer;
 mod recovery;
 mod resident;
@@ -26,6 +27,7 @@ use rustc_hash::FxHashMap;
 use self::channel::Channel;
 use self::cursor::Cursors;
 use self::housekeeping::Housekeeping;
+use self::presence::Registry;
 use self::producer::Producer;
 use self::resident::Residency;
 use self::session::Sessions;
@@ -111,6 +113,7 @@ pub struct EngineCore<S> {
     cursors: Cursors,
     residency: Residency,
     sessions: Sessions,
+    presence: Registry,
     housekeeping: Housekeeping,
     revoked: BTreeMap<RevocationKey, Revoked>,
     shards: Vec<ShardId>,
@@ -142,7 +145,7 @@ impl<S: MessageStore> EngineCore<S> {
         }
         match command {
             Command::Attach(attach) => self.attach(shard, ticket, attach, now),
-            Command::Detach(session) => self.detach(session, now),
+            Command::Detach(session, gone) => self.detach(session, gone, now),
             Command::Open(open) => self.open(shard, ticket, open, now),
             Command::Unwatch(channel) => self.unwatch(shard, &channel),
             Command::Append(append) => {
@@ -163,6 +166,10 @@ impl<S: MessageStore> EngineCore<S> {
                 self.reply(shard, Reply::Completed(ticket, forgotten));
             }
             Command::Revoke(revocation) => self.revoke(shard, ticket, revocation, now),
+            Command::Presence(presence) => self.presence(shard, ticket, presence, now),
+            Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
+            Command::Status(query) => self.status(shard, ticket, query),
+            Command::UnwatchStatus(app, users) => self.unwatch_status(shard, &app, &users),
         }
     }
 
@@ -197,12 +204,21 @@ impl<S: MessageStore> EngineCore<S> {
                     self.recall_cursor(owner, id, now).is_err() || self.cursors.position(owner, id).is_none()
                 })
             }),
-            Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_) => false,
+            Command::Detach(..)
+            | Command::Unwatch(_)
+            | Command::Broadcast(_)
+            | Command::Read(_)
+            | Command::Presence(_)
+            | Command::UnwatchPresence(_)
+            | Command::Status(_)
+            | Command::UnwatchStatus(..) => false,
         }
     }
 
-    /// Takes what must become durable before the replies are released, in order, all of it or a prefix.
+    /// Ends a batch: tells what is due of presence, and takes what must become durable before the replies are released,
+    /// in order, all of it or a prefix.
     pub fn take_records(&mut self, now: UnixMillis) -> Vec<Record> {
+        self.tell_presence(now);
         if !self.records.is_empty() {
             self.flush_cursors(now);
         }

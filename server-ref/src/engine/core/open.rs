@@ -46,7 +46,8 @@ impl<S: MessageStore> EngineCore<S> {
                 }
             }
         }
-        let opened = Opened { epoch, first, head, from, reset };
+        let members = open.presence.map(|entry| self.enter_presence(shard, &open.channel, entry, now));
+        let opened = Opened { epoch, first, head, from, reset, members };
         self.reply(shard, completed(ticket, Completion::Opened(opened)));
     }
 

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::channel::Channel;
 use super::cursor::Cursors;
 use super::housekeeping::Housekeeping;
+use super::presence::Registry;
 use super::producer::Producer;
 use super::resident::Residency;
 use super::session::Sessions;
@@ -39,6 +40,7 @@ impl<S: MessageStore> EngineCore<S> {
             cursors: Cursors::default(),
             residency: Residency::default(),
             sessions: Sessions::default(),
+            presence: Registry::default(),
             housekeeping: Housekeeping::default(),
             revoked: BTreeMap::new(),
             shards: Vec::new(),
@@ -58,6 +60,7 @@ impl<S: MessageStore> EngineCore<S> {
         self.starts += 1;
         self.attaches = 0;
         self.records.push(Record::Start { counter: self.starts });
+        self.begin_presence(now);
         if !new_epochs || self.config.bugs.has(Bug::PowerCutKeepsEpoch) {
             return;
         }

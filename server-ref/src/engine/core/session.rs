@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{
-    AppName, CloseCode, Generation, ProducerGrant, ProducerId, ProducerRequest, ProducerState, Run, UserName,
+    AppName, CloseCode, DeviceId, Generation, ProducerGrant, ProducerId, ProducerRequest, ProducerState, Run, UserName,
 };
 
 use super::producer::Producer;
@@ -11,9 +11,12 @@ use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS, Revoked, completed};
 use crate::engine::record::Record;
 use crate::engine::{
-    Attach, Attached, Completion, EngineError, Event, Owner, Reply, Revocation, SessionId, ShardId, Ticket,
+    Attach, Attached, Completion, EngineError, Event, Gone, Owner, Reply, Revocation, SessionId, ShardId, Ticket,
 };
 use crate::planted::{Bug, Bugs};
+
+/// A connection that another one of its device replaces counts as present for so long, if that one does not enter.
+const GRACE_MS: u64 = 15_000;
 
 /// The connections of all shards.
 #[derive(Debug, Default)]
@@ -66,6 +69,20 @@ impl Sessions {
         Some(session)
     }
 
+    /// Returns the name under which a connection is a member, and its device. An anonymous one stands for itself.
+    pub(super) fn member(&self, id: SessionId) -> Option<(UserName, Option<DeviceId>)> {
+        let session = self.by_id.get(&id)?;
+        let name = match &session.user {
+            Some((_, user)) => user.clone(),
+            None => UserName::new(&format!("anonymous:{:x}", id.0)).ok()?,
+        };
+        Some((name, session.owner.as_ref().map(|owner| owner.device.clone())))
+    }
+
+    fn has(&self, user: &(AppName, UserName)) -> bool {
+        self.per_user.contains_key(user)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -103,6 +120,9 @@ impl<S: MessageStore> EngineCore<S> {
             return Ok(Attached::TooManyConnections);
         }
         if let Some(user) = &user {
+            if count == 0 {
+                self.presence.come(user.clone(), now);
+            }
             *self.sessions.per_user.entry(user.clone()).or_default() += 1;
         }
         if let Some(owner) = &owner {
@@ -136,7 +156,7 @@ impl<S: MessageStore> EngineCore<S> {
         let Some(session) = live else { return };
         let shard = self.sessions.by_id.get(&session).map(|session| session.shard);
         if !self.config.bugs.has(Bug::DetachRemovesNewer) {
-            self.detach(session, now);
+            self.detach(session, Gone::Closed { grace_ms: GRACE_MS }, now);
         }
         if let Some(shard) = shard {
             self.reply(shard, Reply::Event(Event::Displaced { session, code }));
@@ -220,8 +240,12 @@ impl<S: MessageStore> EngineCore<S> {
         id
     }
 
-    pub(super) fn detach(&mut self, session: SessionId, now: UnixMillis) {
+    pub(super) fn detach(&mut self, session: SessionId, how: Gone, now: UnixMillis) {
         let Some(gone) = self.sessions.remove(session, self.config.bugs) else { return };
+        self.presence.part(session, how, now, self.config.bugs);
+        if let Some(user) = gone.user.filter(|user| !self.sessions.has(user)) {
+            self.presence.go(&user);
+        }
         if let Some(id) = gone.producer
             && let Some(producer) = self.producers.get_mut(&id)
             && producer.session == Some(session)

@@ -9,7 +9,8 @@ use moorline_server::engine::host::EngineThread;
 use moorline_server::engine::log::{LogConfig, open_with};
 use moorline_server::engine::turn::Fatal;
 use moorline_server::engine::{
-    Appended, Attach, Attached, Command, Completion, EngineError, Open, ReadRange, Reply, SessionId, ShardId, Ticket,
+    Appended, Attach, Attached, Command, Completion, EngineError, Gone, Open, ReadRange, Reply, SessionId, ShardId,
+    Ticket,
 };
 
 use super::{BEGIN, BOOT, Log, config, keep};
@@ -102,7 +103,7 @@ fn what_a_full_disk_knows_is_resumed() {
     fill(&mut log, "room");
     let answers = log
         .turn(vec![
-            Command::Detach(SessionId(1)),
+            Command::Detach(SessionId(1), Gone::Left),
             attach(ProducerRequest::Resume(grant.id)),
             Command::Open(Open { cursor: Some(owner("bob")), ..open("room", Since::Cursor(None)) }),
         ])

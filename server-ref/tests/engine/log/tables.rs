@@ -3,7 +3,7 @@
 use moorline_protocol::{ErrorCode, Offset, Position, ProducerRequest, ProducerState, ReusedBy, Since};
 use moorline_server::engine::core::CoreConfig;
 use moorline_server::engine::log::{LogConfig, OpenError};
-use moorline_server::engine::{Appended, Command, Completion, CursorAck, EngineError, Open};
+use moorline_server::engine::{Appended, Command, Completion, CursorAck, EngineError, Gone, Open};
 
 use super::{BEGIN, Log, config, keep};
 use crate::disk::{Disk, Loss};
@@ -128,7 +128,7 @@ fn ten_thousand_producers() {
         let messages = [by_sequence(&device, 1), by_sequence(&device, 2).refused(ErrorCode::ChannelDenied)];
         let answers = publish(&mut log, messages);
         assert_eq!(stored(&answers[0]), n + 1);
-        log.turn(vec![Command::Detach(device.session)]).unwrap();
+        log.turn(vec![Command::Detach(device.session, Gone::Left)]).unwrap();
         devices.push(device);
         let [_, producers, _] = in_memory(&log);
         assert!(producers * PRODUCER <= CACHE, "{producers} producers in memory");

@@ -47,6 +47,7 @@ impl World {
                 self.confirmed(index, channel, position);
             }
             Event::PublishSettled { id, outcome, .. } => self.settled(index, id, outcome),
+            Event::PresenceChanged { readers, .. } => self.check_view(index, &readers),
             Event::SubscriptionEnded { readers, failure } => self.ended(index, &readers, &failure),
             Event::StateChanged { state, reason } => self.state_changed(index, state, &reason),
             _ => {}
@@ -120,7 +121,11 @@ impl World {
             self.violate(6, format!("client {index}: a subscription ended: {failure}"));
         }
         if let Some(process) = &mut self.clients[index].process {
-            process.readers.retain(|reader| !ids.contains(&reader.id));
+            let is_over = |reader: &Reader| ids.contains(&reader.id);
+            for reader in process.readers.iter().filter(|reader| is_over(reader)) {
+                process.entered.remove(&reader.continuity.channel);
+            }
+            process.readers.retain(|reader| !is_over(reader));
         }
     }
 

@@ -4,6 +4,7 @@ mod app;
 mod blackbox;
 mod device;
 mod events;
+mod presence;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -66,6 +67,7 @@ impl World {
             paused: BTreeSet::new(),
             invited: None,
             offline_until: 0,
+            entered: BTreeMap::new(),
             online_since: None,
             waiting_since: None,
         });
@@ -89,14 +91,16 @@ impl World {
         let is_rolled_back = host.excuses.displaced;
         let may_be_gone = self.scenario.keeps.forgets_cursors() && host.disk.stored_ack(&channel).is_none();
         let now = self.client_now(index);
+        let entered = host.joins(&channel).then(|| options.state.clone());
+        let qos = options.qos.unwrap_or(Qos::AtLeastOnce);
         let Some(process) = &mut self.clients[index].process else { return };
         match process.core.subscribe(&channel, options, now) {
             Ok(id) => {
+                process.entered.extend(entered.map(|state| (channel.clone(), state)));
                 let at_most = match reading {
                     Reading::Durable => done.filter(|_| !is_rolled_back && !may_be_gone),
                     _ => stood.or(done),
                 };
-                let qos = options.qos.unwrap_or(Qos::AtLeastOnce);
                 let continuity = Continuity::new(channel, qos, at_most, at_least);
                 process.readers.push(Reader {
                     reading,

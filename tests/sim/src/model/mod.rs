@@ -12,7 +12,7 @@ mod log;
 mod rules;
 
 pub(crate) use log::{Entry, Log, content};
-pub(crate) use rules::{Asked, Rules};
+pub(crate) use rules::{Asked, Members, Rules};
 
 /// A broken promise: which invariant of the quality page, and what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

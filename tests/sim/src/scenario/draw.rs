@@ -58,6 +58,7 @@ impl Scenario {
             outbox: if dice.chance(15) { dice.range(3, 20) as usize } else { 1_000 },
             regroup: if dice.chance(20) { 20 } else { 0 },
             rolling: dice.chance(10),
+            presence: Vec::new(),
             clients,
         }
     }
@@ -69,6 +70,7 @@ fn profiles(dice: &mut Dice, users: usize, channels: usize) -> Vec<Profile> {
         user: dice.index(users),
         readings: readings(dice, channels),
         work_ms: if dice.chance(25) { dice.range(1, 400) } else { 0 },
+        presence: Vec::new(),
     };
     (0..count).map(|_| one(dice)).collect()
 }

@@ -308,7 +308,7 @@ impl SimEngine {
 
     /// Whether time alone gives the engine something to do.
     pub(crate) fn is_due(&self) -> bool {
-        self.core.waiting_acks() > 0 || self.keeps != Keeps::default()
+        self.core.waiting_acks() > 0 || self.keeps != Keeps::default() || self.core.presence_idle_ms(0).is_some()
     }
 
     /// Cursors that wait are written with the next batch.

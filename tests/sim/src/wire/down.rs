@@ -1,5 +1,6 @@
 use moorline_core::protocol::{
-    Acked, Deliver, Message, Offset, Page, Published, Qos, Reset, ServerFrame, Start, Subscribed, limits,
+    Acked, Deliver, Message, Offset, Page, PresenceEvents, Published, Qos, Reset, ServerFrame, Start, Subscribed,
+    limits,
 };
 
 use super::{Mode, Subscription, View, Wire};
@@ -41,6 +42,7 @@ impl Wire {
                 None
             }
             ServerFrame::Deliver(deliver) => self.deliver(deliver, view),
+            ServerFrame::Presence(presence) => self.presence(presence),
             ServerFrame::Reset(reset) => self.reset(reset),
             ServerFrame::Published(published) => self.published(published, view),
             ServerFrame::Acked(acked) => self.acked(acked, view),
@@ -119,6 +121,16 @@ impl Wire {
         let sent = deliver.messages.iter().find_map(|message| subscription.message(message, view));
         let end = if deliver.replay { subscription.end_page(deliver, view) } else { None };
         broken.or(sent).or(end)
+    }
+
+    fn presence(&mut self, presence: &PresenceEvents) -> Option<Violation> {
+        let denied = self.token.denied.clone();
+        let Some(subscription) = self.find(&presence.channel) else {
+            return Some(Violation::new(13, format!("members of {:?}, which is not subscribed to", presence.channel)));
+        };
+        let name = subscription.channel.clone();
+        let is_denied = denied.iter().any(|index| channel(*index) == name);
+        is_denied.then(|| Violation::new(14, format!("{name}: its members are told without a grant")))
     }
 
     fn reset(&mut self, reset: &Reset) -> Option<Violation> {

@@ -35,7 +35,8 @@ impl Rules {
             self.cursors.insert(owned, begins);
             self.begun.insert(key, begins);
         }
-        let rules = Opened { epoch, first: floor.next(), head, from, reset };
+        let members = opened.members.clone();
+        let rules = Opened { epoch, first: floor.next(), head, from, reset, members };
         (rules != *opened).then(|| Violation::new(7, format!("{name}: {opened:?}; the rules say {rules:?}")))
     }
 

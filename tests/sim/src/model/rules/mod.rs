@@ -1,4 +1,5 @@
 mod cursors;
+mod presence;
 mod publish;
 mod sessions;
 
@@ -8,6 +9,8 @@ use moorline_core::protocol::{ChannelName, Epoch, Offset, Position, ProducerId, 
 use moorline_server::engine::record::{ChannelId, Outcome, Record};
 use moorline_server::engine::{Command, Completion, EngineError, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
 
+pub(crate) use self::presence::Members;
+use self::presence::Presence;
 use self::publish::{Known, Producer, Times, Verdict};
 use self::sessions::Session;
 use super::{First, Violation};
@@ -23,6 +26,7 @@ pub(crate) struct Rules {
     cursors: BTreeMap<(Owner, ChannelName), Position>,
     sessions: BTreeMap<SessionId, Session>,
     revoked: BTreeSet<UserName>,
+    presence: Presence,
     /// Acknowledgements that were not answered yet, with what the answer must reach.
     acks: BTreeMap<(ShardId, Ticket), (Owner, ChannelName, Position)>,
     /// Cursors that a subscription under way has made or moved.
@@ -72,6 +76,7 @@ impl Rules {
         now: u64,
     ) -> Option<Violation> {
         self.latest = self.latest.max(now);
+        self.begin_presence(now);
         let mut broken = First::default();
         // Channels come before what is written to them.
         for record in records {
@@ -99,6 +104,7 @@ impl Rules {
         for (key, result) in &answers {
             broken.note(self.acked(*key, result));
         }
+        broken.note(self.check_presence(asked, replies));
         broken.into_violation()
     }
 
@@ -111,7 +117,7 @@ impl Rules {
         now: u64,
     ) -> Option<Violation> {
         if asked.refused.is_some() && self.needs_room(&asked.command) {
-            let answers = !matches!(asked.command, Command::Detach(_));
+            let answers = !matches!(asked.command, Command::Detach(..));
             return (answers && !matches!(answer, Some(Err(_)))).then(|| {
                 Violation::new(11, format!("{:?} takes effect although the engine is read-only", asked.command))
             });
@@ -124,15 +130,20 @@ impl Rules {
                 self.attach(attach, attached, displaced)
             }
             (Command::Open(open), Some(Ok(Completion::Opened(opened)))) => {
+                self.enter(&open.channel.name, open.presence.as_ref());
                 self.open((asked.shard, asked.ticket), open, opened)
+            }
+            (Command::Presence(act), Some(Ok(Completion::Members(_)))) => {
+                self.act(act);
+                None
             }
             (Command::Ack(ack), _) => {
                 self.ack((asked.shard, asked.ticket), ack);
                 None
             }
-            (Command::Detach(session), _) => {
+            (Command::Detach(session, gone), _) => {
                 self.detach(*session);
-                None
+                self.part(*session, *gone)
             }
             (Command::Forget { owner, channel }, _) => {
                 self.forget(owner, &channel.name);
@@ -142,7 +153,16 @@ impl Rules {
                 self.revoked.insert(user.clone());
                 None
             }
-            (Command::Revoke(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_), _) => None,
+            (
+                Command::Revoke(_)
+                | Command::Unwatch(_)
+                | Command::Broadcast(_)
+                | Command::Read(_)
+                | Command::UnwatchPresence(_)
+                | Command::Status(_)
+                | Command::UnwatchStatus(..),
+                _,
+            ) => None,
             (command, answer) => Some(Violation::new(11, format!("{command:?} is answered {answer:?}"))),
         }
     }
@@ -193,7 +213,8 @@ impl Rules {
     /// everything.
     pub(crate) fn restart(&mut self, records: &[Record], loses_nothing: bool) -> Option<Violation> {
         let promised = std::mem::take(&mut self.promised);
-        *self = Self { keeps: self.keeps, latest: self.latest, ..Self::default() };
+        let presence = std::mem::take(&mut self.presence).restart();
+        *self = Self { keeps: self.keeps, latest: self.latest, presence, ..Self::default() };
         for record in records {
             self.restore(record);
         }
@@ -285,7 +306,14 @@ impl Rules {
                 .cursor
                 .as_ref()
                 .is_some_and(|owner| !self.cursors.contains_key(&(owner.clone(), open.channel.name.clone()))),
-            Command::Detach(_) | Command::Unwatch(_) | Command::Broadcast(_) | Command::Read(_) => false,
+            Command::Detach(..)
+            | Command::Unwatch(_)
+            | Command::Broadcast(_)
+            | Command::Read(_)
+            | Command::Presence(_)
+            | Command::UnwatchPresence(_)
+            | Command::Status(_)
+            | Command::UnwatchStatus(..) => false,
         }
     }
 }

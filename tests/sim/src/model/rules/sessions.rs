@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use moorline_core::protocol::{CloseCode, ProducerGrant, ProducerId, ProducerRequest, ProducerState, Run};
-use moorline_server::engine::{Attach, Attached, Event, Owner, Reply, SessionId, ShardId};
+use moorline_server::engine::{Attach, Attached, Event, Gone, Owner, Reply, SessionId, ShardId};
 
 use super::{Producer, Rules};
 use crate::model::Violation;
@@ -11,6 +11,12 @@ pub(super) struct Session {
     owner: Option<Owner>,
     run: Run,
     producer: Option<ProducerId>,
+}
+
+impl Session {
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
 }
 
 /// Who is told to be displaced in a batch, and with what.
@@ -59,6 +65,8 @@ impl Rules {
                 broken = Some(Violation::new(10, format!("{standing:?} must go with {code:?} and is told {told:?}")));
             }
             self.detach(standing);
+            let found = self.part(standing, Gone::Closed { grace_ms: 15_000 });
+            broken = broken.or(found);
         }
         let id = producer.as_ref().map(|producer| producer.id);
         self.sessions.insert(session, Session { owner: owner.clone(), run: attach.run, producer: id });
