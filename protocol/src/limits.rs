@@ -56,5 +56,7 @@ pub const STATUS_USERS: usize = 500;
 pub const DICTIONARY_MESSAGES: usize = 16;
 /// Bytes of a compression dictionary.
 pub const DICTIONARY_BYTES: usize = 32_000;
+/// Bytes that a `packed` frame may inflate to.
+pub const PACKED_BYTES: usize = 1024 * 1024;
 /// Bytes of a presence state (`state`), as JSON text.
 pub const PRESENCE_STATE_BYTES: usize = 4096;

@@ -33,6 +33,8 @@ pub struct ClientConfig {
     pub queue_bytes: usize,
     /// Bytes of a payload, until the server says otherwise (default 64 KiB).
     pub message_bytes: usize,
+    /// Whether the server may compress what it sends (default true).
+    pub compression: bool,
     /// Planted bugs; see [`planted`](crate::planted).
     pub bugs: crate::planted::Bugs,
 }
@@ -55,6 +57,7 @@ impl ClientConfig {
             queue_messages: 1_024,
             queue_bytes: 4 << 20,
             message_bytes: moorline_protocol::limits::MESSAGE_BYTES,
+            compression: true,
             bugs: crate::planted::Bugs::default(),
         }
     }

@@ -47,6 +47,9 @@ impl Client {
             ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
                 return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
             }
+            ServerFrame::Packed(packed) if self.phase == Phase::Open => {
+                return self.subscriptions.on_packed(&packed, now.mono, &mut self.out);
+            }
             ServerFrame::Deliver(_) | ServerFrame::Packed(_) => {}
             ServerFrame::Welcome(welcome) => return self.on_welcome(welcome, now),
             ServerFrame::Authed(authed) => self.connection.auth.on_authed(authed, now.mono),

@@ -56,6 +56,10 @@ pub enum Bug {
     SilenceTolerated,
     /// Every process of a device has the same boot number.
     BootNotCounted,
+    /// What was inflated is not checked.
+    ChecksumIgnored,
+    /// Messages before a gap stay in the dictionary.
+    DictionaryOverGap,
 }
 
 /// The switch: at most one bug at a time.

@@ -4,6 +4,7 @@ mod acks;
 mod channel;
 mod delivery;
 mod forgetting;
+mod packed;
 mod recovery;
 
 use moorline_protocol::time::Timestamp;
@@ -20,6 +21,7 @@ use crate::timer::is_due;
 use channel::{Channel, Options};
 use delivery::Room;
 use forgetting::Forgotten;
+use packed::Packing;
 
 /// Last positions of channels that are not read any more: so many are remembered.
 const REMEMBERED: usize = 256;
@@ -41,6 +43,7 @@ pub(crate) struct Subscriptions {
     forgotten: Vec<Forgotten>,
     next_id: u64,
     room: Room,
+    packing: Packing,
     bugs: Bugs,
 }
 
@@ -70,6 +73,7 @@ impl Subscriptions {
             forgotten: forgotten.into_iter().map(|(key, name)| Forgotten::new(key, name)).collect(),
             next_id: 1,
             room: Room { messages: config.queue_messages as u64, bytes: config.queue_bytes },
+            packing: Packing::new(config.compression, config.bugs),
             bugs: config.bugs,
         }
     }
@@ -181,6 +185,7 @@ impl Subscriptions {
             forgotten.detach();
         }
         self.numbers.clear();
+        self.packing.on_lost();
     }
 
     pub(crate) fn consumed(&mut self, id: SubscriptionId, messages: usize, out: &mut Outgoing) {
@@ -240,16 +245,20 @@ impl Subscriptions {
 
     /// Finds a channel that is being read on this connection; deliveries for others are dropped.
     fn joined(&mut self, reference: &ChannelRef) -> Option<&mut Channel> {
-        let index = match reference {
+        let index = self.joined_index(reference)?;
+        self.channels.get_mut(index)
+    }
+
+    fn joined_index(&self, reference: &ChannelRef) -> Option<usize> {
+        match reference {
             ChannelRef::Number(number) => {
                 let index = self.numbers.binary_search_by_key(number, |(present, _)| *present).ok()?;
-                self.numbers.get(index)?.1
+                self.numbers.get(index).map(|(_, index)| *index)
             }
             ChannelRef::Name(name) => {
-                self.channels.iter().position(|channel| channel.is_joined() && channel.canonical == *name)?
+                self.channels.iter().position(|channel| channel.is_joined() && channel.canonical == *name)
             }
-        };
-        self.channels.get_mut(index)
+        }
     }
 
     fn reindex(&mut self) {

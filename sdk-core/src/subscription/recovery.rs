@@ -10,6 +10,7 @@ use super::channel::{Channel, Continuity, Joined, State};
 use super::delivery::Flow;
 use crate::event::{Event, Failure, Origin};
 use crate::inbound::failure;
+use crate::inflate::Recent;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
 
@@ -19,7 +20,8 @@ impl Subscriptions {
         let Some(channel) = self.channels.iter_mut().find(|channel| channel.is_joining(subscribed.req)) else {
             return Ok(());
         };
-        channel.on_subscribed(subscribed, bugs, out)?;
+        let recent = self.packing.recent(channel.options.qos);
+        channel.on_subscribed(subscribed, recent, bugs, out)?;
         self.reindex();
         Ok(())
     }
@@ -75,11 +77,17 @@ impl Channel {
         matches!(self.state, State::Joining { req, .. } if req == answered)
     }
 
-    fn on_subscribed(&mut self, subscribed: Subscribed, bugs: Bugs, out: &mut Outgoing) -> Result<(), &'static str> {
+    fn on_subscribed(
+        &mut self,
+        subscribed: Subscribed,
+        recent: Option<Recent>,
+        bugs: Bugs,
+        out: &mut Outgoing,
+    ) -> Result<(), &'static str> {
         self.check(&subscribed)?;
         let Subscribed { number, epoch, head, from, start, .. } = subscribed;
         self.canonical = subscribed.channel;
-        self.state = State::Joined(Joined { number, head, flow: Flow::default(), repair: None });
+        self.state = State::Joined(Joined { number, head, flow: Flow::default(), repair: None, recent });
         let begins = Position { epoch, offset: from };
         out.event(Event::Subscribed {
             readers: self.reader_ids.clone(),

@@ -3,6 +3,7 @@
 //! One node per shard. Inputs change its state; [`Node::poll_output`] drains one ordered queue;
 //! [`Node::poll_timeout`] names the next deadline.
 
+mod cohorts;
 mod config;
 mod connect;
 mod drain;
@@ -11,6 +12,7 @@ mod hub;
 mod io;
 mod limits;
 mod outputs;
+mod packing;
 mod publish;
 mod query;
 mod session;
@@ -29,11 +31,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
-pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Permissions};
+pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
 use self::outputs::Outputs;
+pub use self::packing::PackedStats;
+use self::packing::Packer;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
 
@@ -52,6 +56,7 @@ pub struct Node {
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
     outputs: Outputs,
+    packer: Packer,
     /// Publishes whose answers are pending.
     publishing: usize,
     draining: Option<Draining>,
@@ -99,6 +104,7 @@ impl Node {
             next_ticket: 1,
             deadlines: BTreeSet::new(),
             outputs: Outputs::default(),
+            packer: Packer::default(),
             publishing: 0,
             draining: None,
         }
@@ -279,6 +285,7 @@ impl Node {
             channels: self.hubs.len(),
             questions: self.tickets.len(),
             deadlines: self.deadlines.len(),
+            packed: self.packer.stats,
         }
     }
 

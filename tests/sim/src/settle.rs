@@ -166,7 +166,7 @@ impl World {
         let shards: Vec<_> = self.server.shards.iter().map(|shard| shard.node.stats()).collect();
         let connections: usize = shards.iter().map(|shard| shard.connections).sum();
         let is_clean = |shard: &NodeStats| {
-            let NodeStats { connections, sessions, channels, questions, deadlines } = *shard;
+            let NodeStats { connections, sessions, channels, questions, deadlines, .. } = *shard;
             sessions == connections && deadlines == connections && questions == 0 && channels <= self.scenario.channels
         };
         if !shards.iter().all(is_clean) {

@@ -45,6 +45,9 @@ pub(crate) struct Server {
     /// Gives up when the server has not answered within this time, such as 500ms, 10s or 5m [default: never].
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
+    /// Has the server send everything as it is.
+    #[arg(long)]
+    pub(crate) no_compression: bool,
 }
 
 #[derive(Args)]
