@@ -25,6 +25,9 @@ pub enum InflateError {
     /// The dictionary is made of no messages, of too many, or of some that this connection was not sent.
     #[error("the dictionary is made of messages that are not held")]
     Dictionary,
+    /// It follows on an older message than the newest: it has been here before.
+    #[error("the messages are held already")]
+    Repeated,
     /// The announced length is above the limit, or more than its data can inflate to.
     #[error("the announced length is impossible")]
     Length,
@@ -81,15 +84,18 @@ impl Recent {
         self.bytes.drain(..over);
     }
 
-    /// Returns the payloads from the oldest of a dictionary to the newest message, if they are all here.
-    fn dictionary(&self, of: PackedDictionary) -> Option<&[u8]> {
+    /// Returns the payloads from the oldest of a dictionary to the newest message.
+    fn dictionary(&self, of: PackedDictionary) -> Result<&[u8], InflateError> {
         let count = usize::from(of.count);
-        let newest = of.oldest.0.checked_add(u64::from(of.count))?;
-        if count == 0 || newest != self.next.0 || count > self.sizes.len() {
-            return None;
+        let next = of.oldest.0.saturating_add(u64::from(of.count));
+        if count > 0 && next < self.next.0 {
+            return Err(InflateError::Repeated);
+        }
+        if count == 0 || next > self.next.0 || count > self.sizes.len() {
+            return Err(InflateError::Dictionary);
         }
         let older: usize = self.sizes.iter().take(self.sizes.len() - count).sum();
-        self.bytes.get(older..)
+        self.bytes.get(older..).ok_or(InflateError::Dictionary)
     }
 }
 
@@ -117,7 +123,7 @@ impl Inflater {
     pub fn unpack(&mut self, packed: &Packed, recent: &Recent) -> Result<Deliver, InflateError> {
         let dictionary = match packed.dictionary {
             None => &[],
-            Some(of) => recent.dictionary(of).ok_or(InflateError::Dictionary)?,
+            Some(of) => recent.dictionary(of)?,
         };
         let mut body = self.inflate(packed, dictionary)?;
         if crc32c::crc32c(&body) != packed.crc && !self.bugs.has(Bug::ChecksumIgnored) {

@@ -77,6 +77,7 @@ impl Subscriptions {
         let Some(recent) = &joined.recent else { return Err("a compressed delivery that was not asked for") };
         let result = match self.packing.inflater.unpack(packed, recent) {
             Ok(deliver) => return self.on_deliver(deliver, now, out),
+            Err(InflateError::Repeated) => Ok(()),
             Err(_) if channel.is_repairing() => Ok(()),
             Err(error) if self.packing.forgive(error) => channel.repair(out),
             Err(_) => Err("compressed deliveries that cannot be inflated"),

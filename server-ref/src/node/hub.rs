@@ -8,6 +8,7 @@ use super::cohorts::{Cohorts, Seat};
 use super::io::{ConnId, Output};
 use super::packing::Packer;
 use crate::engine::{ChannelKey, Stored};
+use crate::planted::{Bug, Bugs};
 
 /// A channel of this shard: who gets its messages, and how far they were sent.
 #[derive(Debug)]
@@ -49,9 +50,16 @@ impl Hub {
     }
 
     /// The channel begins a new life: nobody is live until it has joined again.
-    pub(super) fn begin_anew(&mut self, tip: Tip) {
+    pub(super) fn begin_anew(&mut self, tip: Tip, bugs: Bugs) {
         self.tip = Some(tip);
-        self.cohorts = Cohorts::default();
+        if !bugs.has(Bug::PackedAcrossEpochs) {
+            self.cohorts = Cohorts::default();
+        }
+    }
+
+    /// Planted: takes an ephemeral message into the dictionary.
+    pub(super) fn remember_ephemeral(&mut self, message: &Bytes) {
+        self.cohorts.recent.push_ephemeral(message);
     }
 
     /// Sends messages to everyone who is live: encoded once per cohort, split at a page's size. With a packer, those

@@ -90,6 +90,7 @@ impl Node {
         let mut first = ChaCha8Rng::from_seed(seed);
         first.set_stream(1);
         let next_session = first.next_u64() >> SESSION_SHIFT;
+        let bugs = config.bugs;
         Self {
             config,
             auth,
@@ -104,7 +105,7 @@ impl Node {
             next_ticket: 1,
             deadlines: BTreeSet::new(),
             outputs: Outputs::default(),
-            packer: Packer::default(),
+            packer: Packer::new(bugs),
             publishing: 0,
             draining: None,
         }

@@ -7,6 +7,8 @@ use moorline_protocol::binary::{DeliverHead, decode_message, encode_deliver_body
 use moorline_protocol::{ChannelRef, Codec, Offset, Packed, PackedDictionary, ServerFrame, limits};
 use zlib_rs::{Deflate, DeflateFlush, Status};
 
+use crate::planted::{Bug, Bugs};
+
 /// Bytes from which deflating pays.
 const LEAST: usize = 100;
 /// Of 1 to 9: what was measured best for its price (`docs/performance.md`).
@@ -53,6 +55,15 @@ impl Recent {
         }
     }
 
+    /// Planted: takes a message into the dictionary that has no place in the log.
+    pub(super) fn push_ephemeral(&mut self, message: &Bytes) {
+        let Ok(message) = decode_message(&mut message.clone()) else { return };
+        if let Some(newest) = self.payloads.back_mut() {
+            self.bytes = self.bytes - newest.len() + message.payload.bytes().len();
+            newest.clone_from(message.payload.bytes());
+        }
+    }
+
     fn describe(&self) -> Option<PackedDictionary> {
         let count = u8::try_from(self.payloads.len()).ok().filter(|count| *count > 0)?;
         Some(PackedDictionary { count, oldest: self.oldest() })
@@ -79,9 +90,14 @@ pub(super) struct Packer {
     body: Vec<u8>,
     data: Vec<u8>,
     pub(super) stats: PackedStats,
+    bugs: Bugs,
 }
 
 impl Packer {
+    pub(super) fn new(bugs: Bugs) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
     /// Deflates a `deliver` frame, alone or against `recent`; `None` where that does not make it shorter than
     /// `plain` bytes.
     pub(super) fn pack<'a>(
@@ -99,6 +115,9 @@ impl Packer {
         let dictionary = recent.and_then(Recent::describe);
         self.dictionary.clear();
         recent.into_iter().flat_map(|recent| &recent.payloads).for_each(|p| self.dictionary.extend_from_slice(p));
+        if self.bugs.has(Bug::PackedAgainstOthers) {
+            self.dictionary.reverse();
+        }
         let packed = Packed {
             channel: ChannelRef::Number(head.number),
             dictionary,

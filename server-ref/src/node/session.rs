@@ -14,6 +14,7 @@ use super::io::Pressure;
 use super::limits::Bucket;
 use super::query::Query;
 use crate::engine::{Owner, SessionId};
+use crate::planted::{Bug, Bugs};
 
 /// A WebSocket and what has become of it.
 #[derive(Debug)]
@@ -117,9 +118,10 @@ pub(super) struct Subscription {
 
 impl Subscription {
     /// Returns how it takes live messages, on a connection that can or cannot inflate.
-    pub(super) fn seat(&self, codec: Codec, packs: bool) -> Seat {
+    pub(super) fn seat(&self, codec: Codec, packs: bool, bugs: Bugs) -> Seat {
         let packs = packs && self.qos > Qos::AtMostOnce;
-        if packs { Seat::Packed { held: self.held } } else { Seat::plain(codec) }
+        let held = if bugs.has(Bug::PackedTooEarly) { Offset::ZERO } else { self.held };
+        if packs { Seat::Packed { held } } else { Seat::plain(codec) }
     }
 }
 

@@ -40,7 +40,10 @@ impl Node {
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         behind.iter().for_each(|(conn, codec)| hub.join(*conn, Seat::plain(*codec)));
         let outputs = &mut self.outputs;
-        hub.fan_out(&[message], None, |output| outputs.push_back(output));
+        hub.fan_out(std::slice::from_ref(&message), None, |output| outputs.push_back(output));
+        if self.config.bugs.has(Bug::PackedWithEphemeral) {
+            hub.remember_ephemeral(&message);
+        }
         behind.iter().for_each(|(conn, codec)| hub.leave(*conn, *codec));
     }
 
@@ -58,7 +61,7 @@ impl Node {
     pub(super) fn new_epoch(&mut self, channel: &ChannelKey, epoch: Epoch, head: Offset) {
         let Some(number) = self.numbers.get(channel).copied() else { return };
         let Some(hub) = self.hubs.get_mut(&number) else { return };
-        hub.begin_anew(Tip { epoch, fanned: head });
+        hub.begin_anew(Tip { epoch, fanned: head }, self.config.bugs);
         let fanned_out = hub.fanned_out;
         let all: Vec<ConnId> = self.conns.keys().copied().collect();
         for conn in all {
@@ -131,7 +134,7 @@ impl Node {
                     };
                 }
                 Flow::Dropping { since, paused: false } if pressure == Pressure::Low => {
-                    hub.join(conn, subscription.seat(codec, packs));
+                    hub.join(conn, subscription.seat(codec, packs, bugs));
                     subscription.flow = Flow::Live;
                     told.push((subscription.number, hub.fanned_out - since));
                 }
@@ -168,7 +171,7 @@ impl Node {
                 continue;
             }
             if reader.sent == tip.fanned && !reader.announced {
-                hub.join(conn, subscription.seat(codec, packs));
+                hub.join(conn, subscription.seat(codec, packs, bugs));
                 subscription.flow = Flow::Live;
                 continue;
             }
@@ -265,7 +268,9 @@ impl Node {
         let at = (!more && page.reached > last).then_some(page.reached);
         reader.sent = at.unwrap_or(last);
         let packs = packs && !reader.plain;
-        subscription.held = held_after(subscription.held, sent, at, &page.messages);
+        if !bugs.has(Bug::PackedOverGap) {
+            subscription.held = held_after(subscription.held, sent, at, &page.messages);
+        }
         if more {
             reader.pages.push_back(last);
         } else {
@@ -295,7 +300,8 @@ impl Node {
         match &mut subscription.flow {
             Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
-                let (plain, after) = (more.rewind, more.after.min(tip.fanned));
+                let after = more.after.min(tip.fanned);
+                let plain = more.rewind && !bugs.has(Bug::PackedAfterRewind);
                 *reader = Reader { turn, delivered, plain, ..Reader::at(after, true, false) };
                 subscription.held = after.next();
             }
@@ -303,7 +309,8 @@ impl Node {
             // At QoS 0 there is nothing to go back to.
             Flow::Live if more.rewind && subscription.qos > Qos::AtMostOnce => {
                 let after = more.after.min(tip.fanned);
-                let reader = Reader { delivered: tip.fanned, plain: true, ..Reader::at(after, true, false) };
+                let plain = !bugs.has(Bug::PackedAfterRewind);
+                let reader = Reader { delivered: tip.fanned, plain, ..Reader::at(after, true, false) };
                 subscription.flow = Flow::Behind(reader);
                 subscription.held = after.next();
                 if let Some(hub) = self.hubs.get_mut(&number) {
@@ -352,10 +359,10 @@ impl Node {
 
     /// Takes a live connection into its cohort.
     pub(super) fn join_hub(&mut self, conn: ConnId, number: ChannelNumber) {
-        let codec = self.codec(conn);
+        let (codec, bugs) = (self.codec(conn), self.config.bugs);
         let Some(session) = self.session(conn) else { return };
         let packs = session.packs;
-        let Some(seat) = session.find(number).map(|subscription| subscription.seat(codec, packs)) else { return };
+        let Some(seat) = session.find(number).map(|subscription| subscription.seat(codec, packs, bugs)) else { return };
         if let Some(hub) = self.hubs.get_mut(&number) {
             hub.join(conn, seat);
         }

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     LoseDelivery { client: usize },
     /// A delivery reaches a client twice.
     RepeatDelivery { client: usize },
+    /// The next compressed delivery to a client is not what the server has made.
+    GarbleDelivery { client: usize },
     /// A client's link breaks for the client at once; what it has sent arrives all the same, much later.
     Linger { client: usize, ms: u64 },
     /// A client's process stands still.
@@ -100,6 +102,8 @@ pub(crate) struct Profile {
     pub(crate) readings: Vec<(usize, Reading)>,
     /// ms its app works on a message.
     pub(crate) work_ms: u64,
+    /// Whether it can inflate.
+    pub(crate) packs: bool,
 }
 
 /// One publish of an app.

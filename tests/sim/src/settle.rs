@@ -41,6 +41,7 @@ impl World {
         for link in 0..self.links.len() {
             // A delivery that was lost shows with the next one, or after the next reconnect.
             self.links[link].to_lose = 0;
+            self.links[link].to_garble = 0;
             if self.links[link].wire.lost > 0 {
                 self.cut_links(self.links[link].client, true, true);
             }

@@ -77,7 +77,7 @@ impl World {
         let server = SimServer::new(&scenario, bugs);
         let host = |profile: &crate::scenario::Profile| {
             let plan = profile.readings.iter().map(|(index, reading)| (channel(*index), *reading)).collect();
-            SimClient::new(profile.user, plan, profile.work_ms, &scenario)
+            SimClient::new(profile, plan, &scenario)
         };
         let clients = scenario.clients.iter().map(host).collect();
         let mut world = Self {
@@ -241,6 +241,7 @@ impl World {
             greeted: false,
             to_lose: 0,
             to_repeat: 0,
+            to_garble: 0,
             wire: Wire::default(),
         });
         let at = (self.now + self.scenario.latency.1 * 2000).max(self.clients[client].dark_until);
@@ -255,6 +256,7 @@ impl World {
             Fault::BlackHole { client, ms, flush } => self.black_hole(client, ms, flush),
             Fault::LoseDelivery { client } => self.lose_delivery(client),
             Fault::RepeatDelivery { client } => self.repeat_delivery(client),
+            Fault::GarbleDelivery { client } => self.garble_delivery(client),
             Fault::Linger { client, ms } => self.linger(client, ms),
             Fault::Freeze { client, ms } => self.freeze(client, ms),
             Fault::Sleep { client, ms } => self.sleep(client, ms),
