@@ -56,6 +56,8 @@ pub const STATUS_USERS: usize = 500;
 pub const DICTIONARY_MESSAGES: usize = 16;
 /// Bytes of a compression dictionary.
 pub const DICTIONARY_BYTES: usize = 32_000;
+/// Bytes that a `packed` frame may inflate to.
+pub const PACKED_BYTES: usize = 1024 * 1024;
 /// Bytes of a presence state (`state`), as JSON text.
 pub const PRESENCE_STATE_BYTES: usize = 4096;
 /// Members of a channel up to which they are listed, and members of a page above it.

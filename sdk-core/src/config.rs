@@ -37,6 +37,8 @@ pub struct ClientConfig {
     /// Bytes of the record of what the client was told, which [`Client::blackbox`](crate::Client::blackbox) exports
     /// (default 256 KiB; 0 keeps none).
     pub blackbox_bytes: usize,
+    /// Whether the server may compress what it sends (default true).
+    pub compression: bool,
     /// Planted bugs; see [`planted`](crate::planted).
     pub bugs: crate::planted::Bugs,
 }
@@ -60,6 +62,7 @@ impl ClientConfig {
             queue_bytes: 4 << 20,
             message_bytes: moorline_protocol::limits::MESSAGE_BYTES,
             blackbox_bytes: 256 << 10,
+            compression: true,
             bugs: crate::planted::Bugs::default(),
         }
     }

@@ -30,6 +30,7 @@ impl Client {
         while self.is_current(id) && !matches!(self.connection.state, State::Opening { .. }) {
             match Codec::Binary.decode_server(&mut rest) {
                 Ok(Some(Decoded::Frame(frame))) => {
+                    let frame = self.unpacked(frame);
                     self.recorder.frame(&frame);
                     if let Err(violation) = self.on_frame(frame, now) {
                         return self.violate(violation, now);
@@ -45,11 +46,20 @@ impl Client {
         }
     }
 
+    /// Inflates a compressed delivery, if that can be done.
+    fn unpacked(&mut self, frame: ServerFrame) -> ServerFrame {
+        let ServerFrame::Packed(packed) = &frame else { return frame };
+        self.subscriptions.unpack(packed).map_or(frame, ServerFrame::Deliver)
+    }
+
     fn on_frame(&mut self, frame: ServerFrame, now: Now) -> Result<(), &'static str> {
         self.connection.refusal = None;
         match frame {
             ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
                 return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
+            }
+            ServerFrame::Packed(packed) if self.phase == Phase::Open => {
+                return self.subscriptions.on_packed(&packed, &mut self.out);
             }
             ServerFrame::Deliver(_) | ServerFrame::Packed(_) => {}
             ServerFrame::Welcome(welcome) => return self.on_welcome(welcome, now),

@@ -45,6 +45,7 @@ mod event;
 mod history;
 mod ids;
 mod inbound;
+pub mod inflate;
 mod io;
 mod outbox;
 mod outgoing;

@@ -62,6 +62,10 @@ pub enum Bug {
     ReentryWithoutState,
     /// After a reconnect a member does not enter again.
     ReentryForgotten,
+    /// What was inflated is not checked.
+    ChecksumIgnored,
+    /// Messages before a gap stay in the dictionary.
+    DictionaryOverGap,
 }
 
 /// The switch: at most one bug at a time.

@@ -81,6 +81,13 @@ impl Builder {
         self
     }
 
+    /// Sets whether the server may compress what it sends (default true). Inflating costs a few µs per message.
+    #[must_use]
+    pub fn compression(mut self, allowed: bool) -> Self {
+        self.config.compression = allowed;
+        self
+    }
+
     /// Changes settings that have good defaults: backoff, limits of the outbox and of the queues.
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(&mut ClientConfig)) -> Self {

@@ -84,6 +84,7 @@ impl Run {
             listen,
             engine: self.engine(&file),
             retention: config::retention(&file),
+            compression: config::compression(&file),
             tokens: if self.dev { tokens.with_dev() } else { tokens },
             name_anonymous: self.dev,
             shards: self.shards.or(file.server.shards).unwrap_or(shards),

@@ -98,6 +98,18 @@ pub enum Bug {
     PartRemovesMember,
     /// Who misses changes of the members under pressure is not told so.
     PressureHidesHole,
+    /// Who goes live is sent compressed messages at once, whatever it holds.
+    PackedTooEarly,
+    /// A new life of a channel leaves the dictionary and its cohort as they are.
+    PackedAcrossEpochs,
+    /// What expired before it was sent counts as held.
+    PackedOverGap,
+    /// Ephemeral messages are part of the dictionary.
+    PackedWithEphemeral,
+    /// What was asked for again comes compressed again.
+    PackedAfterRewind,
+    /// Messages are deflated against others than the frame says.
+    PackedAgainstOthers,
 }
 
 /// The switch: at most one bug at a time.

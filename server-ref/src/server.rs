@@ -14,7 +14,7 @@ use crate::engine::log::{self, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
-use crate::node::NodeConfig;
+use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::shard::{self, Door, ShardConfig};
 use crate::wall_clock::WallClock;
@@ -45,6 +45,8 @@ pub struct Options {
     pub engine: Engine,
     /// How long they are kept.
     pub retention: RetentionRules,
+    /// Which channels may be compressed.
+    pub compression: CompressionRules,
     /// Who may come in.
     pub tokens: Tokens,
     /// Whether an anonymous connection becomes the user `anon-<device>`.
@@ -82,6 +84,7 @@ impl Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             engine: Engine::Memory,
             retention: RetentionRules::default(),
+            compression: CompressionRules::default(),
             tokens: Tokens::default().with_dev(),
             name_anonymous: true,
             shards: 1,
@@ -158,6 +161,7 @@ impl Server {
             publish_burst: options.publish_burst,
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
+            compression: options.compression.clone(),
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };

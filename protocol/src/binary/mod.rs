@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 pub use client::{decode_client, encode_client};
 pub use message::{decode_message, encode_message};
-pub use server::{decode_server, encode_server};
+pub use server::{decode_deliver_body, decode_server, encode_server};
 
 use crate::codec::{DecodeError, Decoded};
 use crate::types::{ChannelNumber, Offset};
@@ -45,6 +45,14 @@ pub fn encode_deliver<'a>(
     out.reserve(size + start.len() + 5);
     varint::put((start.len() + size) as u64, out);
     out.extend_from_slice(&start);
+    for message in messages {
+        out.extend_from_slice(message);
+    }
+}
+
+/// Appends the body of a `deliver` frame without its channel: what a `packed` frame inflates to.
+pub fn encode_deliver_body<'a>(head: DeliverHead, messages: impl Iterator<Item = &'a Bytes>, out: &mut Vec<u8>) {
+    server::put_deliver_head(head.replay, head.more, head.at, out);
     for message in messages {
         out.extend_from_slice(message);
     }

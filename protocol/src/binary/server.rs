@@ -13,10 +13,11 @@ use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take
 use super::{frame, next, unknown};
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
-    Acked, Authed, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView, Packed,
+    Acked, Authed, ChannelRef, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView, Packed,
     PackedDictionary, Page, Pong, PresenceChange, PresenceEvents, ProducerGrant, Published, Reset, ReusedBy,
     ServerFrame, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once, server_kind as kind,
 };
+use crate::limits;
 use crate::types::{ChannelNumber, Offset};
 
 /// Appends one frame.
@@ -236,14 +237,30 @@ pub(super) fn put_deliver_head(replay: bool, more: bool, at: Option<Offset>, out
 
 fn take_deliver(body: &mut Bytes) -> Result<Deliver, DecodeError> {
     let channel = take_channel(body)?;
-    let flags = take(body)?;
-    let at = take_opt(flags, 4, body, take_offset)?;
-    Ok(Deliver { channel, replay: flags & 1 != 0, more: flags & 2 != 0, at, messages: take_messages(body)? })
+    take_deliver_body(channel, body, usize::MAX)
 }
 
-fn take_messages(body: &mut Bytes) -> Result<Vec<crate::Message>, DecodeError> {
+/// Takes the body of a `deliver` frame without its channel, to its end: what a `packed` frame inflates to. It holds
+/// no more messages than a page, since few bytes inflate to many.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn decode_deliver_body(channel: ChannelRef, body: &mut Bytes) -> Result<Deliver, DecodeError> {
+    take_deliver_body(channel, body, limits::PAGE_MESSAGES)
+}
+
+fn take_deliver_body(channel: ChannelRef, body: &mut Bytes, most: usize) -> Result<Deliver, DecodeError> {
+    let flags = take(body)?;
+    let at = take_opt(flags, 4, body, take_offset)?;
+    Ok(Deliver { channel, replay: flags & 1 != 0, more: flags & 2 != 0, at, messages: take_messages(body, most)? })
+}
+
+fn take_messages(body: &mut Bytes, most: usize) -> Result<Vec<crate::Message>, DecodeError> {
     let mut messages = Vec::new();
     while !body.is_empty() {
+        if messages.len() >= most {
+            return Err(DecodeError::Field("messages"));
+        }
         messages.push(decode_message(body)?);
     }
     Ok(messages)
@@ -281,7 +298,7 @@ fn take_page(body: &mut Bytes) -> Result<Page, DecodeError> {
         first: take_offset(body)?,
         head: take_offset(body)?,
         more: flags & 1 != 0,
-        messages: take_messages(body)?,
+        messages: take_messages(body, usize::MAX)?,
     })
 }
 

@@ -215,13 +215,13 @@ pub struct PackedDictionary {
     pub oldest: Offset,
 }
 
-/// `packed`: a deflated `deliver` (binary only). `data` is one raw deflate stream; inflated it is the body of the
-/// `deliver` frame without its channel.
+/// `packed`: a deflated `deliver` (binary only), for those who listed [`CAP`](Self::CAP). `data` is one raw deflate
+/// stream; inflated it is the body of the `deliver` frame without its channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     /// The channel.
     pub channel: ChannelRef,
-    /// The dictionary of a live message; `None` for a page, which is deflated alone.
+    /// The dictionary of live messages; `None` for what is deflated alone, such as a page.
     pub dictionary: Option<PackedDictionary>,
     /// Bytes after inflating.
     pub length: u32,
@@ -229,6 +229,11 @@ pub struct Packed {
     pub crc: u32,
     /// The deflate stream.
     pub data: Bytes,
+}
+
+impl Packed {
+    /// The optional feature in `caps` that says that a client can read this frame.
+    pub const CAP: &str = "dict";
 }
 
 /// `reset` in mid-stream: the reader's position can no longer be honoured.

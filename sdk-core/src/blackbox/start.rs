@@ -45,6 +45,7 @@ pub(super) fn write(config: &ClientConfig, stored: &[StoreEntry], seed: [u8; 32]
         config.queue_messages as u64,
         config.queue_bytes as u64,
         config.message_bytes as u64,
+        u64::from(config.compression),
     ] {
         out.write_u64(number);
     }
@@ -82,6 +83,7 @@ pub(super) fn read(bytes: Bytes) -> Result<Start, RecordingError> {
         queue_messages: reader.usize()?,
         queue_bytes: reader.usize()?,
         message_bytes: reader.usize()?,
+        compression: reader.flag()?,
         ..ClientConfig::new("")
     };
     let stored = (0..reader.u64()?).map(|_| {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use moorline_protocol::limits::SDK_MESSAGE_BYTES;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Park, Ping, Pong, ProducerRequest,
-    Run, Subscribe, Utf8Bytes, Welcome,
+    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Packed, Park, Ping, Pong,
+    ProducerRequest, Run, Subscribe, Utf8Bytes, Welcome,
 };
 
 use super::auth::Ready;
@@ -81,7 +81,7 @@ impl Client {
             run: Some(Run { boot, transport: transport.0 }),
             sdk: Some(Utf8Bytes::from(self.config.sdk.as_str())),
             producer: Some(producer),
-            caps: Vec::new(),
+            caps: self.subscriptions.wants_packed().then(|| Utf8Bytes::from_static(Packed::CAP)).into_iter().collect(),
             subscribe: inline,
         }));
         self.subscriptions.forget_all(&mut self.out);
@@ -109,6 +109,7 @@ impl Client {
             spread: Duration::from_millis(u64::from(welcome.limits.spread)),
         });
         self.outbox.on_user(welcome.user.as_ref());
+        self.subscriptions.on_welcome(welcome.caps.iter().any(|cap| cap.as_str() == Packed::CAP));
         self.out.event(Event::Welcome { user: welcome.user });
         self.tell_state(StateReason::Welcome);
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);

@@ -14,6 +14,7 @@ use crate::config::{StartAt, SubscribeOptions};
 use crate::error::SubscribeError;
 use crate::event::Event;
 use crate::ids::SubscriptionId;
+use crate::inflate::Recent;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
 use crate::presence::Room;
@@ -68,6 +69,8 @@ pub(super) struct Joined {
     pub(super) head: Offset,
     pub(super) flow: Flow,
     pub(super) repair: Option<Repair>,
+    /// What later messages may be deflated against, where the server does so.
+    pub(super) recent: Option<Recent>,
 }
 
 /// Which messages an earlier process may have handed out.

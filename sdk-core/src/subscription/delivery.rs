@@ -6,9 +6,10 @@ use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ClientFrame, Deliver, Dropped, Message, More, Offset, Pause, Ping, Position, Qos};
 
 use super::Subscriptions;
-use super::channel::{Channel, Continuity, State};
+use super::channel::{Channel, Continuity, Joined, State};
 use crate::event::{Event, Received};
 use crate::ids::SubscriptionId;
+use crate::inflate::Recent;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
 
@@ -147,10 +148,15 @@ impl Channel {
     ) -> Result<bool, &'static str> {
         let Some(position) = &mut self.position else { return Ok(false) };
         if let Some(offset) = message.offset {
+            let is_hole = message.previous().is_some_and(|previous| previous > position.offset);
+            if let State::Joined(Joined { recent: Some(recent), .. }) = &mut self.state
+                && !is_hole
+            {
+                recent.push(offset, message.payload.bytes());
+            }
             if offset <= position.offset && !bugs.has(Bug::DuplicatesAccepted) {
                 return Ok(true);
             }
-            let is_hole = message.previous().is_some_and(|previous| previous > position.offset);
             if is_hole && self.options.qos > Qos::AtMostOnce && !bugs.has(Bug::HoleIgnored) {
                 if bugs.has(Bug::PositionBeforeAccept) {
                     position.offset = offset;
@@ -174,8 +180,15 @@ impl Channel {
         Ok(true)
     }
 
+    /// Tells whether everything after the position was asked for, and what was under way then may still come.
+    pub(super) fn is_repairing(&self) -> bool {
+        let State::Joined(Joined { repair: Some(repair), .. }) = &self.state else { return false };
+        let at = self.position.is_some_and(|position| position.offset == repair.at);
+        at && matches!(repair.fence, Fence::Waiting(_))
+    }
+
     /// Asks for everything after the position, once per position.
-    fn repair(&mut self, out: &mut Outgoing) -> Result<(), &'static str> {
+    pub(super) fn repair(&mut self, out: &mut Outgoing) -> Result<(), &'static str> {
         let (Some(position), Some(channel)) = (self.position, self.reference()) else { return Ok(()) };
         let State::Joined(joined) = &mut self.state else { return Ok(()) };
         match &joined.repair {
@@ -233,6 +246,7 @@ impl Channel {
         let Some(channel) = self.reference() else { return };
         let State::Joined(joined) = &mut self.state else { return };
         joined.repair = None;
+        joined.recent = joined.recent.take().map(|_| Recent::new(self.bugs));
         joined.flow.pages.clear();
         if joined.flow.mode == Mode::Paused {
             out.send(&ClientFrame::Pause(Pause { channel }));

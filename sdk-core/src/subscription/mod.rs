@@ -4,6 +4,7 @@ mod acks;
 mod channel;
 mod delivery;
 mod forgetting;
+mod packed;
 mod presence;
 mod recovery;
 
@@ -23,6 +24,7 @@ use crate::timer::is_due;
 use channel::{Channel, Options};
 use delivery::Room;
 use forgetting::Forgotten;
+use packed::Packing;
 
 /// Last positions of channels that are not read any more: so many are remembered.
 const REMEMBERED: usize = 256;
@@ -46,6 +48,7 @@ pub(crate) struct Subscriptions {
     /// What the app asked about presence.
     pub(crate) asks: Asks,
     room: Room,
+    packing: Packing,
     bugs: Bugs,
 }
 
@@ -76,6 +79,7 @@ impl Subscriptions {
             next_id: 1,
             asks: Asks::default(),
             room: Room { messages: config.queue_messages as u64, bytes: config.queue_bytes },
+            packing: Packing::new(config.compression, config.bugs),
             bugs: config.bugs,
         }
     }
@@ -190,6 +194,7 @@ impl Subscriptions {
         }
         self.asks.on_lost();
         self.numbers.clear();
+        self.packing.on_lost();
     }
 
     pub(crate) fn consumed(&mut self, id: SubscriptionId, messages: usize, out: &mut Outgoing) {
@@ -251,16 +256,20 @@ impl Subscriptions {
 
     /// Finds a channel that is being read on this connection; deliveries for others are dropped.
     fn joined(&mut self, reference: &ChannelRef) -> Option<&mut Channel> {
-        let index = match reference {
+        let index = self.joined_index(reference)?;
+        self.channels.get_mut(index)
+    }
+
+    fn joined_index(&self, reference: &ChannelRef) -> Option<usize> {
+        match reference {
             ChannelRef::Number(number) => {
                 let index = self.numbers.binary_search_by_key(number, |(present, _)| *present).ok()?;
-                self.numbers.get(index)?.1
+                self.numbers.get(index).map(|(_, index)| *index)
             }
             ChannelRef::Name(name) => {
-                self.channels.iter().position(|channel| channel.is_joined() && channel.canonical == *name)?
+                self.channels.iter().position(|channel| channel.is_joined() && channel.canonical == *name)
             }
-        };
-        self.channels.get_mut(index)
+        }
     }
 
     fn reindex(&mut self) {

@@ -10,6 +10,7 @@ use super::channel::{Channel, Continuity, Joined, State};
 use super::delivery::Flow;
 use crate::event::{Event, Failure, Origin};
 use crate::inbound::failure;
+use crate::inflate::Recent;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
 
@@ -20,7 +21,8 @@ impl Subscriptions {
             return Ok(());
         };
         let members = subscribed.members.clone();
-        channel.on_subscribed(subscribed, bugs, out)?;
+        let recent = self.packing.recent(channel.options.qos);
+        channel.on_subscribed(subscribed, recent, bugs, out)?;
         if let Some(view) = members.filter(|_| channel.room.is_watching()) {
             self.asks.on_subscribed(&channel.name, &view, out);
             channel.room.on_view(view, &channel.reader_ids, out);
@@ -80,11 +82,17 @@ impl Channel {
         matches!(self.state, State::Joining { req, .. } if req == answered)
     }
 
-    fn on_subscribed(&mut self, subscribed: Subscribed, bugs: Bugs, out: &mut Outgoing) -> Result<(), &'static str> {
+    fn on_subscribed(
+        &mut self,
+        subscribed: Subscribed,
+        recent: Option<Recent>,
+        bugs: Bugs,
+        out: &mut Outgoing,
+    ) -> Result<(), &'static str> {
         self.check(&subscribed)?;
         let Subscribed { number, epoch, head, from, start, .. } = subscribed;
         self.canonical = subscribed.channel;
-        self.state = State::Joined(Joined { number, head, flow: Flow::default(), repair: None });
+        self.state = State::Joined(Joined { number, head, flow: Flow::default(), repair: None, recent });
         let begins = Position { epoch, offset: from };
         out.event(Event::Subscribed {
             readers: self.reader_ids.clone(),

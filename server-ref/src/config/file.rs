@@ -128,7 +128,7 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// `[[channels]]`: how long messages are kept in channels whose name begins with `prefix`.
+/// `[[channels]]`: how messages are kept and sent in channels whose name begins with `prefix`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelRule {
@@ -140,4 +140,6 @@ pub struct ChannelRule {
     pub max_bytes: Option<Size>,
     /// At most so many messages per channel.
     pub max_count: Option<u64>,
+    /// Whether they may be compressed (default true).
+    pub compression: Option<bool>,
 }

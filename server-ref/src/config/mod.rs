@@ -16,6 +16,7 @@ pub use self::file::{
 pub use self::units::{Age, Listen, Size};
 use crate::engine::core::{RetentionRule, RetentionRules};
 use crate::jwt::{AppKeys, Key};
+use crate::node::CompressionRules;
 
 /// Why a configuration cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +122,12 @@ pub fn retention(file: &File) -> RetentionRules {
         max_count: rule.max_count,
     });
     RetentionRules::new(rules.collect())
+}
+
+/// Makes the rules of compression.
+pub fn compression(file: &File) -> CompressionRules {
+    let rules = file.channels.iter().map(|rule| (rule.prefix.clone(), rule.compression.unwrap_or(true)));
+    CompressionRules::new(rules.collect())
 }
 
 #[cfg(test)]

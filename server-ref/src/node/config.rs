@@ -88,6 +88,23 @@ pub struct AuthFailure {
     pub message: &'static str,
 }
 
+/// Which channels may be compressed, by the beginnings of their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompressionRules(Vec<(String, bool)>);
+
+impl CompressionRules {
+    /// Creates rules of prefixes; the longest that fits decides, and where none does, the answer is yes.
+    pub fn new(mut rules: Vec<(String, bool)>) -> Self {
+        rules.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Self(rules)
+    }
+
+    /// Tells whether a channel may be compressed.
+    pub fn of(&self, channel: &str) -> bool {
+        self.0.iter().find(|(prefix, _)| channel.starts_with(prefix)).is_none_or(|(_, allowed)| *allowed)
+    }
+}
+
 /// The node's settings.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -109,6 +126,8 @@ pub struct NodeConfig {
     pub spread_ms: u32,
     /// Whether an anonymous connection becomes the user `anon-<device>` (`--dev`).
     pub name_anonymous: bool,
+    /// Which channels may be compressed.
+    pub compression: CompressionRules,
     /// What the engine promises.
     pub engine: EngineInfo,
     /// Planted bugs.

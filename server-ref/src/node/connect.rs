@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    Auth, Authed, CloseCode, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, ProducerGrant, ServerFrame, Unsubscribed,
-    UserName, Utf8Bytes, Welcome, limits,
+    Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant, ServerFrame,
+    Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
 };
 
 use super::config::{AuthFailure, Permissions};
@@ -109,12 +109,15 @@ impl Node {
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
         let attaching = *attaching;
         let ping_ms = self.config.ping_ms;
+        let offers = attaching.hello.caps.iter().any(|cap| cap.as_str() == Packed::CAP);
+        let packs = offers && entry.codec == Codec::Binary;
         let session = Session {
             id: attaching.session,
             user: attaching.user.clone(),
             owner: attaching.owner,
             scope: None,
             claims: attaching.claims,
+            packs,
             extra: Vec::new(),
             producer: producer.clone(),
             ping_ms,
@@ -140,7 +143,7 @@ impl Node {
             durability: self.config.engine.durability.clone(),
             producer,
             expires: session.claims.expires,
-            caps: Vec::new(),
+            caps: packs.then(|| Utf8Bytes::from_static(Packed::CAP)).into_iter().collect(),
             limits: Limits {
                 message: self.config.max_message,
                 channels: self.config.max_channels,

@@ -4,8 +4,11 @@ use bytes::Bytes;
 use moorline_protocol::binary::{DeliverHead, decode_message, encode_deliver};
 use moorline_protocol::{ChannelNumber, ChannelRef, Codec, Deliver, Epoch, Message, Offset, ServerFrame, limits};
 
+use super::cohorts::{Cohorts, Seat};
 use super::io::{ConnId, Output};
+use super::packing::Packer;
 use crate::engine::{ChannelKey, Stored};
+use crate::planted::{Bug, Bugs};
 
 /// A channel of this shard: who gets its messages, and how far they were sent.
 #[derive(Debug)]
@@ -16,7 +19,10 @@ pub(super) struct Hub {
     pub(super) tip: Option<Tip>,
     /// Subscriptions in any state; at zero the hub goes.
     pub(super) subscribers: usize,
-    live: [Arc<Vec<ConnId>>; 2],
+    /// Those who are live.
+    cohorts: Cohorts,
+    /// Whether its messages may be compressed.
+    pub(super) packs: bool,
     /// Messages fanned out since the hub began, for the count of those dropped.
     pub(super) fanned_out: u64,
 }
@@ -29,53 +35,74 @@ pub(super) struct Tip {
 }
 
 impl Hub {
-    pub(super) fn new(key: ChannelKey, number: ChannelNumber) -> Self {
-        Self { key, number, tip: None, subscribers: 0, live: Default::default(), fanned_out: 0 }
+    pub(super) fn new(key: ChannelKey, number: ChannelNumber, packs: bool) -> Self {
+        Self { key, number, tip: None, subscribers: 0, cohorts: Cohorts::default(), packs, fanned_out: 0 }
     }
 
-    pub(super) fn join(&mut self, conn: ConnId, codec: Codec) {
-        let live = Arc::make_mut(self.cohort_mut(codec));
-        if let Err(at) = live.binary_search(&conn) {
-            live.insert(at, conn);
-        }
+    pub(super) fn join(&mut self, conn: ConnId, seat: Seat) {
+        let fanned = self.tip.map_or(Offset::ZERO, |tip| tip.fanned);
+        let seat = if matches!(seat, Seat::Packed { .. }) && !self.packs { Seat::Plain } else { seat };
+        self.cohorts.join(conn, seat, fanned);
     }
 
     pub(super) fn leave(&mut self, conn: ConnId, codec: Codec) {
-        let live = Arc::make_mut(self.cohort_mut(codec));
-        if let Ok(at) = live.binary_search(&conn) {
-            live.remove(at);
+        self.cohorts.leave(conn, codec);
+    }
+
+    /// The channel begins a new life: nobody is live until it has joined again.
+    pub(super) fn begin_anew(&mut self, tip: Tip, bugs: Bugs) {
+        self.tip = Some(tip);
+        if !bugs.has(Bug::PackedAcrossEpochs) {
+            self.cohorts = Cohorts::default();
         }
     }
 
-    fn cohort_mut(&mut self, codec: Codec) -> &mut Arc<Vec<ConnId>> {
-        let [binary, json] = &mut self.live;
-        match codec {
-            Codec::Binary => binary,
-            Codec::Json => json,
-        }
+    /// Planted: takes an ephemeral message into the dictionary.
+    pub(super) fn remember_ephemeral(&mut self, message: &Bytes) {
+        self.cohorts.recent.push_ephemeral(message);
     }
 
-    /// Sends messages to everyone who is live: encoded once per codec, split at a page's size.
-    pub(super) fn fan_out(&mut self, messages: &[Bytes], mut emit: impl FnMut(Output)) {
+    /// Sends messages to everyone who is live: encoded once per cohort, split at a page's size. With a packer, those
+    /// who hold the dictionary get them deflated where that pays.
+    pub(super) fn fan_out(
+        &mut self,
+        messages: &[Bytes],
+        mut packer: Option<&mut Packer>,
+        mut emit: impl FnMut(Output),
+    ) {
         self.fanned_out += messages.len() as u64;
-        let [binary, json] = &self.live;
-        for (cohort, codec) in [(binary, Codec::Binary), (json, Codec::Json)] {
-            if cohort.is_empty() {
-                continue;
+        for part in parts(messages) {
+            let mut send = |cohort: &Arc<Vec<ConnId>>, codec, message: &Bytes| {
+                if !cohort.is_empty() {
+                    emit(Output::Fanout { conns: Arc::clone(cohort), codec, message: message.clone() });
+                }
+            };
+            let Cohorts { json, plain, packed, .. } = &self.cohorts;
+            if !(plain.is_empty() && packed.is_empty()) {
+                let message = self.encode(Codec::Binary, part);
+                send(plain, Codec::Binary, &message);
+                let packer = packer.as_deref_mut().filter(|_| !packed.is_empty());
+                let recent = Some(&self.cohorts.recent);
+                let deflated = packer.and_then(|p| p.pack(self.head(), part.iter(), recent, message.len()));
+                send(packed, Codec::Binary, &deflated.unwrap_or(message));
             }
-            for part in parts(messages) {
-                let message = self.encode(codec, part);
-                emit(Output::Fanout { conns: Arc::clone(cohort), codec, message });
+            if !json.is_empty() {
+                send(json, Codec::Json, &self.encode(Codec::Json, part));
             }
+            self.cohorts.remember(part);
         }
+    }
+
+    /// The head of live deliveries.
+    fn head(&self) -> DeliverHead {
+        DeliverHead { number: self.number, replay: false, more: false, at: None }
     }
 
     fn encode(&self, codec: Codec, messages: &[Bytes]) -> Bytes {
         let mut out = Vec::new();
         match codec {
             Codec::Binary => {
-                let head = DeliverHead { number: self.number, replay: false, more: false, at: None };
-                encode_deliver(head, messages.iter(), &mut out);
+                encode_deliver(self.head(), messages.iter(), &mut out);
             }
             Codec::Json => {
                 let messages = messages.iter().filter_map(|bytes| decode_message(&mut bytes.clone()).ok()).collect();
@@ -108,6 +135,8 @@ fn parts(messages: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
 pub(super) struct PageFrame<'a> {
     pub(super) codec: Codec,
     pub(super) channel: ChannelRef,
+    /// Whether it may be deflated.
+    pub(super) packs: bool,
     pub(super) more: bool,
     pub(super) at: Option<Offset>,
     /// What the client had before the first message.
@@ -116,7 +145,7 @@ pub(super) struct PageFrame<'a> {
 }
 
 /// Encodes a replay page. Messages that do not follow on the one before are written anew, with `prev`.
-pub(super) fn encode_page(page: &PageFrame<'_>) -> Bytes {
+pub(super) fn encode_page(page: &PageFrame<'_>, packer: &mut Packer) -> Bytes {
     let mut out = Vec::new();
     let mut before = page.sent;
     let mut marked = Vec::with_capacity(page.messages.len());
@@ -129,7 +158,8 @@ pub(super) fn encode_page(page: &PageFrame<'_>) -> Bytes {
         let head = DeliverHead { number: *number, replay: true, more: page.more, at: page.at };
         let messages: Vec<Bytes> = marked.iter().map(|(stored, prev)| with_prev(&stored.bytes, *prev)).collect();
         encode_deliver(head, messages.iter(), &mut out);
-        return out.into();
+        let deflated = if page.packs { packer.pack(head, messages.iter(), None, out.len()) } else { None };
+        return deflated.unwrap_or_else(|| out.into());
     }
     let messages = marked.iter().filter_map(|(stored, prev)| message(&stored.bytes, *prev)).collect();
     let deliver = Deliver { channel: page.channel.clone(), replay: true, more: page.more, at: page.at, messages };

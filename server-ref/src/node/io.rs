@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_protocol::{CloseCode, Codec};
 
+use super::packing::PackedStats;
 use crate::engine::{Command, Ticket};
 
 /// A connection of this shard, chosen by the shell; may be used again after [`Node::handle_closed`](super::Node::handle_closed).
@@ -81,6 +82,8 @@ pub struct NodeStats {
     pub questions: usize,
     /// Deadlines.
     pub deadlines: usize,
+    /// What it has compressed since it began.
+    pub packed: PackedStats,
 }
 
 /// Why the node wants to be woken.

@@ -3,6 +3,7 @@
 //! One node per shard. Inputs change its state; [`Node::poll_output`] drains one ordered queue;
 //! [`Node::poll_timeout`] names the next deadline.
 
+mod cohorts;
 mod config;
 mod connect;
 mod drain;
@@ -11,6 +12,7 @@ mod hub;
 mod io;
 mod limits;
 mod outputs;
+mod packing;
 mod presence;
 mod publish;
 mod query;
@@ -30,11 +32,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
-pub use self::config::{AuthFailure, Authenticator, Claims, Grant, NodeConfig, Permissions};
+pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
 use self::outputs::Outputs;
+pub use self::packing::PackedStats;
+use self::packing::Packer;
 use self::presence::Watches;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Gone, Reply, SessionId, Ticket};
@@ -55,6 +59,7 @@ pub struct Node {
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
     outputs: Outputs,
+    packer: Packer,
     /// Publishes whose answers are pending.
     publishing: usize,
     draining: Option<Draining>,
@@ -91,6 +96,7 @@ impl Node {
         let mut first = ChaCha8Rng::from_seed(seed);
         first.set_stream(1);
         let next_session = first.next_u64() >> SESSION_SHIFT;
+        let bugs = config.bugs;
         Self {
             config,
             auth,
@@ -106,6 +112,7 @@ impl Node {
             next_ticket: 1,
             deadlines: BTreeSet::new(),
             outputs: Outputs::default(),
+            packer: Packer::new(bugs),
             publishing: 0,
             draining: None,
         }
@@ -299,6 +306,7 @@ impl Node {
             channels: self.hubs.len(),
             questions: self.tickets.len(),
             deadlines: self.deadlines.len(),
+            packed: self.packer.stats,
         }
     }
 

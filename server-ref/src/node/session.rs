@@ -7,12 +7,14 @@ use moorline_protocol::{
     AppName, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
 };
 
+use super::cohorts::Seat;
 use super::config::{Claims, Grant, Permissions};
 use super::heartbeat::is_over;
 use super::io::Pressure;
 use super::limits::Bucket;
 use super::query::Query;
 use crate::engine::{Owner, SessionId};
+use crate::planted::{Bug, Bugs};
 
 /// A WebSocket and what has become of it.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub(super) struct Session {
     /// Whose its message ids are; made with the first publish.
     pub(super) scope: Option<Arc<str>>,
     pub(super) claims: Claims,
+    /// Whether the client can inflate.
+    pub(super) packs: bool,
     /// Grants of channels' own tokens.
     pub(super) extra: Vec<Extra>,
     pub(super) producer: Option<ProducerGrant>,
@@ -109,7 +113,18 @@ pub(super) struct Subscription {
     pub(super) qos: Qos,
     pub(super) reset: ResetMode,
     pub(super) durable: bool,
+    /// Since the last `subscribed`, `reset` or rewind, this connection was sent every message from here on.
+    pub(super) held: Offset,
     pub(super) flow: Flow,
+}
+
+impl Subscription {
+    /// Returns how it takes live messages, on a connection that can or cannot inflate.
+    pub(super) fn seat(&self, codec: Codec, packs: bool, bugs: Bugs) -> Seat {
+        let packs = packs && self.qos > Qos::AtMostOnce;
+        let held = if bugs.has(Bug::PackedTooEarly) { Offset::ZERO } else { self.held };
+        if packs { Seat::Packed { held } } else { Seat::plain(codec) }
+    }
 }
 
 /// Where a subscription gets its messages from.
@@ -140,6 +155,8 @@ pub(super) struct Reader {
     pub(super) turn: u32,
     pub(super) reading: bool,
     pub(super) paused: bool,
+    /// Whether the client has asked for pages again, which it may not have been able to inflate.
+    pub(super) plain: bool,
     /// Whether the client waits for a page that says `more: false`.
     pub(super) announced: bool,
 }
@@ -154,6 +171,7 @@ impl Reader {
             turn: 0,
             reading: false,
             paused,
+            plain: false,
             announced,
         }
     }

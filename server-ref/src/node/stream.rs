@@ -6,6 +6,7 @@ use moorline_protocol::{
     Position, Qos, Reset, ResetMode, ResetReason, ServerFrame, Utf8Bytes, limits,
 };
 
+use super::cohorts::Seat;
 use super::connect::storage_error;
 use super::hub::{PageFrame, Tip, encode_page};
 use super::io::{ConnId, Output, Pressure};
@@ -29,7 +30,7 @@ impl Node {
         let Some(last) = messages.last() else { return };
         *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
         let outputs = &mut self.outputs;
-        hub.fan_out(&fresh, |output| outputs.push_back(output));
+        hub.fan_out(&fresh, Some(&mut self.packer), |output| outputs.push_back(output));
     }
 
     /// An ephemeral message goes to everyone who is live, and to nobody else.
@@ -37,9 +38,12 @@ impl Node {
         let Some(number) = self.numbers.get(channel).copied() else { return };
         let behind = if self.config.bugs.has(Bug::EphemeralToBehind) { self.behind(number) } else { Vec::new() };
         let Some(hub) = self.hubs.get_mut(&number) else { return };
-        behind.iter().for_each(|(conn, codec)| hub.join(*conn, *codec));
+        behind.iter().for_each(|(conn, codec)| hub.join(*conn, Seat::plain(*codec)));
         let outputs = &mut self.outputs;
-        hub.fan_out(&[message], |output| outputs.push_back(output));
+        hub.fan_out(std::slice::from_ref(&message), None, |output| outputs.push_back(output));
+        if self.config.bugs.has(Bug::PackedWithEphemeral) {
+            hub.remember_ephemeral(&message);
+        }
         behind.iter().for_each(|(conn, codec)| hub.leave(*conn, *codec));
     }
 
@@ -57,11 +61,10 @@ impl Node {
     pub(super) fn new_epoch(&mut self, channel: &ChannelKey, epoch: Epoch, head: Offset) {
         let Some(number) = self.numbers.get(channel).copied() else { return };
         let Some(hub) = self.hubs.get_mut(&number) else { return };
-        hub.tip = Some(Tip { epoch, fanned: head });
+        hub.begin_anew(Tip { epoch, fanned: head }, self.config.bugs);
         let fanned_out = hub.fanned_out;
         let all: Vec<ConnId> = self.conns.keys().copied().collect();
         for conn in all {
-            let codec = self.codec(conn);
             let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { continue };
             let live = match &mut subscription.flow {
                 // The answer says where it begins.
@@ -79,10 +82,11 @@ impl Node {
                     true
                 }
             };
+            subscription.held = head.next();
             let reset = (head.next(), head, head, ResetReason::Epoch);
             self.send_reset(conn, number, epoch, reset);
-            if live && let Some(hub) = self.hubs.get_mut(&number) {
-                hub.join(conn, codec);
+            if live {
+                self.join_hub(conn, number);
             }
             self.apply_pressure(conn);
         }
@@ -116,6 +120,7 @@ impl Node {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let (pressure, codec) = (entry.pressure, entry.codec);
         let State::Open(session) = &mut entry.state else { return };
+        let packs = session.packs;
         let mut told = Vec::new();
         for subscription in &mut session.subscriptions {
             let Some(hub) = self.hubs.get_mut(&subscription.number) else { continue };
@@ -130,7 +135,7 @@ impl Node {
                     };
                 }
                 Flow::Dropping { since, paused: false } if pressure == Pressure::Low => {
-                    hub.join(conn, codec);
+                    hub.join(conn, subscription.seat(codec, packs, bugs));
                     subscription.flow = Flow::Live;
                     told.push((subscription.number, hub.fanned_out - since));
                 }
@@ -154,7 +159,7 @@ impl Node {
         let codec = entry.codec;
         let State::Open(session) = &mut entry.state else { return };
         let mut asks = Vec::new();
-        let (id, mut reads) = (session.id, session.reads);
+        let (id, packs, mut reads) = (session.id, session.packs, session.reads);
         let count = session.subscriptions.len();
         let start = session.next_reader.checked_rem(count).unwrap_or(0);
         let (front, back) = session.subscriptions.split_at_mut(start);
@@ -167,7 +172,7 @@ impl Node {
                 continue;
             }
             if reader.sent == tip.fanned && !reader.announced {
-                hub.join(conn, codec);
+                hub.join(conn, subscription.seat(codec, packs, bugs));
                 subscription.flow = Flow::Live;
                 continue;
             }
@@ -232,9 +237,11 @@ impl Node {
     fn use_page(&mut self, conn: ConnId, number: ChannelNumber, mut page: ReadPage) {
         let bugs = self.config.bugs;
         let (codec, channel) = (self.codec(conn), self.channel_ref(conn, number));
-        let tip = self.hubs.get(&number).and_then(|hub| hub.tip);
-        let (Some(channel), Some(tip)) = (channel, tip) else { return };
-        let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
+        let hub = self.hubs.get(&number).and_then(|hub| Some((hub.tip?, hub.packs)));
+        let (Some(channel), Some((tip, packs))) = (channel, hub) else { return };
+        let Some(session) = self.session(conn) else { return };
+        let packs = packs && session.packs;
+        let Some(subscription) = session.find_mut(number) else { return };
         let mode = subscription.reset;
         let Flow::Behind(reader) = &mut subscription.flow else { return };
         if page.epoch != tip.epoch {
@@ -246,6 +253,7 @@ impl Node {
             let from = if mode == ResetMode::First { floor.min(tip.fanned) } else { tip.fanned };
             let announced = reader.announced;
             *reader = Reader { turn: reader.turn, ..Reader::at(from, announced, reader.paused) };
+            subscription.held = from.next();
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }
@@ -260,15 +268,20 @@ impl Node {
         }
         let at = (!more && page.reached > last).then_some(page.reached);
         reader.sent = at.unwrap_or(last);
+        let packs = packs && !reader.plain;
+        if !bugs.has(Bug::PackedOverGap) {
+            subscription.held = held_after(subscription.held, sent, at, &page.messages);
+        }
         if more {
             reader.pages.push_back(last);
         } else {
             subscription.flow = Flow::Live;
         }
-        let message = encode_page(&PageFrame { codec, channel, more, at, sent, messages: &page.messages });
+        let frame = PageFrame { codec, channel, packs, more, at, sent, messages: &page.messages };
+        let message = encode_page(&frame, &mut self.packer);
         self.outputs.push_back(Output::Send { conn, message });
-        if !more && let Some(hub) = self.hubs.get_mut(&number) {
-            hub.join(conn, codec);
+        if !more {
+            self.join_hub(conn, number);
         }
         self.apply_pressure(conn);
     }
@@ -288,13 +301,19 @@ impl Node {
         match &mut subscription.flow {
             Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
-                *reader = Reader { turn, delivered, ..Reader::at(more.after.min(tip.fanned), true, false) };
+                let after = more.after.min(tip.fanned);
+                let plain = more.rewind && !bugs.has(Bug::PackedAfterRewind);
+                *reader = Reader { turn, delivered, plain, ..Reader::at(after, true, false) };
+                subscription.held = after.next();
             }
             Flow::Dropping { paused, .. } => *paused = false,
             // At QoS 0 there is nothing to go back to.
             Flow::Live if more.rewind && subscription.qos > Qos::AtMostOnce => {
-                let reader = Reader::at(more.after.min(tip.fanned), true, false);
-                subscription.flow = Flow::Behind(Reader { delivered: tip.fanned, ..reader });
+                let after = more.after.min(tip.fanned);
+                let plain = !bugs.has(Bug::PackedAfterRewind);
+                let reader = Reader { delivered: tip.fanned, plain, ..Reader::at(after, true, false) };
+                subscription.flow = Flow::Behind(reader);
+                subscription.held = after.next();
                 if let Some(hub) = self.hubs.get_mut(&number) {
                     hub.leave(conn, codec);
                 }
@@ -336,6 +355,17 @@ impl Node {
                 }
             }
             (Flow::Live | Flow::Opening { .. }, _) => {}
+        }
+    }
+
+    /// Takes a live connection into its cohort.
+    pub(super) fn join_hub(&mut self, conn: ConnId, number: ChannelNumber) {
+        let (codec, bugs) = (self.codec(conn), self.config.bugs);
+        let Some(session) = self.session(conn) else { return };
+        let packs = session.packs;
+        let Some(seat) = session.find(number).map(|subscription| subscription.seat(codec, packs, bugs)) else { return };
+        if let Some(hub) = self.hubs.get_mut(&number) {
+            hub.join(conn, seat);
         }
     }
 
@@ -388,4 +418,18 @@ impl Node {
             self.send(conn, &ServerFrame::Acked(acked));
         }
     }
+}
+
+/// Returns from where on a reader was sent everything, after a page that goes on from `sent`: what has expired was not
+/// sent.
+fn held_after(held: Offset, sent: Offset, at: Option<Offset>, messages: &[Stored]) -> Offset {
+    let mut before = sent;
+    let mut held = held;
+    for stored in messages {
+        if before.next() != stored.offset {
+            held = stored.offset;
+        }
+        before = stored.offset;
+    }
+    at.map_or(held, Offset::next)
 }

@@ -2,8 +2,8 @@
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, Qos, ServerFrame, Since, Start, Subscribe,
-    Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
+    ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, Offset, Qos, ServerFrame, Since, Start,
+    Subscribe, Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
 };
 
 use super::config::Permissions;
@@ -35,7 +35,8 @@ impl Node {
         let own = session.extra.iter().find(|extra| extra.channel == key.name);
         let flow = Flow::Opening { req, expires: own.and_then(|extra| extra.expires) };
         let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
-        session.insert(Subscription { number, serial, qos, reset, durable, flow });
+        let held = Offset::ZERO;
+        session.insert(Subscription { number, serial, qos, reset, durable, held, flow });
         let since = if live_only { Since::Now } else { subscribe.since };
         let presence = self.take_part(conn, id, number, &subscribe);
         let open = Open { channel: key, since, reset, cursor, presence };
@@ -138,7 +139,8 @@ impl Node {
                 let number = ChannelNumber(self.next_number);
                 self.next_number += 1;
                 self.numbers.insert(key.clone(), number);
-                self.hubs.insert(number, Hub::new(key.clone(), number));
+                let packs = self.config.compression.of(key.name.as_str());
+                self.hubs.insert(number, Hub::new(key.clone(), number, packs));
                 number
             }
         };
@@ -174,7 +176,6 @@ impl Node {
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         let tip = *hub.tip.get_or_insert(Tip { epoch, fanned: head });
         let channel = hub.key.name.clone();
-        let codec = self.codec(conn);
         let Some(subscription) = self.session_if(conn, session).and_then(|session| session.find_mut(number)) else {
             return;
         };
@@ -184,6 +185,7 @@ impl Node {
         }
         let live = opened.from == tip.fanned || subscription.qos == Qos::AtMostOnce;
         let from = if subscription.qos == Qos::AtMostOnce { tip.fanned } else { opened.from };
+        subscription.held = from.next();
         subscription.flow = if live { Flow::Live } else { Flow::Behind(Reader::at(from, true, false)) };
         let start = match (&opened.reset, live) {
             (Some(_), _) => Start::Reset,
@@ -206,12 +208,11 @@ impl Node {
         };
         self.send(conn, &ServerFrame::Subscribed(subscribed));
         if let Some(view) = &opened.members {
+            let codec = self.codec(conn);
             self.begin_watch(conn, codec, number, view);
         }
         if live {
-            if let Some(hub) = self.hubs.get_mut(&number) {
-                hub.join(conn, codec);
-            }
+            self.join_hub(conn, number);
             self.apply_pressure(conn);
         } else {
             self.read_on(conn);

@@ -89,6 +89,7 @@ impl Bench {
             publish_burst: 100,
             spread_ms: 1_000,
             name_anonymous: false,
+            compression: moorline_server::node::CompressionRules::default(),
             engine: EngineInfo { durability: Durability::Disk },
             bugs: Bugs::default(),
         };

@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod compression;
 mod cursors;
 mod drain;
 mod flow;

@@ -59,6 +59,8 @@ pub const PLANTED: &[Planted] = &[
     core("repair-every-hole", CoreBug::RepairEveryHole, &[15], 2),
     core("silence-tolerated", CoreBug::SilenceTolerated, &[15], 62),
     core("boot-not-counted", CoreBug::BootNotCounted, &[6, 15], 45),
+    core("checksum-ignored", CoreBug::ChecksumIgnored, &[5, 8], 0),
+    core("dictionary-over-gap", CoreBug::DictionaryOverGap, &[5], 0),
     server("answer-before-sync", ServerBug::AnswerBeforeSync, &[1, 9], 0),
     server("duplicate-before-sync", ServerBug::DuplicateBeforeSync, &[1], 0),
     server("read-before-sync", ServerBug::ReadBeforeSync, &[1, 9], 0),
@@ -108,6 +110,12 @@ pub const PLANTED: &[Planted] = &[
     server("first-state-stays", ServerBug::FirstStateStays, &[13], 0),
     server("part-removes-member", ServerBug::PartRemovesMember, &[13], 0),
     server("pressure-hides-hole", ServerBug::PressureHidesHole, &[13], 0),
+    server("packed-too-early", ServerBug::PackedTooEarly, &[8], 0),
+    server("packed-across-epochs", ServerBug::PackedAcrossEpochs, &[8], 0),
+    server("packed-over-gap", ServerBug::PackedOverGap, &[8], 0),
+    server("packed-with-ephemeral", ServerBug::PackedWithEphemeral, &[8], 0),
+    server("packed-after-rewind", ServerBug::PackedAfterRewind, &[8], 0),
+    server("packed-against-others", ServerBug::PackedAgainstOthers, &[8], 0),
 ];
 
 /// At most one bug, for a whole run.

@@ -9,7 +9,7 @@ use moorline_core::{
 };
 
 use crate::reader::Continuity;
-use crate::scenario::Scenario;
+use crate::scenario::{Profile, Scenario};
 
 /// How an app reads a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub(crate) struct SimClient {
     pub(crate) dark_until: u64,
     /// ms from arrival until the app has worked a message off.
     pub(crate) work_ms: u64,
+    /// Whether its core may inflate.
+    packs: bool,
     /// How often it became another device.
     pub(crate) device: u32,
     pub(crate) next_order: u64,
@@ -142,9 +144,9 @@ impl Disk {
 }
 
 impl SimClient {
-    pub(crate) fn new(user: usize, plan: Vec<(ChannelName, Reading)>, work_ms: u64, scenario: &Scenario) -> Self {
+    pub(crate) fn new(profile: &Profile, plan: Vec<(ChannelName, Reading)>, scenario: &Scenario) -> Self {
         Self {
-            name: format!("user{user}"),
+            name: format!("user{}", profile.user),
             life: 0,
             disk: Disk::default(),
             backup: Disk::default(),
@@ -152,7 +154,8 @@ impl SimClient {
             clock_skew_ms: 0,
             slept_us: 0,
             dark_until: 0,
-            work_ms,
+            work_ms: profile.work_ms,
+            packs: profile.packs,
             device: 0,
             next_order: 0,
             store_fails_until: 0,
@@ -170,6 +173,7 @@ impl SimClient {
             token: moorline_core::TokenSource::Provider,
             queue_messages: scenario.queue,
             outbox_messages: scenario.outbox,
+            compression: self.packs,
             bugs,
             ..ClientConfig::new("ws://sim/ws")
         }

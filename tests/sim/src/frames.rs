@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use moorline_core::protocol::binary::varint::put_bytes;
-use moorline_core::protocol::{ClientFrame, Codec, Decoded, ServerFrame, Utf8Bytes};
+use moorline_core::protocol::{ClientFrame, Codec, Decoded, Packed, ServerFrame, Utf8Bytes};
 
 /// A frame type of a later version that may be ignored, and one that may not.
 const LATER: (u8, u8) = (0xfd, 0x7d);
@@ -65,6 +65,32 @@ pub(crate) fn down_of_later_version(message: &Bytes) -> Bytes {
     bytes.put_slice(&first);
     bytes.put_slice(message);
     bytes.freeze()
+}
+
+/// Spoils the compressed deliveries of a server's message in one of six ways.
+pub(crate) fn garbled(message: &Bytes, how: u64, at: usize) -> Bytes {
+    let mut bytes = Vec::new();
+    for frame in down(message) {
+        let frame = match frame {
+            ServerFrame::Packed(packed) => ServerFrame::Packed(garble(packed, how, at)),
+            frame => frame,
+        };
+        Codec::Binary.encode_server(&frame, &mut bytes);
+    }
+    bytes.into()
+}
+
+fn garble(mut packed: Packed, how: u64, at: usize) -> Packed {
+    let mut data = packed.data.to_vec();
+    let at = at % data.len().max(1);
+    match how {
+        0 => packed.crc ^= 1 << (at % 32),
+        1 => packed.length = packed.length.wrapping_add(1),
+        2 => packed.length = u32::MAX,
+        3 => data.truncate(at),
+        _ => data.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x10),
+    }
+    Packed { data: data.into(), ..packed }
 }
 
 /// Shows a client's message.

@@ -131,6 +131,8 @@ pub(crate) struct Link {
     pub(crate) to_lose: u32,
     /// Deliveries that are to arrive twice.
     pub(crate) to_repeat: u32,
+    /// Compressed deliveries that are to be spoilt.
+    pub(crate) to_garble: u32,
     pub(crate) wire: Wire,
 }
 

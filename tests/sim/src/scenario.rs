@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     LoseDelivery { client: usize },
     /// A delivery reaches a client twice.
     RepeatDelivery { client: usize },
+    /// The next compressed delivery to a client is not what the server has made.
+    GarbleDelivery { client: usize },
     /// A client's link breaks for the client at once; what it has sent arrives all the same, much later.
     Linger { client: usize, ms: u64 },
     /// A client's process stands still.
@@ -104,6 +106,8 @@ pub(crate) struct Profile {
     pub(crate) work_ms: u64,
     /// What it wants of the members of which channels.
     pub(crate) presence: Vec<(usize, moorline_core::protocol::PresenceMode)>,
+    /// Whether it can inflate.
+    pub(crate) packs: bool,
 }
 
 /// One publish of an app.

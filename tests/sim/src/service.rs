@@ -240,6 +240,7 @@ impl World {
             let delivers = |frame: &ServerFrame| match frame {
                 ServerFrame::Deliver(deliver) => deliver.messages.iter().all(|message| message.offset.is_some()),
                 ServerFrame::Presence(_) => true,
+                ServerFrame::Packed(_) => true,
                 _ => false,
             };
             let is_lost = self.links[link].to_lose > 0 && frames.iter().any(delivers);
@@ -257,6 +258,7 @@ impl World {
             let waiting = self.backlog(link);
             let is_repeated = self.links[link].to_repeat > 0 && frames.iter().any(delivers);
             let message = if self.is_rolling() { frames::down_of_later_version(message) } else { message.clone() };
+            let message = self.garble(link, message);
             if is_repeated {
                 self.links[link].to_repeat -= 1;
                 self.transmit(link, false, Item::Message(message.clone()));
@@ -270,6 +272,19 @@ impl World {
         for conn in conns {
             self.note_pressure(conn.0 as usize);
         }
+    }
+
+    /// Spoils a compressed delivery, if one is to be spoilt.
+    fn garble(&mut self, link: usize, message: Bytes) -> Bytes {
+        let is_packed = |frame: &ServerFrame| matches!(frame, ServerFrame::Packed(_));
+        if self.links[link].to_garble == 0 || !frames::down(&message).iter().any(is_packed) {
+            return message;
+        }
+        self.links[link].to_garble -= 1;
+        self.links[link].wire.lost += 1;
+        let (how, at) = (self.dice.range(0, 5), self.dice.range(0, 1_000) as usize);
+        self.trace.add(self.now, "garble", link as u64, &how.to_le_bytes(), || format!("in the way {how}"));
+        frames::garbled(&message, how, at)
     }
 
     /// Returns how many bytes waited for a connection before this step: one batch may come on top of what is allowed.
@@ -444,6 +459,8 @@ fn out_queue(frame: &ServerFrame) -> Option<usize> {
     match frame {
         ServerFrame::Deliver(deliver) if deliver.replay => Some(OUT_QUEUE + PAGES),
         ServerFrame::Deliver(_) => Some(OUT_QUEUE),
+        ServerFrame::Packed(packed) if packed.dictionary.is_none() => Some(OUT_QUEUE + PAGES),
+        ServerFrame::Packed(_) => Some(OUT_QUEUE),
         _ => None,
     }
 }

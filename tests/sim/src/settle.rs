@@ -41,6 +41,7 @@ impl World {
         for link in 0..self.links.len() {
             // A delivery that was lost shows with the next one, or after the next reconnect.
             self.links[link].to_lose = 0;
+            self.links[link].to_garble = 0;
             if self.links[link].wire.lost > 0 {
                 self.cut_links(self.links[link].client, true, true);
             }
@@ -170,7 +171,7 @@ impl World {
         let shards: Vec<_> = self.server.shards.iter().map(|shard| shard.node.stats()).collect();
         let connections: usize = shards.iter().map(|shard| shard.connections).sum();
         let is_clean = |shard: &NodeStats| {
-            let NodeStats { connections, sessions, channels, questions, deadlines } = *shard;
+            let NodeStats { connections, sessions, channels, questions, deadlines, .. } = *shard;
             sessions == connections && deadlines == connections && questions == 0 && channels <= self.scenario.channels
         };
         if !shards.iter().all(is_clean) {

@@ -78,7 +78,7 @@ impl World {
         let server = SimServer::new(&scenario, bugs);
         let host = |profile: &crate::scenario::Profile| {
             let plan = profile.readings.iter().map(|(index, reading)| (channel(*index), *reading)).collect();
-            let mut client = SimClient::new(profile.user, plan, profile.work_ms, &scenario);
+            let mut client = SimClient::new(profile, plan, &scenario);
             client.presence = profile.presence.iter().map(|(index, mode)| (channel(*index), *mode)).collect();
             client
         };
@@ -249,6 +249,7 @@ impl World {
             greeted: false,
             to_lose: 0,
             to_repeat: 0,
+            to_garble: 0,
             wire: Wire::default(),
         });
         let at = (self.now + self.scenario.latency.1 * 2000).max(self.clients[client].dark_until);
@@ -263,6 +264,7 @@ impl World {
             Fault::BlackHole { client, ms, flush } => self.black_hole(client, ms, flush),
             Fault::LoseDelivery { client } => self.lose_delivery(client),
             Fault::RepeatDelivery { client } => self.repeat_delivery(client),
+            Fault::GarbleDelivery { client } => self.garble_delivery(client),
             Fault::Linger { client, ms } => self.linger(client, ms),
             Fault::Freeze { client, ms } => self.freeze(client, ms),
             Fault::Sleep { client, ms } => self.sleep(client, ms),

@@ -54,6 +54,9 @@ pub(crate) struct Server {
     /// Writes what the client was told to this file at the end, without payloads and tokens, for a report of a fault.
     #[arg(long, value_name = "FILE")]
     pub(crate) blackbox: Option<PathBuf>,
+    /// Has the server send everything as it is.
+    #[arg(long)]
+    pub(crate) no_compression: bool,
 }
 
 #[derive(Args)]

@@ -28,6 +28,7 @@ impl Session {
         if let Some(store) = store {
             builder = builder.store(FileStore::open(store)?);
         }
+        builder = builder.compression(!server.no_compression);
         if let Some(token) = &server.token {
             builder = builder.token(token);
         }

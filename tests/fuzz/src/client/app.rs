@@ -1,4 +1,4 @@
-use moorline_core::protocol::{HistoryRange, Position, ResetMode};
+use moorline_core::protocol::{HistoryRange, Position, PresenceMode, ResetMode};
 use moorline_core::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions, SubscriptionId};
 
 use super::host::Host;
@@ -80,6 +80,8 @@ fn options(choices: &mut Choices<'_>) -> SubscribeOptions {
         qos: choices.maybe(qos),
         durable: choices.maybe(|choices| choices.chance(70)),
         auto_ack: choices.maybe(|choices| choices.chance(50)),
+        presence: choices.maybe(|choices| choices.pick(&[PresenceMode::None, PresenceMode::Watch, PresenceMode::Join])),
+        state: choices.maybe(|choices| if choices.chance(50) { "{}".into() } else { "[1]".into() }),
     }
 }
 

@@ -360,6 +360,7 @@ fn node_config() -> NodeConfig {
         publish_burst: BURST,
         spread_ms: 0,
         name_anonymous: false,
+        compression: moorline_server::node::CompressionRules::default(),
         engine: EngineInfo { durability: Durability::Memory },
         bugs: Bugs::default(),
     }

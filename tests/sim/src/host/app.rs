@@ -61,7 +61,10 @@ impl World {
 
     /// What a publish carries: JSON, unless it is poison.
     fn text(&self, index: usize, order: u64, content: Content) -> String {
-        let padding = "x".repeat(self.scenario.payload);
+        // Of its own, so that it cannot be taken for another message's.
+        let word = format!("{index}:{order:x}.");
+        let mut padding = word.repeat(self.scenario.payload.div_ceil(word.len()));
+        padding.truncate(self.scenario.payload);
         match content {
             Content::Poison => format!("{{\"from\":{index},\"order\":{order}"),
             Content::Fresh => {

@@ -313,6 +313,12 @@ impl World {
         }
     }
 
+    pub(crate) fn garble_delivery(&mut self, index: usize) {
+        if let Some(link) = self.open_link_of(index) {
+            self.links[link].to_garble += 1;
+        }
+    }
+
     /// The app clears its store and starts again as another device.
     pub(crate) fn log_out(&mut self, index: usize, down_ms: u64) {
         if self.is_frozen(index) || self.clients[index].process.is_none() {

@@ -40,7 +40,7 @@ impl Scenario {
             let fault = fault_of_tokens(dice, count, channels);
             faults.push((dice.range(0, quiet_at - 1), fault));
         }
-        Self {
+        let mut scenario = Self {
             engine,
             shards: if dice.chance(40) { 2 } else { 1 },
             channels,
@@ -60,6 +60,25 @@ impl Scenario {
             rolling: dice.chance(10),
             presence: Vec::new(),
             clients,
+        };
+        scenario.compress();
+        scenario
+    }
+
+    /// Draws what compression meets, from dice of its own, so that everything else is as it would be without it.
+    fn compress(&mut self) {
+        let mut dice = Dice::from_seed(self.quiet_at ^ self.publishes.len() as u64);
+        for client in &mut self.clients {
+            client.packs = dice.chance(75);
+        }
+        if self.payload == 0 && dice.chance(70) {
+            self.payload = dice.range(40, 300) as usize;
+        }
+        if dice.chance(25) {
+            let client = dice.index(self.clients.len());
+            let times = dice.range(1, 3);
+            let at = |dice: &mut Dice| dice.range(0, self.quiet_at - 1);
+            self.faults.extend((0..times).map(|_| (at(&mut dice), Fault::GarbleDelivery { client })));
         }
     }
 }
@@ -71,6 +90,7 @@ fn profiles(dice: &mut Dice, users: usize, channels: usize) -> Vec<Profile> {
         readings: readings(dice, channels),
         work_ms: if dice.chance(25) { dice.range(1, 400) } else { 0 },
         presence: Vec::new(),
+        packs: false,
     };
     (0..count).map(|_| one(dice)).collect()
 }

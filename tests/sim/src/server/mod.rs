@@ -105,6 +105,7 @@ impl SimServer {
                 publish_burst: self.rate.1,
                 spread_ms: 1_000,
                 name_anonymous: false,
+                compression: moorline_server::node::CompressionRules::default(),
                 engine: EngineInfo { durability: durability.clone() },
                 bugs: self.bugs.server(),
             };

@@ -43,6 +43,10 @@ impl Wire {
             }
             ServerFrame::Deliver(deliver) => self.deliver(deliver, view),
             ServerFrame::Presence(presence) => self.presence(presence),
+            ServerFrame::Packed(packed) => match self.unpack(packed) {
+                Ok(deliver) => self.deliver(&deliver, view),
+                Err(violation) => Some(violation),
+            },
             ServerFrame::Reset(reset) => self.reset(reset),
             ServerFrame::Published(published) => self.published(published, view),
             ServerFrame::Acked(acked) => self.acked(acked, view),
@@ -87,6 +91,8 @@ impl Wire {
             cursor: cursor.filter(|cursor| cursor.epoch == *epoch).map_or(Offset::ZERO, |cursor| cursor.offset),
             mode,
             pages: Default::default(),
+            held: Default::default(),
+            rewound: false,
         };
         self.subscriptions.retain(|_, known| known.channel != asked.channel);
         self.subscriptions.insert(*number, subscription);
@@ -139,6 +145,8 @@ impl Wire {
         subscription.sent = reset.from;
         subscription.delivered = reset.from;
         subscription.pages.clear();
+        subscription.held.clear();
+        subscription.rewound = false;
         None
     }
 
@@ -214,6 +222,7 @@ impl Subscription {
         }
         self.sent = offset;
         self.delivered = self.delivered.max(offset);
+        self.hold(offset, message.payload.bytes());
         shown(&at, message, view.log.entry(&self.channel, self.epoch, offset))
     }
 
@@ -231,6 +240,7 @@ impl Subscription {
         } else {
             self.mode = Mode::Live;
             self.pages.clear();
+            self.rewound = false;
         }
         None
     }

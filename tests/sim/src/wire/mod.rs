@@ -5,12 +5,14 @@
 //! much of this; here it is seen.
 
 mod down;
+mod packed;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use moorline_core::protocol::{
-    ChannelName, ChannelNumber, ChannelRef, ClientFrame, DeviceId, Epoch, More, Offset, Publish, Qos, Subscribe,
-    UserName, Utf8Bytes,
+    ChannelName, ChannelNumber, ChannelRef, ClientFrame, DeviceId, Epoch, More, Offset, Packed, Publish, Qos,
+    Subscribe, UserName, Utf8Bytes,
 };
 use moorline_server::engine::Owner;
 
@@ -38,6 +40,8 @@ pub(crate) struct Wire {
     ping_ms: u64,
     /// Deliveries that the world has lost on purpose.
     pub(crate) lost: u32,
+    /// Whether the client has said that it can inflate.
+    packs: bool,
 }
 
 /// What a token allows.
@@ -78,6 +82,10 @@ struct Subscription {
     mode: Mode,
     /// The last offsets of pages that are not confirmed.
     pages: VecDeque<Offset>,
+    /// The payloads that were sent since it began, was reset or was rewound: the newest of them.
+    held: BTreeMap<Offset, Bytes>,
+    /// Whether it was rewound and is not live again.
+    rewound: bool,
 }
 
 /// Where a subscription gets its messages from, as far as its frames tell.
@@ -112,6 +120,7 @@ impl Wire {
                 self.ping_ms = PING_MS;
                 self.token = Held::of(hello.token.as_ref(), view);
                 self.device = hello.device.clone();
+                self.packs = hello.caps.iter().any(|cap| cap.as_str() == Packed::CAP);
                 hello.subscribe.iter().for_each(|subscribe| self.ask(subscribe));
             }
             ClientFrame::Auth(auth) => {
@@ -169,6 +178,8 @@ impl Wire {
         }
         subscription.mode = Mode::Replay;
         subscription.pages.clear();
+        subscription.held.clear();
+        subscription.rewound = true;
         subscription.sent = more.after.min(subscription.sent);
         let at = format!("{} after {}", subscription.channel, more.after);
         (!forged && self.lost == 0)

@@ -1,0 +1,153 @@
+//! Compression: deflated once, against messages that every receiver holds.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use moorline_protocol::binary::{DeliverHead, decode_message, encode_deliver_body};
+use moorline_protocol::{ChannelRef, Codec, Offset, Packed, PackedDictionary, ServerFrame, limits};
+use zlib_rs::{Deflate, DeflateFlush, Status};
+
+use crate::planted::{Bug, Bugs};
+
+/// Bytes from which deflating pays.
+const LEAST: usize = 100;
+/// Of 1 to 9: what was measured best for its price (`docs/performance.md`).
+const LEVEL: i32 = 6;
+/// The largest window that deflate has: 2^15 bytes.
+const WINDOW_BITS: u8 = 15;
+
+/// The newest stored messages of a channel, contiguous and whole: at most 16 and 32,000 bytes of payload. Their
+/// payloads, oldest first, are the dictionary of what follows.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    payloads: VecDeque<Bytes>,
+    bytes: usize,
+    /// The offset after the newest.
+    next: Offset,
+}
+
+impl Recent {
+    /// Holds nothing, and goes on with `next`.
+    pub(super) fn before(next: Offset) -> Self {
+        Self { next, ..Self::default() }
+    }
+
+    /// Returns the offset from which on a receiver must hold everything.
+    pub(super) fn oldest(&self) -> Offset {
+        Offset(self.next.0.saturating_sub(self.payloads.len() as u64))
+    }
+
+    /// Takes the next message, encoded. Ephemeral ones leave no trace.
+    pub(super) fn push(&mut self, message: &Bytes) {
+        let Ok(message) = decode_message(&mut message.clone()) else { return };
+        let Some(offset) = message.offset else { return };
+        if offset != self.next {
+            *self = Self::before(offset);
+        }
+        let payload = message.payload.bytes().clone();
+        self.bytes += payload.len();
+        self.payloads.push_back(payload);
+        self.next = offset.next();
+        while (self.payloads.len() > limits::DICTIONARY_MESSAGES || self.bytes > limits::DICTIONARY_BYTES)
+            && let Some(oldest) = self.payloads.pop_front()
+        {
+            self.bytes -= oldest.len();
+        }
+    }
+
+    /// Planted: takes a message into the dictionary that has no place in the log.
+    pub(super) fn push_ephemeral(&mut self, message: &Bytes) {
+        let Ok(message) = decode_message(&mut message.clone()) else { return };
+        if let Some(newest) = self.payloads.back_mut() {
+            self.bytes = self.bytes - newest.len() + message.payload.bytes().len();
+            newest.clone_from(message.payload.bytes());
+        }
+    }
+
+    fn describe(&self) -> Option<PackedDictionary> {
+        let count = u8::try_from(self.payloads.len()).ok().filter(|count| *count > 0)?;
+        Some(PackedDictionary { count, oldest: self.oldest() })
+    }
+}
+
+/// What a node has compressed, in bytes of whole frames, each counted once, whatever the number of its receivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackedStats {
+    /// Frames.
+    pub frames: u64,
+    /// What they would have been.
+    pub before: u64,
+    /// What they are.
+    pub after: u64,
+}
+
+/// Makes `packed` frames; one per node, whatever the number of channels.
+#[derive(Default)]
+pub(super) struct Packer {
+    /// 300 KB: made when first needed.
+    deflate: Option<Deflate>,
+    dictionary: Vec<u8>,
+    body: Vec<u8>,
+    data: Vec<u8>,
+    pub(super) stats: PackedStats,
+    bugs: Bugs,
+}
+
+impl Packer {
+    pub(super) fn new(bugs: Bugs) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
+    /// Deflates a `deliver` frame, alone or against `recent`; `None` where that does not make it shorter than
+    /// `plain` bytes.
+    pub(super) fn pack<'a>(
+        &mut self,
+        head: DeliverHead,
+        messages: impl Iterator<Item = &'a Bytes>,
+        recent: Option<&Recent>,
+        plain: usize,
+    ) -> Option<Bytes> {
+        self.body.clear();
+        encode_deliver_body(head, messages, &mut self.body);
+        if !(LEAST..=limits::PACKED_BYTES).contains(&self.body.len()) {
+            return None;
+        }
+        let dictionary = recent.and_then(Recent::describe);
+        self.dictionary.clear();
+        recent.into_iter().flat_map(|recent| &recent.payloads).for_each(|p| self.dictionary.extend_from_slice(p));
+        if self.bugs.has(Bug::PackedAgainstOthers) {
+            self.dictionary.reverse();
+        }
+        let packed = Packed {
+            channel: ChannelRef::Number(head.number),
+            dictionary,
+            length: self.body.len() as u32,
+            crc: crc32c::crc32c(&self.body),
+            data: self.deflate()?,
+        };
+        let mut out = Vec::with_capacity(packed.data.len() + 32);
+        Codec::Binary.encode_server(&ServerFrame::Packed(packed), &mut out);
+        if out.len() >= plain {
+            return None;
+        }
+        self.stats.frames += 1;
+        self.stats.before += plain as u64;
+        self.stats.after += out.len() as u64;
+        Some(out.into())
+    }
+
+    /// Deflates the body against the dictionary, unless it does not shrink.
+    fn deflate(&mut self) -> Option<Bytes> {
+        let deflate = self.deflate.get_or_insert_with(|| Deflate::new(LEVEL, false, WINDOW_BITS));
+        deflate.reset();
+        if !self.dictionary.is_empty() {
+            deflate.set_dictionary(&self.dictionary).ok()?;
+        }
+        self.data.resize(self.body.len(), 0);
+        let status = deflate.compress(&self.body, &mut self.data, DeflateFlush::Finish).ok()?;
+        let written = usize::try_from(deflate.total_out()).ok()?;
+        // Without an end, the room was not enough.
+        let data = self.data.get(..written).filter(|_| status == Status::StreamEnd)?;
+        Some(Bytes::copy_from_slice(data))
+    }
+}
