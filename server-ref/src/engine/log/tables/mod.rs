@@ -96,7 +96,7 @@ impl Tables {
             cache: Cache::new(0),
             capacity,
             reads: 0,
-            next: names.iter().filter_map(|name| number_of(name)).max().map_or(0, |last| last.saturating_add(1)),
+            next: names.iter().filter_map(|name| number_of(name)).max().map_or(0, |last| last.wrapping_add(1)),
             obsolete: Vec::new(),
             expiry: Expiry::default(),
             flushing: None,
@@ -247,7 +247,8 @@ impl Tables {
     }
 
     fn take_number(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        number
     }
 }
