@@ -81,7 +81,7 @@ pub struct Entries {
 
 impl Entries {
     /// Adds what is written into the buffer.
-    pub(super) fn push(&mut self, key: StateKey, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::engine) fn push(&mut self, key: StateKey, write: impl FnOnce(&mut Vec<u8>)) {
         let from = self.bytes.len();
         write(&mut self.bytes);
         self.places.push((key, from..self.bytes.len()));

@@ -335,11 +335,11 @@ impl Persist for LogStore {
     fn tend(&mut self, now: UnixMillis) -> Result<Room, Fatal> {
         self.now = now;
         while self.reads.poll().is_some() {}
-        if let Some(done) = self.work.poll() {
-            self.done(done)?;
-        }
         if let Some(merged) = self.merges.poll() {
             self.tables.merged(merged).map_err(fatal("merging tables"))?;
+        }
+        if let Some(done) = self.work.poll() {
+            self.done(done)?;
         }
         if std::mem::take(&mut self.untidy) {
             self.tidy()?;

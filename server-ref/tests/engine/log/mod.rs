@@ -91,6 +91,11 @@ impl Log {
 
     /// Connects the device of a user, with a producer.
     pub(crate) fn attach(&mut self, user: &str, session: u64, request: ProducerRequest) -> Device {
+        self.try_attach(user, session, request).unwrap()
+    }
+
+    /// The same, on a disk that may fail.
+    pub(crate) fn try_attach(&mut self, user: &str, session: u64, request: ProducerRequest) -> Result<Device, Fatal> {
         let (owner, session) = (owner(user), SessionId(session));
         let run = Run { boot: 1, transport: session.0 };
         let attach = Attach {
@@ -104,9 +109,9 @@ impl Log {
             token_id: None,
             token_issued: None,
         };
-        match self.turn(vec![Command::Attach(attach)]).unwrap().remove(0) {
+        match self.turn(vec![Command::Attach(attach)])?.remove(0) {
             Some(Ok(Completion::Attached(Attached::Accepted { producer: Some(producer) }))) => {
-                Device { owner, session, run, producer }
+                Ok(Device { owner, session, run, producer })
             }
             other => panic!("not accepted: {other:?}"),
         }

@@ -277,6 +277,55 @@ fn what_is_over_leaves_the_tables() {
     assert_eq!(duplicate(&last), (MINUTES - 1) * EACH + 8);
 }
 
+/// Publishes by id and by sequence, each turn with a checkpoint, until everything is done or the process dies. Returns
+/// what was answered, and the producer.
+fn busy(disk: &Disk, config: &LogConfig) -> (u64, Option<Device>) {
+    let Ok(mut log) = Log::open(disk, config, BEGIN) else { return (0, None) };
+    let Ok(device) = log.try_attach("alice", 1, ProducerRequest::New) else { return (0, None) };
+    for n in 1..=TURNS {
+        let messages = [message("ids", &format!("m{n}")), by_sequence(&device, n)];
+        if log.turn(messages.map(Message::command).into()).is_err() {
+            return (n - 1, Some(device));
+        }
+    }
+    (TURNS, Some(device))
+}
+
+const TURNS: u64 = 40;
+
+#[test]
+fn killed_at_every_step_of_writing_and_merging_tables() {
+    // A checkpoint each turn, and merges that end while one is written.
+    let config = LogConfig { state_cache: 0, ..config(64 << 10) };
+    let whole = Disk::default();
+    assert_eq!(busy(&whole, &config).0, TURNS);
+    let steps = whole.steps();
+    for part in ["write", "sync", "rename", "remove"] {
+        assert!(steps.iter().filter(|step| step.starts_with(part) && step.contains("table-")).count() > 10, "{part}");
+    }
+    for step in 0..steps.len() {
+        let disk = Disk::default();
+        disk.die_at(step);
+        let (done, device) = busy(&disk, &config);
+        for loss in [Loss::Nothing, Loss::Unsynced, Loss::Some(step as u64)] {
+            let left = disk.after(loss);
+            let mut log = Log::open(&left, &config, BEGIN).unwrap();
+            for n in 1..=done {
+                assert_eq!(duplicate(&log.publish(message("ids", &format!("m{n}")))), n, "{step} {loss:?}");
+            }
+            let Some(old) = &device else { continue };
+            let new = log.attach("alice", 2, ProducerRequest::Resume(old.producer.id));
+            assert_eq!(new.producer.state, ProducerState::Resumed);
+            for seq in 1..=done {
+                assert_eq!(duplicate(&log.publish(by_sequence(&new, seq))), seq, "{step} {loss:?}");
+            }
+            // What is on the disk is named, or was swept.
+            let tables = left.names().iter().filter(|name| name.starts_with("table-")).count();
+            assert!(tables <= 12, "{tables} tables");
+        }
+    }
+}
+
 /// Returns a disk with a table, which is not in memory, and the table's name.
 fn with_table() -> (Disk, String) {
     let disk = Disk::default();

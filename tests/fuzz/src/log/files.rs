@@ -16,6 +16,8 @@ const NAMES: &[&str] = &[
     "segment-0000000000000000.index",
     "checkpoint-0000000000000001",
     "checkpoint-ffffffffffffffff",
+    "table-0000000000000000",
+    "table-ffffffffffffffff",
 ];
 
 /// A directory in memory.

@@ -84,6 +84,7 @@ fn records() -> Vec<Record> {
         Record::ProducerChannel { producer, channel, last: 1, verdicts: vec![verdict] },
         Record::Ids { channel, entries: vec![id] },
         Record::Cursor { owner: owner.clone(), channel, position, used: 5 },
+        Record::Clock { time: 5 },
         Record::Trim { channel, first: Offset(2) },
         Record::NewEpoch { channel, epoch },
         Record::Revoke {

@@ -96,7 +96,7 @@ impl Tables {
             cache: Cache::new(0),
             capacity,
             reads: 0,
-            next: names.iter().filter_map(|name| number_of(name)).max().map_or(0, |last| last.saturating_add(1)),
+            next: names.iter().filter_map(|name| number_of(name)).max().map_or(0, |last| last.wrapping_add(1)),
             obsolete: Vec::new(),
             expiry: Expiry::default(),
             flushing: None,
@@ -247,7 +247,93 @@ impl Tables {
     }
 
     fn take_number(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::log::files::Directory;
+
+    fn entries(of: &[(u128, &str)]) -> Entries {
+        let mut entries = Entries::default();
+        of.iter().for_each(|(key, value)| entries.push(StateKey(*key), |out| out.extend_from_slice(value.as_bytes())));
+        entries
+    }
+
+    fn flush(tables: &mut Tables, files: &dyn Files, of: &[(u128, &str)]) -> Vec<u64> {
+        let flush = tables.flush(entries(of), Expiry::default());
+        tables.flushed(flush.store(files).unwrap())
+    }
+
+    fn found(tables: &mut Tables, key: u128) -> Option<String> {
+        tables.find(StateKey(key)).unwrap().map(|value| String::from_utf8(value.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_newest_value_counts_whatever_is_merged_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Directory::new(dir.path());
+        let mut tables = Tables::open(&files, &[], &[], 1 << 20).unwrap();
+        // Of one batch the last counts, too.
+        flush(&mut tables, &files, &[(1, "old"), (1, "a"), (2, "gone soon"), (3, "stays")]);
+        flush(&mut tables, &files, &[(1, "b"), (9, "largest")]);
+        flush(&mut tables, &files, &[(1, "c"), (2, "")]);
+        assert!(tables.begin_merge().is_none());
+        flush(&mut tables, &files, &[(1, "d"), (4, "new")]);
+        let merge = tables.begin_merge().unwrap();
+        assert_eq!(flush(&mut tables, &files, &[(1, "e"), (4, "")]), [0; 0]);
+        assert!(tables.begin_merge().is_none());
+        let check = |tables: &mut Tables| {
+            let values = [1, 2, 3, 4, 5, 9].map(|key| found(tables, key));
+            assert_eq!(
+                values.each_ref().map(Option::as_deref),
+                [Some("e"), None, Some("stays"), None, None, Some("largest")]
+            );
+        };
+        check(&mut tables);
+        tables.merged(merge.run(&files)).unwrap();
+        check(&mut tables);
+        // 1, 3, 4 and 9 are left of the merged ones, and 1 and 4 are newer.
+        assert_eq!((tables.stats().tables, tables.stats().entries), (2, 6));
+        // The files of the merged ones go when a checkpoint names others.
+        assert_eq!(flush(&mut tables, &files, &[(6, "x")]), [0, 1, 2, 3].map(|n| 3 - n));
+        let mut again = Tables::open(&files, &tables.numbers(), &files.list().unwrap(), 0).unwrap();
+        check(&mut again);
+        assert_eq!(again.next, tables.next);
+        again.verify().unwrap();
+    }
+
+    #[test]
+    fn many_values_and_large_ones_are_found_through_a_small_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Directory::new(dir.path());
+        let mut tables = Tables::open(&files, &[], &[], 64 << 10).unwrap();
+        let value = |key: u128| "v".repeat(if key.is_multiple_of(1_000) { 40_000 } else { key as usize % 90 + 1 });
+        let mut entries = Entries::default();
+        (0..20_000).rev().for_each(|n| entries.push(StateKey(n * 3), |out| out.extend_from_slice(value(n).as_bytes())));
+        let flushed = tables.flush(entries, Expiry::default()).store(&files).unwrap();
+        tables.flushed(flushed);
+        for n in (0..20_000).step_by(37).chain([0, 1_000, 19_000, 19_999]) {
+            assert_eq!(found(&mut tables, n * 3), Some(value(n)));
+            assert_eq!(found(&mut tables, n * 3 + 1), None);
+            assert!(tables.stats().memory <= 64 << 10);
+        }
+        assert_eq!(found(&mut tables, 1 << 100), None);
+    }
+
+    #[test]
+    fn a_merge_that_is_stopped_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Directory::new(dir.path());
+        let mut tables = Tables::open(&files, &[], &[], 0).unwrap();
+        (0..4).for_each(|n| drop(flush(&mut tables, &files, &[(n, "x")])));
+        let merge = tables.begin_merge().unwrap();
+        tables.stop_merging();
+        tables.merged(merge.run(&files)).unwrap();
+        assert_eq!((tables.stats().tables, files.list().unwrap().len()), (4, 4));
     }
 }
