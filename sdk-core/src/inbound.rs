@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::event::{Failure, Origin, StateReason};
 use crate::io::{Ticket, TransportId};
 use crate::outbox::Verdict;
+use crate::planted::Bug;
 
 impl Client {
     pub(crate) fn on_activity(&mut self, id: TransportId, now: Now) {
@@ -36,7 +37,11 @@ impl Client {
                         return self.violate(violation, now);
                     }
                 }
-                Ok(Some(Decoded::Ignored | Decoded::Unsupported { .. })) => {}
+                Ok(Some(Decoded::Ignored | Decoded::Unsupported { .. })) => {
+                    if self.config.bugs.has(Bug::LaterFramesEnd) {
+                        return self.violate("a frame of a later version", now);
+                    }
+                }
                 Ok(None) => return,
                 Err(_) => {
                     self.recorder.broken_frame();

@@ -54,6 +54,8 @@ pub enum Bug {
     RepairEveryHole,
     /// A silent connection counts as alive.
     SilenceTolerated,
+    /// A frame of a later version ends the connection, even one that may be ignored.
+    LaterFramesEnd,
     /// Every process of a device has the same boot number.
     BootNotCounted,
     /// Changes of members behind a hole are taken as if nothing were missing.

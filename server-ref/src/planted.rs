@@ -54,10 +54,16 @@ pub enum Bug {
     CursorUnwritten,
     /// A cursor that is gone begins at the head, whatever the client had acknowledged.
     CursorFromHead,
+    /// The server's cursor counts, however much further the client's own position is.
+    OwnCursorIgnored,
+    /// The client's own position counts, and does not become the server's cursor.
+    CursorUnmoved,
     /// Acknowledgements are answered before the cursor is written.
     AckBeforeWrite,
     /// A reader goes live one message before it has reached the head.
     LiveOneEarly,
+    /// A page shows what was not fanned out yet.
+    PagePastHub,
     /// A reader that retention has overtaken goes on without a word.
     SkipTrimmed,
     /// A `more` of another epoch counts.

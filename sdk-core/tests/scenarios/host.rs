@@ -27,6 +27,8 @@ pub(crate) enum Commits {
 pub(crate) struct Host {
     pub(crate) client: Client,
     pub(crate) now_ms: u64,
+    /// How far the device's wall clock is off.
+    pub(crate) skew_ms: i64,
     pub(crate) disk: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) commits: Commits,
     pub(crate) uncommitted: Vec<(Ticket, moorline_core::StoreBatch)>,
@@ -43,11 +45,21 @@ impl Host {
     }
 
     pub(crate) fn with(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+        Self::build(config, disk, [7; 32])
+    }
+
+    /// A client with other dice.
+    pub(crate) fn seeded(seed: [u8; 32]) -> Self {
+        Self::build(ClientConfig::new("ws://a"), BTreeMap::new(), seed)
+    }
+
+    fn build(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>, seed: [u8; 32]) -> Self {
         let stored = disk.clone().into_iter().collect();
         let now = Now { mono: Timestamp::from_millis(1_000), unix: 1_700_000_000_000 };
         Self {
-            client: Client::new(config, stored, [7; 32], now).unwrap(),
+            client: Client::new(config, stored, seed, now).unwrap(),
             now_ms: 1_000,
+            skew_ms: 0,
             disk,
             commits: Commits::AtOnce,
             uncommitted: Vec::new(),
@@ -72,7 +84,8 @@ impl Host {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { mono: Timestamp::from_millis(self.now_ms), unix: 1_700_000_000_000 + self.now_ms }
+        let unix = (1_700_000_000_000 + self.now_ms).saturating_add_signed(self.skew_ms);
+        Now { mono: Timestamp::from_millis(self.now_ms), unix }
     }
 
     pub(crate) fn go_online(&mut self) {

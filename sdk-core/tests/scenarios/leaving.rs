@@ -121,3 +121,53 @@ fn one_that_drops_its_clients_at_once_is_left_alone_longer_and_longer() {
     }
     assert!(pauses > 100_000, "{pauses}: thirty attempts within {pauses} ms");
 }
+
+/// Returns ms from a cut until the next socket, for so many clients of a server with this `welcome.limits.spread`.
+fn crowd(clients: u8, spread: u32) -> Vec<u64> {
+    let one = |seed| {
+        let mut host = Host::seeded([seed; 32]);
+        host.connect();
+        host.open();
+        let mut welcome = welcome(ProducerState::New);
+        welcome.limits.spread = spread;
+        host.send(ServerFrame::Welcome(welcome));
+        host.cut(None);
+        dark(&mut host)
+    };
+    (0..clients).map(one).collect()
+}
+
+#[test]
+fn a_crowd_that_is_cut_together_comes_back_spread_out() {
+    for (spread, window) in [(0, 500), (10_000, 10_000)] {
+        let waits = crowd(200, spread);
+        assert!(waits.iter().all(|wait| (1..=window).contains(wait)), "{waits:?}");
+        for fifth in 0..5 {
+            let (from, to) = (window * fifth / 5, window * (fifth + 1) / 5);
+            let count = waits.iter().filter(|wait| (from + 1..=to).contains(wait)).count();
+            assert!((20..=60).contains(&count), "{count} of 200 in {from}..{to}");
+        }
+    }
+}
+
+#[test]
+fn only_the_first_attempt_after_a_loss_is_spread() {
+    let mut host = Host::new();
+    host.connect();
+    host.open();
+    let mut welcome = welcome(ProducerState::New);
+    welcome.limits.spread = 600_000;
+    host.send(ServerFrame::Welcome(welcome.clone()));
+    host.cut(None);
+    assert!(dark(&mut host) > 1_000, "spread by the server's word");
+    for most in [1_000, 2_000, 4_000] {
+        host.cut(None);
+        assert!(dark(&mut host) <= most, "then backoff");
+    }
+    // One that the client ends has not vanished.
+    host.open();
+    host.send(ServerFrame::Welcome(welcome));
+    host.pass(10);
+    host.raw(vec![0xff; 3]);
+    assert!(dark(&mut host) <= 8_000);
+}

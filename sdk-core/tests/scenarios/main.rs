@@ -12,6 +12,7 @@
 mod answers;
 mod arguments;
 mod blackbox;
+mod clocks;
 mod connecting;
 mod cursors;
 mod ending;

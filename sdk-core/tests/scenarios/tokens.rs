@@ -1,6 +1,6 @@
 //! Token providers that do not answer, or have nothing to say.
 
-use moorline_core::protocol::{ErrorCode, ProducerState, ServerFrame};
+use moorline_core::protocol::{ClientFrame, ErrorCode, ProducerState, ServerFrame};
 use moorline_core::{ClientConfig, ConnectionState, Input, StateReason, TokenReason, TokenSource};
 
 use crate::host::{Host, welcome};
@@ -40,4 +40,16 @@ fn a_refresh_that_does_not_come_is_asked_for_again() {
     host.pass(605_000);
     assert_eq!(host.client.state(), ConnectionState::Online);
     assert_eq!(host.token_asks, [TokenReason::Connect, TokenReason::Expiring, TokenReason::Expiring]);
+}
+
+#[test]
+fn a_token_travels_in_hello_and_in_no_address() {
+    let config = ClientConfig { token: TokenSource::Fixed("secret".into()), ..ClientConfig::new("ws://a/ws?x=1") };
+    let mut host = Host::with(config, Default::default());
+    host.connect();
+    host.open();
+    assert_eq!(host.opened.iter().map(|(_, url)| url.as_str()).collect::<Vec<_>>(), ["ws://a/ws?x=1"]);
+    let frames = host.take_frames();
+    let [ClientFrame::Hello(hello)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!(hello.token.as_deref(), Some("secret"));
 }

@@ -257,8 +257,10 @@ impl Node {
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }
-        page.messages.retain(|stored| stored.offset <= tip.fanned);
-        page.reached = page.reached.min(tip.fanned);
+        if !bugs.has(Bug::PagePastHub) {
+            page.messages.retain(|stored| stored.offset <= tip.fanned);
+            page.reached = page.reached.min(tip.fanned);
+        }
         let more = page.reached.0 + u64::from(bugs.has(Bug::LiveOneEarly)) < tip.fanned.0;
         let sent = reader.sent;
         let last = page.messages.last().map_or(sent, |stored| stored.offset);

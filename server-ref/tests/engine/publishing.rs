@@ -1,10 +1,10 @@
 //! Stored once by id.
 
-use moorline_protocol::{Payload, ReusedBy};
-use moorline_server::engine::core::RetentionRule;
-use moorline_server::engine::{Appended, Completion, ReadRange};
+use moorline_protocol::{Payload, ReusedBy, binary};
+use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRule};
+use moorline_server::engine::{Appended, Completion, EngineError, ReadRange, Reply, Stored, Ticket};
 
-use crate::rig::{DAY, HERE, HOUR, Setup, duplicate, each, each_with, ids, message, offsets, stored};
+use crate::rig::{DAY, HERE, HOUR, Rig, Setup, duplicate, each, each_with, ids, message, offsets, stored};
 
 #[test]
 fn offsets_count_up_per_channel() {
@@ -32,7 +32,7 @@ fn a_message_comes_back_as_it_was_published() {
         rig.publish(whole);
         rig.middle();
         let page = rig.read("room", ReadRange::Newest);
-        let message = moorline_protocol::binary::decode_message(&mut page.messages[0].bytes.clone()).unwrap();
+        let message = binary::decode_message(&mut page.messages[0].bytes.clone()).unwrap();
         assert_eq!(message.id.as_str(), "a");
         assert_eq!(message.payload, Payload::Text("hi".into()));
         assert_eq!(message.headers, vec![("lang".into(), "en".into())]);
@@ -175,4 +175,46 @@ fn an_id_outlives_its_message() {
         assert_eq!(duplicate(&rig.publish(message("room", "a"))), 1);
         assert_eq!(rig.publish(message("room", "a").text("else")), Appended::Reused(ReusedBy::Id));
     });
+}
+
+#[test]
+fn times_never_fall_within_a_channel() {
+    each(|rig| {
+        let begin = rig.now();
+        rig.store(message("room", "a"));
+        rig.set_back(HOUR);
+        rig.store(message("room", "b"));
+        rig.middle();
+        rig.store(message("room", "c"));
+        rig.store(message("other", "a"));
+        rig.skip(2 * HOUR);
+        rig.store(message("room", "d"));
+        let times = |rig: &mut Rig, name: &str| {
+            let page = rig.read(name, ReadRange::Newest);
+            let time = |stored: &Stored| binary::decode_message(&mut stored.bytes.clone()).unwrap().time;
+            page.messages.iter().map(time).collect::<Vec<_>>()
+        };
+        assert_eq!(times(rig, "room"), [begin, begin, begin, begin + HOUR]);
+        assert_eq!(times(rig, "other"), [begin - HOUR], "each channel has its own");
+    });
+}
+
+#[test]
+fn an_id_counts_only_once_its_message_is_stored() {
+    for error in [EngineError::Unavailable, EngineError::Full] {
+        let mut core = EngineCore::new(CoreConfig::new("test-000"), MemoryStore::default());
+        core.begin(false, 0);
+        let (first, again, late) = (message("room", "a"), message("room", "a"), message("room", "a"));
+        core.refuse(HERE, Ticket(1), first.command(), error, 0);
+        core.handle(HERE, Ticket(2), again.command(), 0);
+        core.handle(HERE, Ticket(3), late.command(), 0);
+        let answers: Vec<_> = core.take_replies().into_iter().map(|(_, reply)| reply).collect();
+        let [Reply::Completed(_, refused), Reply::Completed(_, stored), Reply::Completed(_, duplicate)] = &answers[..]
+        else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(*refused, Err(error));
+        assert!(matches!(stored, Ok(Completion::Appended(Appended::Stored(_)))), "{stored:?}");
+        assert!(matches!(duplicate, Ok(Completion::Appended(Appended::Duplicate(_)))), "{duplicate:?}");
+    }
 }

@@ -317,6 +317,11 @@ impl Rig {
         self.clock.fetch_add(ms, Ordering::Relaxed);
     }
 
+    /// The clock is set back.
+    pub(crate) fn set_back(&self, ms: u64) {
+        self.clock.fetch_sub(ms, Ordering::Relaxed);
+    }
+
     /// Time goes by, and the engine notices.
     pub(crate) fn pass(&mut self, ms: u64) {
         self.skip(ms);

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use crate::support::program::{Program, command, ended, run};
-use crate::support::{Healthy, Wire};
+use crate::support::{Healthy, Wire, upgrade};
 
 /// The user `nobody`: to whom permissions mean something even if these tests run as root.
 const NOBODY: u32 = 65_534;
@@ -288,7 +288,11 @@ fn tokens_and_payloads_stay_out_of_the_log() {
     let mut bad = Wire::open(server.address());
     bad.say(&json!({"t": "hello", "v": 1, "token": "another-token-nobody-may-see"}));
     bad.expect_end("auth.invalid", 4502);
-    drop((wire, bad));
+    // Whatever somebody puts into an address.
+    let lost = Wire::open_at(server.address(), "/ws?token=dev:a-token-nobody-may-see");
+    let refused = Wire::dial(server.address()).request(&upgrade("/elsewhere?token=nobody-may-see", ""));
+    assert!(refused.starts_with("HTTP/1.1 404 "), "{refused}");
+    drop((wire, bad, lost));
     let said = server.stop();
     assert!(said.contains("stopping") && !said.contains("nobody") && !said.contains("may see"), "{said}");
 }

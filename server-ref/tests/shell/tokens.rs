@@ -109,6 +109,25 @@ fn tokens_that_nobody_here_made_are_refused() {
 }
 
 #[test]
+fn a_token_in_an_address_counts_for_nothing() {
+    let mut world = world();
+    for name in ["token", "access_token", "auth"] {
+        is_refused(&world, &format!("/ws?{name}={}", good("alice")), None, "auth.invalid", 4502);
+    }
+    // Nor does it where nobody needs one.
+    let private = EncodingKey::from_ed_pem(ED25519_PRIVATE.as_bytes()).unwrap();
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some("k1".into());
+    let mut body = body("alice");
+    body["aud"] = json!("shop");
+    let mut wire =
+        Wire::open_at(world.address(), &format!("/ws/shop?token={}", encode(&header, &body, &private).unwrap()));
+    wire.say(&json!({"t": "hello", "v": 1}));
+    assert_eq!(wire.expect("welcome")["user"], Value::Null);
+    world.healthy().beat();
+}
+
+#[test]
 fn a_public_key_is_no_secret() {
     let mut world = world();
     let claims = json!({"aud": "shop"});

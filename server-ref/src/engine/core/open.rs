@@ -33,7 +33,7 @@ impl<S: MessageStore> EngineCore<S> {
         let (from, reset) = self.resolve(id, since, open.reset);
         let begins = Position { epoch, offset: from };
         // What the client has acknowledged and this cursor had not heard of moves it.
-        let moves = resumes && reset.is_none() && cursor != Some(begins);
+        let moves = resumes && reset.is_none() && cursor != Some(begins) && !self.config.bugs.has(Bug::CursorUnmoved);
         if let Some(owner) = open.cursor {
             self.sessions.reads(&owner, id);
             if cursor.is_some() && !moves {
@@ -56,7 +56,9 @@ impl<S: MessageStore> EngineCore<S> {
         let epoch = self.channels.get(&id)?.epoch;
         let rank = |position: Position| (position.epoch == epoch, position.offset);
         match (own, cursor) {
-            (Some(own), Some(cursor)) if rank(own) > rank(cursor) => Some(own),
+            (Some(own), Some(cursor)) if rank(own) > rank(cursor) && !self.config.bugs.has(Bug::OwnCursorIgnored) => {
+                Some(own)
+            }
             (own, cursor) => cursor.or(own),
         }
     }
