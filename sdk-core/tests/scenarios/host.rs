@@ -26,6 +26,8 @@ pub(crate) enum Commits {
 pub(crate) struct Host {
     pub(crate) client: Client,
     pub(crate) now_ms: u64,
+    /// How far the device's wall clock is off.
+    pub(crate) skew_ms: i64,
     pub(crate) disk: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) commits: Commits,
     pub(crate) uncommitted: Vec<(Ticket, moorline_core::StoreBatch)>,
@@ -42,11 +44,17 @@ impl Host {
     }
 
     pub(crate) fn with(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+        Self::with_clock(config, disk, 0)
+    }
+
+    /// A process on a device whose wall clock is so far off.
+    pub(crate) fn with_clock(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>, skew_ms: i64) -> Self {
         let stored = disk.clone().into_iter().collect();
-        let now = Now { mono: Timestamp::from_millis(1_000), unix: 1_700_000_000_000 };
+        let now = Now { mono: Timestamp::from_millis(1_000), unix: 1_700_000_000_000_u64.strict_add_signed(skew_ms) };
         Self {
             client: Client::new(config, stored, [7; 32], now).unwrap(),
             now_ms: 1_000,
+            skew_ms,
             disk,
             commits: Commits::AtOnce,
             uncommitted: Vec::new(),
@@ -71,7 +79,10 @@ impl Host {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { mono: Timestamp::from_millis(self.now_ms), unix: 1_700_000_000_000 + self.now_ms }
+        Now {
+            mono: Timestamp::from_millis(self.now_ms),
+            unix: (1_700_000_000_000 + self.now_ms).strict_add_signed(self.skew_ms),
+        }
     }
 
     pub(crate) fn go_online(&mut self) {

@@ -41,3 +41,26 @@ fn a_refresh_that_does_not_come_is_asked_for_again() {
     assert_eq!(host.client.state(), ConnectionState::Online);
     assert_eq!(host.token_asks, [TokenReason::Connect, TokenReason::Expiring, TokenReason::Expiring]);
 }
+
+#[test]
+fn a_token_that_was_asked_for_long_ago_is_given_up_at_the_next_attempt() {
+    let mut host = with_provider();
+    host.connect();
+    host.input(Input::Token(Ok(Some("t1".into()))));
+    host.open();
+    let mut greeting = welcome(ProducerState::New);
+    greeting.expires = Some(greeting.time + 600_000);
+    greeting.ping = 600_000;
+    host.send(ServerFrame::Welcome(greeting));
+    while host.token_asks.len() < 2 {
+        host.wait();
+    }
+    // The connection breaks, and the device sleeps until the old token is worthless and the new one overdue.
+    host.cut(None);
+    host.sleep(3_600_000);
+    host.wait();
+    assert!(matches!(host.last_reason(), StateReason::Token(_)), "{:?}", host.last_reason());
+    while host.token_asks.len() < 3 {
+        host.wait();
+    }
+}
