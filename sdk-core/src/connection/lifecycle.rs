@@ -43,7 +43,8 @@ impl Client {
             Ready::Yes => {}
             Ready::Wait => {
                 self.connection.state = State::WaitingForToken;
-                return;
+                // It may have been asked for on an earlier connection, and be overdue.
+                return self.on_token_overdue(now);
             }
             Ready::Never(failure) => return self.stop(failure),
         }

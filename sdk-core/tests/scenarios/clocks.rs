@@ -1,11 +1,26 @@
-//! The device's wall clock, and what others say of the time: both inform, and decide nothing.
+//! The device's wall clock, and what others say of the time: both inform, and decide nothing but what a
+//! `ttl` means over a restart.
 
-use moorline_core::protocol::{ProducerState, Qos, ServerFrame, Start};
-use moorline_core::{ClientConfig, Event, Input, PublishOptions, SubscribeOptions, TokenSource};
+use std::collections::BTreeMap;
+
+use moorline_core::protocol::{ClientFrame, ProducerState, Qos, ServerFrame, Start};
+use moorline_core::{ClientConfig, Event, Input, PublishOptions, PublishOutcome, SubscribeOptions, TokenSource};
 
 use crate::host::{Host, deliver, message, welcome};
 
 const YEAR_MS: i64 = 365 * 24 * 3_600 * 1_000;
+
+const SKEWS: [i64; 2] = [-YEAR_MS, YEAR_MS];
+
+fn device(disk: BTreeMap<Vec<u8>, Vec<u8>>, skew_ms: i64) -> Host {
+    Host::with_clock(ClientConfig::new("ws://a"), disk, skew_ms)
+}
+
+/// The `ttl` of each publish that was sent.
+fn ttls(host: &Host) -> Vec<Option<u32>> {
+    let ttl = |frame: &ClientFrame| if let ClientFrame::Publish(publish) = frame { Some(publish.ttl) } else { None };
+    host.frames.iter().filter_map(ttl).collect()
+}
 
 /// What a client said and told, each with its second.
 #[derive(Default)]
@@ -84,4 +99,43 @@ fn order_is_by_offset_whatever_the_times_say() {
     };
     let seen: Vec<_> = host.take_events().into_iter().filter_map(seen).collect();
     assert_eq!(seen, (11..).map(Some).zip(times).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_ttl_counts_from_the_publish_while_the_process_runs() {
+    for skew in SKEWS {
+        let mut host = device(BTreeMap::new(), skew);
+        host.publish("room", PublishOptions::new().ttl(60));
+        host.publish("room", PublishOptions::new().ttl(20));
+        host.pass(30_000);
+        assert!(
+            matches!(&host.outcomes()[..], [(_, PublishOutcome::Failed(why))] if why.code.name() == "publish.expired"),
+            "{skew}: {:?}",
+            host.outcomes()
+        );
+        host.go_online();
+        assert_eq!(ttls(&host), [Some(30)], "{skew}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_right_between_two_starts_changes_a_ttl_and_tells() {
+    // It was a year behind when the message was published: by the right clock it has expired, and the app is told so.
+    let brief = PublishOptions::new().qos(Qos::ExactlyOnce).ttl(60);
+    let mut host = device(BTreeMap::new(), -YEAR_MS);
+    host.publish("room", brief.clone());
+    let mut host = device(host.disk.clone(), 0);
+    host.go_online();
+    let outcomes = host.outcomes();
+    assert!(
+        matches!(&outcomes[..], [(_, PublishOutcome::Failed(why))] if why.code.name() == "publish.expired"),
+        "{outcomes:?}"
+    );
+    assert_eq!(ttls(&host), []);
+    // It was a year ahead: the message goes out, and lives so much longer.
+    let mut host = device(BTreeMap::new(), YEAR_MS);
+    host.publish("room", brief);
+    let mut host = device(host.disk.clone(), 0);
+    host.go_online();
+    assert_eq!(ttls(&host), [Some(60 + (YEAR_MS / 1_000) as u32 + 1)]);
 }

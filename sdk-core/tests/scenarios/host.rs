@@ -45,21 +45,26 @@ impl Host {
     }
 
     pub(crate) fn with(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
-        Self::build(config, disk, [7; 32])
+        Self::build(config, disk, [7; 32], 0)
     }
 
     /// A client with other dice.
     pub(crate) fn seeded(seed: [u8; 32]) -> Self {
-        Self::build(ClientConfig::new("ws://a"), BTreeMap::new(), seed)
+        Self::build(ClientConfig::new("ws://a"), BTreeMap::new(), seed, 0)
     }
 
-    fn build(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>, seed: [u8; 32]) -> Self {
+    /// A process on a device whose wall clock is so far off.
+    pub(crate) fn with_clock(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>, skew_ms: i64) -> Self {
+        Self::build(config, disk, [7; 32], skew_ms)
+    }
+
+    fn build(config: ClientConfig, disk: BTreeMap<Vec<u8>, Vec<u8>>, seed: [u8; 32], skew_ms: i64) -> Self {
         let stored = disk.clone().into_iter().collect();
-        let now = Now { mono: Timestamp::from_millis(1_000), unix: 1_700_000_000_000 };
+        let now = Now { mono: Timestamp::from_millis(1_000), unix: 1_700_000_000_000_u64.strict_add_signed(skew_ms) };
         Self {
             client: Client::new(config, stored, seed, now).unwrap(),
             now_ms: 1_000,
-            skew_ms: 0,
+            skew_ms,
             disk,
             commits: Commits::AtOnce,
             uncommitted: Vec::new(),

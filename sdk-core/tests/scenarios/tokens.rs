@@ -53,3 +53,26 @@ fn a_token_travels_in_hello_and_in_no_address() {
     let [ClientFrame::Hello(hello)] = &frames[..] else { panic!("{frames:?}") };
     assert_eq!(hello.token.as_deref(), Some("secret"));
 }
+
+#[test]
+fn a_token_that_was_asked_for_long_ago_is_given_up_at_the_next_attempt() {
+    let mut host = with_provider();
+    host.connect();
+    host.input(Input::Token(Ok(Some("t1".into()))));
+    host.open();
+    let mut greeting = welcome(ProducerState::New);
+    greeting.expires = Some(greeting.time + 600_000);
+    greeting.ping = 600_000;
+    host.send(ServerFrame::Welcome(greeting));
+    while host.token_asks.len() < 2 {
+        host.wait();
+    }
+    // The connection breaks, and the device sleeps until the old token is worthless and the new one overdue.
+    host.cut(None);
+    host.sleep(3_600_000);
+    host.wait();
+    assert!(matches!(host.last_reason(), StateReason::Token(_)), "{:?}", host.last_reason());
+    while host.token_asks.len() < 3 {
+        host.wait();
+    }
+}

@@ -42,6 +42,10 @@ struct State {
     /// The number of the step at which the process dies.
     dies_at: Option<usize>,
     dead: bool,
+    /// Calls so far, also of those that change nothing.
+    calls: usize,
+    /// The number of the call that fails, and the system's error.
+    fails_at: Option<(usize, i32)>,
     /// Bytes that fit.
     capacity: Option<usize>,
     /// How many syncs of files are left until one fails.
@@ -88,6 +92,15 @@ impl Move {
 }
 
 impl State {
+    /// Counts a call; fails if it is the one that shall.
+    fn call(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        match self.fails_at {
+            Some((at, error)) if at + 1 == self.calls => Err(io::Error::from_raw_os_error(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Counts a step; fails if the process dies at it or is dead.
     fn step(&mut self, what: String) -> io::Result<()> {
         if self.dead {
@@ -175,6 +188,16 @@ impl Disk {
     /// Lets the process die at a step: the first has the number 0.
     pub(crate) fn die_at(&self, step: usize) {
         self.state().dies_at = Some(step);
+    }
+
+    /// Lets one call fail with an error of the system; the first has the number 0. Whatever comes after it works.
+    pub(crate) fn fail_at(&self, call: usize, error: i32) {
+        self.state().fails_at = Some((call, error));
+    }
+
+    /// Returns how many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.state().calls
     }
 
     /// Nothing can be read or written any more.
@@ -279,6 +302,7 @@ impl Disk {
 impl Files for Disk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let mut state = self.state();
+        state.call()?;
         state.step(format!("create {name}"))?;
         let number = state.files.len();
         state.files.push(Content::default());
@@ -287,13 +311,15 @@ impl Files for Disk {
     }
 
     fn open(&self, name: &str, _writable: bool) -> io::Result<Arc<dyn LogFile>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.call()?;
         let number = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(self.opened(number))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
+        state.call()?;
         state.step(format!("rename {from} to {to}"))?;
         if !state.names.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
@@ -305,6 +331,7 @@ impl Files for Disk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
+        state.call()?;
         state.step(format!("remove {name}"))?;
         if !state.names.contains_key(name) {
             return Err(io::ErrorKind::NotFound.into());
@@ -314,11 +341,13 @@ impl Files for Disk {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
+        self.state().call()?;
         Ok(self.names())
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
+        state.call()?;
         state.step("sync the directory".to_owned())?;
         state.moves.clear();
         state.durable_names = state.names.clone();
@@ -329,6 +358,7 @@ impl Files for Disk {
 impl LogFile for Open {
     fn reserve(&self, size: u64) -> io::Result<()> {
         let mut state = self.disk.state();
+        state.call()?;
         state.check_room(self.number, size as usize)?;
         state.files[self.number].reserved = size as usize;
         Ok(())
@@ -339,8 +369,8 @@ impl LogFile for Open {
         state.check_room(self.number, at as usize + bytes.len())?;
         let name = state.name_of(self.number);
         let lives = !state.dead;
-        let stepped = state.step(format!("write {} bytes of {name} at {at}", bytes.len()));
-        // Whoever dies while writing has written a part.
+        let stepped = state.call().and_then(|()| state.step(format!("write {} bytes of {name} at {at}", bytes.len())));
+        // Whoever dies or fails while writing has written a part.
         let done = if stepped.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
         if lives {
             let file = &mut state.files[self.number];
@@ -361,13 +391,17 @@ impl LogFile for Open {
         }
         let name = state.name_of(self.number);
         state.step(format!("sync {name}"))?;
+        let mut synced = state.call();
         if let Some(good) = state.good_syncs {
             state.good_syncs = good.checked_sub(1);
             if good == 0 {
-                // As kernels do it: what could not be written is not tried again.
-                state.files[self.number].pending.clear();
-                return Err(io::Error::from_raw_os_error(5));
+                synced = Err(io::Error::from_raw_os_error(5));
             }
+        }
+        if synced.is_err() {
+            // As kernels do it: what could not be written is not tried again.
+            state.files[self.number].pending.clear();
+            return synced;
         }
         let file = &mut state.files[self.number];
         for (at, what) in std::mem::take(&mut file.pending) {
@@ -377,7 +411,8 @@ impl LogFile for Open {
     }
 
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
+        state.call()?;
         let from = &state.files[self.number].seen;
         let part = from.get(at as usize..at as usize + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         bytes.copy_from_slice(part);
@@ -385,7 +420,9 @@ impl LogFile for Open {
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.state().files[self.number].seen.len() as u64)
+        let mut state = self.disk.state();
+        state.call()?;
+        Ok(state.files[self.number].seen.len() as u64)
     }
 }
 

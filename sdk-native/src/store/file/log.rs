@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::disk::{Disk, Replace, failure};
-use super::record::{self, Entries, HEADER, VERSION};
+use super::record::{self, Entries, HEADER};
+use super::schema::{SCHEMA, Schema};
 use crate::store::{StoreBatch, StoreError};
 
 /// A file shorter than this is not worth writing anew.
@@ -13,6 +14,7 @@ pub(super) const WORTHWHILE: u64 = 256 << 10;
 /// has just failed.
 pub(super) struct Log<D: Disk> {
     disk: D,
+    schema: Schema,
     entries: Entries,
     /// Bytes of the entries in the file.
     live: u64,
@@ -35,17 +37,25 @@ enum Tail {
 }
 
 impl<D: Disk> Log<D> {
-    /// Opens the log, or begins one.
+    /// Opens the log, or begins one. One of an earlier version is replaced by one of this.
     ///
     /// # Errors
     /// [`StoreError`]; a damaged file is not changed.
-    pub(super) fn open(mut disk: D) -> Result<Self, StoreError> {
+    pub(super) fn open(disk: D) -> Result<Self, StoreError> {
+        Self::open_as(disk, SCHEMA)
+    }
+
+    /// As [`open`](Self::open), with the versions that are known.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn open_as(mut disk: D, schema: Schema) -> Result<Self, StoreError> {
         let Some(file) = disk.read().map_err(failure)? else {
-            let mut log = Self::new(disk, Entries::new(), 0, Tail::Doubtful);
+            let mut log = Self::new(disk, schema, Entries::new(), 0, Tail::Doubtful);
             log.rewrite(StoreBatch::default()).map_err(WriteError::into_error)?;
             return Ok(log);
         };
-        record::check_header(&file)?;
+        let version = record::version(&file, schema.version())?;
         let (mut entries, mut at, mut tail) = (Entries::new(), HEADER, Tail::Open);
         while let Some((body, next)) = record::decode(&file, at) {
             record::replay(body, &mut entries)?;
@@ -57,14 +67,29 @@ impl<D: Disk> Log<D> {
             if (at + 1..file.len()).any(|later| record::decode(&file, later).is_some()) {
                 return Err(StoreError::Corrupt("a record in the middle of it"));
             }
-            disk.truncate(at as u64).map_err(failure)?;
+            if version == schema.version() {
+                disk.truncate(at as u64).map_err(failure)?;
+            }
         }
-        Ok(Self::new(disk, entries, at as u64, tail))
+        if version < schema.version() {
+            return Self::migrate(disk, schema, schema.migrate(version, entries)?);
+        }
+        Ok(Self::new(disk, schema, entries, at as u64, tail))
     }
 
-    fn new(disk: D, entries: Entries, end: u64, tail: Tail) -> Self {
+    /// Puts a file of this version in the place of an earlier one's. Until it is there, the earlier one is, untouched.
+    fn migrate(disk: D, schema: Schema, entries: Entries) -> Result<Self, StoreError> {
+        let mut log = Self::new(disk, schema, entries, 0, Tail::Doubtful);
+        match log.rewrite(StoreBatch::default()) {
+            // A power cut may bring back the earlier file, which says the same; the first commit writes a new one again.
+            Ok(()) | Err(WriteError::Perhaps(_)) => Ok(log),
+            Err(WriteError::Not(error, _)) => Err(error),
+        }
+    }
+
+    fn new(disk: D, schema: Schema, entries: Entries, end: u64, tail: Tail) -> Self {
         let live = entries.iter().map(|(key, value)| record::length_of(key, value)).sum();
-        Self { disk, entries, live, end, worthwhile: WORTHWHILE, tail }
+        Self { disk, schema, entries, live, end, worthwhile: WORTHWHILE, tail }
     }
 
     pub(super) fn entries(&self) -> &Entries {
@@ -153,7 +178,7 @@ impl<D: Disk> Log<D> {
         let kept = self.entries.iter().filter(|(key, _)| !batch.clear && !removed.contains(key.as_slice()));
         let puts = kept.chain(batch.puts.iter().map(|(key, value)| (key, value)));
         let record = record::encode(HEADER as u64, [], puts.map(|(key, value)| (key.as_slice(), value.as_slice())));
-        [record::header(VERSION), record].concat()
+        [record::header(self.schema.version()), record].concat()
     }
 
     /// Removes everything. Needs no room, so that it works on a full disk.

@@ -3,6 +3,7 @@
 mod disk;
 mod log;
 mod record;
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use log::Log;
 /// The file holds unsent messages in plain: only its owner may read it (mode 0600), and encryption is the platform's
 /// (put it into the app's protected folder). [`Client::close_and_wipe`](crate::Client::close_and_wipe) empties it. It is
 /// never much longer than twice what it holds plus 256 KiB; the outbox is limited to 1,000 messages and 8 MiB. Files
-/// written by earlier versions of this crate are read; later versions' are refused and left as they are.
+/// written by earlier versions of this crate are read, and replaced by one of this version in one step; later versions'
+/// are refused and left as they are.
 pub struct FileStore {
     log: Log<LockedFile>,
 }

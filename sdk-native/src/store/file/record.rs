@@ -7,7 +7,8 @@
 //! | body | per write: 0, key length (4), key; or 1, key length (4), key, value length (4), value |
 //!
 //! A record without a body is the mark of a file that was closed. A record's checksums cover its place in the file, so
-//! that no bytes of another place or an earlier life pass for one.
+//! that no bytes of another place or an earlier life pass for one. All this is the same in every version so far; what the
+//! entries mean is what a version changes.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,6 @@ use crc32c::{crc32c, crc32c_append};
 
 use crate::store::{StoreBatch, StoreError};
 
-/// The newest version of the file that this crate reads, and the one that it writes.
-pub(super) const VERSION: u32 = 1;
 /// Bytes of the header.
 pub(super) const HEADER: usize = 16;
 
@@ -37,11 +36,11 @@ pub(super) fn header(version: u32) -> Vec<u8> {
     bytes
 }
 
-/// Reads the header.
+/// Reads the header; returns the version, which is at most `known`.
 ///
 /// # Errors
 /// [`StoreError::NewerSchema`] for a later version, [`StoreError::Corrupt`] for anything that is no header.
-pub(super) fn check_header(file: &[u8]) -> Result<(), StoreError> {
+pub(super) fn version(file: &[u8], known: u32) -> Result<u32, StoreError> {
     let Some((mut header, _)) = file.split_at_checked(HEADER) else {
         return Err(StoreError::Corrupt("it is too short to be a store"));
     };
@@ -53,9 +52,9 @@ pub(super) fn check_header(file: &[u8]) -> Result<(), StoreError> {
     let (version, expected) = (header.get_u32_le(), header.get_u32_le());
     match version {
         _ if sum != expected => Err(StoreError::Corrupt("its header")),
-        VERSION => Ok(()),
         0 => Err(StoreError::Corrupt("its header")),
-        found => Err(StoreError::NewerSchema { found, known: VERSION }),
+        found if found > known => Err(StoreError::NewerSchema { found, known }),
+        found => Ok(found),
     }
 }
 

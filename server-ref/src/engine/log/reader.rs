@@ -130,9 +130,8 @@ impl<'a> Messages<'a> {
             } else {
                 window(self.entries.get(number..).unwrap_or_default().iter())
             };
-            let mut bytes = vec![0; window.len()];
-            self.source.file.read_at(&mut bytes, u64::from(window.start)).map_err(wrong)?;
-            self.window = (window.start, bytes.into());
+            let bytes = read(self.source.file.as_ref(), window.clone()).map_err(wrong)?;
+            self.window = (window.start, bytes);
         }
         let offset = Offset(self.source.span.first.0 + number as u64);
         let record = self.in_window(entry).filter(|record| crc32c::crc32c(record) == entry.crc);
@@ -182,7 +181,16 @@ pub(super) fn message(mut record: Bytes) -> Option<(ChannelId, Kept)> {
 
 /// Returns the time of the message whose record stands at a place.
 pub(super) fn time_of(file: &dyn LogFile, entry: Entry) -> Option<UnixMillis> {
-    let mut bytes = vec![0; entry.len as usize];
-    file.read_at(&mut bytes, u64::from(entry.at)).ok()?;
-    message(bytes.into()).map(|(_, message)| message.time)
+    let bytes = read(file, entry.at..entry.at.checked_add(entry.len)?).ok()?;
+    message(bytes).map(|(_, message)| message.time)
+}
+
+/// Reads a part of a segment. An index may be damaged: no memory is taken for what the segment does not hold.
+fn read(file: &dyn LogFile, part: Range<u32>) -> io::Result<Bytes> {
+    if u64::from(part.end) > file.size()? {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the index names what the segment does not hold"));
+    }
+    let mut bytes = vec![0; part.len()];
+    file.read_at(&mut bytes, u64::from(part.start))?;
+    Ok(bytes.into())
 }

@@ -4,16 +4,18 @@ use moorline_protocol::{Offset, Position, ProducerGrant, ProducerRequest, Produc
 use moorline_server::engine::log::LogConfig;
 use moorline_server::engine::turn::Fatal;
 use moorline_server::engine::{
-    Appended, Attach, Attached, Command, Completion, CursorAck, Open, Revocation, SessionId,
+    Appended, Attach, Attached, Command, Completion, CursorAck, Open, ReadPage, ReadRange, Revocation, SessionId,
 };
 
-use super::{BEGIN, Log, config, keep};
+use super::{Answers, BEGIN, Log, config, keep};
 use crate::disk::{Disk, Loss};
 use crate::rig::{Message, SECOND, channel, duplicate, ids, message, open, owner};
 
 const BATCHES: u64 = 32;
 /// The log is closed and opened again before this batch.
 const CLOSES_AT: u64 = 20;
+/// How often something is asked for again.
+const TRIES: u32 = 3;
 /// Messages kept of the channels `short` and `short-ids`.
 const SHORT: u64 = 4;
 
@@ -27,6 +29,8 @@ struct Client {
     /// How far its cursor is, as it was told.
     cursor: u64,
     revoked: bool,
+    /// What was refused for the moment.
+    refusals: u64,
 }
 
 /// Why a run ended early.
@@ -86,7 +90,7 @@ impl Client {
             let commands = messages(batch).into_iter().map(|(name, n, size, ttl)| publish(&grant, name, n, size, ttl));
             let mut commands: Vec<Command> = commands.collect();
             if batch % 4 == 3 {
-                let position = Position { epoch: log.all("short")?.epoch, offset: Offset(batch * 3) };
+                let position = Position { epoch: all(&mut log, "short")?.epoch, offset: Offset(batch * 3) };
                 let ack = CursorAck { owner: owner("bob"), channel: channel("short"), position };
                 commands.push(Command::Ack(ack));
             }
@@ -94,7 +98,7 @@ impl Client {
                 let (app, jti) = (moorline_protocol::AppName::default_app(), "token".into());
                 commands.push(Command::Revoke(Revocation::Token { app, jti }));
             }
-            let answers = log.turn(commands)?;
+            let answers = self.turn(&mut log, commands)?;
             for ((name, number, ..), answer) in messages(batch).iter().zip(&answers) {
                 let Some(Ok(Completion::Appended(Appended::Stored(at) | Appended::Duplicate(at)))) = answer else {
                     panic!("{name} {number}: {answer:?}");
@@ -118,6 +122,20 @@ impl Client {
         Ok(())
     }
 
+    /// Asks, and asks again a while later what is refused for the moment.
+    fn turn(&mut self, log: &mut Log, commands: Vec<Command>) -> Result<Answers, Died> {
+        let mut answers = log.turn(commands.clone())?;
+        for _ in 0..TRIES {
+            if !answers.iter().any(|answer| matches!(answer, Some(Err(_)))) {
+                break;
+            }
+            self.refusals += 1;
+            log.pass(6 * SECOND, 1)?;
+            answers = log.turn(commands.clone())?;
+        }
+        Ok(answers)
+    }
+
     fn connect(&mut self, disk: &Disk) -> Result<Log, Died> {
         let mut log = Log::open(disk, &setup(), BEGIN + self.done * 6 * SECOND)?;
         self.check(&mut log)?;
@@ -136,7 +154,7 @@ impl Client {
             token_issued: None,
         };
         let cursor = Open { cursor: Some(owner("bob")), ..open("short", Since::Cursor(None)) };
-        let answers = log.turn(vec![Command::Attach(attach), Command::Open(cursor)])?;
+        let answers = self.turn(&mut log, vec![Command::Attach(attach), Command::Open(cursor)])?;
         let [
             Some(Ok(Completion::Attached(Attached::Accepted { producer: Some(grant) }))),
             Some(Ok(Completion::Opened(opened))),
@@ -161,7 +179,7 @@ impl Client {
     /// Checks that everything that was answered is there, in its place, once.
     fn check(&self, log: &mut Log) -> Result<(), Fatal> {
         for name in ["short", "short-ids", "long", "brief"] {
-            let page = log.all(name)?;
+            let page = all(log, name)?;
             let (first, head) = (page.first.0, page.head.0);
             let (least, most) = (expected(name, self.done), expected(name, self.done + 1));
             assert!((least..=most).contains(&head), "{name}: {head} of {least} to {most} messages");
@@ -178,6 +196,16 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Reads a whole channel; a read that fails is tried again.
+fn all(log: &mut Log, name: &str) -> Result<ReadPage, Fatal> {
+    for _ in 0..TRIES {
+        if let Ok(page) = log.read(name, ReadRange::After(Offset::ZERO))? {
+            return Ok(page);
+        }
+    }
+    panic!("{name} cannot be read");
 }
 
 /// Returns what the whole run does to the disk.
@@ -259,4 +287,38 @@ fn dying_again_at_every_step_of_recovery() {
             client.check(&mut back).unwrap();
         }
     }
+}
+
+/// Lets each call to the file system fail in turn: the log goes on, or it ends; what was answered is there.
+fn fail_at_every_call(error: i32) {
+    let whole = Disk::default();
+    Client::default().run(&whole).unwrap();
+    let (mut went_on, mut refused, mut ended) = (0, 0, 0);
+    for call in 0..whole.calls() {
+        let disk = Disk::default();
+        disk.fail_at(call, error);
+        let mut client = Client::default();
+        let died = client.run(&disk);
+        match died {
+            Ok(()) if client.refusals > 0 => refused += 1,
+            Ok(()) => went_on += 1,
+            Err(_) => ended += 1,
+        }
+        let loss = [Loss::Unsynced, Loss::Nothing, Loss::Some(call as u64)][call % 3];
+        if let Err(Died(error)) = client.run(&disk.after(loss)) {
+            panic!("call {call}, {loss:?}: {died:?}, then: {error}");
+        }
+    }
+    println!("error {error}: {went_on} went on, {refused} refused something meanwhile, {ended} ended");
+    assert!(went_on > 100 && ended > 100, "{went_on} went on, {ended} ended");
+}
+
+#[test]
+fn an_error_of_the_disk_at_every_call() {
+    fail_at_every_call(5);
+}
+
+#[test]
+fn no_room_at_every_call() {
+    fail_at_every_call(28);
 }
