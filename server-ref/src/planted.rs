@@ -96,8 +96,6 @@ pub enum Bug {
     FirstStateStays,
     /// The end of a connection removes the member, whatever other connections it has.
     PartRemovesMember,
-    /// Who misses changes of the members under pressure is not told so.
-    PressureHidesHole,
 }
 
 /// The switch: at most one bug at a time.

@@ -15,4 +15,5 @@ mod flow;
 mod grants;
 mod heartbeat;
 mod opening;
+mod presence;
 mod publish;
