@@ -19,6 +19,7 @@ mod host;
 mod joining;
 mod leaving;
 mod liveness;
+mod presence;
 mod producers;
 mod properties;
 mod publishing;
