@@ -102,8 +102,6 @@ pub enum Bug {
     FirstStateStays,
     /// The end of a connection removes the member, whatever other connections it has.
     PartRemovesMember,
-    /// Who misses changes of the members under pressure is not told so.
-    PressureHidesHole,
     /// Who goes live is sent compressed messages at once, whatever it holds.
     PackedTooEarly,
     /// A new life of a channel leaves the dictionary and its cohort as they are.

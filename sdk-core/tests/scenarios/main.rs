@@ -22,6 +22,7 @@ mod joining;
 mod leaving;
 mod liveness;
 mod parking;
+mod presence;
 mod producers;
 mod properties;
 mod publishing;

@@ -63,7 +63,7 @@ async fn a_device_a_year_behind_its_server_does_not_notice() {
     written_at(&data, theirs);
     let key = Key { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(SECRET) };
     let tokens = Tokens::new(vec![AppKeys { name: AppName::default_app(), keys: vec![key], anonymous: false }]);
-    let engine = Engine::Log { dir: data, sync: true, restored: false };
+    let engine = Engine::Log { dir: data, sync: true, restored: false, state_cache: 1 << 20 };
     let server = Server::start(Options { engine, tokens, name_anonymous: false, ..Options::dev() }).unwrap();
 
     // What was published while offline, by the device's clock.

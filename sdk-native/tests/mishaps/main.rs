@@ -29,7 +29,7 @@ async fn online(url: &str, store: &Path) -> Client {
 
 /// A server whose data is here.
 fn server(data: &Path, restored: bool) -> Server {
-    let engine = Engine::Log { dir: data.into(), sync: true, restored };
+    let engine = Engine::Log { dir: data.into(), sync: true, restored, state_cache: 1 << 20 };
     Server::start(Options { engine, drain_window_ms: 50, ..Options::dev() }).unwrap()
 }
 

@@ -20,7 +20,6 @@ use super::{Node, Waiting};
 use crate::engine::{
     ChannelKey, Command, Completion, EngineError, Presence, PresenceAct, PresenceEntry, SessionId, StatusQuery,
 };
-use crate::planted::Bug;
 
 /// Who looks at what; in rooms and lists of this shard alone.
 #[derive(Debug, Default)]
@@ -273,9 +272,6 @@ impl Node {
             }
         }
         for (number, count) in behind {
-            if self.config.bugs.has(Bug::PressureHidesHole) {
-                continue;
-            }
             if let Some(channel) = self.channel_ref(conn, number) {
                 let version = PresenceVersion::default();
                 self.send(conn, &ServerFrame::Presence(PresenceEvents { channel, version, count, events: Vec::new() }));

@@ -179,10 +179,15 @@ impl Bench {
     /// Time passes, and the node is woken whenever it wants to be.
     pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.mono + Duration::from_millis(ms);
-        while let Some((at, _)) = self.node.poll_timeout().filter(|(at, _)| at.since_origin() <= end) {
-            self.mono = self.mono.max(at.since_origin());
+        loop {
+            let engine = self.core.presence_idle_ms(self.now().unix).filter(|_| !self.slow_engine);
+            let engine = engine.map(|ms| self.mono + Duration::from_millis(ms));
+            let node = self.node.poll_timeout().map(|(at, _)| at.since_origin());
+            let Some(at) = engine.into_iter().chain(node).min().filter(|at| *at <= end) else { break };
+            self.mono = self.mono.max(at);
             self.node.handle_timeout(self.now());
             self.settle();
+            self.engine_turn();
         }
         self.mono = end;
     }
@@ -214,8 +219,13 @@ impl Bench {
     /// The engine does the next thing it was asked.
     pub(crate) fn engine_once(&mut self) {
         let Some((ticket, command)) = self.asked.pop_front() else { return };
+        self.core.handle(SHARD, ticket, command, self.now().unix);
+        self.engine_turn();
+    }
+
+    /// The engine ends a turn.
+    fn engine_turn(&mut self) {
         let unix = self.now().unix;
-        self.core.handle(SHARD, ticket, command, unix);
         self.core.flush_cursors(unix);
         self.core.take_records(unix);
         let replies: Vec<Reply> = self.core.take_replies().into_iter().map(|(_, reply)| reply).collect();

@@ -17,4 +17,5 @@ mod grants;
 mod heartbeat;
 mod opening;
 mod pages;
+mod presence;
 mod publish;

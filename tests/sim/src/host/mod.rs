@@ -96,6 +96,7 @@ impl World {
         let Some(process) = &mut self.clients[index].process else { return };
         match process.core.subscribe(&channel, options, now) {
             Ok(id) => {
+                process.entered.remove(&channel);
                 process.entered.extend(entered.map(|state| (channel.clone(), state)));
                 let at_most = match reading {
                     Reading::Durable => done.filter(|_| !is_rolled_back && !may_be_gone),

@@ -60,7 +60,7 @@ impl World {
     pub(crate) fn presence_differs(&self) -> Option<String> {
         let online = |client: &&SimClient| {
             let state = client.process.as_ref().map(|process| process.core.state());
-            state == Some(ConnectionState::Online) && !self.server.desk.is_revoked(&client.name)
+            state == Some(ConnectionState::Online)
         };
         (0..self.scenario.channels).map(channel).find_map(|name| {
             let there = self.server.engine.rules.members(&name);

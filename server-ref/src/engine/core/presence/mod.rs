@@ -129,11 +129,11 @@ impl Registry {
         })
     }
 
-    /// Returns in how many ms there is something to do.
+    /// Returns in how many ms there is something to do; never so many that the timeline would lose some.
     pub(super) fn idle_ms(&self, now: UnixMillis) -> Option<u64> {
         let room = self.due.first().map(|(at, _)| *at);
         let due = room.into_iter().chain(self.status.due()).min()?;
-        Some(due.saturating_sub(self.timeline.at(now)))
+        Some(due.saturating_sub(self.timeline.at(now)).min(timeline::MOST_MS / 2))
     }
 
     /// Does what is due, and hands out what is to be told.

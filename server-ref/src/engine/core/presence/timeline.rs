@@ -1,7 +1,7 @@
 use moorline_protocol::time::UnixMillis;
 
 /// So much of a step counts: the host calls more often than that.
-const MOST_MS: u64 = 10_000;
+pub(super) const MOST_MS: u64 = 10_000;
 
 /// Time that only goes forward and never leaps: the wall clock may be set while somebody's grace runs.
 #[derive(Debug, Default)]
