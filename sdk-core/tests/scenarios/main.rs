@@ -11,6 +11,7 @@
 
 mod answers;
 mod arguments;
+mod compression;
 mod connecting;
 mod cursors;
 mod ending;
