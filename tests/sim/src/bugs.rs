@@ -60,7 +60,7 @@ pub const PLANTED: &[Planted] = &[
     core("silence-tolerated", CoreBug::SilenceTolerated, &[15], 62),
     core("boot-not-counted", CoreBug::BootNotCounted, &[6, 15], 45),
     core("checksum-ignored", CoreBug::ChecksumIgnored, &[5, 8], 66),
-    core("faults-dropped", CoreBug::FaultsDropped, &[6], 0),
+    core("faults-dropped", CoreBug::FaultsDropped, &[6], 23),
     server("answer-before-sync", ServerBug::AnswerBeforeSync, &[1, 9], 0),
     server("duplicate-before-sync", ServerBug::DuplicateBeforeSync, &[1], 0),
     server("read-before-sync", ServerBug::ReadBeforeSync, &[1, 9], 0),
