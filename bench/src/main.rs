@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 
 mod codec;
+mod compression;
 mod core;
 mod error;
 mod fanout;
@@ -45,6 +46,8 @@ enum What {
     Publish(publish::Publish),
     /// Encoding and decoding of frames.
     Codec(codec::Codecs),
+    /// Bytes and processor time of compressed deliveries.
+    Compression(compression::Compression),
     /// Receiving in the client core.
     Core(core::Core),
     /// The client's store, and others that could stand in its place.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         What::Idle(idle) => idle.run(),
         What::Publish(publish) => publish.run(),
         What::Codec(codecs) => codecs.run(),
+        What::Compression(compression) => compression.run(),
         What::Core(core) => core.run(),
         #[cfg(feature = "stores")]
         What::Store(stores) => stores.run(),

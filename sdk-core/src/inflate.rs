@@ -54,21 +54,15 @@ pub struct Recent {
     sizes: VecDeque<usize>,
     /// The offset after the newest.
     next: Offset,
-    bugs: Bugs,
 }
 
 impl Recent {
-    /// Holds nothing.
-    pub fn new(bugs: Bugs) -> Self {
-        Self { bugs, ..Self::default() }
-    }
-
     /// Takes a message that has arrived. One that is known changes nothing; after a gap only what follows it counts.
     pub fn push(&mut self, offset: Offset, payload: &[u8]) {
         if offset < self.next {
             return;
         }
-        if offset > self.next && !self.bugs.has(Bug::DictionaryOverGap) {
+        if offset > self.next {
             self.bytes.clear();
             self.sizes.clear();
         }

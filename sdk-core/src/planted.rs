@@ -66,8 +66,8 @@ pub enum Bug {
     ReentryForgotten,
     /// What was inflated is not checked.
     ChecksumIgnored,
-    /// Messages before a gap stay in the dictionary.
-    DictionaryOverGap,
+    /// What cannot be inflated is dropped, and nobody asks for it again.
+    FaultsDropped,
 }
 
 /// The switch: at most one bug at a time.

@@ -54,7 +54,7 @@ async fn the_same_id_is_stored_once() {
 #[tokio::test]
 async fn a_restarted_server_is_resumed_without_loss() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = Engine::Log { dir: dir.path().into(), sync: true, restored: false };
+    let engine = Engine::Log { dir: dir.path().into(), sync: true, restored: false, state_cache: 1 << 20 };
     let start =
         |listen| Server::start(Options { listen, engine: engine.clone(), drain_window_ms: 50, ..Options::dev() });
     // An address that no connection comes from: nobody takes the port while it is free. Only Linux has it.

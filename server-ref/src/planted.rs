@@ -104,8 +104,8 @@ pub enum Bug {
     PartRemovesMember,
     /// Who goes live is sent compressed messages at once, whatever it holds.
     PackedTooEarly,
-    /// A new life of a channel leaves the dictionary and its cohort as they are.
-    PackedAcrossEpochs,
+    /// What was sent before a reset counts as held after it.
+    PackedAcrossResets,
     /// What expired before it was sent counts as held.
     PackedOverGap,
     /// Ephemeral messages are part of the dictionary.

@@ -26,6 +26,8 @@ enum What {
     Publish(Options),
     /// Encoding and decoding of frames.
     Codec(Options),
+    /// Compressed deliveries: bytes and processor time, against per-message deflate and context takeover.
+    Compression(Options),
     /// Receiving in the client core.
     Core(Options),
     /// The client's store, against redb and SQLite; `--faults` makes calls fail and changes bytes.
@@ -52,6 +54,7 @@ impl Bench {
             What::Idle(options) => ("idle", options),
             What::Publish(options) => ("publish", options),
             What::Codec(options) => ("codec", options),
+            What::Compression(options) => ("compression", options),
             What::Core(options) => ("core", options),
             What::Store(options) => ("store", options),
             What::Log(options) => ("log", options),
@@ -80,7 +83,7 @@ impl What {
             Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
             Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
             Self::Log(_) => Ok(vec![("--server", server()?)]),
-            Self::Codec(_) | Self::Core(_) | Self::Store(_) => Ok(Vec::new()),
+            Self::Codec(_) | Self::Compression(_) | Self::Core(_) | Self::Store(_) => Ok(Vec::new()),
         }
     }
 }

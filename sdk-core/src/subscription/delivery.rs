@@ -246,7 +246,7 @@ impl Channel {
         let Some(channel) = self.reference() else { return };
         let State::Joined(joined) = &mut self.state else { return };
         joined.repair = None;
-        joined.recent = joined.recent.take().map(|_| Recent::new(self.bugs));
+        joined.recent = joined.recent.take().map(|_| Recent::default());
         joined.flow.pages.clear();
         if joined.flow.mode == Mode::Paused {
             out.send(&ClientFrame::Pause(Pause { channel }));

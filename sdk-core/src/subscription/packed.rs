@@ -6,7 +6,7 @@ use super::Subscriptions;
 use super::channel::State;
 use crate::inflate::{InflateError, Inflater, Recent};
 use crate::outgoing::Outgoing;
-use crate::planted::Bugs;
+use crate::planted::{Bug, Bugs};
 
 /// Frames that cannot be inflated although everything for it is there: with so many on one connection, this client and
 /// this server do not go together.
@@ -21,12 +21,11 @@ pub(super) struct Packing {
     is_agreed: bool,
     /// Frames of this connection that could not be inflated.
     faults: u32,
-    bugs: Bugs,
 }
 
 impl Packing {
     pub(super) fn new(is_wanted: bool, bugs: Bugs) -> Self {
-        Self { inflater: Inflater::new(bugs), is_wanted, is_agreed: false, faults: 0, bugs }
+        Self { inflater: Inflater::new(bugs), is_wanted, is_agreed: false, faults: 0 }
     }
 
     pub(super) fn on_lost(&mut self) {
@@ -36,7 +35,7 @@ impl Packing {
 
     /// Returns where a subscription that begins notes its messages, if their like can be a dictionary.
     pub(super) fn recent(&self, qos: Qos) -> Option<Recent> {
-        (self.is_agreed && qos > Qos::AtMostOnce).then(|| Recent::new(self.bugs))
+        (self.is_agreed && qos > Qos::AtMostOnce).then(Recent::default)
     }
 
     /// Notes why a frame is of no use; tells whether there may be another.
@@ -78,7 +77,7 @@ impl Subscriptions {
         let Some(recent) = &joined.recent else { return Err("a compressed delivery that was not asked for") };
         let result = match self.packing.inflater.unpack(packed, recent) {
             Ok(_) | Err(InflateError::Repeated) => Ok(()),
-            Err(_) if channel.is_repairing() => Ok(()),
+            Err(_) if channel.is_repairing() || self.bugs.has(Bug::FaultsDropped) => Ok(()),
             Err(error) if self.packing.forgive(error) => channel.repair(out),
             Err(_) => Err("compressed deliveries that cannot be inflated"),
         };

@@ -13,6 +13,7 @@ mod answers;
 mod arguments;
 mod blackbox;
 mod clocks;
+mod compression;
 mod connecting;
 mod cursors;
 mod ending;

@@ -52,7 +52,7 @@ impl Hub {
     /// The channel begins a new life: nobody is live until it has joined again.
     pub(super) fn begin_anew(&mut self, tip: Tip, bugs: Bugs) {
         self.tip = Some(tip);
-        if !bugs.has(Bug::PackedAcrossEpochs) {
+        if !bugs.has(Bug::PackedAcrossResets) {
             self.cohorts = Cohorts::default();
         }
     }

@@ -253,7 +253,9 @@ impl Node {
             let from = if mode == ResetMode::First { floor.min(tip.fanned) } else { tip.fanned };
             let announced = reader.announced;
             *reader = Reader { turn: reader.turn, ..Reader::at(from, announced, reader.paused) };
-            subscription.held = from.next();
+            if !bugs.has(Bug::PackedAcrossResets) {
+                subscription.held = from.next();
+            }
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }

@@ -281,7 +281,7 @@ impl World {
             return message;
         }
         self.links[link].to_garble -= 1;
-        self.links[link].wire.lost += 1;
+        self.links[link].wire.spoilt += 1;
         let (how, at) = (self.dice.range(0, 5), self.dice.range(0, 1_000) as usize);
         self.trace.add(self.now, "garble", link as u64, &how.to_le_bytes(), || format!("in the way {how}"));
         frames::garbled(&message, how, at)

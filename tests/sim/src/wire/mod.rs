@@ -40,6 +40,8 @@ pub(crate) struct Wire {
     ping_ms: u64,
     /// Deliveries that the world has lost on purpose.
     pub(crate) lost: u32,
+    /// Deliveries that the world has spoilt.
+    pub(crate) spoilt: u32,
     /// Whether the client has said that it can inflate.
     packs: bool,
 }
@@ -182,7 +184,7 @@ impl Wire {
         subscription.rewound = true;
         subscription.sent = more.after.min(subscription.sent);
         let at = format!("{} after {}", subscription.channel, more.after);
-        (!forged && self.lost == 0)
+        (!forged && self.lost + self.spoilt == 0)
             .then(|| Violation::new(5, format!("{at}: asked for again, although nothing was lost")))
     }
 
