@@ -128,7 +128,7 @@ impl Hub {
             Command::Attach(_) => Some(Completion::Attached(Attached::Accepted { producer: None })),
             Command::Open(open) => {
                 let from = if open.since == Since::First { Offset::ZERO } else { head };
-                Some(Completion::Opened(Opened { epoch, first, head, from, reset: None }))
+                Some(Completion::Opened(Opened { epoch, first, head, from, reset: None, members: None }))
             }
             Command::Read(read) => {
                 let mut bytes = 0;
@@ -140,7 +140,7 @@ impl Hub {
                 let reached = messages.last().map_or(head, |stored| stored.offset);
                 Some(Completion::Read(ReadPage { epoch, first, head, messages, reached, more: reached < head }))
             }
-            Command::Detach(_)
+            Command::Detach(..)
             | Command::Unwatch(_)
             | Command::Append(_)
             | Command::Broadcast(_)
