@@ -142,6 +142,10 @@ impl Hub {
             }
             Command::Detach(..)
             | Command::Unwatch(_)
+            | Command::Presence(_)
+            | Command::UnwatchPresence(_)
+            | Command::Status(_)
+            | Command::UnwatchStatus(..)
             | Command::Append(_)
             | Command::Broadcast(_)
             | Command::Ack(_)

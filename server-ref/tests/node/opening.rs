@@ -70,3 +70,14 @@ fn channels_named_in_hello_need_their_grants() {
     assert!(heard.iter().any(|frame| frame["req"] == 1 && frame["code"] == "channel.denied"), "{heard:?}");
     assert_eq!(offsets(&heard), Vec::<u64>::new());
 }
+
+#[test]
+fn a_welcome_says_what_the_server_wants() {
+    let mut bench = Bench::with(|config| {
+        (config.spread_ms, config.max_message, config.max_channels, config.ping_ms) = (7_000, 9_000, 11, 13_000);
+    });
+    bench.hello(1, json!({}));
+    let welcome = bench.frame(1);
+    let limits = json!({"message": 9_000, "channels": 11, "window": 32, "spread": 7_000});
+    assert_eq!((&welcome["limits"], &welcome["ping"]), (&limits, &json!(13_000)));
+}

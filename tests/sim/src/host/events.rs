@@ -129,9 +129,16 @@ impl World {
         }
     }
 
-    /// Invariant 15: a client that stops has a reason, and one that waits goes on.
+    /// Invariant 15: a client that leaves or stops has a reason, and one that waits goes on.
     fn state_changed(&mut self, index: usize, state: ConnectionState, reason: &StateReason) {
         let now = self.now;
+        // The world may lose a delivery, and then what fills the hole.
+        let lost = self.links.iter().rfind(|link| link.client == index).map_or(0, |link| link.wire.lost);
+        if let StateReason::ProtocolViolation(what) = reason
+            && lost < 2
+        {
+            self.violate(15, format!("client {index} leaves a server that keeps to the protocol: {what}"));
+        }
         let host = &mut self.clients[index];
         if let Some(process) = &mut host.process {
             process.waiting_since = match state {
