@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use crate::engine::host::EngineThread;
-use crate::engine::log::{self, LogConfig, OpenError};
+use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
@@ -73,6 +73,8 @@ pub struct Options {
     pub head_within_ms: u32,
     /// ms over which clients come back after a drain.
     pub drain_window_ms: u32,
+    /// The files of the log: its directory, or what stands between.
+    pub files: Arc<dyn Fn(Directory) -> Arc<dyn Files> + Send + Sync>,
     /// Called when the engine has to stop; the server is of no use then.
     pub on_fatal: Arc<dyn Fn(&Fatal) + Send + Sync>,
 }
@@ -98,6 +100,7 @@ impl Options {
             max_sockets: None,
             head_within_ms: 5_000,
             drain_window_ms: 3_000,
+            files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
     }
@@ -247,8 +250,14 @@ fn start_engine(
             let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
+<<<<<<< HEAD
             let (core, clock) = log::open(&config).map_err(|error| refused(error, dir))?;
             let durability = if sync { Durability::Disk } else { Durability::Process };
+=======
+            let opened = log::open_over(&config, options.files.as_ref());
+            let (core, clock) = opened.map_err(|error| refused(error, dir))?;
+            let durability = if *sync { Durability::Disk } else { Durability::Process };
+>>>>>>> client-proof
             Ok((spawn(core, &clock, on_fatal)?, clock, durability))
         }
     }

@@ -4,6 +4,7 @@
 
 mod clocks;
 mod copies;
+mod disk;
 mod golden;
 mod restores;
 

@@ -38,7 +38,7 @@ use self::hot::Hot;
 use self::index::Index;
 pub use self::inspect::{Report, inspect};
 use self::mover::{Mover, Survivors};
-pub use self::open::{LogConfig, open, open_with};
+pub use self::open::{LogConfig, open, open_over, open_with};
 use self::places::{Place, Places};
 use self::reader::{ReadError, Source};
 use self::segment::{Lsn, Segment, Segments};

@@ -69,6 +69,17 @@ impl LogConfig {
 /// # Errors
 /// [`OpenError`]; nothing was changed then, except that a torn end of the last batch may have been cut off.
 pub fn open(config: &LogConfig) -> Result<(EngineCore<LogStore>, WallClock), OpenError> {
+    open_over(config, |directory| Arc::new(directory))
+}
+
+/// As [`open`], over files that stand between the log and its directory.
+///
+/// # Errors
+/// The same.
+pub fn open_over(
+    config: &LogConfig,
+    files: impl FnOnce(Directory) -> Arc<dyn Files>,
+) -> Result<(EngineCore<LogStore>, WallClock), OpenError> {
     let path = config.dir.display().to_string();
     let directory = |source| OpenError::Directory { path: path.clone(), source };
     std::fs::create_dir_all(&config.dir).map_err(directory)?;
@@ -79,7 +90,7 @@ pub fn open(config: &LogConfig) -> Result<(EngineCore<LogStore>, WallClock), Ope
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path }),
         Err(TryLockError::Error(source)) => return Err(OpenError::Directory { path, source }),
     }
-    let files = Arc::new(Directory::new(&config.dir));
+    let files = files(Directory::new(&config.dir));
     let mut core = open_with(config, files, &boot_id(), WallClock::new(0).now_ms())?;
     core.store_mut().lock = Some(lock);
     let clock = WallClock::new(core.newest_time());

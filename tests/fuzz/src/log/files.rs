@@ -48,6 +48,11 @@ impl MemoryFiles {
         Arc::new(self.clone())
     }
 
+    /// Tells whether there is no file.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Returns how many bytes there are.
     pub(super) fn size(&self) -> usize {
         self.lock().values().map(|file| file.lock().len()).sum()
@@ -56,9 +61,6 @@ impl MemoryFiles {
     /// Does one thing to one file.
     pub(super) fn damage(&self, choices: &mut Choices<'_>) {
         let names: Vec<String> = self.lock().keys().cloned().collect();
-        if names.is_empty() {
-            return;
-        }
         let name = choices.pick(&names);
         let kind = choices.below(8);
         if kind >= 6 {

@@ -63,7 +63,7 @@ fn config() -> LogConfig {
 fn damaged(choices: &mut Choices<'_>) {
     let image = &IMAGES[choices.below(IMAGES.len())];
     let files = MemoryFiles::of(&image.files);
-    while !choices.is_over() {
+    while !choices.is_over() && !files.is_empty() {
         files.damage(choices);
     }
     let Some(mut engine) = open(files.clone()) else { return };
