@@ -250,14 +250,9 @@ fn start_engine(
             let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
-<<<<<<< HEAD
-            let (core, clock) = log::open(&config).map_err(|error| refused(error, dir))?;
-            let durability = if sync { Durability::Disk } else { Durability::Process };
-=======
             let opened = log::open_over(&config, options.files.as_ref());
             let (core, clock) = opened.map_err(|error| refused(error, dir))?;
-            let durability = if *sync { Durability::Disk } else { Durability::Process };
->>>>>>> client-proof
+            let durability = if sync { Durability::Disk } else { Durability::Process };
             Ok((spawn(core, &clock, on_fatal)?, clock, durability))
         }
     }

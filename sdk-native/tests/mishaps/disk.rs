@@ -108,7 +108,7 @@ fn the_server() {
     let good_syncs = Arc::new(AtomicU64::new(std::env::var(GOOD_SYNCS).unwrap().parse().unwrap()));
     let options = Options {
         listen,
-        engine: Engine::Log { dir: data.into(), sync: true, restored: false },
+        engine: Engine::Log { dir: data.into(), sync: true, restored: false, state_cache: 1 << 20 },
         files: Arc::new(move |inside| Arc::new(Failing { inside, good_syncs: Arc::clone(&good_syncs) })),
         on_fatal: Arc::new(|fatal| {
             writeln!(io::stdout(), "\nended: {fatal}").unwrap();
@@ -196,7 +196,7 @@ async fn fifty_failed_syncs_lose_nothing_that_was_answered_and_repeat_nothing() 
         of_the_log += u64::from(why.contains("fdatasync of the log"));
     }
     assert!(of_the_log > FAILURES / 2, "{of_the_log} syncs of the log failed, the others were those of a start");
-    let engine = Engine::Log { dir: data, sync: true, restored: false };
+    let engine = Engine::Log { dir: data, sync: true, restored: false, state_cache: 1 << 20 };
     let server = Server::start(Options { listen: address, engine, ..Options::dev() }).unwrap();
     [&alice, &bob].map(|client| client.lifecycle(Lifecycle::Online));
     stop.send_replace(true);
