@@ -141,27 +141,13 @@ impl Call {
             Self::History { channel, query } => {
                 out.write_u64(9);
                 out.write_text(channel.as_str());
-                let (kind, value) = match query.range {
-                    HistoryRange::Newest => (0, 0),
-                    HistoryRange::After(offset) => (1, offset.0),
-                    HistoryRange::AfterTime(time) => (2, time),
-                    HistoryRange::Before(offset) => (3, offset.0),
-                    HistoryRange::BeforeTime(time) => (4, time),
-                };
-                out.write_u64(kind);
-                out.write_u64(value);
-                out.write_option(query.limit.map(u64::from));
+                write_query(query, out);
             }
             Self::Timeout => out.write_u64(10),
             Self::Presence { channel, op, state } => {
                 out.write_u64(11);
                 out.write_text(channel.as_str());
-                out.write_u64(match op {
-                    PresenceOp::Get => 0,
-                    PresenceOp::Enter => 1,
-                    PresenceOp::Update => 2,
-                    PresenceOp::Leave => 3,
-                });
+                out.write_u64(number_of(*op));
                 write_state(state.as_ref(), out);
             }
             Self::Members { channel, cursor } => {
@@ -290,6 +276,28 @@ fn read_subscribe(reader: &mut Reader) -> Result<SubscribeOptions, RecordingErro
         }),
         state: read_state(reader)?,
     })
+}
+
+fn number_of(op: PresenceOp) -> u64 {
+    match op {
+        PresenceOp::Get => 0,
+        PresenceOp::Enter => 1,
+        PresenceOp::Update => 2,
+        PresenceOp::Leave => 3,
+    }
+}
+
+fn write_query(query: &HistoryQuery, out: &mut Vec<u8>) {
+    let (kind, value) = match query.range {
+        HistoryRange::Newest => (0, 0),
+        HistoryRange::After(offset) => (1, offset.0),
+        HistoryRange::AfterTime(time) => (2, time),
+        HistoryRange::Before(offset) => (3, offset.0),
+        HistoryRange::BeforeTime(time) => (4, time),
+    };
+    out.write_u64(kind);
+    out.write_u64(value);
+    out.write_option(query.limit.map(u64::from));
 }
 
 fn write_state(state: Option<&Bytes>, out: &mut Vec<u8>) {

@@ -106,15 +106,7 @@ impl Trace {
             Event::PublishSent { id } => self.numbers(&[19, id.0]),
             Event::PublishSettled { id, outcome, .. } => {
                 self.numbers(&[20, id.0]);
-                match outcome {
-                    PublishOutcome::Sent => self.numbers(&[1]),
-                    PublishOutcome::Stored(stored) => {
-                        self.numbers(&[2, stored.offset.map_or(0, |offset| offset.0), u64::from(stored.duplicate)]);
-                    }
-                    PublishOutcome::Failed(failure) => self.numbers(&[3, u64::from(failure.code.number())]),
-                    PublishOutcome::Kept(failure) => self.numbers(&[4, u64::from(failure.code.number())]),
-                    PublishOutcome::Uncertain => self.numbers(&[5]),
-                }
+                self.outcome(outcome);
             }
             Event::HistoryFinished { id, result } => match result {
                 Ok(page) => self.numbers(&[21, id.0, page.head.0, page.messages.len() as u64]),
@@ -135,6 +127,18 @@ impl Trace {
             Event::StatusChanged { users } => self.numbers(&[29, users.len() as u64]),
             Event::StatusEnded { failure } => self.numbers(&[30, u64::from(failure.code.number())]),
             Event::Closed { result } => self.numbers(&[23, u64::from(result.is_ok())]),
+        }
+    }
+
+    fn outcome(&mut self, outcome: &PublishOutcome) {
+        match outcome {
+            PublishOutcome::Sent => self.numbers(&[1]),
+            PublishOutcome::Stored(stored) => {
+                self.numbers(&[2, stored.offset.map_or(0, |offset| offset.0), u64::from(stored.duplicate)]);
+            }
+            PublishOutcome::Failed(failure) => self.numbers(&[3, u64::from(failure.code.number())]),
+            PublishOutcome::Kept(failure) => self.numbers(&[4, u64::from(failure.code.number())]),
+            PublishOutcome::Uncertain => self.numbers(&[5]),
         }
     }
 
