@@ -153,8 +153,7 @@ impl Call {
             Self::Members { channel, cursor } => {
                 out.write_u64(12);
                 out.write_text(channel.as_str());
-                out.write_flag(cursor.is_some());
-                cursor.iter().for_each(|cursor| out.write_text(cursor));
+                write_text(cursor.as_ref(), out);
             }
             Self::Status { users } => {
                 out.write_u64(13);
@@ -210,7 +209,7 @@ impl Call {
             }
             12 => {
                 let channel = reader.channel()?;
-                Self::Members { channel, cursor: if reader.flag()? { Some(reader.text()?) } else { None } }
+                Self::Members { channel, cursor: read_text(reader)? }
             }
             13 => Self::Status { users: read_users(reader)? },
             14 => Self::WatchStatus { users: read_users(reader)? },
@@ -278,6 +277,15 @@ fn read_subscribe(reader: &mut Reader) -> Result<SubscribeOptions, RecordingErro
     })
 }
 
+fn write_text(text: Option<&Utf8Bytes>, out: &mut Vec<u8>) {
+    out.write_flag(text.is_some());
+    text.iter().for_each(|text| out.write_text(text));
+}
+
+fn read_text(reader: &mut Reader) -> Result<Option<Utf8Bytes>, RecordingError> {
+    if reader.flag()? { reader.text().map(Some) } else { Ok(None) }
+}
+
 fn number_of(op: PresenceOp) -> u64 {
     match op {
         PresenceOp::Get => 0,
@@ -343,8 +351,7 @@ fn read_payload(reader: &mut Reader) -> Result<Payload, RecordingError> {
 
 fn write_publish(options: &PublishOptions, out: &mut Vec<u8>) {
     out.write_option(options.qos.map(|qos| u64::from(qos.level())));
-    out.write_flag(options.id.is_some());
-    options.id.iter().for_each(|id| out.write_text(id));
+    write_text(options.id.as_ref(), out);
     out.write_option(options.ttl.map(u64::from));
     let headers = redact::mark_headers(&options.headers);
     out.write_u64(headers.len() as u64);
@@ -356,7 +363,7 @@ fn write_publish(options: &PublishOptions, out: &mut Vec<u8>) {
 
 fn read_publish(reader: &mut Reader) -> Result<PublishOptions, RecordingError> {
     let qos = read_qos(reader)?;
-    let id = if reader.flag()? { Some(reader.text()?) } else { None };
+    let id = read_text(reader)?;
     let ttl = reader.option()?.and_then(|ttl| u32::try_from(ttl).ok());
     let headers = (0..reader.u64()?).map(|_| Ok((reader.text()?, reader.text()?)));
     let headers = redact::fill_headers(&headers.collect::<Result<_, RecordingError>>()?);
