@@ -36,6 +36,7 @@ pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
 use self::outputs::Outputs;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Reply, SessionId, Ticket};
+use crate::planted::Bug;
 
 /// See the module's documentation.
 pub struct Node {
@@ -359,7 +360,9 @@ impl Node {
             State::AwaitingHello { .. } => {}
             State::Attaching(attaching) => {
                 self.sessions.remove(&attaching.session);
-                self.ask(Waiting::Nothing, Command::Detach(attaching.session));
+                if !self.config.bugs.has(Bug::AttachingStays) {
+                    self.ask(Waiting::Nothing, Command::Detach(attaching.session));
+                }
             }
             State::Open(session) => {
                 self.sessions.remove(&session.id);
