@@ -82,6 +82,12 @@ pub enum Bug {
     LatePages,
     /// An acknowledgement beyond what was delivered counts.
     AckPastDelivered,
+    /// A payload that is no JSON is stored as if it were.
+    PayloadUnchecked,
+    /// A connection that ends while it attaches stays known.
+    AttachingStays,
+    /// A subscription needs no grant.
+    GrantUnchecked,
     /// Subscriptions outlive the grants they rest on.
     KeepOldGrants,
     /// Revoked connections stay.

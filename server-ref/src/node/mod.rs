@@ -42,6 +42,7 @@ use self::packing::Packer;
 use self::presence::Watches;
 use self::session::{Conn, Session, State};
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Gone, Reply, SessionId, Ticket};
+use crate::planted::Bug;
 
 /// See the module's documentation.
 pub struct Node {
@@ -382,7 +383,9 @@ impl Node {
             State::AwaitingHello { .. } => {}
             State::Attaching(attaching) => {
                 self.sessions.remove(&attaching.session);
-                self.ask(Waiting::Nothing, Command::Detach(attaching.session, Gone::Left));
+                if !self.config.bugs.has(Bug::AttachingStays) {
+                    self.ask(Waiting::Nothing, Command::Detach(attaching.session, Gone::Left));
+                }
             }
             State::Open(session) => {
                 self.sessions.remove(&session.id);

@@ -13,6 +13,7 @@ use crate::engine::{
     Append, Appended, Broadcast, ChannelKey, Command, Completion, EngineError, ProducerSequence, SessionId,
     content_hash,
 };
+use crate::planted::Bug;
 
 /// Bytes of publishes whose answers are pending, per connection.
 const PENDING_BYTES: usize = 1024 * 1024;
@@ -111,6 +112,7 @@ impl Node {
         }
         if let Payload::Json(json) = &publish.payload
             && !moorline_protocol::json::is_valid(json)
+            && !self.config.bugs.has(Bug::PayloadUnchecked)
         {
             return refuse(ErrorCode::RequestMalformed, "the payload is not valid JSON, or nested more than 64 deep");
         }
