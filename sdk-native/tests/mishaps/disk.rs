@@ -198,9 +198,7 @@ async fn fifty_failed_syncs_lose_nothing_that_was_answered_and_repeat_nothing() 
     assert!(of_the_log > FAILURES / 2, "{of_the_log} syncs of the log failed, the others were those of a start");
     let engine = Engine::Log { dir: data, sync: true, restored: false, state_cache: 1 << 20 };
     let server = Server::start(Options { listen: address, engine, ..Options::dev() }).unwrap();
-    for client in [&alice, &bob] {
-        client.lifecycle(Lifecycle::Online);
-    }
+    [&alice, &bob].into_iter().for_each(|client| client.lifecycle(Lifecycle::Online));
     stop.send_replace(true);
     let count = publisher.await.unwrap();
     let mut log = Vec::new();

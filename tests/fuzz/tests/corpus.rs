@@ -6,7 +6,7 @@ use std::path::Path;
 use moorline_fuzz::{TARGETS, corpus, find};
 
 /// Lines of all corpora together, and their bytes.
-const MOST: (usize, usize) = (200, 300 * 1024);
+const MOST: (usize, usize) = (8_000, 2_000_000);
 
 fn replay(name: &str) {
     let target = find(name).unwrap();

@@ -527,3 +527,35 @@ fn what_the_system_refuses_is_told() {
     FileStore::open(&path).unwrap();
     assert!(!dir.path().join("strange.moor.new").exists());
 }
+
+#[test]
+fn a_new_file_that_cannot_be_made_or_put_in_place_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alice.moor");
+    let new = dir.path().join("alice.moor.new");
+    let mut store = FileStore::open(&path).unwrap();
+    store.commit(batch(1, 10)).unwrap();
+    // To replace everything needs a new file.
+    let replace = StoreBatch { clear: true, ..batch(2, 10) };
+    let before = std::fs::read(&path).unwrap();
+    std::fs::create_dir(&new).unwrap();
+    assert!(matches!(store.commit(replace.clone()), Err(StoreError::Io(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    store.commit(batch(3, 10)).unwrap();
+    std::fs::remove_dir(&new).unwrap();
+    // Made, and then something stands in its place that is no file.
+    let aside = dir.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir_all(path.join("below")).unwrap();
+    assert!(matches!(store.commit(replace.clone()), Err(StoreError::Io(_))));
+    assert!(!new.exists(), "nothing is left behind");
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    store.commit(batch(4, 10)).unwrap();
+    let held = store.load().unwrap().into_iter().map(|(key, _)| key).collect::<BTreeSet<_>>();
+    assert_eq!(held, BTreeSet::from([key(3), key(4)]), "batch 3 removes 1, and the refused ones did nothing");
+    store.commit(replace).unwrap();
+    drop(store);
+    let held = FileStore::open(&path).unwrap().load().unwrap();
+    assert_eq!(held.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), [key(2)]);
+}
