@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod history;
+mod presence;
 mod program;
 mod publish;
 mod store;

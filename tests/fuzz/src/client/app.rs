@@ -80,6 +80,7 @@ fn options(choices: &mut Choices<'_>) -> SubscribeOptions {
         qos: choices.maybe(qos),
         durable: choices.maybe(|choices| choices.chance(70)),
         auto_ack: choices.maybe(|choices| choices.chance(50)),
+        ..SubscribeOptions::default()
     }
 }
 

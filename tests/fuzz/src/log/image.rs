@@ -86,6 +86,7 @@ fn commands(plan: &Plan, number: usize) -> Vec<Command> {
         since: Since::Cursor(None),
         reset: ResetMode::First,
         cursor: Some(owner),
+        presence: None,
     });
     let text = |channel: &str| append(channel, format!("{number} {}", "x".repeat(plan.size)));
     [attach, open].into_iter().chain(CHANNELS.iter().map(|channel| text(channel))).collect()
