@@ -14,6 +14,7 @@ mod idle;
 mod log;
 mod machine;
 mod peer;
+mod presence;
 mod progress;
 mod publish;
 mod scan;
@@ -57,6 +58,8 @@ enum What {
     #[cfg(feature = "stores")]
     #[command(hide = true)]
     StoreChild(store::Child),
+    /// All members of a channel come back at once.
+    Presence(presence::Presence),
     /// The log engine, without sockets.
     Log(log::LogBench),
 }
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         What::Store(stores) => stores.run(),
         #[cfg(feature = "stores")]
         What::StoreChild(child) => child.run(),
+        What::Presence(presence) => presence.run(),
         What::Log(log) => log.run(),
     };
     match result {

@@ -32,6 +32,8 @@ enum What {
     Core(Options),
     /// The client's store, against redb and SQLite; `--faults` makes calls fail and changes bytes.
     Store(Options),
+    /// All members of a channel come back at once: what the others are told, without sockets.
+    Presence(Options),
     /// The log engine alone: storing, opening again, reading, and what its state costs.
     Log(Options),
 }
@@ -57,6 +59,7 @@ impl Bench {
             What::Compression(options) => ("compression", options),
             What::Core(options) => ("core", options),
             What::Store(options) => ("store", options),
+            What::Presence(options) => ("presence", options),
             What::Log(options) => ("log", options),
         };
         let peers = if options.ask_for_help() { Vec::new() } else { self.what.programs()? };
@@ -83,7 +86,9 @@ impl What {
             Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
             Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
             Self::Log(_) => Ok(vec![("--server", server()?)]),
-            Self::Codec(_) | Self::Compression(_) | Self::Core(_) | Self::Store(_) => Ok(Vec::new()),
+            Self::Codec(_) | Self::Compression(_) | Self::Core(_) | Self::Presence(_) | Self::Store(_) => {
+                Ok(Vec::new())
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod blackbox;
 mod history;
+mod presence;
 mod program;
 mod publish;
 mod store;

@@ -1,7 +1,7 @@
 //! Frames at the wrong moment, and frames that are none.
 
 use moorline_protocol::{ClientFrame, Codec, Decoded, Hello, ServerFrame};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{BINARY, Heard, TEXT, Wire, World, frame, upgrade};
 
@@ -212,17 +212,25 @@ fn binary(wire: &mut Wire) -> ServerFrame {
 }
 
 #[test]
-fn features_that_are_not_there_are_named() {
+fn members_and_statuses_come_as_they_change() {
     let mut world = World::dev();
-    let mut wire = Wire::hello(world.address(), "dev:alice");
-    let asks: [Value; 3] = [
-        json!({"t": "presence", "channel": "x", "req": 1, "op": "get"}),
-        json!({"t": "status", "users": ["bob"], "req": 2}),
-        json!({"t": "subscribe", "channel": "x", "req": 3, "presence": "join"}),
-    ];
-    for ask in asks {
-        wire.say(&ask);
-        assert_eq!(wire.expect_error("feature.disabled")["req"], ask["req"]);
-    }
+    let mut carol = Wire::hello(world.address(), "dev:carol");
+    carol.say(&json!({"t": "subscribe", "channel": "x", "req": 1, "presence": "watch"}));
+    assert_eq!(carol.expect("subscribed")["members"]["count"], 0);
+    carol.say(&json!({"t": "status", "users": ["bob", "carol"], "req": 2, "watch": true}));
+    let statuses = carol.expect("statuses");
+    assert_eq!(
+        (&statuses["users"]["bob"], &statuses["users"]["carol"]["online"]),
+        (&json!({"online": false}), &json!(true))
+    );
+    let mut bob = Wire::hello(world.address(), "dev:bob");
+    assert_eq!(carol.expect("statuses")["users"]["bob"]["online"], true);
+    bob.say(&json!({"t": "subscribe", "channel": "x", "req": 1, "presence": "join", "state": [1]}));
+    let join = json!([{"event": "join", "user": "bob", "state": [1]}]);
+    assert_eq!(carol.expect("presence")["events"], join);
+    bob.say(&json!({"t": "presence", "channel": "x", "req": 2, "op": "leave"}));
+    assert_eq!(carol.expect("presence")["events"], json!([{"event": "leave", "user": "bob"}]));
+    carol.say(&json!({"t": "presence", "channel": "x", "req": 3, "op": "get"}));
+    assert_eq!(carol.expect("members")["members"], json!([]));
     world.is_well();
 }

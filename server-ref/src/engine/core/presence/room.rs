@@ -26,6 +26,8 @@ pub(super) struct Room {
     /// Whether members are listed, or only counted.
     is_listed: bool,
     told_at: Option<u64>,
+    /// The first members as they were told, once somebody has looked: the same for all who come in one batch.
+    first: Option<MembersView>,
     /// What is to be told.
     changes: BTreeMap<UserName, Change>,
     /// Connections that closed, and until when they count.
@@ -102,6 +104,7 @@ impl Room {
             count: 0,
             is_listed: true,
             told_at: None,
+            first: None,
             changes: BTreeMap::new(),
             closed: BTreeSet::new(),
             returns: BTreeMap::new(),
@@ -249,7 +252,7 @@ impl Room {
         if self.changes.is_empty() || self.told_at.is_some_and(|at| at + BATCH_MS > time) {
             return None;
         }
-        self.told_at = Some(time);
+        (self.told_at, self.first) = (Some(time), None);
         self.n += 1;
         self.count = self.members.len() as u64;
         let most = if self.is_listed { PRESENCE_LISTED } else { PRESENCE_LISTED_AGAIN };
@@ -269,7 +272,7 @@ impl Room {
     }
 
     /// Returns the members as they were told last: all of them, or above the limit the number alone.
-    pub(super) fn view(&self, run: u64) -> MembersView {
+    pub(super) fn view(&mut self, run: u64) -> MembersView {
         if self.is_listed {
             return self.page(run, None);
         }
@@ -283,7 +286,17 @@ impl Room {
     }
 
     /// Returns the members that come after this one, as they were told last; with a cursor if there are more.
-    pub(super) fn page(&self, run: u64, after: Option<&UserName>) -> MembersView {
+    pub(super) fn page(&mut self, run: u64, after: Option<&UserName>) -> MembersView {
+        if after.is_some() {
+            return self.page_as_told(run, after);
+        }
+        if self.first.is_none() {
+            self.first = Some(self.page_as_told(run, None));
+        }
+        self.first.clone().unwrap_or_else(|| self.head(run))
+    }
+
+    fn page_as_told(&self, run: u64, after: Option<&UserName>) -> MembersView {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = (from, Bound::Unbounded);
         let most = PRESENCE_LISTED + 1;
