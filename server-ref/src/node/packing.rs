@@ -136,18 +136,22 @@ impl Packer {
         Some(out.into())
     }
 
-    /// Deflates the body against the dictionary, unless it does not shrink.
+    /// Deflates the body against the dictionary.
+    ///
+    /// There is always room for the whole stream: a state that is reset in the middle of one keeps what it had not handed
+    /// out yet, and with each such time has less room for the next, until it panics (zlib-rs 0.6).
     fn deflate(&mut self) -> Option<Bytes> {
-        let deflate = self.deflate.get_or_insert_with(|| Deflate::new(LEVEL, false, WINDOW_BITS));
+        let mut deflate = self.deflate.take().unwrap_or_else(|| Deflate::new(LEVEL, false, WINDOW_BITS));
         deflate.reset();
         if !self.dictionary.is_empty() {
             deflate.set_dictionary(&self.dictionary).ok()?;
         }
-        self.data.resize(self.body.len(), 0);
+        self.data.resize(zlib_rs::compress_bound(self.body.len()), 0);
         let status = deflate.compress(&self.body, &mut self.data, DeflateFlush::Finish).ok()?;
         let written = usize::try_from(deflate.total_out()).ok()?;
-        // Without an end, the room was not enough.
         let data = self.data.get(..written).filter(|_| status == Status::StreamEnd)?;
+        // Only what has ended its stream is used again.
+        self.deflate = Some(deflate);
         Some(Bytes::copy_from_slice(data))
     }
 }
