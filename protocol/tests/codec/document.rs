@@ -177,6 +177,7 @@ fn the_table_of_limits_is_the_code() {
         bytes("presence state", limits::PRESENCE_STATE_BYTES, ""),
         count("messages of a compression dictionary", limits::DICTIONARY_MESSAGES, ""),
         count("bytes of a compression dictionary", limits::DICTIONARY_BYTES, ""),
+        count("bytes that a `packed` inflates to", limits::PACKED_BYTES, ""),
     ];
     let rows = table(&["What", "Limit"]);
     let documented: Vec<_> = rows.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();

@@ -8,8 +8,8 @@ use moorline_core::inflate::{InflateError, Inflater, Recent};
 use moorline_core::planted::Bugs;
 use moorline_core::protocol::binary::{DeliverHead, encode_deliver_body, encode_message};
 use moorline_core::protocol::{
-    ChannelNumber, ChannelRef, ClientFrame, Message, Offset, Packed, PackedDictionary, Payload, Pong, ProducerState,
-    Qos, Reset, ResetReason, ServerFrame, Start, Utf8Bytes, limits,
+    ChannelNumber, ChannelRef, ClientFrame, Codec, Message, Offset, Packed, PackedDictionary, Payload, Pong,
+    ProducerState, Qos, Reset, ResetReason, ServerFrame, Start, Utf8Bytes, limits,
 };
 use moorline_core::{ClientConfig, ConnectionState, StateReason, SubscribeOptions};
 use proptest::prelude::*;
@@ -394,4 +394,68 @@ proptest! {
             }
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Frames with their dictionaries, for every implementation: `tests/vectors/inflate.json`.
+fn vectors() -> String {
+    let encoded = |frame: &ServerFrame| {
+        let mut bytes = Vec::new();
+        Codec::Binary.encode_server(frame, &mut bytes);
+        hex(&bytes)
+    };
+    let page = {
+        let body = body(9..=12, true);
+        let (length, crc, data) = (body.len() as u32, crc32c::crc32c(&body), deflated(b"", &body));
+        Packed { length, crc, data, ..packed(9..=12, 0) }
+    };
+    let good = [
+        ("alone", packed(9..=9, 0)),
+        ("against one message", packed(10..=10, 1)),
+        ("two messages against the same four", packed(13..=14, 4)),
+        ("against 16 messages", packed(25..=25, 16)),
+        ("a page", page),
+    ];
+    let mut text = String::from("{\"good\": [\n");
+    for (n, (name, frame)) in good.iter().enumerate() {
+        let oldest = frame.dictionary.map_or(0, |of| of.oldest.0);
+        let count = frame.dictionary.map_or(0, |of| u64::from(of.count));
+        let dictionary: Vec<_> =
+            (oldest..oldest + count).map(|offset| format!("\"{}\"", hex(self::text(offset).as_bytes()))).collect();
+        let mut recent = Recent::default();
+        (oldest..oldest + count).for_each(|offset| recent.push(Offset(offset), self::text(offset).as_bytes()));
+        let deliver = Inflater::default().unpack(frame, &recent).unwrap();
+        let (packed, deliver) = (encoded(&ServerFrame::Packed(frame.clone())), encoded(&ServerFrame::Deliver(deliver)));
+        let comma = if n + 1 < good.len() { "," } else { "" };
+        text += &format!(
+            "{{\"name\": \"{name}\", \"dictionary\": [{}], \"packed\": \"{packed}\", \"deliver\": \"{deliver}\"}}{comma}\n",
+            dictionary.join(", ")
+        );
+    }
+    text += "], \"bad\": [\n";
+    let held: Vec<_> = (11..=12).map(|offset| format!("\"{}\"", hex(self::text(offset).as_bytes()))).collect();
+    // Some are too long to be read by people.
+    let bad: Vec<_> = spoilt().into_iter().filter(|(_, frame)| frame.data.len() < 1_000).collect();
+    for (n, (error, frame)) in bad.iter().enumerate() {
+        let packed = encoded(&ServerFrame::Packed(frame.clone()));
+        let comma = if n + 1 < bad.len() { "," } else { "" };
+        text += &format!(
+            "{{\"why\": \"{error}\", \"dictionary\": [{}], \"packed\": \"{packed}\"}}{comma}\n",
+            held.join(", ")
+        );
+    }
+    text + "]}\n"
+}
+
+#[test]
+fn the_golden_frames_are_inflated() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/inflate.json");
+    let vectors = vectors();
+    if std::env::var_os("MOORLINE_BLESS").is_some() {
+        std::fs::write(file, &vectors).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), vectors);
 }

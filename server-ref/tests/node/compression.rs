@@ -355,13 +355,7 @@ fn what_is_short_or_does_not_shrink_goes_as_it_is() {
     let (mut bench, author, mut old) = begin(0);
     author.publish(&mut bench, Qos::AtLeastOnce, "short", None);
     let noise = |bench: &mut Bench, id: &'static str, seed: u64| {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as u8
-        };
-        let payload = Payload::Binary((0..500).map(|_| next()).collect());
-        author.publish_as(bench, Qos::AtLeastOnce, Utf8Bytes::from_static(id), payload, None);
+        author.publish_as(bench, Qos::AtLeastOnce, Utf8Bytes::from_static(id), noise(seed, 500), None);
     };
     noise(&mut bench, "one", 1);
     noise(&mut bench, "two", 2);
@@ -369,6 +363,28 @@ fn what_is_short_or_does_not_shrink_goes_as_it_is() {
     // They are part of the dictionary all the same.
     noise(&mut bench, "three", 2);
     assert_eq!(old.hear(&mut bench), [(4, Form::Packed(3))]);
+}
+
+/// Bytes that look random.
+fn noise(seed: u64, length: usize) -> Payload {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as u8
+    };
+    Payload::Binary((0..length).map(|_| next()).collect())
+}
+
+#[test]
+fn many_messages_that_do_not_shrink_leave_nothing_behind() {
+    let (mut bench, author, mut old) = begin(0);
+    for n in 1..=400 {
+        let id = Utf8Bytes::from(format!("noise-{n}"));
+        author.publish_as(&mut bench, Qos::AtLeastOnce, id, noise(n, 300 + n as usize), None);
+    }
+    assert_eq!(old.hear(&mut bench), each(1..=400, Live));
+    say(&mut bench, &author, 401..=420);
+    assert_eq!(old.hear(&mut bench).last(), Some(&(420, Form::Packed(16))));
 }
 
 #[test]

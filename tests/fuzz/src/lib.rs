@@ -12,6 +12,7 @@ mod client;
 mod codec;
 pub mod corpus;
 mod frames;
+mod inflate;
 mod jwt;
 mod log;
 mod memory;
@@ -24,6 +25,7 @@ use rand_core::{RngCore, SeedableRng};
 
 pub use crate::client::{client, store};
 pub use crate::codec::{binary, json};
+pub use crate::inflate::inflate;
 pub use crate::jwt::jwt;
 pub use crate::log::log;
 pub use crate::node::node;
@@ -53,6 +55,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "websocket", about: "WebSocket frames", run: websocket, seeds: websocket::seeds },
     Target { name: "client", about: "the client core and a server that lies", run: client, seeds: client::seeds },
     Target { name: "node", about: "the server's node and hostile clients", run: node, seeds: node::seeds },
+    Target { name: "inflate", about: "compressed deliveries", run: inflate, seeds: inflate::seeds },
     Target { name: "store", about: "what a client finds in its store", run: store, seeds: client::store_seeds },
 ];
 

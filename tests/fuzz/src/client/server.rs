@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use moorline_core::protocol::{
     Acked, Authed, ChannelName, ChannelNumber, ChannelRef, ClientFrame, Codec, Deliver, DeviceId, Durability, Epoch,
-    Hello, Limits, Message, Offset, Page, Payload, Pong, ProducerGrant, ProducerId, ProducerRequest, ProducerState,
-    Published, ServerFrame, Since, Start, Subscribe, Subscribed, Unsubscribed, Utf8Bytes, Welcome,
+    Hello, Limits, Message, Offset, Packed, Page, Payload, Pong, ProducerGrant, ProducerId, ProducerRequest,
+    ProducerState, Published, ServerFrame, Since, Start, Subscribe, Subscribed, Unsubscribed, Utf8Bytes, Welcome,
 };
 
 use crate::choices::Choices;
@@ -116,7 +116,7 @@ impl Server {
             durability: Durability::Disk,
             producer: if choices.chance(5) { None } else { Some(producer) },
             expires: choices.maybe(|choices| 1_700_000_000_000 + choices.number().min(1 << 40)),
-            caps: Vec::new(),
+            caps: vec![Utf8Bytes::from_static(Packed::CAP)],
             limits: Limits { message: 65_536, channels: 256, window: 32, spread: choices.int() },
         };
         self.answers.push_back(ServerFrame::Welcome(welcome));

@@ -1,7 +1,7 @@
 use moorline_protocol::{
-    Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, Qos, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
-    Utf8Bytes,
+    Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Packed, Park, Pause, Ping, Pong, PresenceMode,
+    PresenceOp, PresenceRequest, ProducerRequest, Publish, Qos, ResetMode, Run, Since, StatusRequest, Subscribe,
+    Unsubscribe, Utf8Bytes,
 };
 
 use super::{Aim, channel, device, epoch, headers, offset, payload, position, producer, qos, short, state, user};
@@ -75,7 +75,13 @@ fn hello(choices: &mut Choices<'_>) -> Hello {
         producer: choices.maybe(|choices| {
             if choices.chance(50) { ProducerRequest::New } else { ProducerRequest::Resume(producer(choices)) }
         }),
-        caps: choices.list(2, |choices| short(choices, 32)),
+        // Whoever names anything can inflate.
+        caps: choices
+            .list(2, |choices| short(choices, 32))
+            .into_iter()
+            .chain([Utf8Bytes::from_static(Packed::CAP)])
+            .skip(1)
+            .collect(),
         subscribe: choices.list(3, |choices| {
             let req = choices.safe();
             subscribe(req, choices)

@@ -96,6 +96,7 @@ impl Peer {
             }
             ServerFrame::Error(error) => error.req.into_iter().for_each(|req| self.answered(req)),
             ServerFrame::Deliver(deliver) => self.delivered(deliver),
+            ServerFrame::Packed(packed) => self.subscribed(&packed.channel),
             ServerFrame::Reset(reset) => self.subscribed(&reset.channel),
             ServerFrame::Dropped(dropped) => self.subscribed(&dropped.channel),
             ServerFrame::Acked(acked) => self.subscribed(&acked.channel),
