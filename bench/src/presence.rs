@@ -135,6 +135,7 @@ impl Rig {
             publish_burst: 100,
             spread_ms: 3_000,
             name_anonymous: false,
+            compression: moorline_server::node::CompressionRules::default(),
             engine: EngineInfo { durability: Durability::Memory },
             bugs: Bugs::default(),
         };
