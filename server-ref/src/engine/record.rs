@@ -187,6 +187,13 @@ pub enum Record {
         /// The new life.
         epoch: Epoch,
     },
+    /// A producer or a cursor of a channel was in use (checkpoints only).
+    ChannelReferred {
+        /// Which.
+        id: ChannelId,
+        /// When.
+        time: UnixMillis,
+    },
     /// No earlier record is newer (checkpoints only).
     Clock {
         /// When.

@@ -16,6 +16,8 @@ pub(super) struct Channel {
     pub(super) head: Offset,
     /// When it was last written or opened, or a producer or a cursor of it was used: none of these outlives it.
     pub(super) time: UnixMillis,
+    /// When a producer or a cursor of it was last used; 0 if it has none.
+    pub(super) referred: UnixMillis,
     /// The last use that stands in the records.
     pub(super) noted: UnixMillis,
     /// The time of the newest message.
@@ -40,6 +42,7 @@ impl Channel {
             head: Offset::ZERO,
             time: now,
             noted: now,
+            referred: 0,
             last_time: 0,
             watchers: Vec::new(),
             ids: Ids::default(),

@@ -127,6 +127,7 @@ impl<S: MessageStore> EngineCore<S> {
         let known = self.cursors.cursor(&owner, channel).map(|cursor| cursor.mark);
         let mut mark = known.unwrap_or_else(|| self.residency.make_cursor(&owner, channel));
         self.residency.change_cursor(&mut mark);
+        self.refer(channel, used);
         self.cursors.put(owner.clone(), channel, position, used, mark);
         Record::Cursor { owner, channel, position, used }
     }
@@ -154,6 +155,7 @@ impl<S: MessageStore> EngineCore<S> {
             let (owner, position) = (owner.clone(), cursor.position);
             self.records.push(Record::Cursor { owner, channel, position, used: now });
         }
+        self.refer(channel, now);
         self.use_channel(channel, now);
     }
 
@@ -193,6 +195,9 @@ impl<S: MessageStore> EngineCore<S> {
                 self.records.push(record);
             }
             None => {}
+        }
+        if self.cursors.position(owner, id).is_some() {
+            self.refer(id, now);
         }
         self.use_channel(id, now);
         Ok(())

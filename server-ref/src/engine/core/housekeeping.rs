@@ -161,6 +161,8 @@ impl<S: MessageStore> EngineCore<S> {
                 self.use_channels_of(*id, now);
             } else if self.is_over(used, self.config.producers_ms, now) {
                 self.forget_producer(*id);
+            } else {
+                self.use_channels_of(*id, used);
             }
         }
         *left -= ids.len();
@@ -241,6 +243,13 @@ impl<S: MessageStore> EngineCore<S> {
         }
     }
 
+    /// A producer or a cursor of a channel was used.
+    pub(super) fn refer(&mut self, id: ChannelId, used: UnixMillis) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.referred = channel.referred.max(used);
+        }
+    }
+
     /// A channel is in use; from time to time that is written down.
     pub(super) fn use_channel(&mut self, id: ChannelId, now: UnixMillis) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
@@ -262,7 +271,9 @@ impl<S: MessageStore> EngineCore<S> {
         let began = now.min(self.housekeeping.began);
         let kept = self.config.cursors_ms.max(self.config.producers_ms).max(self.config.ids_ms);
         let empty = channel.first > channel.head && channel.recorded;
-        if empty && self.is_over(channel.time, kept, began) {
+        // What was used before the start may have been used later than is known.
+        let referred = channel.referred > 0 && !self.is_over(channel.referred, kept, began);
+        if empty && !referred && self.is_over(channel.time, kept, began) {
             self.shared_n += u64::from(!self.config.bugs.has(Bug::ForgottenKeepsEpoch));
             self.records.push(self.shared_record());
             self.records.push(Record::ForgetChannel { id });

@@ -296,6 +296,8 @@ impl<S: MessageStore> EngineCore<S> {
         let Some(producer) = self.producers.get_mut(&producer) else { return false };
         self.residency.change_producer(&mut producer.mark);
         producer.track_mut(channel).into_iter().for_each(|track| track.settle(verdict));
+        let used = producer.used;
+        self.refer(channel, used);
         true
     }
 }

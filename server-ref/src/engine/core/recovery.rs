@@ -88,6 +88,7 @@ impl<S: MessageStore> EngineCore<S> {
                 self.shared_n = self.shared_n.max(n);
                 self.next_channel = self.next_channel.max(next_channel);
             }
+            Record::ChannelReferred { id, time } => self.refer(id, time),
             Record::Clock { time } => self.newest = self.newest.max(time),
             Record::Channel { id, key, epoch, first, head, time } => {
                 let new = Channel::new(key.clone(), epoch, time);
@@ -150,7 +151,10 @@ impl<S: MessageStore> EngineCore<S> {
         (known.generation, known.used, known.noted) = (generation, used, used);
         self.residency.change_producer(&mut known.mark);
         for (channel, _) in known.tracks() {
-            self.channels.entry(channel).and_modify(|channel| channel.time = channel.time.max(used));
+            self.channels.entry(channel).and_modify(|channel| {
+                channel.time = channel.time.max(used);
+                channel.referred = channel.referred.max(used);
+            });
         }
         Ok(())
     }
@@ -210,6 +214,9 @@ impl<S: MessageStore> EngineCore<S> {
         for (id, channel) in channels {
             let (key, epoch, first, head) = (channel.key.clone(), channel.epoch, channel.first, channel.head);
             out(Record::Channel { id: *id, key, epoch, first, head, time: channel.last_time.max(channel.time) });
+            if channel.referred > 0 {
+                out(Record::ChannelReferred { id: *id, time: channel.referred });
+            }
         }
         for ((app, is_user, name), revoked) in &self.revoked {
             let (app, time, issued_before) = (app.clone(), revoked.time, revoked.issued_before);
@@ -227,6 +234,14 @@ impl<S: MessageStore> EngineCore<S> {
 
     /// Drops from the store what the records say is gone. Called once, after the last record was applied.
     pub fn settle_store(&mut self) {
+        for producer in self.producers.values() {
+            for (id, _) in producer.tracks() {
+                self.channels.entry(id).and_modify(|channel| {
+                    channel.time = channel.time.max(producer.used);
+                    channel.referred = channel.referred.max(producer.used);
+                });
+            }
+        }
         for (id, channel) in &self.channels {
             self.store.trim(*id, channel.first);
         }

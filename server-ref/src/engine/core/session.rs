@@ -211,7 +211,10 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn use_channels_of(&mut self, id: ProducerId, now: UnixMillis) {
         let producer = self.producers.get(&id);
         let channels: Vec<ChannelId> = producer.into_iter().flat_map(Producer::tracks).map(|(id, _)| id).collect();
-        channels.into_iter().for_each(|channel| self.use_channel(channel, now));
+        for channel in channels {
+            self.refer(channel, now);
+            self.use_channel(channel, now);
+        }
     }
 
     /// Generations grow over all starts: (start counter << 20) + attachments of this start.

@@ -66,6 +66,7 @@ impl Record {
                 put_bytes(epoch.as_str().as_bytes(), out);
             }
             Self::Revoke { revocation, time } => put_revocation(revocation, *time, out),
+            Self::ChannelReferred { id, time } => head(20, &[u64::from(id.0), *time], out),
             Self::Clock { time } => head(19, &[*time], out),
             Self::ChannelUsed { id, time } => head(18, &[u64::from(id.0), *time], out),
             Self::Moved { channel, message } => put_moved(*channel, message, out),
@@ -126,6 +127,7 @@ impl Record {
             }
             18 => Self::ChannelUsed { id: take_channel(bytes)?, time: take(bytes)? },
             19 => Self::Clock { time: take(bytes)? },
+            20 => Self::ChannelReferred { id: take_channel(bytes)?, time: take(bytes)? },
             _ => return Err(DecodeError::Field("record")),
         })
     }
