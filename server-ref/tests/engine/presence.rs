@@ -252,7 +252,7 @@ fn above_200_members_only_the_number_is_told_and_pages_have_the_names() {
         let rest = act(rig, PresenceAct::Read { after: Some(UserName::new("user199").unwrap()) });
         assert_eq!((rest.members.len(), rest.cursor.as_deref()), (30, None));
         // Below the limit it takes a while until they are listed again, so that a room at the limit does not flap.
-        let mut leave = |rig: &mut Rig, range: std::ops::Range<usize>| {
+        let leave = |rig: &mut Rig, range: std::ops::Range<usize>| {
             users[range].iter().for_each(|session| detach(rig, *session, Gone::Left));
             pass(rig, 200);
             told(rig, HERE).pop().unwrap()
