@@ -114,7 +114,7 @@ impl From<PresenceChangeKind> for MemberEvent {
             PresenceChangeKind::Timeout => Self::Timeout,
             PresenceChangeKind::Back => Self::Back,
             PresenceChangeKind::Update => Self::Update,
-            _ => Self::Other,
+            PresenceChangeKind::Other(_) | _ => Self::Other,
         }
     }
 }

@@ -174,6 +174,8 @@ fn the_table_of_limits_is_the_code() {
         count("depth of `data` and `state`", limits::JSON_DEPTH, "; `request.malformed` for the publish alone"),
         count("depth of a JSON frame", limits::JSON_FRAME_DEPTH, ""),
         count("users in a `status`", limits::STATUS_USERS, ""),
+        count("members of a page, and up to which a channel's members are listed", limits::PRESENCE_LISTED, ""),
+        count("members at which they are listed again", limits::PRESENCE_LISTED_AGAIN, ""),
         bytes("presence state", limits::PRESENCE_STATE_BYTES, ""),
         count("messages of a compression dictionary", limits::DICTIONARY_MESSAGES, ""),
         count("bytes of a compression dictionary", limits::DICTIONARY_BYTES, ""),

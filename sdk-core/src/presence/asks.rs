@@ -154,7 +154,7 @@ impl Asks {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.waiting.iter().filter_map(|ask| ask.again.or(ask.asked.as_ref().map(|asked| asked.deadline))).min()
+        self.waiting.iter().filter_map(|ask| ask.again.or_else(|| ask.asked.as_ref().map(|asked| asked.deadline))).min()
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {

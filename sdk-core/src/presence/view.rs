@@ -113,7 +113,7 @@ fn apply(members: &mut BTreeMap<UserName, Member>, change: &PresenceChange, now:
             members.insert(user.clone(), Member { user, state, since });
         }
         // A later version's: what it means for the list is not known.
-        _ => {}
+        PresenceChangeKind::Other(_) | _ => {}
     }
 }
 

@@ -240,7 +240,7 @@ fn users_are_followed_over_reconnects_and_only_news_is_told() {
     let req = lists(&mut host)[0].req;
     let both = vec![status("alice", true), status("bob", false)];
     host.send(ServerFrame::Statuses(Statuses { req: Some(req), users: both.clone() }));
-    assert_eq!(news(&mut host), [both.clone()]);
+    assert_eq!(news(&mut host), std::slice::from_ref(&both));
     host.send(ServerFrame::Statuses(Statuses { req: None, users: vec![status("bob", true)] }));
     assert_eq!(news(&mut host), [vec![status("bob", true)]]);
     again(&mut host);

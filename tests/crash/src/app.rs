@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moorline::{
-    Channel, Client, Event, Lifecycle, Message, Messages, Payload, Qos, Since, Store, StoreBatch, StoreEntry,
-    StoreError,
+    Channel, Client, ConnectionState, Event, Lifecycle, Message, Messages, Payload, Presence, Qos, Since, Store,
+    StoreBatch, StoreEntry, StoreError,
 };
 
 use crate::checker::{Mark, Place, Seen, Told};
@@ -99,10 +99,26 @@ impl App {
         let channel: Channel = self.client.channel(channel).qos(Qos::ExactlyOnce).auto_ack(true);
         let channel = match reading {
             Reading::Plain => channel.since(Since::First),
-            Reading::Durable => channel.since(Since::First).durable(true),
+            Reading::Durable => channel.since(Since::First).durable(true).presence(Presence::Join),
             Reading::Again => channel.since(Since::Resume).durable(true),
         };
         Ok(Inbox { messages: channel.subscribe().await? })
+    }
+
+    /// Begins to look at who is present in a channel.
+    ///
+    /// # Errors
+    /// [`AppError::Client`].
+    pub async fn watch(&self, channel: &str) -> Result<Inbox, AppError> {
+        let channel = self.client.channel(channel).qos(Qos::AtMostOnce).presence(Presence::Watch);
+        Ok(Inbox { messages: channel.subscribe().await? })
+    }
+
+    /// Returns who is present in a channel that is watched; `None` without a connection.
+    pub fn present(&self, channel: &str) -> Option<Vec<String>> {
+        let members = self.client.channel(channel).members().list()?;
+        let is_online = self.client.state() == ConnectionState::Online;
+        is_online.then(|| members.into_iter().map(|member| member.user).collect())
     }
 
     /// Tells the client that the network is there, as a device does.

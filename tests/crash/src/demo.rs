@@ -99,7 +99,8 @@ impl Demo {
         tell(format!("server  {}", self.server.display()));
         tell(format!("        --dev --listen {} --data {}", stage.address, stage.program.data().display()));
         tell(format!("alice   connects through a proxy on {}, which can fail like a network", stage.alice.address()));
-        tell(format!("bob     through another one, on {}\n", stage.bob.address()));
+        tell(format!("bob     through another one, on {}", stage.bob.address()));
+        tell("carol   looks at who is present, without a proxy\n".to_owned());
         for (words, scene, span) in SCRIPT {
             stage.play(*scene).await?;
             tell(stage.line(words));
@@ -151,6 +152,8 @@ struct Stage {
     server: Option<Server>,
     alice: Proxy,
     bob: Proxy,
+    /// Looks at who is there, on a connection that nothing happens to.
+    carol: Arc<App>,
     book: SharedBook,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<Result<(), AppError>>>,
@@ -171,6 +174,7 @@ impl Stage {
             address,
             alice: Proxy::start(address).await?,
             bob: Proxy::start(address).await?,
+            carol: Arc::new(App::start(&format!("ws://{address}/ws"), "carol", &Disk::default())?),
             book: Book::open(),
             stop: watch::Sender::new(false),
             tasks: Vec::new(),
@@ -178,6 +182,7 @@ impl Stage {
         for (publisher, name) in [(1, "alice"), (2, "bob")] {
             stage.enter(name, publisher)?;
         }
+        stage.look();
         stage.begin = Instant::now();
         Ok(stage)
     }
@@ -207,6 +212,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Has carol watch who is present.
+    fn look(&mut self) {
+        let carol = Arc::clone(&self.carol);
+        self.tasks.push(tokio::spawn(async move {
+            let mut inbox = carol.watch(CHANNEL).await?;
+            loop {
+                inbox.next().await?;
+            }
+        }));
+    }
+
     async fn play(&mut self, scene: Scene) -> Result<(), RunError> {
         match scene {
             Scene::Run => {}
@@ -233,8 +249,9 @@ impl Stage {
     fn line(&self, words: &str) -> String {
         let (seconds, progress) = (self.begin.elapsed().as_secs_f64(), self.book.progress());
         let (published, settled, received) = (progress.published, progress.settled, progress.received);
+        let present = self.carol.present(CHANNEL).map_or_else(|| "?".to_owned(), |names| names.join(", "));
         format!(
-            "{seconds:>5.1} s  {words}\n         published {published:>6}   acknowledged {settled:>6}   \
+            "{seconds:>5.1} s  {words}\n         present {present}\n         published {published:>6}   acknowledged {settled:>6}   \
              received {received:>6}"
         )
     }

@@ -25,16 +25,19 @@ impl World {
             return;
         }
         let state = Some(Bytes::from(format!("\"act {number}\"")));
-        let entered = process.entered.get(&name).is_some();
         match op {
-            PresenceOp::Enter => drop(process.core.enter(&name, state.clone(), now)),
-            PresenceOp::Update => drop(process.core.update(&name, state.clone(), now)),
-            PresenceOp::Leave => drop(process.core.leave(&name, now)),
-        }
-        match op {
-            PresenceOp::Enter | PresenceOp::Update => drop(process.entered.insert(name, state)),
-            PresenceOp::Leave if entered => drop(process.entered.remove(&name)),
-            PresenceOp::Leave => {}
+            PresenceOp::Enter => {
+                process.core.enter(&name, state.clone(), now);
+                process.entered.insert(name, state);
+            }
+            PresenceOp::Update => {
+                process.core.update(&name, state.clone(), now);
+                process.entered.insert(name, state);
+            }
+            PresenceOp::Leave => {
+                process.core.leave(&name, now);
+                process.entered.remove(&name);
+            }
         }
         self.drive(index);
     }

@@ -235,8 +235,12 @@ impl Room {
         let after = self.shown(&user);
         let fresh = || Change { before, came: PresenceChangeKind::Join, went: PresenceChangeKind::Leave };
         let change = self.changes.entry(user.clone()).or_insert_with(fresh);
-        change.came = came.unwrap_or(change.came.clone());
-        change.went = went.unwrap_or(change.went.clone());
+        if let Some(came) = came {
+            change.came = came;
+        }
+        if let Some(went) = went {
+            change.went = went;
+        }
         let is_same = match (&change.before, &after) {
             (Some(before), Some(after)) => before.state == after.state,
             (None, None) => true,
