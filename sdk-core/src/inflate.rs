@@ -143,10 +143,10 @@ impl Inflater {
         if self.room.capacity() > KEPT_ROOM {
             self.room = Vec::new();
         }
-        match status {
-            TINFLStatus::Done if taken < packed.data.len() => Err(InflateError::Stream),
-            TINFLStatus::Done if made == length => body.ok_or(InflateError::Announced),
-            TINFLStatus::Done | TINFLStatus::HasMoreOutput => Err(InflateError::Announced),
+        let is_whole = status == TINFLStatus::Done && taken == packed.data.len();
+        match body {
+            Some(body) if is_whole && made == length => Ok(body),
+            _ if is_whole || status == TINFLStatus::HasMoreOutput => Err(InflateError::Announced),
             _ => Err(InflateError::Stream),
         }
     }

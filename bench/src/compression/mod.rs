@@ -48,6 +48,9 @@ const COLUMNS: &[Column] = &[
 const PAGES: &[Column] =
     &[("messages", 0), ("bytes", 0), ("of plain", 3), ("server µs/page", 0), ("client µs/message", 2)];
 
+/// A scheme, and what each round has measured of it.
+type Row = (&'static str, Vec<Vec<f64>>);
+
 /// What one scheme does with all messages.
 #[derive(Default)]
 struct Measured {
@@ -73,7 +76,7 @@ impl Compression {
         Ok(())
     }
 
-    fn rounds(&self, messages: &[Stored]) -> Result<[(&'static str, Vec<Vec<f64>>); 4]> {
+    fn rounds(&self, messages: &[Stored]) -> Result<[Row; 4]> {
         let mut rows = ["Moorline, dictionary", "deflate per message", "plain", "deflate with context takeover"]
             .map(|name| (name, Vec::new()));
         for _ in 0..self.rounds.max(1) {
@@ -169,10 +172,12 @@ fn delivered(message: &Bytes, inflater: &mut Inflater, recent: &mut Recent) -> R
     let mut rest = message.clone();
     let mut count = 0;
     while let Ok(Some(Decoded::Frame(frame))) = Codec::Binary.decode_server(&mut rest) {
-        let deliver = match frame {
-            ServerFrame::Deliver(deliver) => deliver,
-            ServerFrame::Packed(packed) => inflater.unpack(&packed, recent).map_err(|_| wrong())?,
-            _ => continue,
+        let deliver = if let ServerFrame::Packed(packed) = frame {
+            inflater.unpack(&packed, recent).map_err(|_| wrong())?
+        } else if let ServerFrame::Deliver(deliver) = frame {
+            deliver
+        } else {
+            continue;
         };
         for message in &deliver.messages {
             recent.push(message.offset.ok_or_else(wrong)?, message.payload.bytes());

@@ -451,6 +451,7 @@ fn vectors() -> String {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test that writes its own golden file when it is told to")]
 fn the_golden_frames_are_inflated() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/inflate.json");
     let vectors = vectors();

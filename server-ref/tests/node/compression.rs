@@ -60,7 +60,7 @@ impl Reader {
 
     /// Opens a connection that can inflate, and reads `room` from now on.
     fn live(bench: &mut Bench, conn: u32) -> Self {
-        let mut reader = Self::open(bench, conn, &[Packed::CAP]);
+        let reader = Self::open(bench, conn, &[Packed::CAP]);
         reader.subscribe(bench, Since::Now, Qos::AtLeastOnce);
         reader
     }
@@ -71,7 +71,7 @@ impl Reader {
         bench.bytes(self.conn, bytes.into());
     }
 
-    fn subscribe(&mut self, bench: &mut Bench, since: Since, qos: Qos) {
+    fn subscribe(&self, bench: &mut Bench, since: Since, qos: Qos) {
         self.say(bench, ClientFrame::Subscribe(Subscribe { since, qos, ..Subscribe::new(1, room()) }));
     }
 
@@ -151,7 +151,8 @@ impl Reader {
         if let Some(of) = packed.dictionary {
             assert!((1..=16).contains(&of.count), "{of:?}");
             for offset in of.oldest.0..of.oldest.0 + u64::from(of.count) {
-                room.extend_from_slice(self.held.get(&offset).expect("a dictionary of what was not sent"));
+                let held = self.held.get(&offset);
+                room.extend_from_slice(held.unwrap_or_else(|| panic!("{offset} is in a dictionary and was not sent")));
             }
             assert!(room.len() <= 32_000);
         }
