@@ -169,7 +169,9 @@ impl Client {
         // However long ago its message was trimmed, an id is known.
         for number in 1..=expected("short-ids", self.done).min(3) {
             let again = message("short-ids", &format!("short-ids-{number}")).text(&"x".repeat(10));
-            assert_eq!(duplicate(&log.publish(again)), number);
+            let answer = self.turn(&mut log, vec![again.command()])?.remove(0);
+            let Some(Ok(Completion::Appended(appended))) = answer else { panic!("{answer:?}") };
+            assert_eq!(duplicate(&appended), number);
         }
         // A cursor that retention has overtaken says so.
         assert!(opened.from.0 >= self.cursor);
