@@ -132,8 +132,9 @@ impl World {
     /// Invariant 15: a client that leaves or stops has a reason, and one that waits goes on.
     fn state_changed(&mut self, index: usize, state: ConnectionState, reason: &StateReason) {
         let now = self.now;
-        // The world may lose a delivery, and then what fills the hole.
-        let lost = self.links.iter().rfind(|link| link.client == index).map_or(0, |link| link.wire.lost);
+        // The world may lose or spoil a delivery, and then what fills the hole.
+        let link = self.links.iter().rfind(|link| link.client == index);
+        let lost = link.map_or(0, |link| link.wire.lost + link.wire.spoilt);
         if let StateReason::ProtocolViolation(what) = reason
             && lost < 2
         {
