@@ -271,9 +271,8 @@ impl<S: MessageStore> EngineCore<S> {
         let began = now.min(self.housekeeping.began);
         let kept = self.config.cursors_ms.max(self.config.producers_ms).max(self.config.ids_ms);
         let empty = channel.first > channel.head && channel.recorded;
-        // Of several that refer to it, one that was used before the start may outlive one that was used since.
-        let lasts = kept.saturating_add(NOTE_EVERY_MS);
-        let referred = channel.referred > 0 && !self.is_over(channel.referred, lasts, began);
+        // What was used before the start may have been used later than is known.
+        let referred = channel.referred > 0 && !self.is_over(channel.referred, kept, began);
         if empty && !referred && self.is_over(channel.time, kept, began) {
             self.shared_n += u64::from(!self.config.bugs.has(Bug::ForgottenKeepsEpoch));
             self.records.push(self.shared_record());
