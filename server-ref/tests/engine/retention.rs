@@ -1,8 +1,8 @@
 //! How long messages and channels are kept.
 
 use moorline_protocol::Since;
-use moorline_server::engine::core::RetentionRule;
-use moorline_server::engine::{Command, Open, ReadRange};
+use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRule};
+use moorline_server::engine::{Command, Open, ReadRange, Ticket};
 
 use crate::rig::{
     DAY, HERE, HOUR, MINUTE, Rig, Setup, channel, duplicate, each, each_with, message, offsets, open, owner,
@@ -188,6 +188,32 @@ fn a_channel_lives_as_long_as_somebody_refers_to_it() {
         assert_eq!(duplicate(&rig.publish(message("produced", "a").seq(&device, 1))), 1);
         assert_eq!(watched.epoch, epochs[2]);
     });
+}
+
+#[test]
+fn a_cursor_from_before_a_start_goes_no_later_than_its_channel() {
+    let read = |core: &mut EngineCore<MemoryStore>, name, now| {
+        let open = Open { cursor: Some(owner(name)), ..open("room", Since::Now) };
+        core.handle(HERE, Ticket(1), Command::Open(open), now);
+        core.handle(HERE, Ticket(2), Command::Unwatch(channel("room")), now);
+    };
+    let mut core = EngineCore::new(CoreConfig::new("test-000"), MemoryStore::default());
+    core.begin(false, DAY);
+    read(&mut core, "alice", DAY);
+    let records = core.take_records(DAY);
+    let mut core = EngineCore::new(CoreConfig::new("test-000"), MemoryStore::default());
+    records.into_iter().for_each(|record| core.apply(record, false).unwrap());
+    core.begin(false, DAY + HOUR);
+    read(&mut core, "bob", DAY + 2 * HOUR);
+    let mut left_at = |now| {
+        core.expire(now);
+        (core.stats().cursors, core.stats().channels)
+    };
+    // Alice may have used hers until the start, but not since.
+    assert_eq!(left_at(31 * DAY + HOUR), (2, 1));
+    assert_eq!(left_at(31 * DAY + HOUR + 1), (1, 1));
+    assert_eq!(left_at(31 * DAY + 2 * HOUR), (1, 1));
+    assert_eq!(left_at(31 * DAY + 2 * HOUR + 1), (0, 0));
 }
 
 #[test]

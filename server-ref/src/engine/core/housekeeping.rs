@@ -125,10 +125,11 @@ impl<S: MessageStore> EngineCore<S> {
     }
 
     /// Tells whether something was last used so long ago that it is forgotten. What was not used since the start may
-    /// have been used after that was last written down.
+    /// have been used after that was last written down, but no later than the start: so of two things the one that was
+    /// used first is over first.
     pub(super) fn is_over(&self, used: UnixMillis, kept: u64, now: UnixMillis) -> bool {
-        let doubt = if used < self.housekeeping.started { NOTE_EVERY_MS } else { 0 };
-        used < now.saturating_sub(kept.saturating_add(doubt)) && !self.is_resting(now)
+        let latest = used.saturating_add(NOTE_EVERY_MS).min(self.housekeeping.started).max(used);
+        latest < now.saturating_sub(kept) && !self.is_resting(now)
     }
 
     /// Tells whether nothing is forgotten for now.
