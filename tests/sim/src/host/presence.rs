@@ -79,6 +79,8 @@ impl World {
             }
             self.clients.iter().enumerate().filter(|(_, client)| online(client)).find_map(|(index, client)| {
                 let process = client.process.as_ref().filter(|_| client.presence.contains_key(&name))?;
+                // Whose token, of a clock that was ahead, denies the channel to the end reads nothing there.
+                process.readers.iter().find(|reader| reader.continuity.channel == name)?;
                 let seen = view(process, &name).map(|(members, _)| members);
                 (seen.as_ref() != Some(&there))
                     .then(|| format!("client {index}, {name}: {seen:?} are seen, and {there:?} are there"))
