@@ -173,8 +173,10 @@ impl Client {
                 self.lose(reason, EndedBy::Peer, now);
             }
             CloseVerdict::RetryWithNewToken | CloseVerdict::Final => {
-                // Before this one, the server says nothing: a refusal was about something else.
-                let refusal = self.connection.refusal.take().filter(|_| code != Some(CloseCode::DISPLACED));
+                // Before this code, the server says nothing but this: another refusal was about something else.
+                let is_why =
+                    |why: &Failure| code != Some(CloseCode::DISPLACED) || why.code == ErrorCode::DeviceConflict;
+                let refusal = self.connection.refusal.take().filter(is_why);
                 let failure = refusal.unwrap_or_else(|| failure_of(code));
                 // There is nothing to hang up any more.
                 self.connection.state = State::Idle;

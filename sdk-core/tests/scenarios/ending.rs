@@ -215,3 +215,12 @@ fn an_old_refusal_is_no_reason_for_a_close() {
     let StateReason::Refused(failure) = host.last_reason() else { panic!() };
     assert_eq!(failure.code, ErrorCode::ConnectionDisplaced, "which no error frame comes before");
 }
+
+#[test]
+fn copies_of_a_store_learn_why_they_throw_each_other_out() {
+    let mut host = Host::online();
+    host.send(ServerFrame::Error(ErrorFrame::new(ErrorCode::DeviceConflict, "was a store copied?")));
+    host.cut(Some(4504));
+    let StateReason::Refused(failure) = host.last_reason() else { panic!() };
+    assert_eq!((failure.code, failure.message.as_str()), (ErrorCode::DeviceConflict, "was a store copied?"));
+}

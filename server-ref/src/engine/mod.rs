@@ -316,11 +316,21 @@ pub enum Attached {
         producer: Option<ProducerGrant>,
     },
     /// A newer connection of this owner stands: close this one with 4504.
-    Superseded,
+    Superseded {
+        /// Whether that happens again and again.
+        conflict: Option<Conflict>,
+    },
     /// The user has too many connections.
     TooManyConnections,
     /// The token or the user is revoked.
     Revoked,
+}
+
+/// Different runs under one device's name displace each other again and again: three times or more within a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Whether nobody was told of it within the last minute.
+    pub is_news: bool,
 }
 
 /// The outcome of [`Command::Open`].
@@ -427,6 +437,8 @@ pub enum Event {
         session: SessionId,
         /// With what.
         code: CloseCode,
+        /// Whether that happens again and again.
+        conflict: Option<Conflict>,
     },
     /// Tokens were revoked: end what rests on them.
     Revoked(Revocation),

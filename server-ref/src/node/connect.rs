@@ -13,8 +13,8 @@ use super::io::ConnId;
 use super::limits::Bucket;
 use super::session::{Attaching, Extra, Flow, Session, State};
 use super::subscribe::canonical;
-use super::{Ending, Node, Waiting};
-use crate::engine::{Attach, Attached, Command, EngineError, Owner, Revocation, SessionId};
+use super::{Ending, Node, Output, Waiting, Warning};
+use crate::engine::{Attach, Attached, Command, Conflict, EngineError, Owner, Revocation, SessionId};
 use crate::planted::Bug;
 
 /// ms after which a client may ask again when the storage failed.
@@ -83,7 +83,7 @@ impl Node {
         }
         match attached {
             Attached::Accepted { producer } => self.welcome(conn, producer, now),
-            Attached::Superseded => self.end(conn, Ending(None, CloseCode::DISPLACED), now),
+            Attached::Superseded { conflict } => self.displaced(conn, CloseCode::DISPLACED, conflict, now),
             Attached::TooManyConnections => {
                 let text = "this user has too many connections; close another one first";
                 let error = ErrorFrame::new(ErrorCode::LimitConnections, text);
@@ -94,6 +94,19 @@ impl Node {
                 self.end(conn, Ending(Some(error), CloseCode::REVOKED), now);
             }
         }
+    }
+
+    /// Another connection of this device stands. If that happens again and again, client and operator are told.
+    pub(super) fn displaced(&mut self, conn: ConnId, code: CloseCode, conflict: Option<Conflict>, now: Now) {
+        if conflict.is_some_and(|conflict| conflict.is_news)
+            && let Some(owner) = self.conns.get(&conn).and_then(|entry| entry.state.owner())
+        {
+            self.outputs.push_back(Output::Warn(Warning::DeviceConflict(owner.clone())));
+        }
+        let text = "two installations share one device id and displace each other: was a store copied? Give each a \
+                    store of its own";
+        let error = conflict.map(|_| ErrorFrame::new(ErrorCode::DeviceConflict, text));
+        self.end(conn, Ending(error, code), now);
     }
 
     pub(super) fn attach_failed(&mut self, conn: ConnId, session: SessionId, error: EngineError, now: Now) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use moorline_protocol::{CloseCode, Codec};
 
 use super::packing::PackedStats;
-use crate::engine::{Command, Ticket};
+use crate::engine::{Command, Owner, Ticket};
 
 /// A connection of this shard, chosen by the shell; may be used again after [`Node::handle_closed`](super::Node::handle_closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,8 +65,18 @@ pub enum Output {
     },
     /// Ask the engine; the answer comes through [`Node::handle_replies`](super::Node::handle_replies) under this ticket.
     Engine(Ticket, Command),
+    /// Write a warning into the server's own log.
+    Warn(Warning),
     /// Every connection is closed and every publish answered: the drain is complete.
     Drained,
+}
+
+/// What whoever runs the server should know. Without payloads and tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Different runs under one device's name displace each other again and again: probably a store was copied.
+    DeviceConflict(Owner),
 }
 
 /// What a node holds, for tests and metrics.

@@ -35,7 +35,7 @@ use rustc_hash::FxHashMap;
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::drain::Draining;
 use self::hub::Hub;
-pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind};
+pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
 use self::outputs::Outputs;
 pub use self::packing::PackedStats;
 use self::packing::Packer;
@@ -281,9 +281,9 @@ impl Node {
             Event::Published { channel, epoch, messages } => self.published(&channel, epoch, &messages),
             Event::Ephemeral { channel, message } => self.ephemeral(&channel, message),
             Event::NewEpoch { channel, epoch, head } => self.new_epoch(&channel, epoch, head),
-            Event::Displaced { session, code } => {
+            Event::Displaced { session, code, conflict } => {
                 if let Some(conn) = self.sessions.get(&session).copied() {
-                    self.end(conn, Ending(None, code), now);
+                    self.displaced(conn, code, conflict, now);
                 }
             }
             Event::Revoked(revocation) => self.revoked(&revocation, now),

@@ -40,6 +40,17 @@ pub(super) enum State {
     Open(Box<Session>),
 }
 
+impl State {
+    /// Returns whose connection this is, as far as that is known.
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        match self {
+            Self::AwaitingHello { .. } => None,
+            Self::Attaching(attaching) => attaching.owner.as_ref(),
+            Self::Open(session) => session.owner.as_ref(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Attaching {
     pub(super) session: SessionId,

@@ -25,7 +25,7 @@ pub use self::door::Door;
 use self::outbox::Outbox;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
-use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure};
+use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -186,6 +186,18 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     }
 }
 
+fn warn(warning: &Warning) {
+    match warning {
+        Warning::DeviceConflict(owner) => tracing::warn!(
+            app = owner.app.as_str(),
+            user = owner.user.as_str(),
+            device = owner.device.as_str(),
+            "two installations share one device id and displace each other, three times or more within a minute: was a \
+             store copied?"
+        ),
+    }
+}
+
 impl Handle {
     /// Runs something on the node, then does what the node asks for.
     fn with(&self, act: impl FnOnce(&mut Shard, Now)) {
@@ -256,6 +268,7 @@ impl Shard {
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
+            Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }
     }

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use moorline_protocol::{AppName, CloseCode, DeviceId, ProducerRequest, ProducerState, Run, UserName};
-use moorline_server::engine::{Attach, Attached, Command, Completion, Event, Gone, Reply, Revocation, SessionId};
+use moorline_server::engine::{
+    Attach, Attached, Command, Completion, Conflict, Event, Gone, Reply, Revocation, SessionId,
+};
 
 use crate::rig::{DAY, HERE, Rig, THERE, each, message, owner};
+
+const MINUTE: u64 = 60_000;
 
 fn run(boot: u64, transport: u64) -> Run {
     Run { boot, transport }
@@ -22,7 +26,7 @@ fn accepted(attached: &Attached) -> bool {
 
 fn displaced(rig: &mut Rig) -> Vec<(SessionId, CloseCode)> {
     let event = |event| match event {
-        Event::Displaced { session, code } => (session, code),
+        Event::Displaced { session, code, conflict: None } => (session, code),
         other => panic!("{other:?}"),
     };
     rig.events(HERE).into_iter().map(event).collect()
@@ -69,7 +73,8 @@ fn a_late_hello_of_an_older_connection_changes_nothing() {
         assert_eq!(displaced(rig), [(device.session, CloseCode::DISPLACED)]);
         for late in [run(5, 4), run(4, 9), run(0, 0)] {
             let late = Attach { producer, ..hello(rig, late) };
-            assert_eq!(rig.attach(late.clone()), Attached::Superseded);
+            assert_eq!(rig.attach(late.clone()), Attached::Superseded { conflict: None });
+            rig.skip(MINUTE);
             rig.tell(HERE, Command::Detach(late.session, Gone::Left));
         }
         assert_eq!(displaced(rig), []);
@@ -77,6 +82,37 @@ fn a_late_hello_of_an_older_connection_changes_nothing() {
         let mut current = device;
         current.producer = grant;
         assert_eq!(rig.store(message("room", "m").seq(&current, 1)), 1);
+    });
+}
+
+#[test]
+fn the_third_takeover_within_a_minute_is_a_conflict() {
+    let lost = |rig: &mut Rig| match rig.events(HERE).as_slice() {
+        [Event::Displaced { conflict, .. }] => *conflict,
+        other => panic!("{other:?}"),
+    };
+    let attach = |rig: &mut Rig, boot, transport| {
+        let hello = hello(rig, run(boot, transport));
+        rig.attach(hello)
+    };
+    each(|rig| {
+        // Two copies of a store; each of them is started again when it has lost.
+        attach(rig, 7, 1);
+        for (boot, expected) in [(7, None), (8, None), (8, Some(true)), (9, Some(false))] {
+            assert!(accepted(&attach(rig, boot, 1)));
+            assert_eq!(lost(rig).map(|conflict| conflict.is_news), expected, "boot {boot}");
+        }
+        // A newcomer that is turned away is one, too.
+        let is_news = false;
+        assert_eq!(attach(rig, 8, 1), Attached::Superseded { conflict: Some(Conflict { is_news }) });
+        // Sockets of one process are no other installation, and neither is what happened long ago.
+        for transport in 2..8 {
+            attach(rig, 9, transport);
+            assert_eq!(lost(rig), None);
+        }
+        rig.skip(MINUTE);
+        attach(rig, 10, 1);
+        assert_eq!(lost(rig), None);
     });
 }
 
@@ -89,10 +125,10 @@ fn the_event_goes_to_the_losers_shard_before_the_answer() {
         assert!(accepted(&rig.attach(new.clone())));
         assert_eq!(rig.events(HERE), []);
         let code = CloseCode::GOING_AWAY;
-        assert_eq!(rig.events(THERE), [Event::Displaced { session: old.session, code }]);
+        assert_eq!(rig.events(THERE), [Event::Displaced { session: old.session, code, conflict: None }]);
         let newest = hello(rig, run(1, 3));
         let stream = rig.stream(HERE, vec![Command::Attach(newest)]);
-        assert_eq!(stream[0], Reply::Event(Event::Displaced { session: new.session, code }));
+        assert_eq!(stream[0], Reply::Event(Event::Displaced { session: new.session, code, conflict: None }));
         assert!(matches!(&stream[1], Reply::Completed(_, Ok(Completion::Attached(Attached::Accepted { .. })))));
     });
 }

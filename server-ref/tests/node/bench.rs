@@ -340,6 +340,7 @@ impl Bench {
                     self.node.handle_closed(conn, self.now());
                 }
                 Output::Engine(ticket, command) => self.asked.push_back((ticket, command)),
+                Output::Warn(_) => {}
                 Output::Drained => {
                     assert!(!self.drained, "drained twice");
                     self.drained = true;

@@ -3,6 +3,7 @@
 use moorline_server::server::Options;
 use serde_json::json;
 
+use crate::support::program::{Program, command};
 use crate::support::{Wire, World};
 
 const DEVICE: &str = "device-0123456789";
@@ -70,6 +71,45 @@ fn of_two_equal_ones_the_newcomer_stays() {
         old.expect_close(4504);
         is_alive(&mut new);
     });
+}
+
+#[test]
+fn copies_of_a_store_that_throw_each_other_out_are_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Program::start(
+        command(["--dev", "--listen", "127.0.0.1:0", "--engine", "memory", "--log-format", "json"]).current_dir(&dir),
+    );
+    let hello = |device: &str, boot: u64| {
+        let mut wire = Wire::open(server.address());
+        let run = [boot, 1];
+        wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "device": device, "run": run}));
+        wire.expect("welcome");
+        wire
+    };
+    let mut standing = hello(DEVICE, 1);
+    for boot in [1, 2] {
+        let newcomer = hello(DEVICE, boot);
+        standing.expect_close(4504);
+        standing = newcomer;
+    }
+    for boot in [2, 3, 3] {
+        let newcomer = hello(DEVICE, boot);
+        let error = standing.expect_error("device.conflict");
+        assert!(error["message"].as_str().unwrap().contains("was a store copied?"), "{error}");
+        standing.expect_close(4504);
+        standing = newcomer;
+    }
+    let mut late = Wire::open(server.address());
+    late.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "device": DEVICE, "run": [1, 1]}));
+    late.expect_end("device.conflict", 4504);
+    is_alive(&mut standing);
+    let said = server.stop();
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    let [warning] = warnings.as_slice() else { panic!("once a minute: {said}") };
+    for part in ["\"app\":\"default\"", "\"user\":\"alice\"", &format!("\"device\":\"{DEVICE}\""), "store copied?"] {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+    assert!(!warning.contains("dev:alice"), "a token: {warning}");
 }
 
 #[test]

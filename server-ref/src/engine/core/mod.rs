@@ -5,6 +5,7 @@
 
 mod append;
 mod channel;
+mod conflict;
 mod cursor;
 mod housekeeping;
 mod ids;
@@ -25,6 +26,7 @@ use moorline_protocol::{Epoch, ProducerId, ProducerRequest};
 use rustc_hash::FxHashMap;
 
 use self::channel::Channel;
+use self::conflict::Takeovers;
 use self::cursor::Cursors;
 use self::housekeeping::Housekeeping;
 use self::presence::Registry;
@@ -113,6 +115,7 @@ pub struct EngineCore<S> {
     cursors: Cursors,
     residency: Residency,
     sessions: Sessions,
+    takeovers: Takeovers,
     presence: Registry,
     housekeeping: Housekeeping,
     revoked: BTreeMap<RevocationKey, Revoked>,

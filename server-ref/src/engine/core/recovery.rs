@@ -6,6 +6,7 @@ use moorline_protocol::{ProducerId, UserName};
 use rustc_hash::FxHashMap;
 
 use super::channel::Channel;
+use super::conflict::Takeovers;
 use super::cursor::Cursors;
 use super::housekeeping::Housekeeping;
 use super::presence::Registry;
@@ -40,6 +41,7 @@ impl<S: MessageStore> EngineCore<S> {
             cursors: Cursors::default(),
             residency: Residency::default(),
             sessions: Sessions::default(),
+            takeovers: Takeovers::default(),
             presence: Registry::default(),
             housekeeping: Housekeeping::default(),
             revoked: BTreeMap::new(),

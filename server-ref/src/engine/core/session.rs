@@ -11,7 +11,8 @@ use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS, Revoked, completed};
 use crate::engine::record::Record;
 use crate::engine::{
-    Attach, Attached, Completion, EngineError, Event, Gone, Owner, Reply, Revocation, SessionId, ShardId, Ticket,
+    Attach, Attached, Completion, Conflict, EngineError, Event, Gone, Owner, Reply, Revocation, SessionId, ShardId,
+    Ticket,
 };
 use crate::planted::{Bug, Bugs};
 
@@ -35,6 +36,14 @@ struct Session {
     producer: Option<ProducerId>,
     /// The channels whose cursors it uses.
     reading: BTreeSet<ChannelId>,
+}
+
+/// Two connections of a device: who goes.
+struct Displacement {
+    /// The code the standing one is closed with; `None` if the newcomer is the older one.
+    code: Option<CloseCode>,
+    /// Whether they are of different processes, or of copies of one store.
+    is_between_runs: bool,
 }
 
 impl Sessions {
@@ -109,10 +118,13 @@ impl<S: MessageStore> EngineCore<S> {
             _ => None,
         };
         let live = owner.as_ref().and_then(|owner| self.sessions.by_owner.get(owner)).copied();
-        if let Some(code) = live.and_then(|live| self.displacement(live, attach.run)) {
-            match code {
-                None => return Ok(Attached::Superseded),
-                Some(code) => self.displace(live, code, now),
+        if let Some((live, owner)) = live.zip(owner.as_ref())
+            && let Some(displacement) = self.displacement(live, attach.run)
+        {
+            let conflict = displacement.is_between_runs.then(|| self.takeovers.count(owner, now)).flatten();
+            match displacement.code {
+                None => return Ok(Attached::Superseded { conflict }),
+                Some(code) => self.displace(live, code, conflict, now),
             }
         }
         let count = user.as_ref().and_then(|user| self.sessions.per_user.get(user)).copied().unwrap_or(0);
@@ -136,30 +148,28 @@ impl<S: MessageStore> EngineCore<S> {
         Ok(Attached::Accepted { producer })
     }
 
-    /// Compares a newcomer with the connection that stands: `Some(None)` if the newcomer is the older one, otherwise
-    /// the code the standing one is closed with.
-    fn displacement(&self, live: SessionId, newcomer: Run) -> Option<Option<CloseCode>> {
+    /// Compares a newcomer with the connection that stands.
+    fn displacement(&self, live: SessionId, newcomer: Run) -> Option<Displacement> {
         let run = self.sessions.by_id.get(&live)?.run;
         if self.config.bugs.has(Bug::DisplaceByArrival) {
-            return Some(Some(CloseCode::DISPLACED));
+            return Some(Displacement { code: Some(CloseCode::DISPLACED), is_between_runs: true });
         }
-        Some(if newcomer < run {
-            None
-        } else if newcomer > run && newcomer.boot == run.boot {
-            Some(CloseCode::GOING_AWAY)
-        } else {
-            Some(CloseCode::DISPLACED)
-        })
+        let is_between_runs = newcomer.boot != run.boot || newcomer == run;
+        let code = match (newcomer < run, is_between_runs) {
+            (true, _) => None,
+            (false, false) => Some(CloseCode::GOING_AWAY),
+            (false, true) => Some(CloseCode::DISPLACED),
+        };
+        Some(Displacement { code, is_between_runs })
     }
 
-    fn displace(&mut self, live: Option<SessionId>, code: CloseCode, now: UnixMillis) {
-        let Some(session) = live else { return };
+    fn displace(&mut self, session: SessionId, code: CloseCode, conflict: Option<Conflict>, now: UnixMillis) {
         let shard = self.sessions.by_id.get(&session).map(|session| session.shard);
         if !self.config.bugs.has(Bug::DetachRemovesNewer) {
             self.detach(session, Gone::Closed { grace_ms: GRACE_MS }, now);
         }
         if let Some(shard) = shard {
-            self.reply(shard, Reply::Event(Event::Displaced { session, code }));
+            self.reply(shard, Reply::Event(Event::Displaced { session, code, conflict }));
         }
     }
 

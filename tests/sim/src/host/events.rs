@@ -116,7 +116,7 @@ impl World {
     fn ended(&mut self, index: usize, ids: &[SubscriptionId], failure: &moorline_core::Failure) {
         let SimClient { name, excuses, .. } = &self.clients[index];
         let denied = failure.code == ErrorCode::ChannelDenied && self.server.desk.denies(name);
-        let displaced = failure.code == ErrorCode::ConnectionDisplaced && excuses.displaced;
+        let displaced = is_displaced(failure) && excuses.displaced;
         if !denied && !displaced && !self.server.desk.is_revoked(name) {
             self.violate(6, format!("client {index}: a subscription ended: {failure}"));
         }
@@ -160,7 +160,7 @@ impl World {
             StateReason::Refused(failure) if failure.code == ErrorCode::AuthRevoked => {
                 self.server.desk.is_revoked(&host.name)
             }
-            StateReason::Refused(failure) if failure.code == ErrorCode::ConnectionDisplaced => host.excuses.displaced,
+            StateReason::Refused(failure) if is_displaced(failure) => host.excuses.displaced,
             _ => false,
         };
         if !excused {
@@ -184,4 +184,9 @@ impl World {
             }
         }
     }
+}
+
+/// Tells whether a client was told that another connection of its device stands.
+fn is_displaced(failure: &moorline_core::Failure) -> bool {
+    matches!(failure.code, ErrorCode::ConnectionDisplaced | ErrorCode::DeviceConflict)
 }

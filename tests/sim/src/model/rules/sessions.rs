@@ -25,7 +25,7 @@ pub(super) type Displaced = BTreeMap<SessionId, CloseCode>;
 /// Returns who is displaced in a batch.
 pub(super) fn displaced(replies: &[(ShardId, Reply)]) -> Displaced {
     let told = replies.iter().filter_map(|(_, reply)| match reply {
-        Reply::Event(Event::Displaced { session, code }) => Some((*session, *code)),
+        Reply::Event(Event::Displaced { session, code, .. }) => Some((*session, *code)),
         Reply::Event(_) | Reply::Completed(..) => None,
     });
     told.collect()
@@ -49,9 +49,12 @@ impl Rules {
         let standing = standing.map(|(id, standing)| (*id, standing.run));
         let is_older = standing.is_some_and(|(_, run)| attach.run < run);
         let producer = match attached {
-            Attached::Superseded if is_older => return None,
+            Attached::Superseded { .. } if is_older => return None,
             Attached::Accepted { producer } if !is_older => producer,
-            Attached::Accepted { .. } | Attached::Superseded | Attached::TooManyConnections | Attached::Revoked => {
+            Attached::Accepted { .. }
+            | Attached::Superseded { .. }
+            | Attached::TooManyConnections
+            | Attached::Revoked => {
                 let what = format!("{session:?} with {:?} is answered {attached:?}; {standing:?} stands", attach.run);
                 return Some(Violation::new(10, what));
             }
