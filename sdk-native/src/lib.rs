@@ -31,6 +31,7 @@ mod presence;
 mod receipt;
 mod socket;
 mod store;
+mod tcp;
 mod tls;
 
 pub use channel::{Channel, History, Page, Publish, Since};

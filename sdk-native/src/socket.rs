@@ -224,7 +224,9 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
     for address in lookup_host((host, port)).await? {
         match tokio::time::timeout(ADDRESS, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
+                if let Err(error) = crate::tcp::tune(&stream) {
+                    tracing::debug!(%error, "an option of the socket could not be set");
+                }
                 return Ok(stream);
             }
             Ok(Err(error)) => last = error,

@@ -99,3 +99,31 @@ async fn closing_in_front_of_a_dead_network_takes_seconds_at_most() {
     client.close().await;
     assert_eq!(messages.next().await, None);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_gives_up_a_server_that_confirms_nothing() {
+    let server = Server::start(Options::dev()).unwrap();
+    let client = Client::builder(server.url()).token("dev:alice").build().unwrap();
+    client.connect().await.unwrap();
+    let connected = end_of_connection(|own| own != server.address(), |other| other == server.address());
+    assert_eq!(connected.tcp_user_timeout().unwrap(), Some(std::time::Duration::from_secs(60)));
+    assert!(connected.keepalive().unwrap() && connected.tcp_nodelay().unwrap());
+    assert_eq!(connected.tcp_keepalive_time().unwrap(), std::time::Duration::from_secs(310));
+    client.close().await;
+}
+
+/// Returns a copy of this process's own end of a connection, found by the addresses of both ends.
+#[cfg(target_os = "linux")]
+fn end_of_connection(own: impl Fn(SocketAddr) -> bool, other: impl Fn(SocketAddr) -> bool) -> socket2::Socket {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let copies = numbers.filter_map(|fd: i32| pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok());
+    let is_it = |socket: &socket2::Socket| {
+        let address = |address: std::io::Result<socket2::SockAddr>| address.ok().and_then(|it| it.as_socket());
+        address(socket.local_addr()).is_some_and(&own) && address(socket.peer_addr()).is_some_and(&other)
+    };
+    copies.map(socket2::Socket::from).find(is_it).unwrap()
+}

@@ -91,6 +91,7 @@ impl Run {
             origins: file.server.origins.clone(),
             ping_ms: limits.ping.map_or(defaults.ping_ms, |age| age.0 as u32),
             drain_window_ms: limits.reconnect_window.map_or(defaults.drain_window_ms, |age| age.0 as u32),
+            tcp_user_timeout_ms: limits.tcp_user_timeout.map_or(defaults.tcp_user_timeout_ms, |age| age.0 as u32),
             max_message: limits.message.map_or(defaults.max_message, |size| size.0 as u32),
             max_channels: limits.channels.unwrap_or(defaults.max_channels),
             max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use moorline_protocol::Durability;
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ use crate::engine::{EngineInfo, ShardId};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
-use crate::shard::{self, Door, ShardConfig};
+use crate::shard::{self, Door, DoorConfig, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -71,6 +72,8 @@ pub struct Options {
     pub max_sockets: Option<u32>,
     /// ms within which the head of a request has to be whole.
     pub head_within_ms: u32,
+    /// ms within which the other side has to confirm what was sent (`TCP_USER_TIMEOUT`).
+    pub tcp_user_timeout_ms: u32,
     /// ms over which clients come back after a drain.
     pub drain_window_ms: u32,
     /// The files of the log: its directory, or what stands between.
@@ -99,6 +102,7 @@ impl Options {
             publish_burst: 100,
             max_sockets: None,
             head_within_ms: 5_000,
+            tcp_user_timeout_ms: 60_000,
             drain_window_ms: 3_000,
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
@@ -170,7 +174,12 @@ impl Server {
         };
         let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
-        let door = Arc::new(Door::new(options.origins, options.max_sockets, options.head_within_ms));
+        let door = Arc::new(Door::new(DoorConfig {
+            origins: options.origins,
+            head_within: Duration::from_millis(options.head_within_ms.into()),
+            unconfirmed: Duration::from_millis(options.tcp_user_timeout_ms.into()),
+            max_sockets: options.max_sockets,
+        }));
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {
             let mut seed = [0; 32];

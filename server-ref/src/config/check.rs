@@ -9,6 +9,8 @@ use super::file::{ChannelRule, File, Limits, ServerSection};
 const MESSAGE: RangeInclusive<u64> = 1..=512 * 1024;
 /// ms: presence rests on the ping.
 const PING: RangeInclusive<u64> = 5_000..=25_000;
+/// ms: shorter than this a network that is slow for a moment would end connections.
+const TCP_USER_TIMEOUT: RangeInclusive<u64> = 10_000..=900_000;
 /// ms: clients follow no longer one.
 const RECONNECT_WINDOW: RangeInclusive<u64> = 0..=300_000;
 const CHANNELS: RangeInclusive<u32> = 1..=10_000;
@@ -62,6 +64,9 @@ fn limits(limits: &Limits) -> Result<(), String> {
     }
     if limits.ping.is_some_and(|age| !PING.contains(&age.0)) {
         return Err("limits.ping is 5s to 25s".into());
+    }
+    if limits.tcp_user_timeout.is_some_and(|age| !TCP_USER_TIMEOUT.contains(&age.0)) {
+        return Err("limits.tcp_user_timeout is 10s to 15m".into());
     }
     if limits.reconnect_window.is_some_and(|age| !RECONNECT_WINDOW.contains(&age.0)) {
         return Err("limits.reconnect_window is 5m at most".into());

@@ -87,6 +87,8 @@ pub struct Limits {
     pub publish_burst: Option<u32>,
     /// Ping interval (default 25 s, 5 s to 25 s).
     pub ping: Option<Age>,
+    /// Within what time the other side has to confirm what was sent (default 60 s, 10 s to 15 min).
+    pub tcp_user_timeout: Option<Age>,
     /// Over how long clients come back after a stop or a crash (default 3 s, at most 5 min).
     pub reconnect_window: Option<Age>,
 }

@@ -208,6 +208,8 @@ mod tests {
             ("[limits]\nping = \"4s\"", "limits.ping"),
             ("[limits]\nping = \"26s\"", "limits.ping"),
             ("[limits]\nreconnect_window = \"6m\"", "limits.reconnect_window"),
+            ("[limits]\ntcp_user_timeout = \"9s\"", "limits.tcp_user_timeout"),
+            ("[limits]\ntcp_user_timeout = \"16m\"", "limits.tcp_user_timeout"),
             ("[limits]\nchannels = 0", "limits.channels"),
             ("[limits]\nconnections_per_user = 0", "limits.connections_per_user"),
             ("[limits]\npublish_burst = 0", "limits.publish_burst"),

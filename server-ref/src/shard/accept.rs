@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::door::{Door, Seat};
 use super::goodbye::linger;
-use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket};
+use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
@@ -35,8 +35,10 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
 
 /// Makes a WebSocket of a connection, or says why not. The slot is free when that is done.
 async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream) {
-    let _ = stream.set_nodelay(true);
-    let refusal = match tokio::time::timeout(handle.door.head_within, read_head(&stream)).await {
+    if let Err(error) = tcp::tune(&stream, handle.door.config.unconfirmed) {
+        tracing::debug!(%error, "an option of a socket could not be set");
+    }
+    let refusal = match tokio::time::timeout(handle.door.config.head_within, read_head(&stream)).await {
         Ok(Some((Ok(upgrade), rest))) => match handle.door.admit(&upgrade) {
             Ok(()) => {
                 if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {

@@ -4,13 +4,22 @@ use std::time::Duration;
 
 use crate::ws::{Refusal, Upgrade};
 
-/// Who is let in; one for all shards of a server.
-pub struct Door {
+/// Who is let in.
+#[derive(Debug)]
+pub struct DoorConfig {
     /// Pages that may open a WebSocket; empty = any.
-    origins: Vec<String>,
+    pub origins: Vec<String>,
     /// The head of a request must be whole within this time.
-    pub(super) head_within: Duration,
-    /// Sockets that clients may have together.
+    pub head_within: Duration,
+    /// Bytes that the other side does not confirm within this time end a connection.
+    pub unconfirmed: Duration,
+    /// Sockets that clients may have together; `None` = as many as the system gives.
+    pub max_sockets: Option<u32>,
+}
+
+/// Lets clients in, or not; one for all shards of a server.
+pub struct Door {
+    pub(super) config: DoorConfig,
     max_sockets: usize,
     sockets: AtomicUsize,
     /// Whether the server takes clients; `/readyz` says so.
@@ -22,11 +31,10 @@ pub(super) struct Seat(Arc<Door>);
 
 impl Door {
     /// Opens a door.
-    pub fn new(origins: Vec<String>, max_sockets: Option<u32>, head_within_ms: u32) -> Self {
+    pub fn new(config: DoorConfig) -> Self {
         Self {
-            origins,
-            head_within: Duration::from_millis(head_within_ms.into()),
-            max_sockets: max_sockets.map_or(usize::MAX, |max| max as usize),
+            max_sockets: config.max_sockets.map_or(usize::MAX, |max| max as usize),
+            config,
             sockets: AtomicUsize::new(0),
             open: AtomicBool::new(true),
         }
@@ -55,7 +63,7 @@ impl Door {
     /// [`Refusal`], with what to do.
     pub(super) fn admit(&self, upgrade: &Upgrade) -> Result<(), Refusal> {
         let refuse = |status, text: &str| Err(Refusal { status, text: text.into(), plain: None });
-        let foreign = |origin: &String| !self.origins.is_empty() && !self.origins.contains(origin);
+        let foreign = |origin: &String| !self.config.origins.is_empty() && !self.config.origins.contains(origin);
         if upgrade.origin.as_ref().is_some_and(foreign) {
             return refuse(403, "pages of this origin may not connect; add it to `origins` in the configuration");
         }

@@ -8,6 +8,7 @@ mod door;
 mod goodbye;
 mod outbox;
 mod socket;
+mod tcp;
 
 use std::cell::RefCell;
 use std::net::TcpListener as StdListener;
@@ -21,7 +22,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::LocalSet;
 
-pub use self::door::Door;
+pub use self::door::{Door, DoorConfig};
 use self::outbox::Outbox;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};

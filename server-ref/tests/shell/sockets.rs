@@ -1,12 +1,15 @@
 //! Sockets and descriptors: whoever does not read costs a bounded room, and everybody else does not notice.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
+use moorline_server::server::Options;
 use serde_json::{Value, json};
 
 use crate::support::program::{Program, command};
-use crate::support::{Healthy, Heard, TEXT, Wire, frame, upgrade};
+use crate::support::{Healthy, Heard, TEXT, Wire, World, frame, upgrade};
 
 const MIB: usize = 1 << 20;
 
@@ -201,4 +204,31 @@ fn without_descriptors_newcomers_are_refused_and_nobody_else_notices() {
         }
     }
     healthy.beat();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_gives_up_a_peer_that_confirms_nothing() {
+    let world = World::start(Options { tcp_user_timeout_ms: 17_000, ..Options::dev() }, "dev:healthy");
+    let wire = Wire::hello(world.address(), "dev:alice");
+    let accepted = end_of_connection(|own| own == world.address(), |other| other == wire.local_address());
+    assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(Duration::from_secs(17)));
+    assert!(accepted.keepalive().unwrap() && accepted.tcp_nodelay().unwrap());
+    // No probe wakes a device in the background, which is pinged every 300 s at the longest.
+    assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(310));
+}
+
+/// Returns a copy of this process's own end of a connection, found by the addresses of both ends.
+#[cfg(target_os = "linux")]
+fn end_of_connection(own: impl Fn(SocketAddr) -> bool, other: impl Fn(SocketAddr) -> bool) -> socket2::Socket {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let copies = numbers.filter_map(|fd: i32| pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok());
+    let is_it = |socket: &socket2::Socket| {
+        let address = |address: std::io::Result<socket2::SockAddr>| address.ok().and_then(|it| it.as_socket());
+        address(socket.local_addr()).is_some_and(&own) && address(socket.peer_addr()).is_some_and(&other)
+    };
+    copies.map(socket2::Socket::from).find(is_it).unwrap()
 }

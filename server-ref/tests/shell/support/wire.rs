@@ -71,6 +71,11 @@ impl Wire {
         wire
     }
 
+    /// Returns this end of the connection.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
