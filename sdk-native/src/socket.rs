@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -195,6 +195,11 @@ async fn connect(url: &str, tls: Arc<rustls::ClientConfig>) -> Result<WebSocketS
         .max_frame_size(Some(MAX_MESSAGE));
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(response)) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            let why = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            let text = format!("{host} takes no clients at the moment (503 {})", why.trim());
+            Err(failure("transport.unreachable", text))
+        }
         Err(error) => {
             Err(failure("transport.upgrade", format!("{url} does not open as a WebSocket ({error}); check the URL")))
         }

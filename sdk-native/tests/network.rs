@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use moorline::{Client, Payload, Qos, ReceiptState, StateReason};
+use moorline::{Client, ConnectionState, Payload, Qos, ReceiptState, StateReason};
 use moorline_server::server::{Options, Server};
 use tokio::io::{AsyncReadExt, copy};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -98,6 +98,30 @@ async fn closing_in_front_of_a_dead_network_takes_seconds_at_most() {
     messages.ack(&message);
     client.close().await;
     assert_eq!(messages.next().await, None);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nobody_in_for_the_moment_says_so() {
+    let server = Server::start(Options { accept_rate: Some(1), ..Options::dev() }).unwrap();
+    let first = Client::builder(server.url()).token("dev:alice").build().unwrap();
+    first.connect().await.unwrap();
+    // One each second: of so many one comes too early, however slow the machine is.
+    let clients: Vec<Client> =
+        (0..20).map(|n| Client::builder(server.url()).token(format!("dev:user-{n}")).build().unwrap()).collect();
+    let told = clients.iter().map(|client| async move {
+        let mut states = client.states();
+        let away = |reason: &StateReason| {
+            let StateReason::TransportFailed(failure) = reason else { return false };
+            failure.message.contains("takes no clients at the moment (503")
+        };
+        tokio::spawn({
+            let client = client.clone();
+            async move { client.connect().await }
+        });
+        states.wait_for(|(state, reason)| *state == ConnectionState::Online || away(reason)).await.unwrap().0
+    });
+    let states = futures_util::future::join_all(told).await;
+    assert!(states.iter().any(|state| *state != ConnectionState::Online), "{states:?}");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! What flags, environment and file ask for.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,7 +80,6 @@ impl Run {
         let shards =
             u16::try_from(processors.saturating_sub(1)).unwrap_or(u16::MAX).clamp(*SHARDS.start(), *SHARDS.end());
         let (limits, defaults) = (&file.limits, Options::dev());
-        let rate = limits.publish_rate.unwrap_or(if self.dev { 0 } else { PUBLISH_RATE });
         let options = Options {
             listen,
             engine: self.engine(&file),
@@ -91,11 +91,14 @@ impl Run {
             origins: file.server.origins.clone(),
             ping_ms: limits.ping.map_or(defaults.ping_ms, |age| age.0 as u32),
             drain_window_ms: limits.reconnect_window.map_or(defaults.drain_window_ms, |age| age.0 as u32),
+            accept_rate: self.or_none(limits.accept_rate, ACCEPT_RATE),
+            handshakes_per_address: self.or_none(limits.handshakes_per_address, HANDSHAKES),
+            proxies: file.server.proxies.clone().unwrap_or_else(this_machine),
             tcp_user_timeout_ms: limits.tcp_user_timeout.map_or(defaults.tcp_user_timeout_ms, |age| age.0 as u32),
             max_message: limits.message.map_or(defaults.max_message, |size| size.0 as u32),
             max_channels: limits.channels.unwrap_or(defaults.max_channels),
             max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),
-            publish_rate: (rate > 0).then_some(rate),
+            publish_rate: self.or_none(limits.publish_rate, PUBLISH_RATE),
             publish_burst: limits.publish_burst.unwrap_or(defaults.publish_burst),
             max_sockets: descriptors::for_clients(),
             on_fatal: Arc::new(|fatal| {
@@ -107,6 +110,12 @@ impl Run {
         let log_format = self.log_format.or(file.server.log_format).unwrap_or(LogFormat::Text);
         let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
         Ok(Settings { options, log_format, warnings })
+    }
+
+    /// Returns a limit: the one that is set, where 0 is none, or the default, which is none with `--dev`.
+    fn or_none(&self, set: Option<u32>, default: u32) -> Option<u32> {
+        let limit = set.unwrap_or(if self.dev { 0 } else { default });
+        (limit > 0).then_some(limit)
     }
 
     fn engine(&self, file: &File) -> Engine {
@@ -128,6 +137,16 @@ impl Run {
 const STATE_CACHE: usize = 64 << 20;
 /// Publishes per second and connection, where nothing else is said.
 const PUBLISH_RATE: u32 = 50;
+/// Connections taken in per second, where nothing else is said: as many as `reconnect_window` is meant for.
+const ACCEPT_RATE: u32 = 5_000;
+/// Connections per address without a good `hello`, where nothing else is said: many people behind one address that come
+/// back at once are fewer at any moment.
+const HANDSHAKES: u32 = 256;
+
+/// Proxies, where nothing else is said: one on this machine.
+fn this_machine() -> Vec<IpAddr> {
+    vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+}
 
 fn default_listen() -> std::net::SocketAddr {
     std::net::SocketAddr::from(([127, 0, 0, 1], 8000))

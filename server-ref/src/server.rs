@@ -1,6 +1,6 @@
 //! A whole server in this process: engine, shards, listeners.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -70,6 +70,12 @@ pub struct Options {
     pub publish_burst: u32,
     /// Sockets that clients may have together; `None` = as many as the system gives.
     pub max_sockets: Option<u32>,
+    /// Upgrades in a second, all together; `None` = any number.
+    pub accept_rate: Option<u32>,
+    /// Connections of one address that have not said a good `hello` yet; `None` = any number.
+    pub handshakes_per_address: Option<u32>,
+    /// Addresses of proxies: many clients come from each.
+    pub proxies: Vec<IpAddr>,
     /// ms within which the head of a request has to be whole.
     pub head_within_ms: u32,
     /// ms within which the other side has to confirm what was sent (`TCP_USER_TIMEOUT`).
@@ -101,6 +107,9 @@ impl Options {
             publish_rate: None,
             publish_burst: 100,
             max_sockets: None,
+            accept_rate: None,
+            handshakes_per_address: None,
+            proxies: Vec::new(),
             head_within_ms: 5_000,
             tcp_user_timeout_ms: 60_000,
             drain_window_ms: 3_000,
@@ -179,6 +188,9 @@ impl Server {
             head_within: Duration::from_millis(options.head_within_ms.into()),
             unconfirmed: Duration::from_millis(options.tcp_user_timeout_ms.into()),
             max_sockets: options.max_sockets,
+            accept_rate: options.accept_rate,
+            handshakes_per_address: options.handshakes_per_address,
+            proxies: options.proxies,
         }));
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {

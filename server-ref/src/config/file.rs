@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -39,6 +40,8 @@ pub struct ServerSection {
     pub log_format: Option<LogFormat>,
     /// Pages that may open a WebSocket, exactly as browsers send them; none = any.
     pub origins: Vec<String>,
+    /// Addresses of proxies in front of this server (default: this machine's own).
+    pub proxies: Option<Vec<IpAddr>>,
 }
 
 /// Where messages live.
@@ -87,6 +90,10 @@ pub struct Limits {
     pub publish_burst: Option<u32>,
     /// Ping interval (default 25 s, 5 s to 25 s).
     pub ping: Option<Age>,
+    /// Connections that are taken in per second (default 5,000; 0 = no limit).
+    pub accept_rate: Option<u32>,
+    /// Connections per address that have not said a good `hello` yet (default 256; 0 = no limit).
+    pub handshakes_per_address: Option<u32>,
     /// Within what time the other side has to confirm what was sent (default 60 s, 10 s to 15 min).
     pub tcp_user_timeout: Option<Age>,
     /// Over how long clients come back after a stop or a crash (default 3 s, at most 5 min).

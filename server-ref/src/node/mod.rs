@@ -311,6 +311,11 @@ impl Node {
         }
     }
 
+    /// Tells whether a connection's `hello` was good.
+    pub fn is_welcome(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|entry| matches!(entry.state, State::Open(_)))
+    }
+
     /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.conns.len()

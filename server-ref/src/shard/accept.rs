@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::door::{Door, Seat};
 use super::goodbye::linger;
+use super::rate::Stranger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
@@ -18,11 +20,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn accept(handle: Handle, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 if let Some(seat) =
                     Door::seat(&handle.door).filter(|_| handle.shard.borrow().handshakes < MAX_HANDSHAKES)
                 {
-                    tokio::task::spawn_local(greet(handle.clone(), Slot::take(&handle), seat, stream));
+                    tokio::task::spawn_local(greet(handle.clone(), Slot::take(&handle), seat, stream, from.ip()));
                 }
             }
             Err(error) => {
@@ -34,24 +36,28 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
 }
 
 /// Makes a WebSocket of a connection, or says why not. The slot is free when that is done.
-async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream) {
+async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, from: IpAddr) {
     if let Err(error) = tcp::tune(&stream, handle.door.config.unconfirmed) {
         tracing::debug!(%error, "an option of a socket could not be set");
     }
-    let refusal = match tokio::time::timeout(handle.door.config.head_within, read_head(&stream)).await {
-        Ok(Some((Ok(upgrade), rest))) => match handle.door.admit(&upgrade) {
-            Ok(()) => {
-                if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {
-                    open(&handle, seat, stream, &upgrade, rest);
+    let refusal = match handle.door.meet(from) {
+        Ok(stranger) => match tokio::time::timeout(handle.door.config.head_within, read_head(&stream)).await {
+            Ok(Some((Ok(upgrade), rest))) => match handle.door.admit(&upgrade) {
+                Ok(()) => {
+                    if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {
+                        open(&handle, (seat, stranger), stream, &upgrade, rest);
+                    }
+                    return;
                 }
-                return;
-            }
-            Err(refusal) => refusal,
+                Err(refusal) => refusal,
+            },
+            Ok(Some((Err(refusal), _))) => plain(&handle, refusal),
+            // Gone: there is nobody to talk to.
+            Ok(None) => return,
+            Err(_) => Refusal::new(408, "the request's head took too long"),
         },
-        Ok(Some((Err(refusal), _))) => plain(&handle, refusal),
-        // Gone: there is nobody to talk to.
-        Ok(None) => return,
-        Err(_) => Refusal { status: 408, text: "the request's head took too long".into(), plain: None },
+        // Its head is not waited for: that is what it would take its time with.
+        Err(refusal) => refusal,
     };
     // A response fits into the socket's buffer, so this does not wait.
     if stream.write_all(refusal.response().as_bytes()).await.is_ok() {
@@ -102,17 +108,23 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
 /// Answers the few paths that are not a WebSocket.
 fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
     let ready = handle.door.is_open();
-    let ok = |text: &str| Refusal { status: 200, text: text.into(), plain: None };
+    let ok = |text: &str| Refusal::new(200, text);
     match refusal.plain.as_deref() {
         Some("/healthz") => ok("ok"),
         Some("/readyz") if ready => ok("ready"),
-        Some("/readyz") => Refusal { status: 503, text: "stopping".into(), plain: None },
+        Some("/readyz") => Refusal::new(503, "stopping"),
         Some("/") => ok("This is a Moorline server. Connect a client to /ws, or with a name of an app to /ws/{app}."),
         _ => refusal,
     }
 }
 
-fn open(handle: &Handle, seat: Seat, stream: TcpStream, upgrade: &Upgrade, rest: Vec<u8>) {
+fn open(
+    handle: &Handle,
+    (seat, stranger): (Seat, Option<Stranger>),
+    stream: TcpStream,
+    upgrade: &Upgrade,
+    rest: Vec<u8>,
+) {
     let stream = Rc::new(stream);
     let wake = Rc::new(Notify::new());
     let mut conn = ConnId(0);
@@ -126,6 +138,7 @@ fn open(handle: &Handle, seat: Seat, stream: TcpStream, upgrade: &Upgrade, rest:
             pressure: Pressure::Low,
             wake: Rc::clone(&wake),
             closing: false,
+            stranger,
             echoes,
         };
         shard.conns.insert(conn, connection);

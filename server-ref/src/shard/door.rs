@@ -1,7 +1,9 @@
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use super::rate::{Rate, Stranger, Strangers};
 use crate::ws::{Refusal, Upgrade};
 
 /// Who is let in.
@@ -15,12 +17,23 @@ pub struct DoorConfig {
     pub unconfirmed: Duration,
     /// Sockets that clients may have together; `None` = as many as the system gives.
     pub max_sockets: Option<u32>,
+    /// Upgrades in a second, all together; `None` = any number.
+    pub accept_rate: Option<u32>,
+    /// Connections of one address that have not said a good `hello` yet; `None` = any number.
+    pub handshakes_per_address: Option<u32>,
+    /// Addresses that many clients come from, and that are not counted.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// Lets clients in, or not; one for all shards of a server.
 pub struct Door {
     pub(super) config: DoorConfig,
     max_sockets: usize,
+    rate: Option<Rate>,
+    strangers: Option<Arc<Strangers>>,
+    /// When it was last said that clients are sent away, in s since the door was made, and 1.
+    complained: AtomicU64,
+    made: Instant,
     sockets: AtomicUsize,
     /// Whether the server takes clients; `/readyz` says so.
     open: AtomicBool,
@@ -34,6 +47,10 @@ impl Door {
     pub fn new(config: DoorConfig) -> Self {
         Self {
             max_sockets: config.max_sockets.map_or(usize::MAX, |max| max as usize),
+            rate: config.accept_rate.map(Rate::new),
+            strangers: config.handshakes_per_address.map(|most| Arc::new(Strangers::new(most, config.proxies.clone()))),
+            complained: AtomicU64::new(0),
+            made: Instant::now(),
             config,
             sockets: AtomicUsize::new(0),
             open: AtomicBool::new(true),
@@ -57,12 +74,36 @@ impl Door {
         (taken < door.max_sockets.saturating_add(TOLD)).then_some(seat)
     }
 
+    /// Counts a connection that has said nothing yet.
+    ///
+    /// # Errors
+    /// [`Refusal`], if there are too many of its address.
+    pub(super) fn meet(&self, address: IpAddr) -> Result<Option<Stranger>, Refusal> {
+        let stranger = self.strangers.as_ref().map(|strangers| strangers.count(address));
+        if stranger.as_ref().is_some_and(|stranger| stranger.is_too_many) {
+            self.complain("limits.handshakes_per_address", Some(address));
+            return Err(Refusal::busy("too many connections of this address have not said `hello` yet", RETRY));
+        }
+        Ok(stranger)
+    }
+
+    /// Tells the operator that clients are sent away, once in a while.
+    fn complain(&self, limit: &'static str, address: Option<IpAddr>) {
+        let now = self.made.elapsed().as_secs() + 1;
+        let said = self.complained.load(Ordering::Relaxed);
+        if (said == 0 || now >= said + COMPLAIN)
+            && self.complained.compare_exchange(said, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            tracing::warn!(limit, address = address.map(tracing::field::display), "clients are sent away with 503");
+        }
+    }
+
     /// Says whether a request may become a WebSocket.
     ///
     /// # Errors
     /// [`Refusal`], with what to do.
     pub(super) fn admit(&self, upgrade: &Upgrade) -> Result<(), Refusal> {
-        let refuse = |status, text: &str| Err(Refusal { status, text: text.into(), plain: None });
+        let refuse = |status, text: &str| Err(Refusal::new(status, text));
         let foreign = |origin: &String| !self.config.origins.is_empty() && !self.config.origins.contains(origin);
         if upgrade.origin.as_ref().is_some_and(foreign) {
             return refuse(403, "pages of this origin may not connect; add it to `origins` in the configuration");
@@ -73,9 +114,19 @@ impl Door {
         if self.sockets.load(Ordering::Relaxed) > self.max_sockets {
             return refuse(503, "the server has no room for more connections; raise its limit of open files");
         }
+        if let Some(Err(wait)) = self.rate.as_ref().map(Rate::take) {
+            self.complain("limits.accept_rate", None);
+            return Err(Refusal::busy("too many clients at once; try again", wait.max(RETRY)));
+        }
         Ok(())
     }
 }
+
+/// After so long a client that is sent away may try again, at the earliest.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Seconds between two words about clients that are sent away.
+const COMPLAIN: u64 = 60;
 
 /// Sockets beyond the limit that get an answer at the same time.
 const TOLD: usize = 16;

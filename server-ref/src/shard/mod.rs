@@ -7,6 +7,7 @@ mod accept;
 mod door;
 mod goodbye;
 mod outbox;
+mod rate;
 mod socket;
 mod tcp;
 
@@ -24,6 +25,7 @@ use tokio::task::LocalSet;
 
 pub use self::door::{Door, DoorConfig};
 use self::outbox::Outbox;
+use self::rate::Stranger;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
@@ -88,6 +90,8 @@ struct Connection {
     /// Wakes the reader after a pause, and ends it; then says that the queue may be empty.
     wake: Rc<Notify>,
     closing: bool,
+    /// While the client has not said a good `hello`.
+    stranger: Option<Stranger>,
     /// Whether its messages go back to it, and the node never hears of it.
     echoes: bool,
 }
@@ -254,6 +258,9 @@ impl Shard {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
+                    if connection.stranger.is_some() && self.node.is_welcome(conn) {
+                        connection.stranger = None;
+                    }
                     connection.outbox.push(ws::frame(connection.codec == Codec::Json, &message));
                     self.dirty.push(conn);
                 }

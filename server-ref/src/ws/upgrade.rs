@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use moorline_protocol::{AppName, Codec};
@@ -32,11 +34,20 @@ pub struct Refusal {
     pub text: String,
     /// The path, for a request that was not meant to become a WebSocket.
     pub plain: Option<String>,
+    /// Seconds after which it may be tried again.
+    pub retry_after: Option<u64>,
 }
 
 impl Refusal {
-    fn new(status: u16, text: &str) -> Self {
-        Self { status, text: text.into(), plain: None }
+    /// Makes a refusal of its parts.
+    pub(crate) fn new(status: u16, text: &str) -> Self {
+        Self { status, text: text.into(), plain: None, retry_after: None }
+    }
+
+    /// There is too much to do now.
+    pub(crate) fn busy(text: &str, wait: Duration) -> Self {
+        let retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        Self { retry_after, ..Self::new(503, text) }
     }
 
     /// Returns the whole response.
@@ -58,8 +69,9 @@ impl Refusal {
             426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
             _ => "",
         };
+        let retry = self.retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
         format!(
-            "HTTP/1.1 {} {reason}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}\n",
+            "HTTP/1.1 {} {reason}\r\n{extra}{retry}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}\n",
             self.status,
             self.text.len() + 1,
             self.text

@@ -3,7 +3,7 @@
 use moorline_server::server::Options;
 use serde_json::json;
 
-use crate::support::{Wire, World};
+use crate::support::{Wire, World, upgrade};
 
 fn publish(wire: &mut Wire, n: u64) {
     wire.say(&json!({"t": "publish", "channel": "room", "req": n, "id": n.to_string(), "data": n}));
@@ -131,4 +131,44 @@ fn an_acknowledgement_counts_up_to_what_was_delivered() {
     wire.say(&json!({"t": "ack", "channel": "room", "epoch": epoch, "offset": 1}));
     assert_eq!(wire.expect("acked")["offset"], 1);
     world.is_well();
+}
+
+/// Returns the seconds after which a client that was sent away may try again.
+fn sent_away(answer: &str) -> Option<u64> {
+    let seconds = answer.lines().find_map(|line| line.strip_prefix("Retry-After: "));
+    answer.starts_with("HTTP/1.1 503 ").then(|| seconds.unwrap().parse().unwrap())
+}
+
+#[test]
+fn who_comes_too_fast_is_sent_away_and_nobody_else_notices() {
+    // One each second: however slow the machine is, twenty do not take nineteen seconds.
+    let mut world = World::start(Options { accept_rate: Some(1), ..Options::dev() }, "dev:healthy");
+    let answers: Vec<String> = (0..20).map(|_| Wire::dial(world.address()).request(&upgrade("/ws", ""))).collect();
+    let away: Vec<u64> = answers.iter().filter_map(|answer| sent_away(answer)).collect();
+    assert!(!away.is_empty() && away.iter().all(|seconds| *seconds == 1), "{answers:?}");
+    for path in ["/healthz", "/readyz"] {
+        let answer = Wire::dial(world.address()).request(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+    }
+    world.healthy().beat();
+}
+
+#[test]
+fn an_address_has_so_many_connections_without_a_hello() {
+    let limit = |proxies| Options { handshakes_per_address: Some(2), proxies, ..Options::dev() };
+    let mut world = World::start(limit(Vec::new()), "dev:healthy");
+    let known: Vec<Wire> = (0..5).map(|_| Wire::hello(world.address(), "dev:alice")).collect();
+    let mut silent = Wire::open(world.address());
+    let half = Wire::dial(world.address());
+    // It is not even asked what it wants: its head would be waited for.
+    let answer = Wire::dial(world.address()).response();
+    assert_eq!(sent_away(&answer), Some(1), "{answer}");
+    world.healthy().beat();
+    silent.say(&json!({"t": "hello", "v": 1, "token": "dev:bob"}));
+    silent.expect("welcome");
+    drop((Wire::open(world.address()), half, known));
+    // Many come from a proxy.
+    let world = World::start(limit(vec!["127.0.0.1".parse().unwrap()]), "dev:healthy");
+    let all: Vec<Wire> = (0..9).map(|_| Wire::open(world.address())).collect();
+    drop(all);
 }
