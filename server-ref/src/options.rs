@@ -82,6 +82,7 @@ impl Run {
         let rate = limits.publish_rate.unwrap_or(if self.dev { 0 } else { PUBLISH_RATE });
         let options = Options {
             listen,
+            hooks: config::hooks(&file, &dir).map_err(Misuse)?,
             engine: self.engine(&file),
             retention: config::retention(&file),
             compression: config::compression(&file),
