@@ -136,6 +136,7 @@ impl Rig {
             spread_ms: 3_000,
             name_anonymous: false,
             compression: moorline_server::node::CompressionRules::default(),
+            hooks: moorline_server::engine::hooks::HookRules::default(),
             engine: EngineInfo { durability: Durability::Memory },
             bugs: Bugs::default(),
         };

@@ -22,8 +22,8 @@ pub use frame::{
     Ack, Acked, Auth, Authed, ChannelRef, ClientFrame, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason,
     Hello, History, HistoryRange, Limits, Member, Members, MembersView, More, Packed, PackedDictionary, Page, Park,
     Pause, Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceMode, PresenceOp, PresenceRequest,
-    PresenceVersion, ProducerGrant, ProducerRequest, ProducerState, Publish, Published, Reset, ResetMode, ResetReason,
-    ReusedBy, Run, ServerFrame, Since, Start, StatusRequest, Statuses, Subscribe, Subscribed, Unsubscribe,
+    PresenceVersion, ProducerGrant, ProducerRequest, ProducerState, Publish, Published, Push, Reset, ResetMode,
+    ResetReason, ReusedBy, Run, ServerFrame, Since, Start, StatusRequest, Statuses, Subscribe, Subscribed, Unsubscribe,
     Unsubscribed, UserStatus, Welcome,
 };
 pub use message::{Headers, Message, Payload, headers_are_valid};

@@ -50,6 +50,8 @@ pub const PRODUCER_CHANNELS: usize = 256;
 pub const JSON_DEPTH: usize = 64;
 /// Nesting of a JSON frame: a value of the app, and the frame around it.
 pub const JSON_FRAME_DEPTH: usize = JSON_DEPTH + 4;
+/// Bytes of a push handle.
+pub const PUSH_HANDLE_BYTES: usize = 512;
 /// Users in one `status` frame.
 pub const STATUS_USERS: usize = 500;
 /// Messages of a compression dictionary.

@@ -6,6 +6,8 @@
 pub mod config;
 pub mod engine;
 #[cfg(feature = "shell")]
+pub mod hooks;
+#[cfg(feature = "shell")]
 pub mod jwt;
 pub mod node;
 pub mod planted;

@@ -80,7 +80,8 @@ fn check_config(path: &Path) -> ExitCode {
         Ok(file) => {
             let apps: Vec<&str> = file.apps.iter().map(|app| app.name.as_str()).collect();
             let apps = if apps.is_empty() { "none".to_owned() } else { apps.join(", ") };
-            say(format_args!("ok: apps: {apps}; channel rules: {}", file.channels.len()));
+            let (rules, hooks) = (file.channels.len(), file.hooks.len());
+            say(format_args!("ok: apps: {apps}; channel rules: {rules}; hooks: {hooks}"));
             ExitCode::SUCCESS
         }
         Err(error) => {

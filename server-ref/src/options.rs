@@ -82,6 +82,7 @@ impl Run {
         let (limits, defaults) = (&file.limits, Options::dev());
         let options = Options {
             listen,
+            hooks: config::hooks(&file, &dir).map_err(Misuse)?,
             engine: self.engine(&file),
             retention: config::retention(&file),
             compression: config::compression(&file),

@@ -46,6 +46,8 @@ pub enum Bug {
     DetachRemovesNewer,
     /// A message's time follows the clock, even backwards.
     TimeFalls,
+    /// A message for a user who is away is told to nobody.
+    AwayUntold,
     /// A position whose messages were removed counts as complete.
     ResumeTrimmed,
     /// An old acknowledgement moves the cursor back.

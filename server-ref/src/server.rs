@@ -10,10 +10,12 @@ use moorline_protocol::Durability;
 use tokio::sync::watch;
 
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
+use crate::engine::hooks::HookRules;
 use crate::engine::host::EngineThread;
 use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
+use crate::hooks::{self, Hook};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
@@ -84,6 +86,8 @@ pub struct Options {
     pub drain_window_ms: u32,
     /// The files of the log: its directory, or what stands between.
     pub files: Arc<dyn Fn(Directory) -> Arc<dyn Files> + Send + Sync>,
+    /// What is told to whom.
+    pub hooks: Vec<Hook>,
     /// Called when the engine has to stop; the server is of no use then.
     pub on_fatal: Arc<dyn Fn(&Fatal) + Send + Sync>,
 }
@@ -113,6 +117,7 @@ impl Options {
             head_within_ms: 5_000,
             tcp_user_timeout_ms: 60_000,
             drain_window_ms: 3_000,
+            hooks: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
@@ -154,6 +159,7 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
+    couriers: Option<JoinHandle<()>>,
     engine: Option<EngineThread>,
 }
 
@@ -166,7 +172,9 @@ impl Server {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let on_fatal = Arc::clone(&options.on_fatal);
-        let (engine, clock, durability) = start_engine(&options, move |fatal| on_fatal(&fatal))?;
+        let mut rules = hooks::rules(&options.hooks);
+        rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
+        let (engine, clock, durability) = start_engine(&options, &rules, move |fatal| on_fatal(&fatal))?;
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -178,11 +186,19 @@ impl Server {
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
             compression: options.compression.clone(),
+            hooks: rules.clone(),
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
         let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
+        let mut couriers = None;
+        if !options.hooks.is_empty() {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+            let run = hooks::prepare(options.hooks, &engine.handle(), clock.clone(), seed, stopped.clone())?;
+            couriers = Some(std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?);
+        }
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
             head_within: Duration::from_millis(options.head_within_ms.into()),
@@ -210,7 +226,7 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, stop, shards, engine: Some(engine) })
+        Ok(Self { address, stop, shards, couriers, engine: Some(engine) })
     }
 
     /// Returns where it listens.
@@ -234,7 +250,7 @@ impl Server {
     }
 
     fn join(&mut self) {
-        for shard in self.shards.drain(..) {
+        for shard in self.shards.drain(..).chain(self.couriers.take()) {
             // A panic of the thread has been printed.
             let _ = shard.join();
         }
@@ -253,6 +269,7 @@ impl Drop for Server {
 
 fn start_engine(
     options: &Options,
+    rules: &HookRules,
     on_fatal: impl FnOnce(Fatal) + Send + 'static,
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
@@ -262,6 +279,7 @@ fn start_engine(
             let [a, b, c, d, salt @ ..] = dice;
             let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes([a, b, c, d])));
             (config.salt, config.retention) = (u64::from_le_bytes(salt), options.retention.clone());
+            config.hooks = rules.clone();
             let mut clock = WallClock::new(0);
             let mut core = EngineCore::new(config, MemoryStore::default());
             core.begin(false, clock.now_ms());
@@ -271,6 +289,7 @@ fn start_engine(
             let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
+            config.core.hooks = rules.clone();
             let opened = log::open_over(&config, options.files.as_ref());
             let (core, clock) = opened.map_err(|error| refused(error, dir))?;
             let durability = if sync { Durability::Disk } else { Durability::Process };
@@ -324,5 +343,7 @@ fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartErro
     Ok(listeners)
 }
 
+/// ms after which, beyond the window, whoever has not come back after a start counts as gone.
+const RETURN_MS: u64 = 30_000;
 /// Clients that the system keeps until they are taken in.
 const BACKLOG: i32 = 4_096;

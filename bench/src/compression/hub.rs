@@ -63,6 +63,7 @@ impl Hub {
             spread_ms: 1_000,
             name_anonymous: false,
             compression: CompressionRules::default(),
+            hooks: moorline_server::engine::hooks::HookRules::default(),
             engine: EngineInfo { durability: Durability::Memory },
             bugs: Bugs::default(),
         };
@@ -146,6 +147,9 @@ impl Hub {
             | Command::UnwatchPresence(_)
             | Command::Status(_)
             | Command::UnwatchStatus(..)
+            | Command::Park(..)
+            | Command::Push(..)
+            | Command::PushHandles(..)
             | Command::Append(_)
             | Command::Broadcast(_)
             | Command::Ack(_)

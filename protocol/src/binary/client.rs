@@ -13,10 +13,11 @@ use super::{frame, next, unknown};
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
     Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
+    PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
     client_kind as kind,
 };
 use crate::limits;
+use crate::types::Utf8Bytes;
 
 /// Appends one frame.
 pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
@@ -67,6 +68,10 @@ pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
             put_opt(park.ping, out, |ping, out| put(u64::from(ping), out));
         }
         ClientFrame::Unpark => {}
+        ClientFrame::Push(push) => {
+            put(flag(&push.handle, 1), out);
+            put_opt(push.handle.as_ref(), out, |handle, out| put_text(handle, out));
+        }
         ClientFrame::Ping(ping) => put_ping(*ping, out),
         ClientFrame::Pong(pong) => put(pong.n, out),
     });
@@ -116,11 +121,20 @@ pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>
             ClientFrame::Park(Park { ping: take_opt(flags, 1, body, take_u32)? })
         }
         kind::UNPARK => ClientFrame::Unpark,
+        kind::PUSH => {
+            let flags = take(body)?;
+            ClientFrame::Push(Push { handle: take_opt(flags, 1, body, take_handle)? })
+        }
         kind::PING => ClientFrame::Ping(take_ping(body)?),
         kind::PONG => ClientFrame::Pong(Pong { n: take_safe(body)? }),
         _ => return Ok(Some(unknown(kind))),
     };
     Ok(Some(Decoded::Frame(value)))
+}
+
+fn take_handle(body: &mut Bytes) -> Result<Utf8Bytes, DecodeError> {
+    let handle = take_short(body, "handle", limits::PUSH_HANDLE_BYTES)?;
+    if handle.is_empty() { Err(DecodeError::Field("handle")) } else { Ok(handle) }
 }
 
 pub(super) fn put_ping(ping: Ping, out: &mut Vec<u8>) {

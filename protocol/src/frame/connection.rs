@@ -64,6 +64,18 @@ pub struct Park {
     pub ping: Option<u32>,
 }
 
+/// `push`: where the app's own backend reaches this device when its user is away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Push {
+    /// Such as a push service's token; 1 to 512 bytes. Absent: the one that was registered is forgotten.
+    pub handle: Option<Utf8Bytes>,
+}
+
+impl Push {
+    /// The name of the feature in `caps`.
+    pub const CAP: &'static str = "push";
+}
+
 open_enum! {
     /// What an answer `published` is worth.
     Durability {

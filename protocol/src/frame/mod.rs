@@ -9,7 +9,7 @@ mod subscription;
 
 pub use self::connection::{
     Auth, Authed, Durability, ErrorFrame, Goaway, GoawayReason, Hello, Limits, Park, ProducerGrant, ProducerRequest,
-    ProducerState, ReusedBy, Run, Welcome,
+    ProducerState, Push, ReusedBy, Run, Welcome,
 };
 pub use self::history::{History, HistoryRange, Page};
 pub(crate) use self::open::OpenEnum;
@@ -52,6 +52,7 @@ pub enum ClientFrame {
     Park(Park),
     /// The app is in the foreground again.
     Unpark,
+    Push(Push),
     Ping(Ping),
     Pong(Pong),
 }
@@ -115,6 +116,7 @@ kinds!(ClientFrame client_kind {
     UNPARK 13 Unpark "unpark"
     PING 14 Ping "ping"
     PONG 15 Pong "pong"
+    PUSH 16 Push "push"
 });
 
 kinds!(ServerFrame server_kind {

@@ -12,7 +12,7 @@ use super::parts::{
 use crate::codec::DecodeError;
 use crate::frame::{
     Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
+    PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
 };
 use crate::limits;
 use crate::types::{ChannelName, DeviceId, Epoch, Offset, ProducerId, Qos, UserName};
@@ -54,6 +54,9 @@ pub(super) fn write(frame: &ClientFrame, to: &mut Object<'_>) {
             to.opt("ping", park.ping);
         }
         ClientFrame::Unpark => {}
+        ClientFrame::Push(push) => {
+            to.opt("handle", push.handle.as_deref());
+        }
         ClientFrame::Ping(ping) => {
             to.put("n", ping.n).opt("next", ping.next);
         }
@@ -181,10 +184,17 @@ pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ClientFrame>, 
         "status" => ClientFrame::Status(status(fields)?),
         "park" => ClientFrame::Park(Park { ping: fields.opt("ping")? }),
         "unpark" => ClientFrame::Unpark,
+        "push" => ClientFrame::Push(push(fields)?),
         "ping" => ClientFrame::Ping(Ping { n: fields.safe("n")?, next: fields.opt("next")? }),
         "pong" => ClientFrame::Pong(Pong { n: fields.safe("n")? }),
         _ => return Ok(None),
     }))
+}
+
+fn push(fields: &Fields<'_>) -> Result<Push, DecodeError> {
+    let handle = short(fields, "handle", limits::PUSH_HANDLE_BYTES)?;
+    let is_empty = handle.as_ref().is_some_and(|handle| handle.is_empty());
+    if is_empty { Err(DecodeError::Field("handle")) } else { Ok(Push { handle }) }
 }
 
 fn hello(fields: &Fields<'_>) -> Result<Hello, DecodeError> {

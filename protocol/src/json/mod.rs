@@ -18,6 +18,7 @@ use self::readable::Readable;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{ClientFrame, ServerFrame};
 use crate::limits;
+use crate::message::Message;
 
 /// Appends one frame, with a newline before it if `out` is not empty.
 pub fn encode_client(frame: &ClientFrame, out: &mut Vec<u8>) {
@@ -29,6 +30,11 @@ pub fn encode_server(frame: &ServerFrame, out: &mut Vec<u8>) {
     if !matches!(frame, ServerFrame::Packed(_)) {
         append(frame.kind().1, out, |to| server::write(frame, to));
     }
+}
+
+/// Appends a message, as it stands in a JSON `deliver`.
+pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
+    Object::write(out, |to| parts::put_message(message, to));
 }
 
 fn append(t: &str, out: &mut Vec<u8>, fields: impl FnOnce(&mut Object<'_>)) {

@@ -101,6 +101,7 @@ impl Wire for ClientFrame {
             | Self::Status(_)
             | Self::Park(_)
             | Self::Unpark
+            | Self::Push(_)
             | Self::Ping(_)
             | Self::Pong(_) => return None,
         })

@@ -2,6 +2,7 @@
 
 mod check;
 mod file;
+mod hooks;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use moorline_protocol::AppName;
 
 pub use self::check::SHARDS;
 pub use self::file::{
-    App, ChannelRule, DurabilityKind, EngineKind, File, Limits, LogFormat, ServerSection, SigningKey,
+    App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection, SigningKey,
 };
+pub use self::hooks::hooks;
 pub use self::units::{Age, Listen, Size};
 use crate::engine::core::{RetentionRule, RetentionRules};
 use crate::jwt::{AppKeys, Key};
@@ -38,6 +40,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     check::check(&file).map_err(error)?;
     let dir = path.parent().map(PathBuf::from).unwrap_or_default();
     app_keys(&file, &dir).map_err(error)?;
+    hooks(&file, &dir).map_err(error)?;
     Ok(file)
 }
 
@@ -155,6 +158,7 @@ mod tests {
             ("[[apps]]\n", "[[apps]]\nname = \"a\"\n"),
             ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
+            ("[[hooks]]", "[[hooks]]\nname = \"a\"\nurl = \"https://a\"\n"),
         ] {
             let refused = parsed(&format!("{before}zzzzzzzz = 1\n")).unwrap_err();
             let (_, keys) = refused.split_once("known are: ").unwrap();

@@ -25,6 +25,7 @@
 //! nodes must do that for a node that has died: its connections are silent ones.
 
 pub mod core;
+pub mod hooks;
 #[cfg(feature = "shell")]
 pub mod host;
 #[cfg(feature = "shell")]
@@ -47,6 +48,7 @@ use moorline_protocol::{
 
 use moorline_protocol::time::UnixMillis;
 
+use self::hooks::PushDevice;
 pub use self::presence::{Gone, Presence, PresenceAct, PresenceEntry, StatusQuery};
 
 /// A channel of an app.
@@ -115,6 +117,12 @@ pub enum Command {
         /// Of which channel.
         channel: ChannelKey,
     },
+    /// A connection goes to the background, or comes back from it. Has no reply.
+    Park(SessionId, bool),
+    /// Registers where a device is reached while its user is away, or forgets it. Has no reply.
+    Push(Owner, Option<Utf8Bytes>),
+    /// Reads where the devices of users are reached.
+    PushHandles(AppName, Vec<UserName>),
     /// Revokes tokens, durably; every shard gets [`Event::Revoked`].
     Revoke(Revocation),
 }
@@ -289,6 +297,8 @@ pub enum Completion {
     Forgotten,
     /// To [`Command::Revoke`].
     Revoked,
+    /// To [`Command::PushHandles`], in the order of the users.
+    PushHandles(Vec<Vec<PushDevice>>),
     /// To [`Command::Presence`].
     Members(MembersView),
     /// To [`Command::Status`], in the order of the query.

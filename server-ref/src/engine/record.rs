@@ -4,9 +4,10 @@ mod codec;
 
 use bytes::Bytes;
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{Epoch, ErrorCode, Generation, Offset, Position, ProducerId, Sequence};
+use moorline_protocol::{AppName, Epoch, ErrorCode, Generation, Offset, Position, ProducerId, Sequence, UserName};
 
 use super::core::Kept;
+use super::hooks::PushDevice;
 use super::{ChannelKey, Owner, ProducerSequence, Revocation};
 
 /// The engine's own number of a channel; never used again within a store.
@@ -48,6 +49,34 @@ pub struct IdEntry {
     pub offset: Offset,
     /// When it was stored.
     pub time: UnixMillis,
+}
+
+/// What hooks are to be told, or were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookRecord {
+    /// Messages from here on are to be told to those who are away.
+    Due {
+        /// Where.
+        channel: ChannelId,
+        /// From where on.
+        first: Offset,
+    },
+    /// They were told.
+    Settled {
+        /// Where.
+        channel: ChannelId,
+        /// From where on.
+        first: Offset,
+    },
+    /// What was told last of a user or a channel.
+    Told {
+        /// Whether it is a user, else a channel.
+        is_user: bool,
+        /// The app and the name.
+        key: ChannelKey,
+        /// Whether it is online, or occupied.
+        is_on: bool,
+    },
 }
 
 /// One atomic change. Applied in order, records rebuild the engine's state.
@@ -198,6 +227,17 @@ pub enum Record {
     Clock {
         /// When.
         time: UnixMillis,
+    },
+    /// What hooks are to be told, or were.
+    Hook(HookRecord),
+    /// Where the devices of a user are reached, all of them.
+    Push {
+        /// The app.
+        app: AppName,
+        /// The user.
+        user: UserName,
+        /// The devices; none = the user has none any more.
+        devices: Vec<PushDevice>,
     },
     /// Tokens are revoked.
     Revoke {

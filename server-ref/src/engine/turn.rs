@@ -151,6 +151,7 @@ impl<S: Persist> Turns<S> {
         if self.core.store_mut().is_checkpoint_written() {
             self.core.checkpointed();
         }
+        self.core.hold_hooks(room != Room::Enough);
         if room != Room::None {
             self.forget_old(now);
         }
@@ -201,7 +202,7 @@ impl<S: Persist> Turns<S> {
         let expire = left(self.expired_at, EXPIRE_EVERY_MS);
         let acks = self.acks_since.map(|since| left(Some(since), CURSOR_FLUSH_MS));
         let presence = self.core.presence_idle_ms(now);
-        acks.into_iter().chain(presence).fold(expire, u64::min)
+        acks.into_iter().chain(presence).chain(self.core.hooks_idle_ms(now)).fold(expire, u64::min)
     }
 
     fn forget_old(&mut self, now: UnixMillis) {

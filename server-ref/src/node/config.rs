@@ -2,6 +2,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName};
 use std::sync::Arc;
 
+use crate::engine::hooks::HookRules;
 use crate::engine::{EngineInfo, ShardId};
 use crate::planted::Bugs;
 
@@ -128,6 +129,8 @@ pub struct NodeConfig {
     pub name_anonymous: bool,
     /// Which channels may be compressed.
     pub compression: CompressionRules,
+    /// What hooks are told of.
+    pub hooks: HookRules,
     /// What the engine promises.
     pub engine: EngineInfo,
     /// Planted bugs.

@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant, ServerFrame,
-    Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
+    Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant, Push,
+    ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
 };
 
-use super::config::{AuthFailure, Permissions};
+use super::config::{AuthFailure, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
-use super::session::{Attaching, Extra, Flow, Session, State};
-use super::subscribe::canonical;
+use super::session::{Attaching, Conn, Extra, Flow, Session, State};
+use super::subscribe::{NOT_A_CHANNEL, canonical};
 use super::{Ending, Node, Output, Waiting, Warning};
+use crate::engine::hooks::HookKind;
 use crate::engine::{Attach, Attached, Command, Conflict, EngineError, Owner, Revocation, SessionId};
 use crate::planted::Bug;
 
@@ -122,17 +123,17 @@ impl Node {
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
         let attaching = *attaching;
         let ping_ms = self.config.ping_ms;
-        let offers = attaching.hello.caps.iter().any(|cap| cap.as_str() == Packed::CAP);
-        let packs = offers && entry.codec == Codec::Binary;
+        let caps = shared_caps(&attaching, entry, &self.config);
         let session = Session {
             id: attaching.session,
             user: attaching.user.clone(),
             owner: attaching.owner,
             scope: None,
             claims: attaching.claims,
-            packs,
+            packs: caps.contains(&Packed::CAP),
             extra: Vec::new(),
             producer: producer.clone(),
+            parked: false,
             ping_ms,
             next_ping: now.mono + std::time::Duration::from_millis(u64::from(ping_ms)),
             pings: 0,
@@ -156,7 +157,7 @@ impl Node {
             durability: self.config.engine.durability.clone(),
             producer,
             expires: session.claims.expires,
-            caps: packs.then(|| Utf8Bytes::from_static(Packed::CAP)).into_iter().collect(),
+            caps: caps.into_iter().map(Utf8Bytes::from_static).collect(),
             limits: Limits {
                 message: self.config.max_message,
                 channels: self.config.max_channels,
@@ -197,7 +198,7 @@ impl Node {
             None => session.claims = claims,
             Some(channel) => {
                 let Some(channel) = canonical(&channel, session.user.as_ref()) else {
-                    return self.error(conn, Some(auth.req), ErrorCode::ChannelInvalid, "`@me` needs a named user");
+                    return self.error(conn, Some(auth.req), ErrorCode::ChannelInvalid, NOT_A_CHANNEL);
                 };
                 self.keep_extra(conn, Extra { channel, grants: claims.grants, expires });
             }
@@ -281,6 +282,14 @@ impl Node {
             self.end(conn, Ending(Some(error), CloseCode::REVOKED), now);
         }
     }
+}
+
+/// Returns the features that both sides can do.
+fn shared_caps(attaching: &Attaching, entry: &Conn, config: &NodeConfig) -> Vec<&'static str> {
+    let told = config.hooks.has(&entry.app, HookKind::MessageOffline);
+    let can = [(Packed::CAP, entry.codec == Codec::Binary), (Push::CAP, told && attaching.owner.is_some())];
+    let offered = |cap: &str| attaching.hello.caps.iter().any(|offered| offered.as_str() == cap);
+    can.into_iter().filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other code means a token that is of no use")]

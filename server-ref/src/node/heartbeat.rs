@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use moorline_protocol::time::{Now, Timestamp, UnixMillis};
-use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame, Park, Ping, ServerFrame};
+use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame, Park, Ping, Push, ServerFrame};
 
 use super::io::{ConnId, TimerKind};
 use super::session::{Session, State};
-use super::{Ending, Node};
-use crate::engine::Gone;
+use super::{Ending, Node, Waiting};
+use crate::engine::hooks::HookKind;
+use crate::engine::{Command, Gone};
 use crate::planted::Bug;
 
 /// `hello` must come within this time.
@@ -128,12 +129,36 @@ impl Node {
 
     pub(super) fn park(&mut self, conn: ConnId, park: Park, now: Now) {
         let (default, least, most) = PARKED_PING;
+        self.set_parked(conn, true);
         self.set_ping(conn, park.ping.unwrap_or(default).clamp(least, most), now);
     }
 
     pub(super) fn unpark(&mut self, conn: ConnId, now: Now) {
         let ping = self.config.ping_ms;
+        self.set_parked(conn, false);
         self.set_ping(conn, ping, now);
+    }
+
+    fn set_parked(&mut self, conn: ConnId, parked: bool) {
+        let Some(session) = self.session(conn) else { return };
+        if std::mem::replace(&mut session.parked, parked) != parked {
+            let id = session.id;
+            self.ask(Waiting::Nothing, Command::Park(id, parked));
+        }
+    }
+
+    /// `push`: where this device is reached while its user is away.
+    pub(super) fn push(&mut self, conn: ConnId, push: Push) {
+        let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
+        let wanted = self.config.hooks.has(&app, HookKind::MessageOffline);
+        let owner = self.session(conn).and_then(|session| session.owner.clone());
+        match owner.filter(|_| wanted) {
+            Some(owner) => self.ask(Waiting::Nothing, Command::Push(owner, push.handle)),
+            None => {
+                let text = "`push` needs a server with an offline hook, a named user and a device";
+                self.error(conn, None, ErrorCode::FeatureDisabled, text);
+            }
+        }
     }
 
     fn set_ping(&mut self, conn: ConnId, ping_ms: u32, now: Now) {

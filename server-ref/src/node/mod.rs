@@ -202,6 +202,7 @@ impl Node {
             (ClientFrame::Status(status), true) => self.status(conn, status, now),
             (ClientFrame::Park(park), true) => self.park(conn, park, now),
             (ClientFrame::Unpark, true) => self.unpark(conn, now),
+            (ClientFrame::Push(push), true) => self.push(conn, push),
             (ClientFrame::Ping(ping), true) => {
                 self.send(conn, &ServerFrame::Pong(moorline_protocol::Pong { n: ping.n }));
             }

@@ -87,6 +87,8 @@ pub(super) struct Session {
     /// Grants of channels' own tokens.
     pub(super) extra: Vec<Extra>,
     pub(super) producer: Option<ProducerGrant>,
+    /// Whether its app is in the background.
+    pub(super) parked: bool,
     pub(super) ping_ms: u32,
     pub(super) next_ping: Timestamp,
     pub(super) pings: u64,

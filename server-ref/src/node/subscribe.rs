@@ -12,6 +12,7 @@ use super::hub::{Hub, Tip};
 use super::io::ConnId;
 use super::session::{Extra, Flow, Reader, Subscription};
 use super::{Node, Waiting};
+use crate::engine::hooks::is_reserved;
 use crate::engine::{ChannelKey, Command, EngineError, Open, Opened, Owner, SessionId};
 use crate::planted::Bug;
 
@@ -58,7 +59,7 @@ impl Node {
         let (max, bugs) = (self.config.max_channels as usize, self.config.bugs);
         let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         let channel = canonical(&subscribe.channel, session.user.as_ref())
-            .ok_or_else(|| ErrorFrame::new(ErrorCode::ChannelInvalid, "`@me` needs a named user"))?;
+            .ok_or_else(|| ErrorFrame::new(ErrorCode::ChannelInvalid, NOT_A_CHANNEL))?;
         if let Some(claims) = token {
             if claims.user.is_some() && claims.user != session.user {
                 return refuse(ErrorCode::AuthInvalid, "the channel's token is another user's");
@@ -123,7 +124,7 @@ impl Node {
         let (name, code, text) = match channel {
             ChannelRef::Name(name) => {
                 let user = self.session(conn).and_then(|session| session.user.as_ref());
-                (canonical(name, user), ErrorCode::ChannelInvalid, "`@me` needs a named user")
+                (canonical(name, user), ErrorCode::ChannelInvalid, NOT_A_CHANNEL)
             }
             ChannelRef::Number(_) => {
                 let hub = self.number_of(conn, channel).and_then(|number| self.hubs.get(&number));
@@ -306,10 +307,13 @@ impl Node {
     }
 }
 
-/// Resolves `@me`; `None` for an anonymous connection.
+/// Why there is no canonical name.
+pub(super) const NOT_A_CHANNEL: &str = "`@me` needs a named user, and names that begin with `$` are the server's";
+
+/// Resolves `@me`; `None` for an anonymous connection, and for names that are the server's.
 pub(super) fn canonical(channel: &ChannelName, user: Option<&moorline_protocol::UserName>) -> Option<ChannelName> {
     if channel.as_str() != "@me" {
-        return Some(channel.clone());
+        return Some(channel.clone()).filter(|name| !is_reserved(name.as_str()));
     }
     ChannelName::new(&format!("@{}", user?)).ok()
 }

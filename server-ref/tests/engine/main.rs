@@ -12,6 +12,7 @@
 mod cursors;
 mod disk;
 mod events;
+mod hooks;
 mod log;
 mod opening;
 mod presence;

@@ -11,6 +11,7 @@ use moorline_protocol::{
     ResetMode, Run, Since, UserName,
 };
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRule, RetentionRules};
+use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::host::{EngineHandle, EngineThread};
 use moorline_server::engine::log::{self, Directory, LogConfig};
 use moorline_server::engine::record::Record;
@@ -84,11 +85,12 @@ pub(crate) fn each_with(setup: Setup, scenario: impl Fn(&mut Rig)) {
 pub(crate) struct Setup {
     pub(crate) rules: Vec<RetentionRule>,
     pub(crate) ids_per_channel: usize,
+    pub(crate) hooks: HookRules,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { rules: Vec::new(), ids_per_channel: 100_000 }
+        Self { rules: Vec::new(), ids_per_channel: 100_000, hooks: HookRules::default() }
     }
 }
 
@@ -228,6 +230,7 @@ impl Rig {
         let core_config = CoreConfig {
             retention: RetentionRules::new(self.setup.rules.clone()),
             ids_per_channel: self.setup.ids_per_channel,
+            hooks: self.setup.hooks.clone(),
             ..CoreConfig::new("model-00")
         };
         let log_config = |sync| {
@@ -569,6 +572,8 @@ fn has_answer(command: &Command) -> bool {
             | Command::Unwatch(_)
             | Command::Broadcast(_)
             | Command::UnwatchPresence(_)
+            | Command::Park(..)
+            | Command::Push(..)
             | Command::UnwatchStatus(..)
     )
 }

@@ -10,6 +10,7 @@ use moorline_protocol::{
     AppName, ChannelName, ClientFrame, Codec, Decoded, Durability, ErrorCode, ServerFrame, UserName,
 };
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
+use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, ShardId, Ticket};
 use moorline_server::node::{
     AuthFailure, Authenticator, Claims, ConnId, Grant, Node, NodeConfig, Output, Permissions, Pressure,
@@ -90,6 +91,7 @@ impl Bench {
             spread_ms: 1_000,
             name_anonymous: false,
             compression: moorline_server::node::CompressionRules::default(),
+            hooks: HookRules::default(),
             engine: EngineInfo { durability: Durability::Disk },
             bugs: Bugs::default(),
         };

@@ -14,6 +14,7 @@ mod data;
 mod devices;
 mod disk;
 mod frames;
+mod hooks;
 mod limits;
 mod order;
 mod signals;

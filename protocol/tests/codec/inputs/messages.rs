@@ -11,7 +11,7 @@ pub(crate) fn messages() -> Vec<(Case, Vec<Option<&'static str>>)> {
     const PONG: &str = r#"{"t":"pong","n":1}"#;
     let [hello, pause, pong] =
         [frame(1, &[&[1, 1], &text("dev:alice"), &[0, 0]]), frame(8, &[&[0], &text("a")]), frame(15, &[&[1]])];
-    let later = frame(0x80 | 16, &[b"x"]);
+    let later = frame(0x80 | 17, &[b"x"]);
     let all = vec![Some(HELLO), Some(PAUSE), Some(PONG)];
     let with_later = vec![Some(PAUSE), None, Some(PONG)];
     vec![

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use moorline_protocol::{
     Ack, Auth, ClientFrame, DeviceId, Epoch, Hello, History, HistoryRange, More, Offset, Park, Pause, Payload, Ping,
-    Pong, Position, PresenceMode, PresenceOp, PresenceRequest, ProducerId, ProducerRequest, Publish, Qos, ResetMode,
-    Run, Since, StatusRequest, Subscribe, Unsubscribe, limits,
+    Pong, Position, PresenceMode, PresenceOp, PresenceRequest, ProducerId, ProducerRequest, Publish, Push, Qos,
+    ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe, limits,
 };
 
 use super::{
@@ -38,6 +38,15 @@ pub(crate) fn client() -> Samples<ClientFrame> {
         ClientFrame::Park,
     ));
     add(framed(vec![("unpark", ClientFrame::Unpark)], |frame| frame));
+    let push = |handle: Option<&str>| Push { handle: handle.map(text) };
+    add(framed(
+        vec![
+            ("forget it", push(None)),
+            ("a handle", push(Some("fcm:dGhlIHRva2Vu"))),
+            ("longest", push(Some(&"h".repeat(limits::PUSH_HANDLE_BYTES)))),
+        ],
+        ClientFrame::Push,
+    ));
     let ping = |n, next| Ping { n, next };
     add(framed(
         vec![

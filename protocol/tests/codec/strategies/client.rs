@@ -1,6 +1,7 @@
 use moorline_protocol::{
     Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe, limits,
+    PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
+    limits,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -44,6 +45,7 @@ pub(crate) fn client() -> impl Strategy<Value = ClientFrame> {
         })),
         option::of(small()).prop_map(|ping| ClientFrame::Park(Park { ping })),
         Just(ClientFrame::Unpark),
+        option::of("[ -~]{1,64}").prop_map(|handle| ClientFrame::Push(Push { handle: handle.map(Into::into) })),
         (safe(), option::of(small())).prop_map(|(n, next)| ClientFrame::Ping(Ping { n, next })),
         safe().prop_map(|n| ClientFrame::Pong(Pong { n })),
     ]

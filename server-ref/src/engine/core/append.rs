@@ -105,7 +105,7 @@ impl<S: MessageStore> EngineCore<S> {
         }
     }
 
-    fn store_message(&mut self, append: Append, key: u64, now: UnixMillis) -> Appended {
+    pub(super) fn store_message(&mut self, append: Append, key: u64, now: UnixMillis) -> Appended {
         let id = self.establish(&append.channel, now);
         let Some(channel) = self.channels.get_mut(&id) else { return Appended::UnknownProducer };
         let offset = channel.head.next();
@@ -123,6 +123,8 @@ impl<S: MessageStore> EngineCore<S> {
         let mut encoded = Vec::with_capacity(message.payload.bytes().len() + 96);
         moorline_protocol::binary::encode_message(&message, &mut encoded);
         let bytes = bytes::Bytes::from(encoded);
+        self.hook_message(id, &append.channel, &message, now);
+        let Some(channel) = self.channels.get_mut(&id) else { return Appended::UnknownProducer };
         let entry = IdEntry { key, hash: append.hash, offset, time };
         let producer = append.producer.filter(|_| !self.config.bugs.has(Bug::ForgetVerdictInRecord));
         self.records.push(Record::Append { channel: id, id: entry, expires, producer, bytes: bytes.clone() });
@@ -150,7 +152,7 @@ impl<S: MessageStore> EngineCore<S> {
 }
 
 /// Returns the key under which an id is remembered. The salt is the store's secret: nobody can make up ids that meet.
-fn id_key(salt: u64, scope: &str, id: &str) -> u64 {
+pub(super) fn id_key(salt: u64, scope: &str, id: &str) -> u64 {
     let mut hash = Xxh3::with_seed(salt);
     hash.update(&(scope.len() as u64).to_le_bytes());
     hash.update(scope.as_bytes());

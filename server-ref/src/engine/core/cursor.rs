@@ -128,6 +128,7 @@ impl<S: MessageStore> EngineCore<S> {
         let mut mark = known.unwrap_or_else(|| self.residency.make_cursor(&owner, channel));
         self.residency.change_cursor(&mut mark);
         self.refer(channel, used);
+        self.follow(&owner, channel, used);
         self.cursors.put(owner.clone(), channel, position, used, mark);
         Record::Cursor { owner, channel, position, used }
     }
@@ -142,6 +143,7 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn drop_cursor(&mut self, owner: Owner, channel: ChannelId) -> Option<Record> {
         let mark = self.cursors.remove(&owner, channel)?;
         self.residency.drop_cursor(owner.clone(), channel, Some(mark));
+        self.unfollow(&owner, channel);
         Some(Record::ForgetCursor { owner, channel })
     }
 
@@ -155,6 +157,7 @@ impl<S: MessageStore> EngineCore<S> {
             let (owner, position) = (owner.clone(), cursor.position);
             self.records.push(Record::Cursor { owner, channel, position, used: now });
         }
+        self.touch_follower(owner, now);
         self.refer(channel, now);
         self.use_channel(channel, now);
     }

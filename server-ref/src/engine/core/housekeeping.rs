@@ -3,8 +3,10 @@ use std::ops::Bound;
 use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{Offset, ProducerId};
 
+use super::retention::RetentionRule;
 use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS};
+use crate::engine::hooks::is_reserved;
 use crate::engine::record::Record;
 use crate::engine::{ChannelKey, Owner};
 use crate::planted::Bug;
@@ -216,7 +218,9 @@ impl<S: MessageStore> EngineCore<S> {
     fn retain_messages(&mut self, id: ChannelId, now: UnixMillis) {
         let Some(channel) = self.channels.get(&id).filter(|channel| channel.first <= channel.head) else { return };
         let (old_first, head) = (channel.first, channel.head);
-        let Some(rule) = self.config.retention.of(channel.key.name.as_str()) else { return };
+        let name = channel.key.name.as_str();
+        let own = is_reserved(name).then(|| RetentionRule::of_hooks(self.config.hooks.max_age_ms));
+        let Some(rule) = own.as_ref().or_else(|| self.config.retention.of(name)) else { return };
         let (age, bytes) = (rule.max_age_ms, rule.max_bytes);
         let mut first = rule.max_count.map_or(old_first, |count| Offset(head.0.saturating_sub(count) + 1));
         if let Some(age) = age {
@@ -285,6 +289,7 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn remove_channel(&mut self, id: ChannelId) {
         if let Some(channel) = self.channels.remove(&id) {
             self.by_key.remove(&channel.key);
+            self.forget_hooks(id);
             self.store.forget(id);
         }
     }

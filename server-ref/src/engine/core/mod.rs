@@ -7,6 +7,7 @@ mod append;
 mod channel;
 mod conflict;
 mod cursor;
+mod hooks;
 mod housekeeping;
 mod ids;
 mod open;
@@ -28,11 +29,13 @@ use rustc_hash::FxHashMap;
 use self::channel::Channel;
 use self::conflict::Takeovers;
 use self::cursor::Cursors;
+use self::hooks::{Hooks, PushHandles};
 use self::housekeeping::Housekeeping;
 use self::presence::Registry;
 use self::producer::Producer;
 use self::resident::Residency;
 use self::session::Sessions;
+use super::hooks::HookRules;
 use super::record::{ChannelId, Record, Verdict};
 use super::{ChannelKey, Command, Completion, EngineError, Event, Reply, ShardId, Stored, Ticket};
 use crate::planted::{Bug, Bugs};
@@ -65,6 +68,8 @@ pub struct CoreConfig {
     pub cursors_ms: u64,
     /// ms that a revocation is kept (default 400 days): no token may live longer.
     pub revocations_ms: u64,
+    /// What hooks are told of.
+    pub hooks: HookRules,
     /// Planted bugs.
     pub bugs: Bugs,
 }
@@ -82,6 +87,7 @@ impl CoreConfig {
             producers_ms: 7 * DAY,
             cursors_ms: 30 * DAY,
             revocations_ms: 400 * DAY,
+            hooks: HookRules::default(),
             bugs: Bugs::default(),
         }
     }
@@ -117,6 +123,8 @@ pub struct EngineCore<S> {
     sessions: Sessions,
     takeovers: Takeovers,
     presence: Registry,
+    hooks: Hooks,
+    push: PushHandles,
     housekeeping: Housekeeping,
     revoked: BTreeMap<RevocationKey, Revoked>,
     shards: Vec<ShardId>,
@@ -150,7 +158,7 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Attach(attach) => self.attach(shard, ticket, attach, now),
             Command::Detach(session, gone) => self.detach(session, gone, now),
             Command::Open(open) => self.open(shard, ticket, open, now),
-            Command::Unwatch(channel) => self.unwatch(shard, &channel),
+            Command::Unwatch(channel) => self.unwatch(shard, &channel, now),
             Command::Append(append) => {
                 let appended = self.append(append, now).map(Completion::Appended);
                 self.behind_events.push((shard, Reply::Completed(ticket, appended)));
@@ -173,6 +181,9 @@ impl<S: MessageStore> EngineCore<S> {
             Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
             Command::Status(query) => self.status(shard, ticket, query),
             Command::UnwatchStatus(app, users) => self.unwatch_status(shard, &app, &users),
+            Command::Park(session, parked) => self.park(session, parked, now),
+            Command::Push(owner, handle) => self.push(owner, handle, now),
+            Command::PushHandles(app, users) => self.push_handles(shard, ticket, (app, users), now),
         }
     }
 
@@ -193,7 +204,9 @@ impl<S: MessageStore> EngineCore<S> {
 
     fn needs_room(&mut self, command: &Command, now: UnixMillis) -> bool {
         match command {
-            Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => true,
+            Command::Append(_) | Command::Push(..) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => {
+                true
+            }
             Command::Attach(attach) => match attach.producer {
                 Some(ProducerRequest::Resume(id)) => {
                     self.recall_producer(id, now).is_err() || !self.producers.contains_key(&id)
@@ -214,6 +227,8 @@ impl<S: MessageStore> EngineCore<S> {
             | Command::Presence(_)
             | Command::UnwatchPresence(_)
             | Command::Status(_)
+            | Command::Park(..)
+            | Command::PushHandles(..)
             | Command::UnwatchStatus(..) => false,
         }
     }
@@ -222,6 +237,7 @@ impl<S: MessageStore> EngineCore<S> {
     /// in order, all of it or a prefix.
     pub fn take_records(&mut self, now: UnixMillis) -> Vec<Record> {
         self.tell_presence(now);
+        self.tell_hooks(now);
         if !self.records.is_empty() {
             self.flush_cursors(now);
         }

@@ -28,7 +28,11 @@ impl<S: MessageStore> EngineCore<S> {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         if !channel.watchers.contains(&shard) {
             channel.watchers.push(shard);
+            if let [_] = channel.watchers.as_slice() {
+                self.hook_channel(&open.channel, true, now);
+            }
         }
+        let Some(channel) = self.channels.get(&id) else { return };
         let (epoch, first, head) = (channel.epoch, channel.first, channel.head);
         let (from, reset) = self.resolve(id, since, open.reset);
         let begins = Position { epoch, offset: from };
@@ -88,12 +92,16 @@ impl<S: MessageStore> EngineCore<S> {
         (if reset == ResetMode::First { floor } else { head }, broken)
     }
 
-    pub(super) fn unwatch(&mut self, shard: ShardId, key: &ChannelKey) {
+    pub(super) fn unwatch(&mut self, shard: ShardId, key: &ChannelKey, now: UnixMillis) {
         // Events of this batch belong to whoever watched when they happened.
         self.flush_events();
         let Some(id) = self.by_key.get(key).copied() else { return };
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.watchers.retain(|watcher| *watcher != shard);
+        if channel.watchers.is_empty() {
+            self.hook_channel(key, false, now);
+        }
+        let Some(channel) = self.channels.get(&id) else { return };
         if channel.watchers.is_empty() && !channel.recorded {
             // Nothing is known of it that a new look at it would not tell.
             self.remove_channel(id);

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::channel::Channel;
 use super::conflict::Takeovers;
 use super::cursor::Cursors;
+use super::hooks::{Hooks, PushHandles};
 use super::housekeeping::Housekeeping;
 use super::presence::Registry;
 use super::producer::Producer;
@@ -43,6 +44,8 @@ impl<S: MessageStore> EngineCore<S> {
             sessions: Sessions::default(),
             takeovers: Takeovers::default(),
             presence: Registry::default(),
+            hooks: Hooks::default(),
+            push: PushHandles::default(),
             housekeeping: Housekeeping::default(),
             revoked: BTreeMap::new(),
             shards: Vec::new(),
@@ -63,6 +66,7 @@ impl<S: MessageStore> EngineCore<S> {
         self.attaches = 0;
         self.records.push(Record::Start { counter: self.starts });
         self.begin_presence(now);
+        self.begin_hooks(now);
         if !new_epochs || self.config.bugs.has(Bug::PowerCutKeepsEpoch) {
             return;
         }
@@ -140,6 +144,8 @@ impl<S: MessageStore> EngineCore<S> {
             Record::NewEpoch { channel, epoch } => {
                 self.channels.get_mut(&channel).ok_or(Stray)?.epoch = epoch;
             }
+            Record::Hook(record) => self.apply_hook(record),
+            Record::Push { app, user, devices } => self.put_devices((app, user), devices),
             Record::Revoke { revocation, time } => self.apply_revocation(&revocation, time),
         }
         Ok(())
@@ -203,7 +209,8 @@ impl<S: MessageStore> EngineCore<S> {
             self.producer_records(*id, producer, &mut out);
         }
         let of_known = |(_, channel, record, _)| self.channels.contains_key(&channel).then_some(record);
-        self.cursors.records().filter_map(of_known).for_each(out);
+        self.cursors.records().filter_map(of_known).for_each(&mut out);
+        self.push.records().for_each(|(_, record)| out(record));
     }
 
     /// Hands out the records that no store takes over.
@@ -220,6 +227,7 @@ impl<S: MessageStore> EngineCore<S> {
                 out(Record::ChannelReferred { id: *id, time: channel.referred });
             }
         }
+        self.hook_records(&mut out);
         for ((app, is_user, name), revoked) in &self.revoked {
             let (app, time, issued_before) = (app.clone(), revoked.time, revoked.issued_before);
             let revocation = match UserName::new(name) {

@@ -19,6 +19,7 @@ use crate::engine::{EngineError, Owner};
 const ID_BYTES: usize = 40;
 const PRODUCER_BYTES: usize = 1_024;
 const CURSOR_BYTES: usize = 256;
+const PUSH_BYTES: usize = 512;
 
 /// Counts checkpoints, so that it is known what the next one has to hold.
 #[derive(Debug)]
@@ -68,6 +69,15 @@ impl Residency {
 
     pub(super) fn change_cursor(&mut self, mark: &mut Mark) {
         self.change(mark, CURSOR_BYTES);
+    }
+
+    pub(super) fn change_push(&mut self, mark: &mut Mark) {
+        self.change(mark, PUSH_BYTES);
+    }
+
+    /// Tells whether a cursor that the store has is gone.
+    pub(super) fn is_cursor_gone(&self, owner: &Owner, channel: ChannelId) -> bool {
+        self.gone_cursors.contains_key(&(owner.clone(), channel))
     }
 
     fn change(&mut self, mark: &mut Mark, bytes: usize) {
@@ -212,6 +222,7 @@ impl<S: MessageStore> EngineCore<S> {
         self.producers.retain(|_, producer| producer.session.is_some() || residency.is_due(producer.mark));
         let sessions = &self.sessions;
         self.cursors.keep(|owner, channel, mark| residency.is_due(mark) || sessions.is_reading(owner, channel));
+        self.push.keep(|mark| residency.is_due(mark));
         for channel in self.channels.values_mut() {
             channel.taken = channel.sealed;
             channel.ids.forget_until(channel.sealed);
@@ -234,6 +245,11 @@ impl<S: MessageStore> EngineCore<S> {
             if self.residency.is_due(mark) {
                 out.push(StateKey::of_cursor(owner, channel, self.config.salt), |bytes| record.encode(bytes));
             }
+        }
+        for (mark, record) in self.push.records().filter(|(mark, _)| self.residency.is_due(*mark)) {
+            let Record::Push { app, user, .. } = &record else { continue };
+            let _ = mark;
+            out.push(StateKey::of_push(app, user, self.config.salt), |bytes| record.encode(bytes));
         }
         for id in self.residency.gone_producers.keys() {
             out.push(StateKey::of_producer(*id), |_| ());

@@ -11,6 +11,14 @@ pub struct RetentionRule {
     pub max_count: Option<u64>,
 }
 
+impl RetentionRule {
+    /// Returns the rule for what hooks are told: a little longer than it is tried, so that giving up is noticed.
+    pub(super) fn of_hooks(max_age_ms: u64) -> Self {
+        let max_age_ms = Some(max_age_ms.saturating_add(3_600_000));
+        Self { prefix: String::new(), max_age_ms, max_bytes: Some(1 << 30), max_count: None }
+    }
+}
+
 /// The rules of a server; the longest prefix that fits decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionRules(Vec<RetentionRule>);

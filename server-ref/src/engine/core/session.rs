@@ -34,6 +34,8 @@ struct Session {
     owner: Option<Owner>,
     user: Option<(AppName, UserName)>,
     producer: Option<ProducerId>,
+    /// Whether its app is in the background.
+    parked: bool,
     /// The channels whose cursors it uses.
     reading: BTreeSet<ChannelId>,
 }
@@ -88,6 +90,13 @@ impl Sessions {
         Some((name, session.owner.as_ref().map(|owner| owner.device.clone())))
     }
 
+    /// A connection goes to the background, or comes back. Returns its user if that changes something.
+    pub(super) fn park(&mut self, id: SessionId, parked: bool) -> Option<(AppName, UserName)> {
+        let session = self.by_id.get_mut(&id).filter(|session| session.parked != parked)?;
+        session.parked = parked;
+        session.user.clone()
+    }
+
     fn has(&self, user: &(AppName, UserName)) -> bool {
         self.per_user.contains_key(user)
     }
@@ -134,7 +143,9 @@ impl<S: MessageStore> EngineCore<S> {
         if let Some(user) = &user {
             if count == 0 {
                 self.presence.come(user.clone(), now);
+                self.hook_user(user, true, now);
             }
+            self.come_forward(user.clone(), now);
             *self.sessions.per_user.entry(user.clone()).or_default() += 1;
         }
         if let Some(owner) = &owner {
@@ -143,7 +154,8 @@ impl<S: MessageStore> EngineCore<S> {
         let producer = attach.producer.zip(owner.clone());
         let producer = producer.map(|(request, owner)| self.attach_producer(attach.session, request, owner, now));
         let id = producer.as_ref().map(|producer| producer.id);
-        let session = Session { shard, run: attach.run, owner, user, producer: id, reading: BTreeSet::new() };
+        let session =
+            Session { shard, run: attach.run, owner, user, producer: id, parked: false, reading: BTreeSet::new() };
         self.sessions.by_id.insert(attach.session, session);
         Ok(Attached::Accepted { producer })
     }
@@ -256,8 +268,12 @@ impl<S: MessageStore> EngineCore<S> {
     pub(super) fn detach(&mut self, session: SessionId, how: Gone, now: UnixMillis) {
         let Some(gone) = self.sessions.remove(session, self.config.bugs) else { return };
         self.presence.part(session, how, now, self.config.bugs);
+        if let Some(user) = gone.user.as_ref().filter(|_| !gone.parked) {
+            self.go_back(user, now);
+        }
         if let Some(user) = gone.user.filter(|user| !self.sessions.has(user)) {
             self.presence.go(&user);
+            self.hook_user(&user, false, now);
         }
         if let Some(id) = gone.producer
             && let Some(producer) = self.producers.get_mut(&id)
@@ -267,7 +283,9 @@ impl<S: MessageStore> EngineCore<S> {
             self.use_producer(id, now);
         }
         if let Some(owner) = gone.owner {
-            for channel in gone.reading {
+            let reading: Vec<ChannelId> = gone.reading.into_iter().collect();
+            self.hook_unread(&owner, &reading, how, now);
+            for channel in reading {
                 self.touch_cursor(&owner, channel, now);
             }
         }
@@ -282,11 +300,15 @@ impl<S: MessageStore> EngineCore<S> {
 
     pub(super) fn revoke(&mut self, shard: ShardId, ticket: Ticket, revocation: Revocation, now: UnixMillis) {
         self.apply_revocation(&revocation, now);
+        let revoked = revocation.clone();
         for shard in self.shards.clone() {
             self.reply(shard, Reply::Event(Event::Revoked(revocation.clone())));
         }
         if !self.config.bugs.has(Bug::RevocationUnwritten) {
             self.records.push(Record::Revoke { revocation, time: now });
+        }
+        if let Revocation::User { app, user, .. } = &revoked {
+            self.forget_push(app, user);
         }
         self.reply(shard, completed(ticket, Completion::Revoked));
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use moorline_protocol::binary::varint::{put, take};
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{Offset, ProducerId};
+use moorline_protocol::{AppName, Offset, ProducerId, UserName};
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -21,6 +21,7 @@ const KIND: u32 = 120;
 const ID: u8 = 1;
 const PRODUCER: u8 = 2;
 const CURSOR: u8 = 3;
+const PUSH: u8 = 4;
 
 impl StateKey {
     /// Returns the key of an id.
@@ -42,6 +43,21 @@ impl StateKey {
         }
         hash.update(&channel.0.to_le_bytes());
         Self::new(CURSOR, hash.digest128())
+    }
+
+    /// Returns the key of the devices of a user.
+    pub(super) fn of_push(app: &AppName, user: &UserName, salt: u64) -> Self {
+        let mut hash = Xxh3::with_seed(salt);
+        for part in [app.as_str(), user.as_str()] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self::new(PUSH, hash.digest128())
+    }
+
+    /// Returns the first key of a cursor, and the first after all of them.
+    pub(in crate::engine) fn cursors() -> Range<Self> {
+        Self::new(CURSOR, 0)..Self::new(PUSH, 0)
     }
 
     fn new(kind: u8, rest: u128) -> Self {
@@ -137,16 +153,18 @@ impl Expiry {
                 entry.time < self.ids_before || floor.is_some_and(|floor| entry.offset < *floor)
             }),
             PRODUCER => used(value).is_some_and(|used| used < self.producers_before),
+            PUSH => used(value).is_some_and(|used| used < self.cursors_before),
             CURSOR => used(value).is_some_and(|used| used < self.cursors_before),
             _ => false,
         }
     }
 }
 
-/// Returns when a producer or a cursor was last used.
+/// Returns when a producer, a cursor or the devices of a user were last used.
 fn used(value: &Bytes) -> Option<UnixMillis> {
     match Record::decode(&mut value.clone()) {
         Ok(Record::Producer { used, .. } | Record::Cursor { used, .. }) => Some(used),
+        Ok(Record::Push { devices, .. }) => Some(devices.iter().map(|device| device.used).max().unwrap_or(0)),
         _ => None,
     }
 }
@@ -183,8 +201,8 @@ mod tests {
     #[test]
     fn producers_and_cursors_are_over_when_they_were_not_used() {
         let owner = Owner {
-            app: moorline_protocol::AppName::default_app(),
-            user: moorline_protocol::UserName::new("alice").unwrap(),
+            app: AppName::default_app(),
+            user: UserName::new("alice").unwrap(),
             device: moorline_protocol::DeviceId::new("device-of-0alice").unwrap(),
         };
         let encoded = |record: Record| {

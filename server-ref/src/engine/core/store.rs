@@ -66,6 +66,15 @@ pub trait MessageStore {
         Ok(None)
     }
 
+    /// Hands out every cursor that the store has taken over, of several of one key the newest.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] if they cannot be read.
+    fn cursors(&mut self, each: &mut dyn FnMut(Bytes)) -> Result<(), EngineError> {
+        let _ = each;
+        Ok(())
+    }
+
     /// Keeps a message: the channel's next offset.
     fn append(&mut self, channel: ChannelId, message: Kept);
 

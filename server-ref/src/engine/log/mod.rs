@@ -272,6 +272,13 @@ impl MessageStore for LogStore {
         })
     }
 
+    fn cursors(&mut self, each: &mut dyn FnMut(Bytes)) -> Result<(), EngineError> {
+        self.tables.scan(StateKey::cursors(), each).map_err(|error| {
+            tracing::error!(%error, "the log is damaged: look with `moorline-server inspect`");
+            EngineError::Unavailable
+        })
+    }
+
     fn append(&mut self, channel: ChannelId, message: Kept) {
         self.hot.push(channel, message);
     }

@@ -9,8 +9,9 @@ use moorline_protocol::{
     AppName, ChannelName, DecodeError, DeviceId, Epoch, ErrorCode, Offset, Position, ProducerId, UserName,
 };
 
-use super::{ChannelId, IdEntry, Outcome, Record, Verdict};
+use super::{ChannelId, HookRecord, IdEntry, Outcome, Record, Verdict};
 use crate::engine::core::Kept;
+use crate::engine::hooks::PushDevice;
 use crate::engine::{ChannelKey, Owner, ProducerSequence, Revocation};
 
 impl Record {
@@ -69,6 +70,8 @@ impl Record {
             Self::ChannelReferred { id, time } => head(20, &[u64::from(id.0), *time], out),
             Self::Clock { time } => head(19, &[*time], out),
             Self::ChannelUsed { id, time } => head(18, &[u64::from(id.0), *time], out),
+            Self::Hook(record) => put_hook(record, out),
+            Self::Push { app, user, devices } => put_push(app, user, devices, out),
             Self::Moved { channel, message } => put_moved(*channel, message, out),
         }
     }
@@ -128,6 +131,8 @@ impl Record {
             18 => Self::ChannelUsed { id: take_channel(bytes)?, time: take(bytes)? },
             19 => Self::Clock { time: take(bytes)? },
             20 => Self::ChannelReferred { id: take_channel(bytes)?, time: take(bytes)? },
+            kind @ 21..=23 => Self::Hook(take_hook(kind, bytes)?),
+            24 => take_push(bytes)?,
             _ => return Err(DecodeError::Field("record")),
         })
     }
@@ -141,6 +146,30 @@ fn head(kind: u8, numbers: &[u64], out: &mut Vec<u8>) {
 fn put_key(key: &ChannelKey, out: &mut Vec<u8>) {
     put_bytes(key.app.as_str().as_bytes(), out);
     put_bytes(key.name.as_str().as_bytes(), out);
+}
+
+fn put_hook(record: &HookRecord, out: &mut Vec<u8>) {
+    match record {
+        HookRecord::Due { channel, first } => head(21, &[u64::from(channel.0), first.0], out),
+        HookRecord::Settled { channel, first } => head(22, &[u64::from(channel.0), first.0], out),
+        HookRecord::Told { is_user, key, is_on } => {
+            head(23, &[u64::from(*is_user) | u64::from(*is_on) << 1], out);
+            put_key(key, out);
+        }
+    }
+}
+
+fn put_push(app: &AppName, user: &UserName, devices: &[PushDevice], out: &mut Vec<u8>) {
+    head(24, &[devices.len() as u64], out);
+    put_bytes(app.as_str().as_bytes(), out);
+    put_bytes(user.as_str().as_bytes(), out);
+    devices.iter().for_each(|device| put_device(device, out));
+}
+
+fn put_device(device: &PushDevice, out: &mut Vec<u8>) {
+    put_bytes(device.device.as_str().as_bytes(), out);
+    put_bytes(device.handle.as_bytes(), out);
+    put(device.used, out);
 }
 
 fn put_owner(owner: &Owner, out: &mut Vec<u8>) {
@@ -263,6 +292,26 @@ fn take_append(bytes: &mut Bytes) -> Result<Record, DecodeError> {
         Some(ProducerSequence { id: take_producer(bytes)?, generation: take(bytes)?, seq: take(bytes)? })
     };
     Ok(Record::Append { channel, id, expires, producer, bytes: take_bytes(bytes)? })
+}
+
+fn take_hook(kind: u8, bytes: &mut Bytes) -> Result<HookRecord, DecodeError> {
+    if kind == 23 {
+        let flags = take(bytes)?;
+        return Ok(HookRecord::Told { is_user: flags & 1 != 0, key: take_key(bytes)?, is_on: flags & 2 != 0 });
+    }
+    let (channel, first) = (take_channel(bytes)?, take_offset(bytes)?);
+    Ok(if kind == 21 { HookRecord::Due { channel, first } } else { HookRecord::Settled { channel, first } })
+}
+
+fn take_push(bytes: &mut Bytes) -> Result<Record, DecodeError> {
+    let (count, app) = (take(bytes)?, take_app(bytes)?);
+    let user = UserName::new(&take_text(bytes)?)?;
+    Ok(Record::Push { app, user, devices: take_many(count, bytes, take_device)? })
+}
+
+fn take_device(bytes: &mut Bytes) -> Result<PushDevice, DecodeError> {
+    let device = DeviceId::new(&take_text(bytes)?)?;
+    Ok(PushDevice { device, handle: take_text(bytes)?, used: take(bytes)? })
 }
 
 fn take_verdict(bytes: &mut Bytes) -> Result<Verdict, DecodeError> {

@@ -1,6 +1,6 @@
 use moorline_protocol::{
     Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Packed, Park, Pause, Ping, Pong, PresenceMode,
-    PresenceOp, PresenceRequest, ProducerRequest, Publish, Qos, ResetMode, Run, Since, StatusRequest, Subscribe,
+    PresenceOp, PresenceRequest, ProducerRequest, Publish, Push, Qos, ResetMode, Run, Since, StatusRequest, Subscribe,
     Unsubscribe, Utf8Bytes,
 };
 
@@ -45,6 +45,7 @@ pub(crate) fn client_frame(kind: usize, aim: &Aim<'_>, choices: &mut Choices<'_>
             ClientFrame::Status(StatusRequest { req, users, watch: choices.chance(50) })
         }
         11 => ClientFrame::Park(Park { ping: choices.maybe(Choices::int) }),
+        12 if choices.chance(50) => ClientFrame::Push(Push { handle: choices.maybe(|choices| short(choices, 512)) }),
         12 => ClientFrame::Unpark,
         13 => ClientFrame::Ping(Ping { n: choices.safe(), next: choices.maybe(Choices::int) }),
         _ => ClientFrame::Pong(Pong { n: choices.safe() }),

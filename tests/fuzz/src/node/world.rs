@@ -362,6 +362,7 @@ fn node_config() -> NodeConfig {
         spread_ms: 0,
         name_anonymous: false,
         compression: moorline_server::node::CompressionRules::default(),
+        hooks: moorline_server::engine::hooks::HookRules::default(),
         engine: EngineInfo { durability: Durability::Memory },
         bugs: Bugs::default(),
     }

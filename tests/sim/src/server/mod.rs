@@ -106,6 +106,7 @@ impl SimServer {
                 spread_ms: 1_000,
                 name_anonymous: false,
                 compression: moorline_server::node::CompressionRules::default(),
+                hooks: moorline_server::engine::hooks::HookRules::default(),
                 engine: EngineInfo { durability: durability.clone() },
                 bugs: self.bugs.server(),
             };

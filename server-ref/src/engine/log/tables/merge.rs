@@ -49,31 +49,47 @@ impl Merge {
     /// The system's; `InvalidData` if a table is damaged, `Interrupted` if it was stopped.
     pub(in crate::engine::log) fn run(self, files: &dyn Files) -> io::Result<Table> {
         Table::write(files, self.number, |writer| {
-            let mut scans: Vec<Scan> = self.tables.iter().map(|table| Scan::new(Arc::clone(table))).collect();
-            scans.iter_mut().try_for_each(Scan::advance)?;
-            while let Some((key, value)) =
-                scans.iter().filter_map(|scan| scan.head.as_ref()).min_by_key(|(key, _)| *key)
-            {
-                let (key, value) = (*key, value.clone());
+            newest(&self.tables, StateKey(0), |key, value| {
                 if !self.is_dropped(key, &value) {
                     writer.push(key, &value)?;
-                }
-                for scan in &mut scans {
-                    if scan.head.as_ref().is_some_and(|(other, _)| *other == key) {
-                        scan.advance()?;
-                    }
                 }
                 if self.stopped.load(Ordering::Relaxed) {
                     return Err(io::ErrorKind::Interrupted.into());
                 }
-            }
-            Ok(())
+                Ok(true)
+            })
         })
     }
 
     fn is_dropped(&self, key: StateKey, value: &Bytes) -> bool {
         self.expiry.as_ref().is_some_and(|expiry| value.is_empty() || expiry.is_over(key, value))
     }
+}
+
+/// Hands out the newest value of each key, of tables of which the newest is the first, in the order of the keys, from a
+/// key on and as long as `each` says.
+///
+/// # Errors
+/// The system's; `InvalidData` if a table is damaged.
+pub(super) fn newest(
+    tables: &[Arc<Table>],
+    from: StateKey,
+    mut each: impl FnMut(StateKey, Bytes) -> io::Result<bool>,
+) -> io::Result<()> {
+    let mut scans: Vec<Scan> = tables.iter().map(|table| Scan::new(Arc::clone(table), from)).collect();
+    scans.iter_mut().try_for_each(Scan::advance)?;
+    while let Some((key, value)) = scans.iter().filter_map(|scan| scan.head.as_ref()).min_by_key(|(key, _)| *key) {
+        let (key, value) = (*key, value.clone());
+        if key >= from && !each(key, value)? {
+            break;
+        }
+        for scan in &mut scans {
+            if scan.head.as_ref().is_some_and(|(other, _)| *other == key) {
+                scan.advance()?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The entries of a table, in order.
@@ -86,8 +102,10 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(table: Arc<Table>) -> Self {
-        Self { table, next: 0, block: Bytes::new(), head: None }
+    /// Begins with the block in which a key would be.
+    fn new(table: Arc<Table>, from: StateKey) -> Self {
+        let after = table.directory.blocks.partition_point(|block| block.first <= from);
+        Self { table, next: after.saturating_sub(1), block: Bytes::new(), head: None }
     }
 
     fn advance(&mut self) -> io::Result<()> {

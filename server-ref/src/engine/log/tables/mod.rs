@@ -11,6 +11,7 @@ mod merge;
 mod table;
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,6 +127,16 @@ impl Tables {
             }
         }
         Ok(None)
+    }
+
+    /// Hands out the newest value of each key of a range, in order.
+    pub(super) fn scan(&self, keys: Range<StateKey>, each: &mut dyn FnMut(Bytes)) -> io::Result<()> {
+        merge::newest(&self.live, keys.start, |key, value| {
+            if key < keys.end && !value.is_empty() {
+                each(value);
+            }
+            Ok(key < keys.end)
+        })
     }
 
     fn read(&mut self, table: &Table, place: (u64, u32)) -> Result<Bytes, TableError> {

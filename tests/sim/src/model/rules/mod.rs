@@ -160,6 +160,9 @@ impl Rules {
                 | Command::Read(_)
                 | Command::UnwatchPresence(_)
                 | Command::Status(_)
+                | Command::Park(..)
+                | Command::Push(..)
+                | Command::PushHandles(..)
                 | Command::UnwatchStatus(..),
                 _,
             ) => None,
@@ -296,7 +299,9 @@ impl Rules {
     /// Tells whether a command needs room: only then can it be refused for the moment.
     fn needs_room(&self, command: &Command) -> bool {
         match command {
-            Command::Append(_) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => true,
+            Command::Append(_) | Command::Push(..) | Command::Revoke(_) | Command::Forget { .. } | Command::Ack(_) => {
+                true
+            }
             Command::Attach(attach) => match attach.producer {
                 Some(ProducerRequest::Resume(id)) => !self.producers.contains_key(&id),
                 Some(ProducerRequest::New) => true,
@@ -313,6 +318,8 @@ impl Rules {
             | Command::Presence(_)
             | Command::UnwatchPresence(_)
             | Command::Status(_)
+            | Command::Park(..)
+            | Command::PushHandles(..)
             | Command::UnwatchStatus(..) => false,
         }
     }

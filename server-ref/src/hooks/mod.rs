@@ -1,0 +1,107 @@
+//! Hands what the log holds for hooks to the receivers: one courier per hook, on a thread of their own.
+//!
+//! A courier is a reader like any other, with a durable cursor. What is not settled stands in the log, so that a
+//! receiver that is dead for days costs a courier's window of memory, and publishers nothing.
+
+mod asker;
+mod courier;
+mod guard;
+mod post;
+mod queue;
+mod sign;
+
+use std::sync::Arc;
+
+use moorline_protocol::AppName;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+pub use self::guard::is_public;
+pub use self::post::Refusal;
+pub use self::queue::{Batch, DeadLetter, Key, Next, Queue, Queued};
+pub use self::sign::{BadSecret, Secret, sign};
+use crate::engine::hooks::{HookRule, HookRules};
+use crate::engine::host::EngineHandle;
+use crate::wall_clock::WallClock;
+
+/// A hook: what is told to whom.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Names it, and with that its place in the log; unique in its app.
+    pub name: String,
+    /// The receiver.
+    pub url: hyper::Uri,
+    /// The secrets that requests are signed with: the current one, and for a while the one before.
+    pub secrets: Vec<Secret>,
+    /// What it wants to be told.
+    pub rule: HookRule,
+    /// Whether it may have a private address, and do without TLS.
+    pub allow_private: bool,
+    /// PEM certificates that are trusted beside those of the web.
+    pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Times, in ms.
+    pub times: Times,
+}
+
+/// How long a courier waits, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// For an answer, from resolving the name to its status.
+    pub answer: u64,
+    /// After the first failure of a key.
+    pub first_retry: u64,
+    /// After many.
+    pub last_retry: u64,
+    /// After failures of a receiver, whatever the key.
+    pub pause: u64,
+    /// After which an event is given up.
+    pub max_age: u64,
+}
+
+impl Default for Times {
+    /// 15 s, 1 s, 1 h, 30 s, 3 days.
+    fn default() -> Self {
+        let max_age = 3 * 24 * 3_600_000;
+        Self { answer: 15_000, first_retry: 1_000, last_retry: 3_600_000, pause: 30_000, max_age }
+    }
+}
+
+impl Hook {
+    /// Returns the app.
+    pub fn app(&self) -> &AppName {
+        &self.rule.app
+    }
+}
+
+/// Makes the rules of the engine of hooks.
+pub fn rules(hooks: &[Hook]) -> HookRules {
+    let mut rules = HookRules::new(hooks.iter().map(|hook| hook.rule.clone()).collect());
+    rules.max_age_ms = hooks.iter().map(|hook| hook.times.max_age).max().unwrap_or(rules.max_age_ms);
+    rules
+}
+
+/// Makes everything that can fail. What it returns runs the couriers on the thread that calls it, until `stop` is true.
+///
+/// # Errors
+/// The system's, if the runtime cannot be set up.
+pub fn prepare(
+    hooks: Vec<Hook>,
+    engine: &EngineHandle,
+    clock: WallClock,
+    seed: [u8; 32],
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<impl FnOnce() + Send + 'static> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asker = Arc::new(asker::Asker::new(engine.clone()));
+    Ok(move || {
+        let couriers = async move {
+            for (n, hook) in (0_u64..).zip(hooks) {
+                let courier = courier::Courier::new(hook, Arc::clone(&asker), clock.clone(), (seed, n));
+                tokio::task::spawn_local(courier.run());
+            }
+            // What is on its way when the server stops is told again by the next start.
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        };
+        LocalSet::new().block_on(&runtime, couriers);
+    })
+}
