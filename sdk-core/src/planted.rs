@@ -68,6 +68,8 @@ pub enum Bug {
     ChecksumIgnored,
     /// What cannot be inflated is dropped, and nobody asks for it again.
     FaultsDropped,
+    /// A refusal of what was sent before without an answer is final at QoS 1, too.
+    ResendRefusedFails,
 }
 
 /// The switch: at most one bug at a time.

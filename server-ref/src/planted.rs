@@ -122,6 +122,8 @@ pub enum Bug {
     PackedAfterRewind,
     /// Messages are deflated against others than the frame says.
     PackedAgainstOthers,
+    /// An id that was used for another message leaves its sequence open.
+    ReusedLeavesSequence,
 }
 
 /// The switch: at most one bug at a time.

@@ -72,7 +72,7 @@ impl Outbox {
             (_, _) if error.retry || self.bugs.has(Bug::PoisonBlocks) => self.hold(&about, about.seq, error.after, now),
             (_, _) => {
                 // A sequence finds its own first verdict again; without one, an earlier send may have been stored.
-                let is_known = about.seq.is_some() || !about.in_doubt;
+                let is_known = about.seq.is_some() || !about.in_doubt || self.bugs.has(Bug::ResendRefusedFails);
                 let outcome = if is_known { PublishOutcome::Failed(failure(error)) } else { PublishOutcome::Uncertain };
                 self.settle(&about.channel, about.key, outcome, out);
                 self.pump(&about.channel, now, out);

@@ -125,6 +125,12 @@ pub const PLANTED: &[Planted] = &[
     server("packed-against-others", ServerBug::PackedAgainstOthers, &[8], 0),
 ];
 
+/// Those that a scripted scenario finds (`tests/holes`), since no drawn one comes near.
+pub const SCRIPTED: &[(&str, Place)] = &[
+    ("reused-leaves-sequence", Place::Server(ServerBug::ReusedLeavesSequence)),
+    ("resend-refused-fails", Place::Core(CoreBug::ResendRefusedFails)),
+];
+
 /// At most one bug, for a whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bugs {
@@ -140,8 +146,9 @@ impl Bugs {
         if cfg!(not(feature = "planted-bugs")) {
             return Err("built without the feature planted-bugs".into());
         }
-        match PLANTED.iter().find(|planted| planted.name == name) {
-            Some(planted) => Ok(Self { place: Some(planted.place) }),
+        let drawn = PLANTED.iter().map(|planted| (planted.name, planted.place));
+        match drawn.chain(SCRIPTED.iter().copied()).find(|(planted, _)| *planted == name) {
+            Some((_, place)) => Ok(Self { place: Some(place) }),
             None => Err(PLANTED.iter().map(|planted| planted.name).collect::<Vec<_>>().join("\n")),
         }
     }

@@ -13,7 +13,7 @@ use crate::scenario::{Profile, Scenario};
 
 /// How an app reads a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub enum Reading {
     /// QoS 0.
     Lossy,
     /// From now on; nothing is remembered over a restart of the process.
@@ -88,6 +88,8 @@ pub(crate) struct SimClient {
     /// The disk as it was at some earlier moment.
     pub(crate) backup: Disk,
     pub(crate) process: Option<Process>,
+    /// Whether it is no client of ours: a script says what it sends.
+    pub(crate) is_peer: bool,
     /// ms the device's wall clock is off.
     pub(crate) clock_skew_ms: i64,
     /// µs added to the monotonic clock by sleeping.
@@ -151,6 +153,7 @@ impl SimClient {
             disk: Disk::default(),
             backup: Disk::default(),
             process: None,
+            is_peer: false,
             clock_skew_ms: 0,
             slept_us: 0,
             dark_until: 0,
@@ -177,6 +180,14 @@ impl SimClient {
             bugs,
             ..ClientConfig::new("ws://sim/ws")
         }
+    }
+
+    /// Returns the name under which a channel is kept: that of an inbox is its user's.
+    pub(crate) fn canonical(&self, channel: &ChannelName) -> ChannelName {
+        if channel.as_str() != "@me" {
+            return channel.clone();
+        }
+        ChannelName::new(&format!("@{}", self.name)).unwrap_or_else(|_| channel.clone())
     }
 
     /// Tells whether the app is a member of a channel whenever it reads it.

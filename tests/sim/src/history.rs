@@ -59,6 +59,11 @@ impl History {
         self.publishes.insert(name, publish);
     }
 
+    /// Returns how a publish ended, as far as it has.
+    pub(crate) fn outcome(&self, name: &str) -> Option<&PublishOutcome> {
+        self.publishes.get(name)?.outcome.as_ref()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.publishes.len()
     }
@@ -121,7 +126,12 @@ impl History {
             by_id.entry((channel, entry.id.as_str())).or_default().push((offset, entry));
         }
         for ((channel, id), entries) in &by_id {
-            let soon = entries.windows(2).any(|pair| pair[1].1.written.saturating_sub(pair[0].1.time) < ids_ms);
+            // An id is of its publisher alone.
+            let again = |(at, (_, first)): (usize, &(Offset, &Entry))| {
+                let next = entries[at + 1..].iter().find(|(_, next)| next.user == first.user);
+                next.is_some_and(|(_, next)| next.written.saturating_sub(first.time) < ids_ms)
+            };
+            let soon = entries.iter().enumerate().any(again);
             if soon {
                 found.push(Violation::new(2, format!("{id} stands {} times in {channel}", entries.len())));
             }

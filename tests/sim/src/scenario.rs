@@ -10,7 +10,7 @@ use crate::client::Reading;
 
 /// How hard the server's engine keeps what it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub enum Engine {
     /// `memory`: dies with the process.
     Memory,
     /// `process`: survives a kill; a power cut loses what was not synced and begins new epochs.
@@ -133,17 +133,17 @@ pub(crate) enum Content {
 
 /// How long the server keeps what; `None` = as long as the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Keeps {
+pub struct Keeps {
     /// Messages of a channel.
-    pub(crate) count: Option<u64>,
+    pub count: Option<u64>,
     /// ms of a message.
-    pub(crate) age_ms: Option<u64>,
+    pub age_ms: Option<u64>,
     /// ms of an id.
-    pub(crate) ids_ms: Option<u64>,
+    pub ids_ms: Option<u64>,
     /// ms of an unused producer.
-    pub(crate) producers_ms: Option<u64>,
+    pub producers_ms: Option<u64>,
     /// ms of an unused cursor or channel.
-    pub(crate) cursors_ms: Option<u64>,
+    pub cursors_ms: Option<u64>,
 }
 
 /// The plan of a run.

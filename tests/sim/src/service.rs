@@ -1,7 +1,7 @@
 //! The server side of the world: drives the nodes as shards would, and the engine as a log thread would.
 
 use bytes::Bytes;
-use moorline_core::protocol::{AppName, ClientFrame, Codec, Payload, ServerFrame, Utf8Bytes};
+use moorline_core::protocol::{AppName, ChannelName, ClientFrame, Codec, Payload, ServerFrame, Utf8Bytes};
 use moorline_server::engine::{Append, ChannelKey, Command, ShardId, Ticket, content_hash};
 use moorline_server::node::{ConnId, Output, Pressure};
 
@@ -42,7 +42,7 @@ impl World {
                 let text = format!("{{\"backlog\":{order},\"channel\":{index}}}");
                 let payload = Payload::Json(Bytes::from(text));
                 let id = Utf8Bytes::from(format!("b{index}-{order}"));
-                self.append_as_operator(index, id, payload);
+                self.append_as_operator(channel(index), id, payload);
             }
         }
         self.plan_batch();
@@ -56,14 +56,14 @@ impl World {
         let text = format!("{{\"operator\":{}}}", self.now);
         let id = Utf8Bytes::from(format!("o{}", self.now));
         for _ in 0..2 {
-            self.append_as_operator(index, id.clone(), Payload::Json(Bytes::from(text.clone())));
+            self.append_as_operator(channel(index), id.clone(), Payload::Json(Bytes::from(text.clone())));
         }
         self.plan_batch();
     }
 
-    fn append_as_operator(&mut self, index: usize, id: Utf8Bytes, payload: Payload) {
+    pub(crate) fn append_as_operator(&mut self, name: ChannelName, id: Utf8Bytes, payload: Payload) {
         let append = Append {
-            channel: ChannelKey { app: AppName::default_app(), name: channel(index) },
+            channel: ChannelKey { app: AppName::default_app(), name },
             scope: "operator".into(),
             hash: content_hash(&id, &payload, &Vec::new()),
             id,
@@ -152,8 +152,12 @@ impl World {
         let forgetful = self.scenario.keeps.forgets_cursors();
         let view = View { log, now: self.now, unix: now.unix, revoked: &shard.revoked, forgetful };
         self.links[link].wire.heard = self.now;
+        if let Some(notes) = &mut self.notes {
+            notes.arrived(self.links[link].client, &bytes);
+        }
         let is_first = !std::mem::replace(&mut self.links[link].greeted, true);
         for frame in frames::up(&bytes) {
+            let forged = forged || self.clients[self.links[link].client].is_peer;
             let broken = self.links[link].wire.up(&frame, forged, &view);
             self.violations.extend(broken);
         }
@@ -342,6 +346,11 @@ impl World {
             return;
         }
         let kept = self.dice.range(0, 100);
+        self.crash_server(down_ms, power, kept);
+    }
+
+    /// The same, with so many percent of what was not durable yet surviving.
+    pub(crate) fn crash_server(&mut self, down_ms: u64, power: bool, kept: u64) {
         self.server.engine.crash(power, kept);
         self.server.forget_process();
         self.break_links(power);

@@ -50,13 +50,18 @@ impl World {
         self.after(CONNECTED, Happening::Online);
     }
 
+    /// Returns the clients that run our core.
+    fn ours(&self) -> Vec<usize> {
+        (0..self.clients.len()).filter(|index| !self.clients[*index].is_peer).collect()
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.quiet && self.now > self.scenario.quiet_at.saturating_add(HEALING)
     }
 
     /// Invariant 15: who may connect is connected.
     pub(crate) fn check_online(&mut self) {
-        for index in 0..self.clients.len() {
+        for index in self.ours() {
             let client = &self.clients[index];
             let state = client.process.as_ref().map(|process| process.core.state());
             let is_revoked = self.server.desk.is_revoked(&client.name);
@@ -68,7 +73,7 @@ impl World {
                 self.violate(15, what);
             }
         }
-        for index in 0..self.clients.len() {
+        for index in self.ours() {
             self.read_what_is_missing(index);
         }
     }
@@ -80,7 +85,9 @@ impl World {
 
     /// Returns what is still to be done.
     pub(crate) fn unsettled(&self) -> Option<&'static str> {
-        if let Some(what) = self.clients.iter().find_map(|client| self.unsettled_client(client)) {
+        if let Some(what) =
+            self.clients.iter().filter(|client| !client.is_peer).find_map(|client| self.unsettled_client(client))
+        {
             return Some(what);
         }
         let on_its_way = |link: &Link| link.up.next_arrival().is_some() || link.down.next_arrival().is_some();
@@ -124,7 +131,7 @@ impl World {
     pub(crate) fn check_end(&mut self) {
         let mut found = Vec::new();
         for (index, client) in self.clients.iter().enumerate() {
-            if self.server.desk.is_revoked(&client.name) {
+            if client.is_peer || self.server.desk.is_revoked(&client.name) {
                 continue;
             }
             let Some(process) = &client.process else {

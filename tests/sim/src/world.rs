@@ -14,6 +14,7 @@ use crate::dice::Dice;
 use crate::history::History;
 use crate::model::Violation;
 use crate::network::{Item, Link, Pipe};
+use crate::notes::Notes;
 use crate::scenario::{Fault, Scenario};
 use crate::server::SimServer;
 use crate::trace::Trace;
@@ -71,6 +72,8 @@ pub(crate) struct World {
     /// Commands that came from outside.
     pub(crate) operations: u64,
     pub(crate) steps: u64,
+    /// What a script looks at; nothing is written down for a seed.
+    pub(crate) notes: Option<Notes>,
 }
 
 impl World {
@@ -99,6 +102,7 @@ impl World {
             queued: 0,
             operations: 0,
             steps: 0,
+            notes: None,
         };
         world.at(0, Happening::ServerStart);
         world
@@ -163,7 +167,12 @@ impl World {
         true
     }
 
-    fn happen(&mut self, happening: Happening) {
+    /// Returns when the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.queue.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    pub(crate) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Fault(index) => self.strike(self.scenario.faults[index].1),
             Happening::Publish(index) => drop(self.publish(self.scenario.publishes[index])),
@@ -226,6 +235,9 @@ impl World {
         let delay = self.latency();
         let dark = self.clients[self.links[link].client].dark_until;
         let arrival = (self.now + delay).max(dark);
+        if let Some(notes) = &mut self.notes {
+            notes.sent(self.links[link].client, up, &item);
+        }
         let pipe = if up { &mut self.links[link].up } else { &mut self.links[link].down };
         if let Some(at) = pipe.push(arrival, item) {
             self.at(at, if up { Happening::LinkUp { link } } else { Happening::LinkDown { link } });

@@ -31,7 +31,9 @@ impl<S: MessageStore> EngineCore<S> {
                 self.duplicate(known, entry.offset)
             }
             Some(_) => {
-                self.settle(&append, Outcome::ReusedId, now);
+                if !self.config.bugs.has(Bug::ReusedLeavesSequence) {
+                    self.settle(&append, Outcome::ReusedId, now);
+                }
                 Appended::Reused(ReusedBy::Id)
             }
             None => self.store_message(append, key, now),

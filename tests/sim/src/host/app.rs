@@ -1,7 +1,7 @@
 //! The apps: what they publish, and how they work off what they get.
 
 use bytes::Bytes;
-use moorline_core::protocol::{Payload, Utf8Bytes};
+use moorline_core::protocol::{ChannelName, Payload, Utf8Bytes};
 use moorline_core::{PublishError, PublishOptions, Received, SubscriptionId};
 
 use crate::client::{Reader, Reading};
@@ -12,13 +12,18 @@ use crate::world::{Happening, World, channel};
 impl World {
     /// Publishes; returns the name of what was queued.
     pub(crate) fn publish(&mut self, plan: PublishPlan) -> Option<String> {
+        self.publish_to(&channel(plan.channel), plan)
+    }
+
+    /// Publishes to a channel by its name.
+    pub(crate) fn publish_to(&mut self, channel: &ChannelName, plan: PublishPlan) -> Option<String> {
         let PublishPlan { client: index, qos, content, .. } = plan;
         if self.clients[index].process.is_none() || self.is_frozen(index) {
             return None;
         }
         let order = self.clients[index].next_order;
         self.clients[index].next_order += 1;
-        let (name, channel) = (format!("m{index}-{order}"), channel(plan.channel));
+        let name = format!("m{index}-{order}");
         let text = self.text(index, order, content);
         let hash = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
         let options = PublishOptions {
@@ -30,7 +35,7 @@ impl World {
         let now = self.client_now(index);
         let outbox = self.scenario.outbox;
         let process = self.clients[index].process.as_mut()?;
-        match process.core.publish(&channel, Payload::Json(Bytes::from(text)), options, now) {
+        match process.core.publish(channel, Payload::Json(Bytes::from(text)), options, now) {
             Ok(publish) => process.publishes.insert(publish, name.clone()),
             Err(PublishError::OutboxFull) if process.core.outbox().messages >= outbox => return None,
             Err(PublishError::Closed) => return None,
@@ -43,7 +48,7 @@ impl World {
         let publish = Publish {
             client: index,
             device: self.clients[index].device,
-            channel,
+            channel: self.clients[index].canonical(channel),
             qos,
             order,
             hash,

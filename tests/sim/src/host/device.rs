@@ -181,8 +181,14 @@ impl World {
         let index = self.links[link].client;
         let life = self.links[link].client_life;
         if self.clients[index].life != life || self.clients[index].process.is_none() {
-            // Nobody is there to read it.
-            while self.links[link].down.pop(self.now).is_some() {}
+            // Nobody is there to read it, or a script reads it.
+            while let Some(item) = self.links[link].down.pop(self.now) {
+                self.links[link].client_done |= matches!(item, Item::Close(_));
+                self.note_heard(link, &item);
+            }
+            if self.clients[index].is_peer {
+                self.report_pressure(link);
+            }
             return;
         }
         if self.is_frozen(index) {
@@ -194,6 +200,7 @@ impl World {
                 continue;
             }
             let id = self.links[link].transport;
+            self.note_heard(link, &item);
             match item {
                 Item::Message(bytes) => {
                     self.trace.add(self.now, "receive", index as u64, &bytes, || frames::show_down(&bytes));
@@ -216,6 +223,12 @@ impl World {
             }
         }
         self.report_pressure(link);
+    }
+
+    fn note_heard(&mut self, link: usize, item: &Item) {
+        if let Some(notes) = &mut self.notes {
+            notes.heard(self.links[link].client, item);
+        }
     }
 
     /// Notes that the server has forgotten the client's producer, and that it has answered.

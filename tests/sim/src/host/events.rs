@@ -10,6 +10,9 @@ use crate::world::World;
 impl World {
     pub(super) fn event(&mut self, index: usize, event: Event) {
         self.trace.add(self.now, "event", index as u64, &[], || format!("{event:?}"));
+        if let Some(notes) = &mut self.notes {
+            notes.told(index, &event);
+        }
         match event {
             Event::Subscribed { readers, head, from, start } => {
                 self.each_reader(index, &readers, |reader, log| reader.continuity.subscribed(head, from, &start, log));

@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Runs a command or an input on a core, and does what it asks for.
-    fn with_core(&mut self, index: usize, act: impl FnOnce(&mut Client, Now)) {
+    pub(crate) fn with_core(&mut self, index: usize, act: impl FnOnce(&mut Client, Now)) {
         let now = self.client_now(index);
         if let Some(process) = &mut self.clients[index].process {
             act(&mut process.core, now);

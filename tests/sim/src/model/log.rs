@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use moorline_core::protocol::{ChannelName, Epoch, Message, Offset, Position};
+use moorline_core::protocol::{ChannelName, Epoch, Message, Offset, Position, Utf8Bytes};
 use moorline_server::engine::Owner;
 use moorline_server::engine::record::{ChannelId, Record};
 
@@ -48,6 +48,8 @@ struct Life {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) id: String,
+    /// Who published it.
+    pub(crate) user: Option<Utf8Bytes>,
     pub(crate) content: u64,
     /// ms since 1970.
     pub(crate) time: u64,
@@ -71,6 +73,7 @@ impl Log {
                 let message = moorline_core::protocol::binary::decode_message(&mut bytes.clone()).ok()?;
                 let entry = Entry {
                     id: message.id.as_str().to_owned(),
+                    user: message.user.clone(),
                     content: content(&message),
                     time: message.time,
                     expires: *expires,

@@ -22,7 +22,8 @@ impl Authenticator for Tokens {
     ) -> Result<Claims, AuthFailure> {
         let invalid = AuthFailure { code: ErrorCode::AuthInvalid, message: "not a token of this world" };
         let Some(token) = token.and_then(Token::parse) else { return Err(invalid) };
-        let user = UserName::new(token.user).map_err(|_| invalid.clone())?;
+        let is_anonymous = token.user.is_empty();
+        let user = if is_anonymous { None } else { Some(UserName::new(token.user).map_err(|_| invalid.clone())?) };
         if token.expires.is_some_and(|expires| expires + 5_000 <= now) {
             return Err(AuthFailure { code: ErrorCode::AuthExpired, message: "expired" });
         }
@@ -33,7 +34,7 @@ impl Authenticator for Tokens {
             let allowed = (0..CHANNELS).filter(|index| !token.denied.contains(index));
             allowed.map(|index| grant(channel(index).as_str())).collect()
         };
-        Ok(Claims { user: Some(user), expires: token.expires, issued: token.issued, id: None, grants })
+        Ok(Claims { user, expires: token.expires, issued: token.issued, id: None, grants })
     }
 
     fn has_app(&self, _app: &AppName) -> bool {
