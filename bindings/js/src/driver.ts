@@ -178,7 +178,7 @@ export class Driver implements Doer {
     settings.raw(seed);
     this.parts.settings(settings);
     settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
-    const { handle, refusal } = core.create(settings.view(), host.now(), Date.now());
+    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now());
     if (handle === 0) throw new Reader(refusal).failure();
     this.core = core;
     this.handle = handle;
@@ -212,7 +212,7 @@ export class Driver implements Doer {
     this.batch.clear();
     this.tellBuffered();
     call(this.batch);
-    const [mono, unix] = [host.now(), Date.now()];
+    const [mono, unix] = [host.now(), host.wall?.() ?? Date.now()];
     const run = this.core!.run(this.handle, this.batch.view(), mono, unix);
     this.arm(run.deadline, mono);
     this.owner.onStanding(run.outbox, run.nextAttempt < 0 ? 0 : unix + Math.max(0, run.nextAttempt - mono));

@@ -23,6 +23,8 @@ export interface Host {
   open(url: string, events: SocketEvents): Socket;
   /** A clock that does not jump, in ms since any moment. */
   now(): number;
+  /** The time of day, in ms since 1970 (default: `Date.now()`). */
+  wall?(): number;
   /** Fills with random bytes fit for secrets. Throws if there are none to be had. */
   random(into: Uint8Array): void;
   /** Calls `fire` once after `ms`; what is returned stops that. */
