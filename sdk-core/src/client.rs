@@ -272,6 +272,11 @@ impl Client {
         self.connection.public_state()
     }
 
+    /// Returns when the next attempt to connect begins, while one is awaited.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        self.connection.next_attempt()
+    }
+
     /// Returns what waits in the outbox.
     pub fn outbox(&self) -> OutboxStats {
         self.outbox.stats()

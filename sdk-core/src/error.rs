@@ -1,4 +1,4 @@
-use moorline_protocol::NameError;
+use moorline_protocol::{ErrorCode, NameError};
 
 /// Why a publish was refused on the spot. Nothing was queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,19 @@ pub enum PublishError {
     Closed,
 }
 
+impl PublishError {
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::OutboxFull => ErrorCode::LimitOutbox,
+            Self::TooLarge { .. } => ErrorCode::LimitMessage,
+            Self::Channel(_) => ErrorCode::ChannelInvalid,
+            Self::Id | Self::Headers => ErrorCode::RequestMalformed,
+            Self::Closed => ErrorCode::ClientClosed,
+        }
+    }
+}
+
 /// Why a subscription was refused on the spot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -45,6 +58,17 @@ pub enum SubscribeError {
     /// The client is closed.
     #[error("the client is closed")]
     Closed,
+}
+
+impl SubscribeError {
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Channel(_) => ErrorCode::ChannelInvalid,
+            Self::Conflict(_) | Self::Options(_) => ErrorCode::RequestMalformed,
+            Self::Closed => ErrorCode::ClientClosed,
+        }
+    }
 }
 
 /// Why the store could not do what it was asked.
@@ -74,4 +98,17 @@ pub enum StoreError {
     /// The store failed otherwise.
     #[error("the store failed: {0}")]
     Io(String),
+}
+
+impl StoreError {
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Full => ErrorCode::StorageFull,
+            Self::Locked => ErrorCode::ClientStoreLocked,
+            Self::Corrupt(_) => ErrorCode::ClientStoreCorrupt,
+            Self::NewerSchema { .. } => ErrorCode::ClientStoreNewer,
+            Self::Uncertain(_) | Self::Io(_) => ErrorCode::StorageUnavailable,
+        }
+    }
 }

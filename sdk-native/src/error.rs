@@ -65,50 +65,19 @@ impl From<Failure> for Error {
 }
 
 impl From<PublishError> for Error {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not named here is treated alike, also in later versions"
-    )]
     fn from(error: PublishError) -> Self {
-        let name = match &error {
-            PublishError::OutboxFull => "limit.outbox",
-            PublishError::TooLarge { .. } => "limit.message",
-            PublishError::Channel(_) => "channel.invalid",
-            PublishError::Closed => "client.closed",
-            _ => "request.malformed",
-        };
-        Self::client(name, error.to_string())
+        Self { code: error.code(), message: error.to_string(), origin: Origin::Client }
     }
 }
 
 impl From<SubscribeError> for Error {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not named here is treated alike, also in later versions"
-    )]
     fn from(error: SubscribeError) -> Self {
-        let name = match &error {
-            SubscribeError::Channel(_) => "channel.invalid",
-            SubscribeError::Closed => "client.closed",
-            _ => "request.malformed",
-        };
-        Self::client(name, error.to_string())
+        Self { code: error.code(), message: error.to_string(), origin: Origin::Client }
     }
 }
 
 impl From<StoreError> for Error {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not named here is treated alike, also in later versions"
-    )]
     fn from(error: StoreError) -> Self {
-        let name = match &error {
-            StoreError::Full => "storage.full",
-            StoreError::Locked => "client.store_locked",
-            StoreError::Corrupt(_) => "client.store_corrupt",
-            StoreError::NewerSchema { .. } => "client.store_newer",
-            _ => "storage.unavailable",
-        };
-        Self::client(name, error.to_string())
+        Self { code: error.code(), message: error.to_string(), origin: Origin::Client }
     }
 }

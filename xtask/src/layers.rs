@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("moorline-core", &["moorline-protocol"]),
     ("moorline", &["moorline-core", "moorline-protocol"]),
     ("moorline-server", &["moorline-protocol"]),
+    ("moorline-server-wasm", &["moorline-protocol", "moorline-server"]),
     ("moorline-wasm", &["moorline-core", "moorline-protocol"]),
     ("moorline-mobile", &["moorline"]),
     ("moorline-sim", &["moorline-protocol", "moorline-core", "moorline-server"]),
@@ -55,7 +56,9 @@ const CORE_SOURCES: &[&str] = &[
     "server-ref/src/engine/core",
     "server-ref/src/engine/memory.rs",
     "server-ref/src/engine/record.rs",
+    "server-ref/src/engine/turn.rs",
     "server-ref/src/engine/record",
+    "server-ref/wasm/src",
 ];
 
 /// What the code of a core must not say.

@@ -196,6 +196,10 @@ impl Connection {
         }
     }
 
+    pub(crate) fn next_attempt(&self) -> Option<Timestamp> {
+        if let State::Waiting { until, .. } = &self.state { Some(*until) } else { None }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         match &self.state {
             State::Idle | State::WaitingForStore | State::Closed => None,

@@ -30,11 +30,9 @@ pub mod hooks;
 pub mod host;
 #[cfg(feature = "shell")]
 pub mod log;
-#[cfg(feature = "shell")]
 mod memory;
 mod presence;
 pub mod record;
-#[cfg(feature = "shell")]
 pub mod turn;
 
 use std::sync::Arc;

@@ -1,0 +1,211 @@
+import * as calls from './core/calls.js';
+import { Emitter } from './emitter.js';
+import { type MoorlineError, malformed } from './errors.js';
+import { type HistoryQuery, rangeOf } from './history.js';
+import { type MessagesOptions, Messages } from './messages.js';
+import { type ChannelOptions, type PublishOptions, checkChannel, checkPublish, checkSubscribe } from './options.js';
+import { payloadOf } from './payload.js';
+import { Presence } from './presence.js';
+import { Receipt } from './receipt.js';
+import { Reading } from './reading.js';
+import type { Session } from './session.js';
+import type { HistoryPage, Message, Position, Reset, Subscribed } from './types.js';
+
+/** The events of a channel. */
+export type ChannelEvents = {
+  message: [message: Message];
+  subscribed: [subscribed: Subscribed];
+  reset: [reset: Reset];
+  dropped: [count: number];
+  acked: [position: Position];
+  error: [error: MoorlineError];
+};
+
+/** What a channel needs of its client. */
+export interface ChannelHome {
+  readonly session: Session;
+  connect(): void;
+  newId(): string;
+  admit(bytes: number, run: () => void, fail: (error: MoorlineError) => void): void;
+}
+
+/**
+ * A handle on a channel. Handles of one name share one subscription; each has readers of its own, and what it names in
+ * its options must agree with the others'.
+ */
+export class Channel {
+  readonly name: string;
+  /** Who is in the channel. Needs `presence: 'watch'` or `'join'`. */
+  readonly presence: Presence;
+
+  private readonly events: Emitter<ChannelEvents>;
+  private readonly subscribe: calls.SubscribeCall;
+  private readonly readings = new Set<Reading>();
+  /** Feeds the handlers; reads while the handle does, whether there are any or not. */
+  private main: Reading | undefined;
+  /** What an iteration left behind when it ended early: the next one goes on with it. */
+  private left: Reading | undefined;
+  private hasLeft = false;
+
+  /** @internal */
+  constructor(
+    private readonly home: ChannelHome,
+    name: string,
+    private readonly options: ChannelOptions,
+  ) {
+    checkChannel(name);
+    this.subscribe = checkSubscribe(options);
+    this.name = name;
+    const { session } = home;
+    const names = ['message', 'subscribed', 'reset', 'dropped', 'acked', 'error'] as const;
+    this.events = new Emitter<ChannelEvents>(names, (error) => session.report(error));
+    this.presence = new Presence(session, name, () => this.read());
+  }
+
+  /**
+   * Adds a handler, and begins to read. Returns its own undo. Handlers of `message` get every message that arrives
+   * from now on; with `durable`, a message is acknowledged when they have returned, unless `ack` is `'manual'`.
+   * `error`: the server refused or ended the subscription, or its options disagree with another handle's.
+   */
+  on<Name extends keyof ChannelEvents>(name: Name, handler: (...args: ChannelEvents[Name]) => void): () => void {
+    const off = this.events.on(name, handler);
+    this.read();
+    if (name === 'message' && this.left) {
+      const { left } = this;
+      this.left = undefined;
+      void Promise.resolve().then(() => left.drainTo((message) => this.hand(message, left)));
+    }
+    return off;
+  }
+
+  /**
+   * Returns the messages from now on, one after the other: the server is asked to pause while they are not taken. With
+   * `durable`, a message is acknowledged when the next one is asked for, unless `ack` is `'manual'`.
+   *
+   * The iteration ends when the channel is left or the client closed; it throws what the server refuses, and
+   * `signal.reason` when that is aborted. Leaving the loop early leaves the channel as it is: the next `messages()` of
+   * this handle goes on where this one ended.
+   */
+  messages(options: MessagesOptions = {}): Messages {
+    this.read();
+    const left = this.left;
+    this.left = undefined;
+    const reading = left ?? this.open();
+    return new Messages(reading, options, {
+      done: (message) => this.ackOne(reading, message),
+      leave: () => this.leaveReading(reading),
+    });
+  }
+
+  /**
+   * Queues a message and returns at once; it goes out by itself, over reconnects. A string goes as a text, a
+   * `Uint8Array` or `ArrayBuffer` as bytes, everything else as JSON.
+   *
+   * Throws `limit.outbox` when too much waits already, `limit.message` for what is too large, `request.malformed` for
+   * what cannot be sent, `client.closed`. Nothing is queued then.
+   */
+  publish(payload: unknown, options: PublishOptions = {}): Receipt {
+    const { session } = this.home;
+    const carried = payloadOf(payload);
+    const id = options.id ?? this.home.newId();
+    const call = calls.publish(this.name, carried, checkPublish(options, id, carried.bytes.length, this.options.qos));
+    const receipt = new Receipt(id, this.name, (error) => session.report(error));
+    this.home.connect();
+    this.home.admit(
+      carried.bytes.length,
+      () => session.publish(call, receipt),
+      (error) => receipt.onFailed(error),
+    );
+    return receipt;
+  }
+
+  /** Asks for a part of the log. Asked again after a reconnect. */
+  async history(query: HistoryQuery = {}): Promise<HistoryPage> {
+    const call = calls.history(this.name, rangeOf(query), query.limit);
+    this.home.connect();
+    const page = await this.home.session.request<HistoryPage>(call);
+    return { ...page, messages: page.messages.map((message) => ({ ...message, channel: this.name })) };
+  }
+
+  /** Acknowledges everything up to this message or position: with `durable`, it does not come again. */
+  ack(upTo: Message | Position): void {
+    const { epoch, offset } = upTo;
+    if (offset === undefined) return;
+    for (const reading of this.readings) reading.ack({ epoch, offset });
+  }
+
+  /**
+   * Stops receiving; with the last handle on this name the server is told. The durable cursor stays, unless `forget`.
+   * Receipts go on. Calling it again does nothing. Never throws.
+   */
+  leave(options: { readonly forget?: boolean } = {}): void {
+    if (this.hasLeft) return;
+    this.hasLeft = true;
+    for (const reading of [...this.readings]) reading.leave(options.forget === true);
+    this.readings.clear();
+    this.main = this.left = undefined;
+    this.presence.end();
+    this.events.clear();
+  }
+
+  private read(): void {
+    if (this.hasLeft) throw closedErrorOf(this.name);
+    this.home.connect();
+    if (this.main) return;
+    const main = this.open();
+    this.main = main;
+    main.pushTo({
+      message: (message) => this.hand(message, main),
+      subscribed: (subscribed) => this.events.emit('subscribed', subscribed),
+      reset: (reset) => this.events.emit('reset', reset),
+      dropped: (count) => this.events.emit('dropped', count),
+      acked: (position) => this.events.emit('acked', position),
+      presence: (changed) => this.presence.onChanged(changed),
+      ended: (error) => this.onEnded(error),
+    });
+  }
+
+  private open(): Reading {
+    const reading = new Reading(this.home.session, this.name, this.subscribe);
+    this.readings.add(reading);
+    return reading;
+  }
+
+  private hand(message: Message, reading: Reading): void {
+    if (!this.events.has('message')) return;
+    this.events.emit('message', message);
+    if (this.options.ack !== 'manual') reading.ackMessage(message);
+  }
+
+  private ackOne(reading: Reading, message: Message): void {
+    if (this.options.ack === 'manual') return;
+    reading.ackMessage(message);
+    // A handle whose only consumers are iterations is done with what they are done with.
+    if (!this.events.has('message')) this.main?.ackMessage(message);
+  }
+
+  private leaveReading(reading: Reading): void {
+    if (this.hasLeft || reading.hasEnded) return;
+    const isOnly = !this.left && [...this.readings].every((other) => other === reading || other === this.main);
+    if (isOnly && !this.events.has('message')) {
+      this.left = reading;
+      return;
+    }
+    this.readings.delete(reading);
+    reading.leave(false);
+  }
+
+  private onEnded(error: MoorlineError): void {
+    this.readings.clear();
+    this.main = this.left = undefined;
+    this.presence.onEnded(error);
+    if (error.code === 'client.closed') return;
+    if (this.events.has('error')) this.events.emit('error', error);
+    else if (this.events.has('message')) this.home.session.report(error);
+  }
+}
+
+function closedErrorOf(name: string): MoorlineError {
+  return malformed(`this handle has left ${name}: take a new one with client.channel()`);
+}
+

@@ -1,0 +1,78 @@
+import { MoorlineError, codeOf } from '../errors.js';
+import { readUtf8 } from './utf8.js';
+
+/** Reads what the core wrote. */
+export class Reader {
+  private at = 0;
+
+  constructor(private readonly bytes: Uint8Array) {}
+
+  get hasMore(): boolean {
+    return this.at < this.bytes.length;
+  }
+
+  /** What is not read yet. */
+  rest(): Uint8Array {
+    return this.bytes.subarray(this.at);
+  }
+
+  skipAll(): void {
+    this.at = this.bytes.length;
+  }
+
+  byte(): number {
+    return this.bytes[this.at++]!;
+  }
+
+  flag(): boolean {
+    return this.byte() !== 0;
+  }
+
+  number(): number {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.byte();
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+  }
+
+  /** A number written as one more than it is; zero is none. */
+  aboveZero(): number | undefined {
+    const value = this.number();
+    return value === 0 ? undefined : value - 1;
+  }
+
+  /** A copy: the core's memory is used again. */
+  blob(): Uint8Array {
+    const length = this.number();
+    return this.bytes.slice(this.at, (this.at += length));
+  }
+
+  text(): string {
+    const length = this.number();
+    return readUtf8(this.bytes, this.at, (this.at += length));
+  }
+
+  maybe<T>(read: (reader: this) => T): T | undefined {
+    return this.flag() ? read(this) : undefined;
+  }
+
+  list<T>(read: (reader: this) => T): T[] {
+    const list: T[] = [];
+    for (let left = this.number(); left > 0; left--) list.push(read(this));
+    return list;
+  }
+
+  failure(): MoorlineError {
+    const number = this.number();
+    const code = number === 0 ? this.text() : codeOf(number);
+    return new MoorlineError(code, this.text(), (['client', 'server', 'transport'] as const)[this.byte()]);
+  }
+
+  result<T>(read: (reader: this) => T): T | MoorlineError {
+    return this.flag() ? this.failure() : read(this);
+  }
+}

@@ -1,0 +1,216 @@
+import { MoorlineError } from '../errors.js';
+import type { StoreBatch } from '../host/host.js';
+import { contentOf, stateOf } from '../payload.js';
+import type {
+  ConnectionState,
+  HistoryPage,
+  Member,
+  MemberChange,
+  MembersPage,
+  Message,
+  Position,
+  Reset,
+  StateReason,
+  Status,
+  Subscribed,
+} from '../types.js';
+import type { Reader } from './reader.js';
+
+/** How a publish ended. */
+export type Outcome =
+  | { readonly kind: 'sent' | 'uncertain' }
+  | { readonly kind: 'stored'; readonly epoch: string; readonly offset: number | undefined; readonly duplicate: boolean }
+  | { readonly kind: 'failed' | 'kept'; readonly error: MoorlineError };
+
+export interface PresenceChanged {
+  readonly count: number;
+  readonly listed: boolean;
+  readonly snapshot: boolean;
+  readonly changes: readonly MemberChange[];
+}
+
+/** What the driver does for the core. */
+export interface Doer {
+  open(transport: number, url: string): void;
+  send(transport: number, bytes: Uint8Array): void;
+  close(transport: number, code: number): void;
+  needToken(reason: TokenReason): void;
+  persist(ticket: number, batch: StoreBatch): void;
+}
+
+/** What the client is told. */
+export interface Listener {
+  onState(state: ConnectionState, reason: StateReason): void;
+  onWelcome(user: string | undefined): void;
+  onSubscribed(readers: number[], subscribed: Subscribed): void;
+  onMessage(readers: number[], message: Message, bytes: number): void;
+  onReset(readers: number[], reset: Reset): void;
+  onDropped(readers: number[], count: number): void;
+  onEnded(readers: number[], error: MoorlineError): void;
+  onAcked(readers: number[], position: Position): void;
+  onPresenceChanged(readers: number[], changed: PresenceChanged): void;
+  onQueued(publish: number): void;
+  onSent(publish: number): void;
+  onSettled(publish: number, outcome: Outcome): void;
+  onAnswer(request: number, answer: HistoryPage | MembersPage | Map<string, Status> | MoorlineError): void;
+  onStatus(users: Map<string, Status>): void;
+  onStatusEnded(error: MoorlineError): void;
+  onClosed(error: MoorlineError | undefined): void;
+}
+
+/** Why a token is needed: for the first connection, because it expires soon, because the server refused it. */
+export type TokenReason = 'connect' | 'expiring' | 'refused';
+
+export const states: readonly ConnectionState[] = ['idle', 'connecting', 'online', 'recovering', 'closed'];
+const reasons: readonly StateReason['kind'][] = [
+  'requested', 'welcome', 'transport-closed', 'transport-failed', 'silent', 'connect-timeout', 'unanswered', 'goaway',
+  'reattach', 'offline', 'token', 'refused', 'protocol-violation', 'store',
+];
+const changes: readonly MemberChange['event'][] = ['join', 'leave', 'timeout', 'back', 'update'];
+
+/** Takes one record, and does or tells what it says. Answers to calls are read by who asked. */
+export function take(from: Reader, doer: Doer, listener: Listener): void {
+  const tag = from.byte();
+  switch (tag) {
+    case 16: return doer.open(from.number(), from.text());
+    case 17: return doer.send(from.number(), from.blob());
+    case 18: return doer.close(from.number(), from.number());
+    case 19: return doer.needToken((['connect', 'expiring', 'refused'] as const)[from.byte()]!);
+    case 20: return doer.persist(from.number(), batch(from));
+    case 32: return listener.onState(states[from.byte()]!, stateReason(from));
+    case 33: return listener.onWelcome(from.maybe(text));
+    case 34: return listener.onSubscribed(readers(from), subscribed(from));
+    case 35: return message(from, listener);
+    case 36: return listener.onReset(readers(from), reset(from));
+    case 37: return listener.onDropped(readers(from), from.number());
+    case 38: return listener.onEnded(readers(from), from.failure());
+    case 39: return listener.onAcked(readers(from), position(from));
+    case 40: return listener.onQueued(from.number());
+    case 41: return listener.onSent(from.number());
+    case 42: return listener.onSettled(from.number(), outcome(from));
+    case 43: return listener.onAnswer(from.number(), from.result(history));
+    case 44: return listener.onPresenceChanged(readers(from), presenceChanged(from));
+    case 45: return listener.onAnswer(from.number(), from.result(membersPage));
+    case 46: return listener.onAnswer(from.number(), from.result(statuses));
+    case 47: return listener.onStatus(statuses(from));
+    case 48: return listener.onStatusEnded(from.failure());
+    case 49: return listener.onClosed(from.result(() => undefined));
+    default: throw new Error(`the core said ${tag}`);
+  }
+}
+
+const text = (from: Reader): string => from.text();
+const key = (from: Reader): string => from.text();
+const readers = (from: Reader): number[] => from.list((reader) => reader.number());
+
+export function position(from: Reader): Position {
+  return { epoch: from.text(), offset: from.number() };
+}
+
+function batch(from: Reader): StoreBatch {
+  return { clear: from.flag(), deletes: from.list(key), puts: from.list((put) => [put.text(), put.blob()] as const) };
+}
+
+function stateReason(from: Reader): StateReason {
+  const kind = reasons[from.byte()]!;
+  if (kind === 'transport-closed') {
+    const code = from.aboveZero();
+    return code === undefined ? { kind } : { kind, code };
+  }
+  const error = from.maybe((reader) => reader.failure());
+  return error ? { kind, error } : { kind };
+}
+
+function subscribed(from: Reader): Subscribed {
+  const head = position(from);
+  return { epoch: head.epoch, head: head.offset, from: from.number(), replay: from.flag() };
+}
+
+function reset(from: Reader): Reset {
+  const reason = from.flag() ? 'epoch' : 'trimmed';
+  return { reason, epoch: from.text(), first: from.number(), head: from.number(), from: from.number() };
+}
+
+function message(from: Reader, listener: Listener): void {
+  const to = readers(from);
+  const channel = from.text();
+  const epoch = from.text();
+  const flags = from.byte();
+  const [read, bytes] = messageOf(from, channel, epoch, flags);
+  listener.onMessage(to, read, bytes);
+}
+
+function messageOf(from: Reader, channel: string, epoch: string, flags: number): [Message, number] {
+  const offset = from.aboveZero();
+  const id = from.text();
+  const user = from.maybe(text);
+  const time = from.number();
+  const headers: Record<string, string> = {};
+  for (let left = from.number(); left > 0; left--) headers[from.text()] = from.text();
+  const kind = from.byte();
+  const bytes = from.blob();
+  const read: Message = {
+    channel, id, epoch,
+    ...(offset === undefined ? {} : { offset }),
+    ...(user === undefined ? {} : { user }),
+    time,
+    replayed: (flags & 1) !== 0,
+    redelivered: (flags & 2) !== 0,
+    headers,
+    ...contentOf(kind, bytes),
+  };
+  return [read, bytes.length];
+}
+
+/** A page, but for the channel's name, which who asked knows. */
+function history(from: Reader): HistoryPage {
+  const epoch = from.text();
+  const [first, head, more] = [from.number(), from.number(), from.flag()];
+  return { epoch, first, head, more, messages: from.list((reader) => messageOf(reader, '', epoch, 1)[0]) };
+}
+
+function outcome(from: Reader): Outcome {
+  switch (from.byte()) {
+    case 0: return { kind: 'sent' };
+    case 1: return { kind: 'stored', epoch: from.text(), offset: from.aboveZero(), duplicate: from.flag() };
+    case 2: return { kind: 'failed', error: from.failure() };
+    case 3: return { kind: 'kept', error: from.failure() };
+    default: return { kind: 'uncertain' };
+  }
+}
+
+function state(from: Reader): { state?: unknown } {
+  const bytes = from.maybe((reader) => reader.blob());
+  return bytes ? { state: stateOf(bytes) } : {};
+}
+
+export function members(from: Reader): Member[] {
+  return from.list((reader) => ({ user: reader.text(), ...state(reader), since: reader.number() }));
+}
+
+function membersPage(from: Reader): MembersPage {
+  const [count, list] = [from.number(), members(from)];
+  const cursor = from.maybe(text);
+  return { count, members: list, ...(cursor === undefined ? {} : { cursor }) };
+}
+
+function presenceChanged(from: Reader): PresenceChanged {
+  return {
+    count: from.number(),
+    listed: from.flag(),
+    snapshot: from.flag(),
+    changes: from.list((reader) => ({ event: changes[reader.byte() - 1]!, user: reader.text(), ...state(reader) })),
+  };
+}
+
+function statuses(from: Reader): Map<string, Status> {
+  const users = new Map<string, Status>();
+  for (let left = from.number(); left > 0; left--) {
+    const user = from.text();
+    const online = from.flag();
+    const since = from.aboveZero();
+    users.set(user, since === undefined ? { online } : { online, since });
+  }
+  return users;
+}
+

@@ -1,0 +1,298 @@
+import * as calls from './core/calls.js';
+import type { Call } from './core/calls.js';
+import { Reader } from './core/reader.js';
+import { type Doer, type Listener, type TokenReason, take } from './core/records.js';
+import type { Core, Run } from './core/wasm.js';
+import { Writer } from './core/writer.js';
+import { MoorlineError, closedError, isMoorlineError, malformed, wrap } from './errors.js';
+import type { Host, Socket, Store, StoreBatch } from './host/host.js';
+
+/** Where tokens come from. */
+export type TokenProvider = (request: { readonly reason: TokenReason }) => string | null | undefined | Promise<string | null | undefined>;
+
+/** What a driver needs. */
+export interface Parts {
+  readonly host: Host;
+  readonly store: Store;
+  readonly load: () => Promise<Core>;
+  /** Writes the settings, without seed and stored entries. */
+  readonly settings: (to: Writer) => void;
+  readonly token: TokenProvider | undefined;
+}
+
+/** What a driver tells beside the core's events. */
+export interface Owner extends Listener {
+  /** The core runs: it can be called. */
+  onReady(): void;
+  /** How things stand after a run. `nextAttempt`: ms since 1970, 0 for none. */
+  onStanding(outbox: Run['outbox'], nextAttempt: number): void;
+  /** There is no core (any more). */
+  onFatal(error: MoorlineError): void;
+}
+
+/** The longest span a host's timer takes. */
+const longest = 2 ** 31 - 1;
+
+/** Drives one client of the core: one socket, one timer, one store. */
+export class Driver implements Doer {
+  private core: Core | undefined;
+  private handle = 0;
+  private phase: 'new' | 'starting' | 'running' | 'ended' = 'new';
+  private readonly batch = new Writer();
+  private readonly later = new Writer();
+  private isLaterDue = false;
+  private readonly runs: Uint8Array[] = [];
+  private isDraining = false;
+  private socket: { readonly id: number; readonly socket: Socket; told: number } | undefined;
+  private timer: { readonly at: number; readonly stop: () => void } | undefined;
+  private stopSignals: (() => void) | undefined;
+
+  constructor(
+    private readonly parts: Parts,
+    private readonly owner: Owner,
+  ) {}
+
+  get isRunning(): boolean {
+    return this.phase === 'running';
+  }
+
+  /** Loads the core and what is stored, once. */
+  start(): void {
+    if (this.phase !== 'new') return;
+    this.phase = 'starting';
+    const loaded = Promise.resolve().then(() => this.parts.store.load());
+    Promise.all([this.parts.load(), loaded]).then(
+      ([core, stored]) => this.guard(() => this.create(core, stored)),
+      (error: unknown) => this.fail(wrap('storage.unavailable', error)),
+    );
+  }
+
+  /** Makes a call; what comes of it is told later. */
+  call(call: Call): void {
+    if (this.phase === 'running') this.guard(() => this.run(call));
+    this.drainSoon();
+  }
+
+  /** Makes a call that answers. Throws what the core refuses. */
+  ask<T>(call: Call, read: (from: Reader) => T): T {
+    if (this.phase !== 'running') throw closedError();
+    this.flushLater();
+    const records = this.runNow(call);
+    const reader = new Reader(records);
+    const answer = answerOf(reader, read);
+    this.runs.push(reader.rest());
+    this.drainSoon();
+    if (isMoorlineError(answer)) throw answer;
+    return answer as T;
+  }
+
+  /** Makes a call with the next ones, or in a moment. */
+  callLater(call: Call): void {
+    if (this.phase !== 'running') return;
+    call(this.later);
+    if (this.isLaterDue) return;
+    this.isLaterDue = true;
+    void Promise.resolve().then(() => {
+      this.isLaterDue = false;
+      this.guard(() => this.flushLater());
+      this.drain();
+    });
+  }
+
+  /** Ends at once, without a goodbye to the server. */
+  end(): void {
+    if (this.phase === 'ended') return;
+    const { core } = this;
+    this.phase = 'ended';
+    this.timer?.stop();
+    this.stopSignals?.();
+    this.timer = this.stopSignals = undefined;
+    this.hangUp(1000);
+    core?.remove(this.handle);
+    this.core = undefined;
+  }
+
+  open(id: number, url: string): void {
+    const { host } = this.parts;
+    let why: MoorlineError | undefined;
+    const socket = host.open(url, {
+      opened: () => this.feed(calls.opened(id)),
+      frame: (data) => {
+        if (typeof data !== 'string') this.feed(calls.message(id, data));
+      },
+      activity: () => this.feed(calls.activity(id)),
+      closed: (code, reason) => {
+        if (this.socket?.id === id) this.socket = undefined;
+        if (code === undefined && reason) why = new MoorlineError('transport.unreachable', reason, 'transport');
+        this.feed(why ? calls.failed(id, why) : calls.closed(id, code));
+      },
+    });
+    this.socket = { id, socket, told: 0 };
+  }
+
+  send(id: number, bytes: Uint8Array): void {
+    if (this.socket?.id !== id) return;
+    try {
+      this.socket.socket.send(bytes);
+    } catch {
+      // A socket that takes nothing is about to tell that it is closed.
+    }
+  }
+
+  close(id: number, code: number): void {
+    if (this.socket?.id === id) this.hangUp(code);
+  }
+
+  needToken(reason: TokenReason): void {
+    const { token } = this.parts;
+    if (!token) return this.feed(calls.noToken);
+    void Promise.resolve()
+      .then(() => token({ reason }))
+      .then((text) => {
+        if (text === null || text === undefined) return calls.noToken;
+        if (typeof text !== 'string') throw malformed('the token provider must return a string, or null for nobody');
+        return calls.token(text);
+      })
+      .catch((error: unknown) => calls.tokenFailed(wrap('auth.invalid', error)))
+      .then((call) => this.feed(call));
+  }
+
+  persist(ticket: number, batch: StoreBatch): void {
+    const done = (): void => this.feed(calls.persisted(ticket));
+    const failed = (error: unknown): void => this.feed(calls.notPersisted(ticket, failureKind(error), messageOf(error)));
+    try {
+      const committed = this.parts.store.commit(batch);
+      if (committed) committed.then(done, failed);
+      else done();
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  private create(core: Core, stored: readonly (readonly [string, Uint8Array])[]): void {
+    if (this.phase !== 'starting') return;
+    const { host } = this.parts;
+    const seed = new Uint8Array(32);
+    host.random(seed);
+    const settings = new Writer();
+    settings.raw(seed);
+    this.parts.settings(settings);
+    settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
+    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now());
+    if (handle === 0) throw new Reader(refusal).failure();
+    this.core = core;
+    this.handle = handle;
+    this.phase = 'running';
+    this.stopSignals = host.signals?.((signal) => this.feed(calls.host(signal)));
+    this.owner.onReady();
+    this.drain();
+  }
+
+  /** Something happened outside: told at once. */
+  private feed(call: Call): void {
+    if (this.phase !== 'running') return;
+    this.guard(() => this.run(call));
+    this.drain();
+  }
+
+  private run(call: Call): void {
+    this.flushLater();
+    this.runs.push(this.runNow(call));
+  }
+
+  private flushLater(): void {
+    if (this.later.length === 0 || this.phase !== 'running') return;
+    const batch = this.later.view().slice();
+    this.later.clear();
+    this.runs.push(this.runNow((to) => to.raw(batch)));
+  }
+
+  private runNow(call: Call): Uint8Array {
+    const { host } = this.parts;
+    this.batch.clear();
+    this.tellBuffered();
+    call(this.batch);
+    const [mono, unix] = [host.now(), host.wall?.() ?? Date.now()];
+    const run = this.core!.run(this.handle, this.batch.view(), mono, unix);
+    this.arm(run.deadline, mono);
+    this.owner.onStanding(run.outbox, run.nextAttempt < 0 ? 0 : unix + Math.max(0, run.nextAttempt - mono));
+    return run.records;
+  }
+
+  /** Says how much waits in the socket, where the host knows. */
+  private tellBuffered(): void {
+    const bytes = this.socket?.socket.buffered;
+    if (!this.socket || bytes === undefined || bytes === this.socket.told) return;
+    this.socket.told = bytes;
+    calls.buffered(this.socket.id, bytes)(this.batch);
+  }
+
+  private arm(deadline: number, now: number): void {
+    if (this.timer?.at === deadline) return;
+    this.timer?.stop();
+    this.timer = undefined;
+    if (deadline < 0) return;
+    const span = Math.min(Math.max(0, Math.ceil(deadline - now)), longest);
+    const stop = this.parts.host.timer(span, () => {
+      this.timer = undefined;
+      this.feed(calls.timeout);
+    });
+    this.timer = { at: deadline, stop };
+  }
+
+  private drainSoon(): void {
+    if (this.isDraining || this.runs.length === 0) return;
+    void Promise.resolve().then(() => this.drain());
+  }
+
+  /** Does and tells what the runs left, in order. What that brings about comes behind it. */
+  private drain(): void {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    for (let records = this.runs.shift(); records; records = this.runs.shift()) {
+      const reader = new Reader(records);
+      while (reader.hasMore) this.guard(() => take(reader, this, this.owner), reader);
+    }
+    this.isDraining = false;
+  }
+
+  /** The core is never wrong about its own records, and the client's part of handling one does not throw. */
+  private guard(act: () => void, reader?: Reader): void {
+    try {
+      act();
+    } catch (error) {
+      reader?.skipAll();
+      this.fail(wrap('client.runtime', error));
+    }
+  }
+
+  private fail(error: MoorlineError): void {
+    if (this.phase === 'ended') return;
+    this.end();
+    this.runs.length = 0;
+    this.owner.onFatal(error);
+  }
+
+  private hangUp(code: number): void {
+    const { socket } = this;
+    this.socket = undefined;
+    socket?.socket.close(code, '');
+  }
+}
+
+function answerOf<T>(reader: Reader, read: (from: Reader) => T): T | MoorlineError {
+  const tag = reader.byte();
+  if (tag === 1) return new MoorlineError('request.malformed', 'an argument is not what it should be');
+  return tag === 3 ? reader.failure() : read(reader);
+}
+
+function failureKind(error: unknown): calls.StoreFailureKind {
+  const name = typeof error === 'object' && error !== null ? (error as { name?: unknown }).name : undefined;
+  if (isMoorlineError(error) && error.code === 'storage.full') return 'full';
+  if (isMoorlineError(error) && error.code === 'client.store_locked') return 'locked';
+  return name === 'QuotaExceededError' ? 'full' : 'io';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,24 @@
+import type { Range } from './core/calls.js';
+import { malformed } from './errors.js';
+import { timeOf, whole } from './options.js';
+
+/** A part of a channel's log: the newest messages, or those beside an offset or a time. */
+export interface HistoryQuery {
+  /** The newest messages before this offset, or before a time. */
+  readonly before?: number | { readonly time: number | Date };
+  /** The oldest messages after this offset, or at or after a time. */
+  readonly after?: number | { readonly time: number | Date };
+  /** At most so many: 1 to 256 (default 50). */
+  readonly limit?: number;
+}
+
+export function rangeOf(query: HistoryQuery): Range {
+  const { before, after, limit } = query;
+  if (before !== undefined && after !== undefined) throw malformed('a history query has `before` or `after`, not both');
+  if (limit !== undefined && (!Number.isInteger(limit) || limit < 1 || limit > 256)) {
+    throw malformed('`limit` is a whole number of 1 to 256');
+  }
+  if (after !== undefined) return typeof after === 'number' ? [1, whole(after, 'after')] : [3, timeOf(after.time)];
+  if (before !== undefined) return typeof before === 'number' ? [2, whole(before, 'before')] : [4, timeOf(before.time)];
+  return [0];
+}

@@ -1,0 +1,79 @@
+/** Which kind of platform a host is. */
+export type HostName =
+  | 'browser'
+  | 'worker'
+  | 'node'
+  | 'react-native'
+  | 'wechat'
+  | 'alipay'
+  | 'douyin'
+  | 'uni'
+  | 'taro'
+  | (string & {});
+
+/** Something that happened to the app or the device. */
+export type HostSignal = 'online' | 'offline' | 'foreground' | 'background' | 'wake';
+
+/**
+ * Everything a JS platform lends the client. No other part of this library touches a global of the platform.
+ */
+export interface Host {
+  readonly name: HostName;
+  /** Opens a WebSocket with subprotocol `moorline.v1.bin`. Never throws: a failure arrives as `closed()`. */
+  open(url: string, events: SocketEvents): Socket;
+  /** A clock that does not jump, in ms since any moment. */
+  now(): number;
+  /** The time of day, in ms since 1970 (default: `Date.now()`). */
+  wall?(): number;
+  /** Fills with random bytes fit for secrets. Throws if there are none to be had. */
+  random(into: Uint8Array): void;
+  /** Calls `fire` once after `ms`; what is returned stops that. */
+  timer(ms: number, fire: () => void): () => void;
+  /** Reports what happens to the app or the device, until what is returned is called. */
+  signals?(emit: (signal: HostSignal) => void): () => void;
+  /** The store a client has if it is given none; absent: memory. */
+  store?(): Store;
+  /** Where an error goes that nobody else takes, such as one thrown by a handler. */
+  report(error: unknown): void;
+}
+
+/** What a socket tells. `closed` comes exactly once, also after our own close and after a failed open; nothing after it. */
+export interface SocketEvents {
+  opened(): void;
+  frame(data: Uint8Array | string): void;
+  /** Bytes arrived that are no frame, such as a ping: a sign of life. */
+  activity?(): void;
+  /** `code` as the peer sent it; `reason`: why the socket could not be opened or broke, where the host knows. */
+  closed(code?: number, reason?: string): void;
+}
+
+/** A WebSocket of the host. */
+export interface Socket {
+  send(frame: Uint8Array | string): void;
+  /** Bytes that wait to be sent; undefined where the host does not know. */
+  readonly buffered: number | undefined;
+  close(code: number, reason: string): void;
+}
+
+/** A key and a value of a store. Keys are short ASCII texts; values are opaque, at most some 68 KiB. */
+export type StoreEntry = readonly [key: string, value: Uint8Array];
+
+/** Writes that become durable together or not at all: first `clear`, then `deletes`, then `puts`. */
+export interface StoreBatch {
+  readonly clear: boolean;
+  readonly deletes: readonly string[];
+  readonly puts: readonly StoreEntry[];
+}
+
+/** Keeps the outbox, the device id and positions. Belongs to one client at a time. */
+export interface Store {
+  /** Returns everything that is stored, in any order. Called once, before anything else. */
+  load(): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;
+  /**
+   * Commits a batch; batches come in order, and one may be handed over before the last one is done. What is thrown
+   * says why nothing of it was kept: a `StoreFailure`, or anything else.
+   */
+  commit(batch: StoreBatch): void | Promise<void>;
+  /** Releases it. */
+  close?(): void | Promise<void>;
+}

@@ -1,0 +1,51 @@
+import type { Host, HostSignal, Socket, SocketEvents } from './host.js';
+
+/** What a page and a worker have in common. */
+export function webHost(): Pick<Host, 'open' | 'now' | 'random' | 'timer' | 'report'> {
+  return {
+    open,
+    now: () => performance.now(),
+    random: (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
+    timer(ms, fire) {
+      const timer = setTimeout(fire, ms);
+      return () => clearTimeout(timer);
+    },
+    report: (error) => void Promise.reject(error),
+  };
+}
+
+/** Online and offline, where the platform tells. */
+export function networkSignals(emit: (signal: HostSignal) => void): () => void {
+  const online = (): void => emit('online');
+  const offline = (): void => emit('offline');
+  globalThis.addEventListener('online', online);
+  globalThis.addEventListener('offline', offline);
+  return () => {
+    globalThis.removeEventListener('online', online);
+    globalThis.removeEventListener('offline', offline);
+  };
+}
+
+function open(url: string, events: SocketEvents): Socket {
+  let socket: WebSocket;
+  try {
+    socket = new WebSocket(url, 'moorline.v1.bin');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    void Promise.resolve().then(() => events.closed(undefined, why));
+    return { send: () => undefined, buffered: undefined, close: () => undefined };
+  }
+  socket.binaryType = 'arraybuffer';
+  socket.onopen = () => events.opened();
+  socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
+    events.frame(typeof data === 'string' ? data : new Uint8Array(data));
+  // 1005 and 1006 are not codes that a peer sent.
+  socket.onclose = ({ code }) => (code === 1005 || code === 1006 ? events.closed() : events.closed(code));
+  return {
+    send: (frame) => socket.send(frame as Uint8Array<ArrayBuffer>),
+    get buffered() {
+      return socket.bufferedAmount;
+    },
+    close: (code, reason) => socket.close(code, reason),
+  };
+}

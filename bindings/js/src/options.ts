@@ -1,0 +1,135 @@
+import type { PublishCall, SubscribeCall } from './core/calls.js';
+import { utf8Length } from './core/utf8.js';
+import { MoorlineError, malformed } from './errors.js';
+import { describe, jsonOf } from './payload.js';
+import type { Headers, Qos, Since } from './types.js';
+
+/** How a channel is read and published on. What is left out is inherited from other handles on it, or the default. */
+export interface ChannelOptions {
+  /** The highest level wanted, and the level published at (default 1; 2 if `durable`). */
+  readonly qos?: Qos;
+  /** Whether the server keeps a cursor for this user, device and channel (default false). */
+  readonly durable?: boolean;
+  /** Whether members are watched (`'watch'`), or joined (`'join'`) (default `'none'`). */
+  readonly presence?: 'none' | 'watch' | 'join';
+  /** With `presence: 'join'`: what this member says about itself, at most 4,096 bytes of JSON. */
+  readonly state?: unknown;
+  /** Where reading begins (default `'resume'`). */
+  readonly since?: Since;
+  /** Where reading goes on when `since` cannot be honoured: with the oldest kept (default), or from now. */
+  readonly reset?: 'first' | 'live';
+  /** With `durable`: whether messages are acknowledged when handlers have returned or the next one is asked for, or by `ack()` (default `'auto'`). */
+  readonly ack?: 'auto' | 'manual';
+}
+
+/** How a message is published. */
+export interface PublishOptions {
+  /** The level (default: the channel's, else 1). */
+  readonly qos?: Qos;
+  /** The message's id, 1 to 128 bytes (default: random). The same id, published again within a day, is stored once. */
+  readonly id?: string;
+  /** Seconds after which the message may be forgotten, unsent or stored. */
+  readonly ttl?: number;
+  /** At most 16, at most 1 KiB in all. */
+  readonly headers?: Headers;
+}
+
+/** Bytes of a payload, unless the server says otherwise. */
+export const messageBytes = 64 * 1024;
+
+export function checkChannel(name: unknown): void {
+  if (typeof name !== 'string') throw new MoorlineError('channel.invalid', `a channel name is a string, not ${describe(name)}`);
+  if (!isName(name)) {
+    throw new MoorlineError('channel.invalid', "a channel name is 1 to 128 bytes of UTF-8 without control characters and without '*'");
+  }
+}
+
+export function checkUsers(users: unknown): readonly string[] {
+  if (!Array.isArray(users)) throw malformed(`users are an array of names, not ${describe(users)}`);
+  for (const user of users as unknown[]) {
+    if (typeof user !== 'string' || !isName(user)) throw malformed("a user name is 1 to 128 bytes of UTF-8 without control characters and without '*'");
+  }
+  if (users.length > 500) throw malformed('at most 500 users at once');
+  return users as string[];
+}
+
+export function checkSubscribe(options: ChannelOptions): SubscribeCall {
+  if (typeof options !== 'object' || options === null) throw malformed(`the options of a channel are an object, not ${describe(options)}`);
+  const { qos, durable, presence, since, reset, ack } = options;
+  checkQos(qos);
+  oneOf('presence', presence, ['none', 'watch', 'join']);
+  oneOf('reset', reset, ['first', 'live']);
+  oneOf('ack', ack, ['auto', 'manual']);
+  if (durable !== undefined && typeof durable !== 'boolean') throw malformed('`durable` is true or false');
+  const state = options.state === undefined ? undefined : stateBytes(options.state);
+  if (state && presence !== 'join') throw malformed("only who joins (`presence: 'join'`) has a presence state");
+  return { since: checkSince(since), reset, qos, durable, presence, state };
+}
+
+export function checkPublish(options: PublishOptions, id: unknown, size: number, fallback: Qos | undefined): PublishCall {
+  const { ttl, headers } = options;
+  const qos = options.qos ?? fallback;
+  checkQos(qos);
+  if (typeof id !== 'string' || id === '' || utf8Length(id) > 128) throw malformed('a message id is a string of 1 to 128 bytes');
+  if (size > messageBytes) {
+    throw new MoorlineError('limit.message', `the message has ${size} bytes; at most ${messageBytes} are allowed`);
+  }
+  if (ttl !== undefined && (!Number.isInteger(ttl) || ttl < 0 || ttl > 0xffffffff)) throw malformed('`ttl` is a whole number of seconds');
+  return { qos, id, ttl, headers: checkHeaders(headers) };
+}
+
+/** A presence state as JSON. */
+export function stateBytes(state: unknown): Uint8Array {
+  const bytes = jsonOf(state, 'the presence state');
+  if (bytes.length > 4096) throw malformed('a presence state has at most 4,096 bytes');
+  return bytes;
+}
+
+export function whole(value: unknown, name: string): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(`\`${name}\` is a whole number of 0 to 2^53 − 1`);
+  return value;
+}
+
+export function timeOf(time: unknown): number {
+  return whole(time instanceof Date ? time.getTime() : time, 'time');
+}
+
+function checkSince(since: Since | undefined): Since | undefined {
+  if (since === undefined) return undefined;
+  if (typeof since === 'string') return oneOf('since', since, ['resume', 'live', 'cursor', 'first']);
+  if (typeof since === 'object' && since !== null) {
+    if ('last' in since) return { last: whole(since.last, 'last') };
+    if ('time' in since) return { time: timeOf(since.time) };
+    if ('offset' in since && typeof since.epoch === 'string' && /^[!-~]{1,16}$/.test(since.epoch)) {
+      return { epoch: since.epoch, offset: whole(since.offset, 'offset') };
+    }
+  }
+  throw malformed("`since` is 'resume', 'live', 'cursor', 'first', { last }, { epoch, offset } or { time }");
+}
+
+function checkHeaders(headers: Headers | undefined): [string, string][] {
+  if (headers === undefined) return [];
+  const entries = Object.entries(headers);
+  let bytes = 0;
+  for (const [name, value] of entries) {
+    if (typeof value !== 'string') throw malformed(`the header ${name} is a string, not ${describe(value)}`);
+    bytes += utf8Length(name) + utf8Length(value);
+  }
+  if (entries.length > 16 || bytes > 1024 || '' in headers) {
+    throw malformed('at most 16 headers with 1 KiB in all, each name once and not empty');
+  }
+  return entries;
+}
+
+function checkQos(qos: unknown): void {
+  if (qos !== undefined && qos !== 0 && qos !== 1 && qos !== 2) throw malformed('`qos` is 0, 1 or 2');
+}
+
+function oneOf<T>(name: string, value: T, allowed: readonly unknown[]): T {
+  if (value !== undefined && !allowed.includes(value)) throw malformed(`\`${name}\` is one of ${allowed.join(', ')}`);
+  return value;
+}
+
+function isName(name: string): boolean {
+  return name !== '' && utf8Length(name) <= 128 && !/[\u0000-\u001f\u007f-\u009f*]/.test(name);
+}

@@ -1,0 +1,48 @@
+import { encodeUtf8, readUtf8 } from './core/utf8.js';
+import { MoorlineError, malformed } from './errors.js';
+
+/** What a message carries, as it crosses: 0 JSON, 1 a text, 2 bytes. */
+export interface Payload {
+  readonly kind: 0 | 1 | 2;
+  readonly bytes: Uint8Array;
+}
+
+/** Anything that can be published: a text and bytes as such, everything else as JSON. */
+export function payloadOf(value: unknown): Payload {
+  if (typeof value === 'string') return { kind: 1, bytes: encodeUtf8(value) };
+  if (value instanceof Uint8Array) return { kind: 2, bytes: value };
+  if (value instanceof ArrayBuffer) return { kind: 2, bytes: new Uint8Array(value) };
+  if (ArrayBuffer.isView(value)) return { kind: 2, bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength) };
+  return { kind: 0, bytes: jsonOf(value, 'the message') };
+}
+
+/** A value as JSON, in UTF-8. */
+export function jsonOf(value: unknown, what: string): Uint8Array {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new MoorlineError('request.malformed', `${what} cannot be made JSON: ${why}`, 'client', cause);
+  }
+  if (text === undefined) {
+    throw malformed(`${what} is ${describe(value)}: pass a string, a Uint8Array, or a value that JSON can say (null included)`);
+  }
+  return encodeUtf8(text);
+}
+
+/** The fields of a message that say what it carries. */
+export function contentOf(kind: number, bytes: Uint8Array): { data?: unknown; text?: string; bytes?: Uint8Array } {
+  if (kind === 2) return { bytes };
+  const text = readUtf8(bytes, 0, bytes.length);
+  return kind === 1 ? { text } : { data: JSON.parse(text) };
+}
+
+/** A presence state. */
+export function stateOf(bytes: Uint8Array | undefined): unknown {
+  return bytes && JSON.parse(readUtf8(bytes, 0, bytes.length));
+}
+
+export function describe(value: unknown): string {
+  return value === undefined ? 'undefined' : typeof value === 'function' ? 'a function' : `a ${typeof value}`;
+}

@@ -1,0 +1,135 @@
+import * as calls from './core/calls.js';
+import type { PresenceChanged } from './core/records.js';
+import type { MoorlineError } from './errors.js';
+import type { ReaderSink, Session } from './session.js';
+import type { Message, Position, Reset, Subscribed } from './types.js';
+
+/** Who takes everything at once. */
+export interface Pushed {
+  message(message: Message): void;
+  subscribed(subscribed: Subscribed): void;
+  reset(reset: Reset): void;
+  dropped(count: number): void;
+  acked(position: Position): void;
+  presence(changed: PresenceChanged): void;
+  ended(error: MoorlineError): void;
+}
+
+/** One reader of a channel: its messages are taken at once, or wait until they are asked for. */
+export class Reading implements ReaderSink {
+  private id: number | undefined;
+  private state: 'open' | 'left' | 'ended' = 'open';
+  private failure: MoorlineError | undefined;
+  private readonly queue: Message[] = [];
+  private pushed: Pushed | undefined;
+  private wake: (() => void) | undefined;
+
+  constructor(
+    private readonly session: Session,
+    channel: string,
+    options: calls.SubscribeCall,
+  ) {
+    session.whenReady(
+      () => {
+        if (this.state !== 'open') return;
+        try {
+          this.id = session.subscribe(channel, options, this);
+        } catch (error) {
+          // Told like a refusal of the server's: an option that disagrees with another handle's is not known before.
+          void Promise.resolve().then(() => this.onEnded(error as MoorlineError));
+        }
+      },
+      (error) => this.onEnded(error),
+    );
+  }
+
+  get hasEnded(): boolean {
+    return this.state !== 'open';
+  }
+
+  pushTo(pushed: Pushed): void {
+    this.pushed = pushed;
+  }
+
+  /** Hands out what waits, and ends. */
+  drainTo(take: (message: Message) => void): void {
+    for (const message of this.queue.splice(0)) take(message);
+    this.leave(false);
+  }
+
+  /** The next message if there is one, `undefined` if it is to be waited for, `null` at the end. Throws a refusal. */
+  take(): Message | null | undefined {
+    const message = this.queue.shift();
+    if (message) {
+      if (this.id !== undefined && this.state === 'open') this.session.driver.callLater(calls.consumed(this.id, 1));
+      return message;
+    }
+    if (this.state === 'open') return undefined;
+    if (this.failure && this.failure.code !== 'client.closed') throw this.failure;
+    return null;
+  }
+
+  /** Calls back once something can be taken. */
+  onWake(wake: (() => void) | undefined): void {
+    this.wake = wake;
+  }
+
+  ack(position: Position): void {
+    if (this.id !== undefined && this.state === 'open') this.session.driver.callLater(calls.ack(this.id, position));
+  }
+
+  ackMessage(message: Message): void {
+    if (message.offset !== undefined) this.ack({ epoch: message.epoch, offset: message.offset });
+  }
+
+  leave(forget: boolean): void {
+    if (this.state !== 'open') return;
+    this.state = 'left';
+    this.queue.length = 0;
+    if (this.id !== undefined) this.session.unsubscribe(this.id, forget);
+    this.stir();
+  }
+
+  onMessage(message: Message): void {
+    if (!this.pushed) {
+      this.queue.push(message);
+      return this.stir();
+    }
+    this.pushed.message(message);
+    if (this.id !== undefined && this.state === 'open') this.session.driver.callLater(calls.consumed(this.id, 1));
+  }
+
+  onSubscribed(subscribed: Subscribed): void {
+    this.pushed?.subscribed(subscribed);
+  }
+
+  onReset(reset: Reset): void {
+    this.pushed?.reset(reset);
+  }
+
+  onDropped(count: number): void {
+    this.pushed?.dropped(count);
+  }
+
+  onAcked(position: Position): void {
+    this.pushed?.acked(position);
+  }
+
+  onPresenceChanged(changed: PresenceChanged): void {
+    this.pushed?.presence(changed);
+  }
+
+  onEnded(error: MoorlineError): void {
+    if (this.state !== 'open') return;
+    this.state = 'ended';
+    this.failure = error;
+    this.pushed?.ended(error);
+    this.stir();
+  }
+
+  private stir(): void {
+    const { wake } = this;
+    this.wake = undefined;
+    wake?.();
+  }
+}

@@ -1,0 +1,32 @@
+import { type ClientOptions, Client } from './client.js';
+import { type Core, type Instantiated, once } from './core/wasm.js';
+import { MoorlineError } from './errors.js';
+import { instantiate } from './host/instantiate.js';
+import { defaultHost } from '#host';
+
+export * from './exports.js';
+
+/** The core (`moorline/core.wasm`): its bytes, a compiled module, a response with it, or who instantiates it. */
+export type CoreSource = Uint8Array | ArrayBuffer | WebAssembly.Module | Response | (() => Promise<Instantiated>);
+
+let load: (() => Promise<Core>) | undefined;
+
+/** Says where the core comes from; before the first use of a client. It is started with that use, once. */
+export function init(source: CoreSource | Promise<CoreSource>): void {
+  load = once(async () => start(await source));
+}
+
+/** Makes a client. Nothing is connected yet: the first use does, or `connect()`. Throws for options that make no sense. */
+export function createClient(options: ClientOptions): Client {
+  return new Client(options, { load: () => (load ? load() : Promise.reject(missing())), host: defaultHost });
+}
+
+function missing(): MoorlineError {
+  return new MoorlineError('client.runtime', "moorline/slim has no core yet: call init() with 'moorline/core.wasm' first");
+}
+
+async function start(source: CoreSource): Promise<Instantiated> {
+  if (typeof source === 'function') return source();
+  if (source instanceof Uint8Array || source instanceof WebAssembly.Module) return instantiate(source);
+  return instantiate(new Uint8Array(source instanceof ArrayBuffer ? source : await source.arrayBuffer()));
+}

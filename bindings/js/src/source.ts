@@ -1,0 +1,33 @@
+/** A value that changes, and a way to be told. `current` is the same object until it changes. */
+export interface Source<T> {
+  readonly current: T;
+  readonly subscribe: (changed: () => void) => () => void;
+}
+
+/** A source that its owner sets. */
+export class Value<T> implements Source<T> {
+  private readonly listeners = new Set<{ changed: () => void }>();
+
+  constructor(
+    public current: T,
+    private readonly report: (error: unknown) => void,
+  ) {}
+
+  readonly subscribe = (changed: () => void): (() => void) => {
+    const listener = { changed };
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  };
+
+  set(value: T): void {
+    this.current = value;
+    for (const listener of [...this.listeners]) {
+      if (!this.listeners.has(listener)) continue;
+      try {
+        listener.changed();
+      } catch (error) {
+        this.report(error);
+      }
+    }
+  }
+}

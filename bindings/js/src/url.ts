@@ -1,0 +1,13 @@
+import { type ClientOptions, Client } from './client.js';
+import { once } from './core/wasm.js';
+import { fetchModule } from './host/fetch.js';
+import { defaultHost } from '#host';
+
+export * from './exports.js';
+
+const load = once(() => fetchModule(new URL('./core.wasm', import.meta.url)));
+
+/** Makes a client. Nothing is connected yet: the first use does, or `connect()`. Throws for options that make no sense. */
+export function createClient(options: ClientOptions): Client {
+  return new Client(options, { load, host: defaultHost });
+}

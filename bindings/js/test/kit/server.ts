@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const program = process.env['MOORLINE_SERVER'] ?? fileURLToPath(new URL('../../../../target/debug/moorline-server', import.meta.url));
+
+/** A real server, with a folder of its own that outlives its restarts. */
+export class Server {
+  private readonly folder = mkdtempSync(join(tmpdir(), 'moorline-js-'));
+  private child: ChildProcess | undefined;
+  private port = 0;
+
+  static async start(): Promise<Server> {
+    const server = new Server();
+    await server.start();
+    return server;
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/ws`;
+  }
+
+  /** Starts it, again on the same port. */
+  async start(): Promise<void> {
+    const child = spawn(program, ['--dev', '--listen', `127.0.0.1:${this.port}`, '--data', this.folder]);
+    this.child = child;
+    const lines = createInterface({ input: child.stderr });
+    const seen: string[] = [];
+    const port = await new Promise<number>((resolve, reject) => {
+      const look = (line: string): void => {
+        seen.push(line);
+        const found = /127\.0\.0\.1:(\d+)/.exec(line);
+        if (found && found[1] !== '0') resolve(Number(found[1]));
+      };
+      lines.on('line', look);
+      createInterface({ input: child.stdout }).on('line', look);
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${seen.join('\n')}`)));
+      child.once('error', reject);
+    });
+    this.port = port;
+  }
+
+  /** Kills it. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,7 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  resolve: { alias: { '#host': fileURLToPath(new URL('./src/host/default.node.ts', import.meta.url)) } },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 20_000 },
+});
