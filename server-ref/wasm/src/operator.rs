@@ -193,6 +193,7 @@ impl Machine {
             | ClientFrame::Pause(_)
             | ClientFrame::Park(_)
             | ClientFrame::Unpark
+            | ClientFrame::Push(_)
             | ClientFrame::Ping(_)
             | ClientFrame::Pong(_) => return Err("only a connection can send this frame".into()),
         };

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use moorline_protocol::Durability;
 use moorline_server::engine::core::{CoreConfig, RetentionRule, RetentionRules};
+use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{EngineInfo, ShardId};
 use moorline_server::node::{CompressionRules, Grant, NodeConfig, Permissions};
 use moorline_server::planted::Bugs;
@@ -126,6 +127,7 @@ impl Settings {
             name_anonymous: true,
             compression: CompressionRules::new(compressed.collect()),
             engine: EngineInfo { durability: Durability::Memory },
+            hooks: HookRules::default(),
             bugs: Bugs::default(),
         }
     }
