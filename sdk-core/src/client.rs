@@ -4,7 +4,7 @@ use moorline_protocol::{ChannelName, CloseCode, DeviceId, Payload, Position, Pro
 use crate::blackbox::{Call, Recorder};
 use crate::closing::{Phase, closed_failure};
 use crate::config::{ClientConfig, HistoryQuery, PublishOptions, SubscribeOptions};
-use crate::connection::{Connection, State};
+use crate::connection::{Connection, Parking, State};
 use crate::dice::Dice;
 use crate::error::{PublishError, StoreError, SubscribeError};
 use crate::event::{ClientStats, ConnectionState, OutboxStats, StateReason};
@@ -48,7 +48,7 @@ impl Client {
         let (store, loaded) = Store::load(stored, device)?;
         let outbox = Outbox::new(&config, loaded.publishes, loaded.sequences, store.producer(), now);
         Ok(Self {
-            connection: Connection::new(config.token.clone()),
+            connection: Connection::new(config.token.clone(), Parking::restored(loaded.networks)),
             subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),

@@ -78,7 +78,9 @@ pub enum HostSignal {
     /// succeed within the span of a probe.
     Online,
     /// The device is on another network now, or on this one again: as [`Online`](Self::Online). The number names it, in a
-    /// way of the host's: for each network, the client learns how rarely it needs to be pinged in the background.
+    /// way of the host's: for each network, the client learns how rarely it needs to be pinged in the background. It keeps
+    /// that in its store, for the 16 networks that were used last, so a network should have the same number after a
+    /// restart.
     Network(u64),
     /// There is no network: do not try until it is back, or 20 s have passed (some hosts lie).
     Offline,

@@ -373,6 +373,14 @@ impl Client {
         } else if is_parked && self.connection.parking.on_ping(interval, is_silent, sent).is_some() {
             self.park();
         }
+        self.keep_parking();
+    }
+
+    /// Stores what was learnt about a network.
+    fn keep_parking(&mut self) {
+        if let Some(networks) = self.connection.parking.news() {
+            self.out.store.put_networks(networks);
+        }
     }
 
     /// A connection ended because one side heard nothing of the other: a parked one says something about its network.
@@ -382,6 +390,7 @@ impl Client {
             self.connection.online().map(|online| online.heartbeat.interval_ms()).filter(|_| is_parked)
         {
             self.connection.parking.on_death(interval);
+            self.keep_parking();
         }
     }
 

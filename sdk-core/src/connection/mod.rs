@@ -127,14 +127,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(source: TokenSource) -> Self {
+    pub(crate) fn new(source: TokenSource, parking: Parking) -> Self {
         Self {
             state: State::Idle,
             auth: Auth::new(source),
             backoff: Backoff::default(),
             network: Network::Up,
             visibility: Visibility::Foreground,
-            parking: Parking::default(),
+            parking,
             acquaintance: Acquaintance::New,
             fencing: Fencing::Free,
             refusal: None,

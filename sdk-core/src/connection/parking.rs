@@ -3,6 +3,8 @@
 //! A wish that a network has kept for three silent intervals is good, and a longer one is tried; one that it did not keep
 //! is bad, and what lies between the two is tried until they are near.
 
+use crate::store::StoredNetwork;
+
 /// ms of the first wish, and the bounds of all, as the protocol has them.
 const FIRST: u32 = 60_000;
 const LEAST: u32 = 25_000;
@@ -21,8 +23,8 @@ const PROOF: u32 = 3;
 /// another cause.
 const PARDON: u32 = 64;
 
-/// Networks that are remembered.
-const NETWORKS: usize = 8;
+/// Networks that are remembered; the one that was not used for the longest time goes first.
+const NETWORKS: usize = 16;
 
 /// What is known about each network; the current one is the last.
 pub(crate) struct Parking {
@@ -31,16 +33,11 @@ pub(crate) struct Parking {
     silent: u32,
     /// Messages sent when the last ping came.
     sent: u64,
+    /// Whether something was learnt that is not stored.
+    is_news: bool,
 }
 
-struct Network {
-    /// What the host calls it.
-    id: Option<u64>,
-    good: Option<u32>,
-    bad: Option<u32>,
-    /// The longest that the server allows.
-    most: u32,
-}
+type Network = StoredNetwork;
 
 impl Network {
     fn new(id: Option<u64>) -> Self {
@@ -61,11 +58,32 @@ impl Network {
 
 impl Default for Parking {
     fn default() -> Self {
-        Self { networks: vec![Network::new(None)], silent: 0, sent: 0 }
+        Self { networks: vec![Network::new(None)], silent: 0, sent: 0, is_news: false }
     }
 }
 
 impl Parking {
+    /// Goes on with what an earlier process has learnt. The host has not said which network this is.
+    pub(crate) fn restored(stored: Vec<StoredNetwork>) -> Self {
+        let mut parking = Self::default();
+        let bounded = stored.into_iter().map(|network| Network {
+            good: network.good.map(|ms| ms.clamp(LEAST, MOST)),
+            bad: network.bad.map(|ms| ms.clamp(LEAST, MOST)),
+            most: network.most.clamp(LEAST, MOST),
+            ..network
+        });
+        let (unnamed, mut named): (Vec<_>, Vec<_>) = bounded.partition(|network| network.id.is_none());
+        named.drain(..named.len().saturating_sub(NETWORKS - 1));
+        parking.networks = named;
+        parking.networks.push(unnamed.last().copied().unwrap_or_else(|| Network::new(None)));
+        parking
+    }
+
+    /// Returns what to store, if something was learnt since the last call.
+    pub(crate) fn news(&mut self) -> Option<&[StoredNetwork]> {
+        std::mem::take(&mut self.is_news).then_some(&self.networks)
+    }
+
     /// Returns the interval to ask for, in ms.
     pub(crate) fn wish(&self) -> u32 {
         self.networks.last().map_or(FIRST, Network::wish)
@@ -87,8 +105,9 @@ impl Parking {
     pub(crate) fn on_interval(&mut self, interval: u32, sent: u64) {
         (self.silent, self.sent) = (0, sent);
         let wish = self.wish();
-        if let Some(network) = self.networks.last_mut().filter(|_| interval < wish) {
+        if let Some(network) = self.networks.last_mut().filter(|network| interval < wish && network.most != interval) {
             network.most = interval;
+            self.is_news = true;
         }
     }
 
@@ -106,6 +125,7 @@ impl Parking {
         } else {
             return None;
         }
+        self.is_news = true;
         let wish = network.wish();
         (wish != interval).then(|| {
             self.silent = 0;
@@ -117,6 +137,7 @@ impl Parking {
     pub(crate) fn on_death(&mut self, interval: u32) {
         self.silent = 0;
         let Some(network) = self.networks.last_mut() else { return };
+        self.is_news = true;
         network.bad = Some(network.bad.map_or(interval, |bad| bad.min(interval)));
         network.good = network.good.filter(|good| *good < interval);
     }
@@ -185,6 +206,19 @@ mod tests {
         assert_eq!(parking.networks.len(), NETWORKS);
         parking.on_network(1);
         assert_eq!(parking.wish(), 60_000, "the oldest is forgotten");
+    }
+
+    #[test]
+    fn what_is_restored_is_bounded() {
+        let stored = |id, good| Network { id, good: Some(good), bad: None, most: u32::MAX };
+        let many = (0..99).map(|id| stored(Some(id), u32::MAX)).chain([stored(None, 0)]).collect();
+        let mut parking = Parking::restored(many);
+        assert_eq!((parking.networks.len(), parking.wish()), (NETWORKS, LEAST + STEP));
+        parking.on_network(98);
+        assert_eq!(parking.wish(), MOST);
+        parking.on_network(50);
+        assert_eq!(parking.wish(), FIRST, "one of those that were used long ago");
+        assert_eq!(parking.news(), None);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, Published, Qos, ReusedBy, Sequence};
 
-use super::entry::{Entry, Flow, Lane, Number, Progress};
+use super::entry::{Entry, Flow, Lane, Number, Origin, Progress};
 use super::producer::Lost;
 use super::{Outbox, Tenure};
 use crate::connection::doubled;
 use crate::error::StoreError;
-use crate::event::{Event, Failure, Origin, PublishOutcome, Stored};
+use crate::event::{Event, Failure, Origin as FailureOrigin, PublishOutcome, Stored};
 use crate::inbound::failure;
 use crate::io::Ticket;
 use crate::outgoing::Outgoing;
@@ -37,6 +37,7 @@ struct About {
     seq: Option<Sequence>,
     /// Whether an earlier send of it has no answer.
     in_doubt: bool,
+    origin: Origin,
 }
 
 impl Outbox {
@@ -64,6 +65,7 @@ impl Outbox {
                 return Verdict::Reattach;
             }
             (ErrorCode::PublishReused, Some(ReusedBy::Seq)) => {
+                self.keep_refused(&about);
                 self.leave_producer(Lost::RolledBack, out);
                 return Verdict::Reattach;
             }
@@ -89,8 +91,23 @@ impl Outbox {
         let entry = lane.entries.get(lane.index(send.key)?)?;
         let is_current = entry.is_waiting_for(send.req);
         let in_doubt = !matches!(entry.progress, Progress::Waiting { in_doubt: false, .. });
-        let about = || About { channel: send.channel.clone(), key: send.key, seq: entry.seq(), in_doubt };
+        let about =
+            || About { channel: send.channel.clone(), key: send.key, seq: entry.seq(), in_doubt, origin: entry.origin };
         is_current.then(about)
+    }
+
+    /// The sequence is another message's. A message of this process that was sent just this once is not in the log then:
+    /// it moves to the next producer, unless one after it may be in the log, which it must not follow. Of all others, an
+    /// earlier send may have been stored.
+    fn keep_refused(&mut self, about: &About) {
+        if about.in_doubt || about.origin != Origin::Fresh {
+            return;
+        }
+        let Some(lane) = self.find_lane(&about.channel) else { return };
+        if lane.entries.iter().any(|entry| entry.key > about.key && entry.seq().is_some() && entry.may_be_sent()) {
+            return;
+        }
+        lane.entries.iter_mut().filter(|entry| entry.key == about.key).for_each(Entry::refuse);
     }
 
     fn find_send(&self, req: u64) -> Option<usize> {
@@ -159,7 +176,7 @@ impl Outbox {
         let text = "the server refused the message as too large for one frame";
         let outcome = match (entry.seq(), entry.progress) {
             (None, Progress::Waiting { in_doubt: true, .. }) => PublishOutcome::Uncertain,
-            (_, _) => PublishOutcome::Failed(Failure::new(ErrorCode::LimitMessage, text, Origin::Server)),
+            (_, _) => PublishOutcome::Failed(Failure::new(ErrorCode::LimitMessage, text, FailureOrigin::Server)),
         };
         if let Some((producer, seq)) = producer.zip(entry.seq()) {
             lane.return_to(seq, producer, out);
@@ -271,5 +288,5 @@ impl Lane {
 /// Turns the store's error into what the app sees.
 fn store_failure(error: &StoreError) -> Failure {
     let code = if *error == StoreError::Full { ErrorCode::StorageFull } else { ErrorCode::StorageUnavailable };
-    Failure { code, message: error.to_string(), origin: Origin::Client }
+    Failure { code, message: error.to_string(), origin: FailureOrigin::Client }
 }

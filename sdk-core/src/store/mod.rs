@@ -10,7 +10,7 @@ use bytes::Bytes;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, DeviceId, Headers, Payload, Position, ProducerId, Sequence, UserName};
 
-pub(crate) use record::StoredPublish;
+pub(crate) use record::{StoredNetwork, StoredPublish};
 
 use crate::connection::doubled;
 use crate::error::StoreError;
@@ -32,6 +32,7 @@ pub(crate) struct Loaded {
     pub(crate) sequences: Vec<(Key, ChannelName, ProducerId, Sequence)>,
     pub(crate) cursors: Vec<(Key, ChannelName, Position)>,
     pub(crate) forgotten: Vec<(Key, ChannelName)>,
+    pub(crate) networks: Vec<StoredNetwork>,
 }
 
 /// How far the first batch of this process is: it holds the boot counter and the device id, and no `hello` goes out
@@ -118,6 +119,8 @@ impl Store {
                 }
                 Record::Cursor { channel, position } => loaded.cursors.push((number, channel, position)),
                 Record::Forgotten { channel } => loaded.forgotten.push((number, channel)),
+                Record::Networks(networks) => loaded.networks = networks,
+                Record::Later => {}
             }
         }
         loaded.publishes.sort_unstable_by_key(|(key, _)| *key);
@@ -215,6 +218,11 @@ impl Store {
 
     pub(crate) fn delete_forgotten(&mut self, key: Key) {
         self.delete(record::forgotten_key(key));
+    }
+
+    /// Replaces what is known of networks.
+    pub(crate) fn put_networks(&mut self, networks: &[StoredNetwork]) {
+        self.put(record::networks_key(), record::encode_networks(networks));
     }
 
     /// Clears everything; later writes are dropped.

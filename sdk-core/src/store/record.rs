@@ -36,6 +36,19 @@ pub(crate) struct StoredPublish {
     pub(crate) payload: Payload,
 }
 
+/// What is known of a network: how long it keeps a silent connection, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredNetwork {
+    /// What the host calls it.
+    pub(crate) id: Option<u64>,
+    /// So long it does.
+    pub(crate) good: Option<u32>,
+    /// So long it does not.
+    pub(crate) bad: Option<u32>,
+    /// The longest that the server allows.
+    pub(crate) most: u32,
+}
+
 pub(super) enum Record {
     Meta(Meta),
     Publish(StoredPublish),
@@ -52,6 +65,10 @@ pub(super) enum Record {
     Forgotten {
         channel: ChannelName,
     },
+    /// The networks of the device, the current one last.
+    Networks(Vec<StoredNetwork>),
+    /// Of a later version, and such that this one can do without it.
+    Later,
 }
 
 pub(super) fn publish_key(key: Key) -> Vec<u8> {
@@ -68,6 +85,11 @@ pub(super) fn cursor_key(key: Key) -> Vec<u8> {
 
 pub(super) fn forgotten_key(key: Key) -> Vec<u8> {
     numbered(b'f', key)
+}
+
+/// The key of the networks. A capital letter: whoever does not know it may do without the record.
+pub(super) fn networks_key() -> Vec<u8> {
+    numbered(b'N', 0)
 }
 
 pub(super) fn is_cursor(key: &[u8]) -> bool {
@@ -129,6 +151,21 @@ pub(super) fn encode_forgotten(channel: &ChannelName) -> Vec<u8> {
     out
 }
 
+pub(super) fn encode_networks(networks: &[StoredNetwork]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(networks.len() * 16);
+    for network in networks {
+        let flags = [network.id.is_some(), network.good.is_some(), network.bad.is_some()];
+        out.push(flags.iter().rev().fold(0, |all, is_there| all << 1 | u8::from(*is_there)));
+        if let Some(id) = network.id {
+            out.extend_from_slice(&id.to_le_bytes());
+        }
+        for ms in [network.good, network.bad, Some(network.most)].into_iter().flatten() {
+            varint(&mut out, u64::from(ms));
+        }
+    }
+    out
+}
+
 pub(super) fn encode_publish(publish: &StoredPublish) -> Vec<u8> {
     let mut out = Vec::with_capacity(publish.payload.bytes().len() + 128);
     text(&mut out, publish.channel.as_str());
@@ -185,6 +222,8 @@ pub(super) fn decode(key: &[u8], value: Bytes) -> Result<(Key, Record), StoreErr
             Record::Cursor { channel, position: Position { epoch, offset: Offset(reader.varint()?) } }
         }
         b'f' => Record::Forgotten { channel: reader.channel()? },
+        b'N' if number == 0 => Record::Networks(reader.networks()?),
+        b'A'..=b'Z' => return Ok((number, Record::Later)),
         _ => return Err(StoreError::Corrupt("a key is not one of this client's")),
     };
     if reader.0.is_empty() { Ok((number, record)) } else { Err(StoreError::Corrupt("a record is too long")) }
@@ -268,6 +307,24 @@ impl Reader {
             return Err(StoreError::Corrupt("the first record"));
         }
         Ok(Meta { device, boot, producer, user })
+    }
+
+    fn networks(&mut self) -> Result<Vec<StoredNetwork>, StoreError> {
+        let mut networks = Vec::new();
+        while !self.0.is_empty() {
+            let flags = self.byte()?;
+            let has = |bit: u8| flags & bit != 0;
+            let cut = StoreError::Corrupt("a record is cut short");
+            let id = if has(1) { Some(self.0.try_get_u64_le().map_err(|_| cut)?) } else { None };
+            let good = if has(2) { Some(self.ms()?) } else { None };
+            let bad = if has(4) { Some(self.ms()?) } else { None };
+            networks.push(StoredNetwork { id, good, bad, most: self.ms()? });
+        }
+        Ok(networks)
+    }
+
+    fn ms(&mut self) -> Result<u32, StoreError> {
+        u32::try_from(self.varint()?).map_err(|_| StoreError::Corrupt("an interval"))
     }
 
     fn publish(&mut self) -> Result<StoredPublish, StoreError> {

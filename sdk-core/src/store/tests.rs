@@ -2,7 +2,7 @@ use bytes::Bytes;
 use moorline_protocol::{ChannelName, DeviceId, Epoch, Offset, Payload, Position, ProducerId, Qos, Utf8Bytes};
 
 use super::record::{self, StoredPublish};
-use super::{Store, StoreError, Timestamp};
+use super::{Store, StoreError, StoredNetwork, Timestamp};
 
 fn device() -> DeviceId {
     DeviceId::new("abcdefghijklmnop").unwrap()
@@ -68,4 +68,26 @@ fn removals_of_a_failed_batch_are_tried_again() {
     let (_, third) = store.take_batch().unwrap();
     assert_eq!(third.deletes.len(), 2, "the next batch takes it along");
     assert!(second.puts.iter().any(|(key, _)| key == b"m"), "the boot counter is written again, too");
+}
+
+#[test]
+fn networks_are_written_and_read_again() {
+    let (mut store, _) = Store::load(Vec::new(), device()).unwrap();
+    let network = |id, good, bad| StoredNetwork { id, good, bad, most: 300_000 };
+    let networks = [network(Some(u64::MAX), None, Some(60_000)), network(None, Some(90_000), None)];
+    store.put_networks(&networks);
+    let (_, batch) = store.take_batch().unwrap();
+    assert_eq!(Store::load(batch.puts, device()).unwrap().1.networks, networks);
+    for spoilt in [&[1_u8, 2][..], &[0], &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
+        let entry = (b"N0000000000000000".to_vec(), spoilt.to_vec());
+        assert!(matches!(Store::load(vec![entry], device()), Err(StoreError::Corrupt(_))), "{spoilt:?}");
+    }
+}
+
+#[test]
+fn a_later_version_may_keep_what_this_one_can_do_without() {
+    let later = |key: &[u8]| Store::load(vec![(key.to_vec(), vec![0xff])], device()).map(drop);
+    assert_eq!(later(b"Z0000000000000001"), Ok(()));
+    assert_eq!(later(b"N0000000000000001"), Ok(()));
+    assert!(matches!(later(b"z0000000000000001"), Err(StoreError::Corrupt(_))));
 }

@@ -163,3 +163,51 @@ fn a_wall_clock_that_jumps_ends_nothing() {
         assert!(matches!(host.take_frames()[..], [ClientFrame::Ping(_)]), "one probe");
     }
 }
+
+/// The device is on this network; the probe that this is worth is answered.
+fn enter(host: &mut Host, network: u64) {
+    host.signal(HostSignal::Network(network));
+    let probe = host.take_frames().into_iter().find_map(|frame| match frame {
+        ClientFrame::Ping(ping) => Some(ping.n),
+        _ => None,
+    });
+    host.send(ServerFrame::Pong(Pong { n: probe.unwrap() }));
+}
+
+#[test]
+fn what_was_learnt_outlives_the_process() {
+    let mut host = Host::online();
+    enter(&mut host, 7);
+    host.signal(HostSignal::Background);
+    answer(&mut host, 60_000);
+    for _ in 0..3 {
+        host.pass(60_000);
+        ping(&mut host);
+    }
+    assert_eq!(wish(&mut host), Some(90_000));
+    let again = |mut host: Host, network: Option<u64>| {
+        host.go_online();
+        host.take_frames();
+        network.into_iter().for_each(|id| enter(&mut host, id));
+        host.signal(HostSignal::Background);
+        (wish(&mut host).unwrap(), host)
+    };
+    let (unnamed, host) = again(host.restart(), None);
+    assert_eq!(unnamed, 60_000, "the host has not said which network this is");
+    let (known, host) = again(host.restart(), Some(7));
+    assert_eq!(known, 90_000);
+    let (other, _) = again(host.restart(), Some(8));
+    assert_eq!(other, 60_000);
+}
+
+#[test]
+fn a_loss_in_the_background_outlives_the_process_too() {
+    let mut host = parked();
+    host.pass(70_001);
+    assert_eq!(host.last_reason(), StateReason::Silent);
+    let mut host = host.restart();
+    host.go_online();
+    host.take_frames();
+    host.signal(HostSignal::Background);
+    assert_eq!(wish(&mut host), Some(30_000), "half of what this one network did not bear");
+}

@@ -1,5 +1,6 @@
 use moorline_core::protocol::{
-    ErrorCode, Limits, Payload, ProducerId, ProducerState, Qos, ReusedBy, ServerFrame, Utf8Bytes,
+    ErrorCode, Limits, Payload, ProducerGrant, ProducerId, ProducerState, Qos, ReusedBy, ServerFrame, Utf8Bytes,
+    Welcome,
 };
 use moorline_core::{
     ClientConfig, ConnectionState, Event, Input, PublishError, PublishId, PublishOptions, PublishOutcome, StateReason,
@@ -231,12 +232,39 @@ fn a_reused_sequence_takes_a_new_producer() {
     let sent = host.publish("room", exactly_once());
     let (req, _) = host.take_publishes()[0];
     host.refuse(req, ErrorCode::PublishReused, |error| error.by = Some(ReusedBy::Seq));
-    assert_eq!(host.outcomes(), [(sent, PublishOutcome::Uncertain)]);
     assert_eq!(host.client.producer(), None);
     assert_eq!(host.client.state(), ConnectionState::Recovering);
     host.reopen();
     let moorline_core::protocol::ClientFrame::Hello(hello) = &host.frames[0] else { panic!() };
     assert_eq!(hello.producer, Some(moorline_core::protocol::ProducerRequest::New));
+    // The server had another message under this sequence, so it cannot have this one.
+    assert_eq!(host.outcomes(), []);
+    host.take_frames();
+    let grant = ProducerGrant { id: ProducerId(99), generation: 1, state: ProducerState::New };
+    host.send(ServerFrame::Welcome(Welcome { producer: Some(grant), ..welcome(ProducerState::New) }));
+    let again = host.take_publishes();
+    assert_eq!(again.iter().map(|(_, seq)| *seq).collect::<Vec<_>>(), [Some(1)]);
+    host.published(again[0].0, 7);
+    assert!(matches!(host.outcomes()[..], [(id, PublishOutcome::Stored(_))] if id == sent));
+    assert_eq!(host.restart().client.restored().count(), 0, "nothing of it is left in the store");
+}
+
+#[test]
+fn a_reused_sequence_says_nothing_of_what_was_sent_twice_or_with_others() {
+    let mut host = ready();
+    let first = host.publish("room", exactly_once());
+    let second = host.publish("room", exactly_once());
+    let sent = host.take_publishes();
+    host.refuse(sent[0].0, ErrorCode::PublishReused, |error| error.by = Some(ReusedBy::Seq));
+    // The second may be in the log, and the first must not come after it.
+    assert_eq!(host.outcomes(), [(first, PublishOutcome::Uncertain), (second, PublishOutcome::Uncertain)]);
+    let mut host = ready();
+    let sent = host.publish("room", exactly_once());
+    host.take_frames();
+    back_online(&mut host, ProducerState::Resumed);
+    let again = host.take_publishes();
+    host.refuse(again[0].0, ErrorCode::PublishReused, |error| error.by = Some(ReusedBy::Seq));
+    assert_eq!(host.outcomes(), [(sent, PublishOutcome::Uncertain)]);
 }
 
 #[test]

@@ -448,7 +448,7 @@ pub enum Event {
         /// Whether that happens again and again.
         conflict: Option<Conflict>,
     },
-    /// Tokens were revoked: end what rests on them.
+    /// Tokens are revoked: end what rests on them. A shard that asks for the first time hears of all there are, first.
     Revoked(Revocation),
     /// The members of a channel changed.
     Presence {

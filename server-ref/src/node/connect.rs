@@ -1,14 +1,15 @@
 //! From `hello` to `welcome`, tokens, displacement and revocation.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant, Push,
-    ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
+    AppName, Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant,
+    Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
 };
 
-use super::config::{AuthFailure, NodeConfig, Permissions};
+use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
 use super::session::{Attaching, Conn, Extra, Flow, Session, State};
@@ -184,13 +185,17 @@ impl Node {
     pub(super) fn refresh(&mut self, conn: ConnId, auth: Auth, now: Now) {
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
         let verified = self.auth.verify(&app, Some(&auth.token), auth.channel.as_ref(), now.unix);
-        let Some(session) = self.session(conn) else { return };
+        let user = self.session(conn).and_then(|session| session.user.clone());
         let claims = match verified {
-            Ok(claims) if claims.user.is_none() || claims.user == session.user => claims,
+            Ok(claims) if self.is_revoked(&app, &claims) => {
+                return self.error(conn, Some(auth.req), ErrorCode::AuthRevoked, "this token was revoked");
+            }
+            Ok(claims) if claims.user.is_none() || claims.user == user => claims,
             Ok(_) => return self.error(conn, Some(auth.req), ErrorCode::AuthInvalid, "the token is another user's"),
             Err(failure) => return self.error(conn, Some(auth.req), failure.code, failure.message),
         };
         let expires = claims.expires;
+        let Some(session) = self.session(conn) else { return };
         match auth.channel {
             None if claims.user != session.claims.user => {
                 return self.error(conn, Some(auth.req), ErrorCode::AuthInvalid, "the token names no user");
@@ -200,7 +205,7 @@ impl Node {
                 let Some(channel) = canonical(&channel, session.user.as_ref()) else {
                     return self.error(conn, Some(auth.req), ErrorCode::ChannelInvalid, NOT_A_CHANNEL);
                 };
-                self.keep_extra(conn, Extra { channel, grants: claims.grants, expires });
+                self.keep_extra(conn, Extra { channel, claims });
             }
         }
         self.send(conn, &ServerFrame::Authed(Authed { req: auth.req, expires }));
@@ -261,22 +266,34 @@ impl Node {
         self.recheck_statuses(conn, now);
     }
 
+    /// Tells whether a token was revoked before it was shown.
+    pub(super) fn is_revoked(&self, app: &AppName, claims: &Claims) -> bool {
+        let token = claims.id.as_ref().is_some_and(|id| self.revocations.tokens.contains(&(app.clone(), id.clone())));
+        let user = claims.user.as_ref().and_then(|user| self.revocations.users.get(&(app.clone(), user.clone())));
+        token || user.is_some_and(|before| claims.issued.unwrap_or(0) < *before)
+    }
+
     pub(super) fn revoked(&mut self, revocation: &Revocation, now: Now) {
         if self.config.bugs.has(Bug::IgnoreRevocation) {
             return;
         }
-        let hit = |app, session: &Session| match revocation {
-            Revocation::Token { app: of, jti } => of == app && session.claims.id.as_ref() == Some(jti),
-            Revocation::User { app: of, user, issued_before } => {
-                let issued = session.claims.issued.unwrap_or(0);
-                of == app && session.user.as_ref() == Some(user) && issued < *issued_before
+        self.revocations.add(revocation);
+        let (mut gone, mut poorer) = (Vec::new(), Vec::new());
+        for (conn, entry) in &mut self.conns {
+            let State::Open(session) = &mut entry.state else { continue };
+            if hits(revocation, &entry.app, session.user.as_ref(), &session.claims) {
+                gone.push(*conn);
+                continue;
             }
-        };
-        let all = self.conns.iter();
-        let gone: Vec<ConnId> = all
-            .filter(|(_, entry)| matches!(&entry.state, State::Open(session) if hit(&entry.app, session)))
-            .map(|(conn, _)| *conn)
-            .collect();
+            let before = session.extra.len();
+            session.extra.retain(|own| !hits(revocation, &entry.app, own.claims.user.as_ref(), &own.claims));
+            if session.extra.len() < before {
+                poorer.push(*conn);
+            }
+        }
+        for conn in poorer {
+            self.recheck_grants(conn, now);
+        }
         for conn in gone {
             let error = ErrorFrame::new(ErrorCode::AuthRevoked, "this token was revoked; sign in again");
             self.end(conn, Ending(Some(error), CloseCode::REVOKED), now);
@@ -290,6 +307,36 @@ fn shared_caps(attaching: &Attaching, entry: &Conn, config: &NodeConfig) -> Vec<
     let can = [(Packed::CAP, entry.codec == Codec::Binary), (Push::CAP, told && attaching.owner.is_some())];
     let offered = |cap: &str| attaching.hello.caps.iter().any(|offered| offered.as_str() == cap);
     can.into_iter().filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
+}
+
+/// Tells whether a revocation is about a user's token.
+fn hits(revocation: &Revocation, app: &AppName, user: Option<&UserName>, claims: &Claims) -> bool {
+    match revocation {
+        Revocation::Token { app: of, jti } => of == app && claims.id.as_ref() == Some(jti),
+        Revocation::User { app: of, user: whose, issued_before } => {
+            of == app && user == Some(whose) && claims.issued.unwrap_or(0) < *issued_before
+        }
+    }
+}
+
+/// What is revoked, as the engine has told: all there is before the first connection, then what is added.
+#[derive(Debug, Default)]
+pub(super) struct Revocations {
+    tokens: BTreeSet<(AppName, Arc<str>)>,
+    /// Tokens of these users that were issued before a moment, in s since 1970.
+    users: BTreeMap<(AppName, UserName), u64>,
+}
+
+impl Revocations {
+    fn add(&mut self, revocation: &Revocation) {
+        match revocation.clone() {
+            Revocation::Token { app, jti } => drop(self.tokens.insert((app, jti))),
+            Revocation::User { app, user, issued_before } => {
+                let known = self.users.entry((app, user)).or_default();
+                *known = issued_before.max(*known);
+            }
+        }
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other code means a token that is of no use")]

@@ -79,7 +79,7 @@ impl Node {
                     return self.end(conn, Ending(Some(error), CloseCode::TOKEN_EXPIRED), now);
                 }
                 let extras = session.extra.len();
-                session.extra.retain(|extra| !extra.expires.is_some_and(|expires| is_over(expires, now.unix)));
+                session.extra.retain(|extra| !extra.claims.expires.is_some_and(|expires| is_over(expires, now.unix)));
                 let recheck = session.extra.len() < extras;
                 if session.next_ping <= now.mono {
                     session.next_ping = now.mono + session.ping_interval();
@@ -201,7 +201,7 @@ impl Session {
 
     /// Returns when the connection's token and those of its channels expire.
     fn expiries(&self) -> impl Iterator<Item = UnixMillis> {
-        self.claims.expires.into_iter().chain(self.extra.iter().filter_map(|extra| extra.expires))
+        self.claims.expires.into_iter().chain(self.extra.iter().filter_map(|extra| extra.claims.expires))
     }
 }
 

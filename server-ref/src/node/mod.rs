@@ -33,6 +33,7 @@ use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
+use self::connect::Revocations;
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
@@ -54,6 +55,7 @@ pub struct Node {
     hubs: BTreeMap<ChannelNumber, Hub>,
     numbers: FxHashMap<ChannelKey, ChannelNumber>,
     watches: Watches,
+    revocations: Revocations,
     next_number: u32,
     next_session: u64,
     tickets: FxHashMap<Ticket, Waiting>,
@@ -107,6 +109,7 @@ impl Node {
             hubs: BTreeMap::new(),
             numbers: FxHashMap::default(),
             watches: Watches::default(),
+            revocations: Revocations::default(),
             next_number: 1,
             next_session,
             tickets: FxHashMap::default(),

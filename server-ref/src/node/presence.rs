@@ -162,6 +162,9 @@ impl Node {
     fn try_presence(&mut self, conn: ConnId, request: PresenceRequest, now: Now) -> Result<(), Box<ErrorFrame>> {
         let refuse = |code, text: &'static str| Err(Box::new(ErrorFrame::new(code, text)));
         let name = self.name_of(conn, &request.channel)?;
+        if self.session(conn).is_some_and(|session| session.is_foreign(&name)) {
+            return refuse(ErrorCode::ChannelDenied, "an inbox is its user's alone, and so are its members");
+        }
         self.presence_granted(conn, &name, now)?;
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return Ok(()) };
         let Some(session) = self.session(conn).map(|session| session.id) else { return Ok(()) };

@@ -47,9 +47,7 @@ impl Node {
         }
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
         let Some(session) = self.session(conn) else { return };
-        let inbox = name.as_str().strip_prefix('@');
-        let foreign = inbox.is_some() && inbox != session.user.as_ref().map(moorline_protocol::UserName::as_str);
-        if foreign || !session.may(name.as_str(), Permissions::HISTORY, now.unix) {
+        if session.is_foreign(&name) || !session.may(name.as_str(), Permissions::HISTORY, now.unix) {
             let text = "the token has no `history` grant for this channel";
             return self.error(conn, req, ErrorCode::ChannelDenied, text);
         }

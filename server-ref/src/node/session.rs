@@ -114,8 +114,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) struct Extra {
     pub(super) channel: ChannelName,
-    pub(super) grants: Vec<Grant>,
-    pub(super) expires: Option<UnixMillis>,
+    pub(super) claims: Claims,
 }
 
 /// One channel on one connection.
@@ -221,6 +220,12 @@ impl Session {
         Arc::clone(self.scope.get_or_insert_with(made))
     }
 
+    /// Tells whether a channel is the inbox of somebody else, which no grant opens.
+    pub(super) fn is_foreign(&self, channel: &ChannelName) -> bool {
+        let inbox = channel.as_str().strip_prefix('@');
+        inbox.is_some() && inbox != self.user.as_ref().map(UserName::as_str)
+    }
+
     /// Tells whether the tokens of this connection allow something on a channel at a moment.
     pub(super) fn may(&self, channel: &str, what: Permissions, now: UnixMillis) -> bool {
         let own = self.user.as_ref().is_some_and(|user| channel.strip_prefix('@') == Some(user.as_str()));
@@ -228,9 +233,9 @@ impl Session {
             return true;
         }
         let extra = self.extra.iter().filter(|extra| extra.channel.as_str() == channel);
-        let extra = extra.filter(|extra| !extra.expires.is_some_and(|expires| is_over(expires, now)));
+        let extra = extra.filter(|extra| !extra.claims.expires.is_some_and(|expires| is_over(expires, now)));
         let allowed = |grants: &[Grant]| grants.iter().any(|grant| grant.can.contains(what) && grant.matches(channel));
-        allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.grants))
+        allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.claims.grants))
     }
 }
 

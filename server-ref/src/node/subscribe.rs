@@ -35,7 +35,7 @@ impl Node {
         let (serial, id) = (session.serial, session.id);
         let cursor = session.owner.clone().filter(|_| subscribe.durable);
         let own = session.extra.iter().find(|extra| extra.channel == key.name);
-        let flow = Flow::Opening { req, expires: own.and_then(|extra| extra.expires) };
+        let flow = Flow::Opening { req, expires: own.and_then(|extra| extra.claims.expires) };
         let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
         let held = Offset::ZERO;
         session.insert(Subscription { number, serial, qos, reset, durable, held, flow });
@@ -51,6 +51,9 @@ impl Node {
         let app = self.conns.get(&conn).map(|entry| entry.app.clone());
         let token = match (&subscribe.token, app) {
             (Some(token), Some(app)) => match self.auth.verify(&app, Some(token), Some(&subscribe.channel), now.unix) {
+                Ok(claims) if self.is_revoked(&app, &claims) => {
+                    return refuse(ErrorCode::AuthRevoked, "the channel's token was revoked");
+                }
                 Ok(claims) => Some(claims),
                 Err(failure) => return refuse(failure.code, failure.message),
             },
@@ -64,13 +67,12 @@ impl Node {
             if claims.user.is_some() && claims.user != session.user {
                 return refuse(ErrorCode::AuthInvalid, "the channel's token is another user's");
             }
-            let extra = Extra { channel: channel.clone(), grants: claims.grants, expires: claims.expires };
+            let extra = Extra { channel: channel.clone(), claims };
             self.keep_extra(conn, extra);
             self.arm(conn, now);
         }
         let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
-        let inbox = channel.as_str().strip_prefix('@');
-        if inbox.is_some() && inbox != session.user.as_ref().map(moorline_protocol::UserName::as_str) {
+        if session.is_foreign(&channel) {
             return refuse(ErrorCode::ChannelDenied, "an inbox is read by its user only");
         }
         let may = session.may(channel.as_str(), Permissions::SUBSCRIBE, now.unix);

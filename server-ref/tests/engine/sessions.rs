@@ -297,3 +297,23 @@ fn a_revocation_is_forgotten_when_no_token_can_be_so_old() {
         assert_eq!(with_token(rig, None, Some(99)), Attached::Revoked);
     });
 }
+
+#[test]
+fn after_a_start_a_shard_hears_of_all_revocations() {
+    each(|rig| {
+        let of = |name: &str| Revocation::Token { app: AppName::new("default").unwrap(), jti: name.into() };
+        let user = UserName::new("bob").unwrap();
+        let bobs = |issued_before| Revocation::User {
+            app: AppName::new("default").unwrap(),
+            user: user.clone(),
+            issued_before,
+        };
+        for revocation in [of("t1"), bobs(100), bobs(90), of("t2")] {
+            rig.ask(Command::Revoke(revocation)).unwrap();
+        }
+        rig.events(THERE);
+        rig.middle();
+        let all = [of("t1"), of("t2"), bobs(100)].map(Event::Revoked);
+        assert_eq!(rig.events(THERE), if rig.restarts() { &all[..] } else { &[] });
+    });
+}

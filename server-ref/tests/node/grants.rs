@@ -171,3 +171,47 @@ fn a_users_older_tokens_are_revoked_together() {
     bench.was_ended(3, "auth.revoked", 4503);
     assert_eq!((bench.hear(2), bench.hear(4)), (vec![], vec![]));
 }
+
+#[test]
+fn a_token_that_was_revoked_before_is_of_no_use_later() {
+    let mut bench = Bench::new();
+    let app = AppName::default_app;
+    let claims = |jti: &str, issued| Claims { id: Some(jti.into()), issued: Some(issued), ..everything("alice") };
+    bench.command(Command::Revoke(Revocation::Token { app: app(), jti: "gone".into() }));
+    let user = UserName::new("alice").unwrap();
+    bench.command(Command::Revoke(Revocation::User { app: app(), user, issued_before: 100 }));
+    bench.token("good", Claims { grants: vec![grant("mine", Permissions::ALL)], ..claims("kept", 100) });
+    bench.token("revoked", claims("gone", 100));
+    bench.token("old", claims("another", 99));
+    bench.hello(1, json!({"token": "good"}));
+    bench.hear(1);
+    for token in ["revoked", "old"] {
+        let asks = [
+            json!({"t": "auth", "req": 1, "token": token}),
+            json!({"t": "auth", "req": 1, "token": token, "channel": "room"}),
+            json!({"t": "subscribe", "req": 1, "channel": "room", "token": token}),
+        ];
+        for ask in asks {
+            bench.say(1, ask.clone());
+            let heard = bench.frame(1);
+            assert_eq!((&heard["code"], &heard["req"]), (&json!("auth.revoked"), &json!(1)), "{ask}");
+        }
+    }
+    // Nothing has changed by it.
+    bench.say(1, json!({"t": "subscribe", "req": 2, "channel": "room"}));
+    assert_eq!(bench.frame(1)["code"], "channel.denied");
+    bench.say(1, json!({"t": "subscribe", "req": 3, "channel": "mine"}));
+    assert_eq!(bench.frame(1)["t"], "subscribed");
+}
+
+#[test]
+fn a_channels_own_token_can_be_revoked() {
+    let mut bench = Bench::new();
+    bench.token("alice", only("alice", &[]));
+    bench.token("own", Claims { id: Some("t1".into()), user: None, ..everything("alice") });
+    bench.hello(1, json!({"token": "alice"}));
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "token": "own"}));
+    bench.hear(1);
+    bench.command(Command::Revoke(Revocation::Token { app: AppName::default_app(), jti: "t1".into() }));
+    assert_eq!(bench.frames(1), [json!({"t": "unsubscribed", "channel": "room", "code": "channel.denied"})]);
+}

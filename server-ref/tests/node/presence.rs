@@ -127,6 +127,17 @@ fn members_are_for_those_with_the_grant() {
     denied(&mut bench, json!({"t": "status", "req": 1, "users": ["alice"]}));
     bench.say(1, json!({"t": "presence", "req": 2, "channel": "open", "op": "get"}));
     assert_eq!(bench.frame(1)["t"], "members");
+    // An inbox is its user's, whatever a grant says.
+    bench.token("carol", everything("carol"));
+    bench.hello(2, json!({"token": "carol"}));
+    bench.hear(2);
+    for op in ["get", "enter", "leave"] {
+        bench.say(2, json!({"t": "presence", "req": 3, "channel": "@bob", "op": op}));
+        let heard = bench.frame(2);
+        assert_eq!((&heard["code"], &heard["req"]), (&json!("channel.denied"), &json!(3)), "{op}");
+    }
+    bench.say(2, json!({"t": "presence", "req": 4, "channel": "@me", "op": "get"}));
+    assert_eq!(bench.frame(2)["t"], "members");
     // One's own inbox needs no grant, and so neither does one's own status.
     bench.say(1, json!({"t": "status", "req": 2, "users": ["bob"]}));
     assert_eq!(bench.frame(1)["users"]["bob"]["online"], true);

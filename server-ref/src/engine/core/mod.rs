@@ -153,6 +153,7 @@ impl<S: MessageStore> EngineCore<S> {
     pub fn handle(&mut self, shard: ShardId, ticket: Ticket, command: Command, now: UnixMillis) {
         if let Err(at) = self.shards.binary_search(&shard) {
             self.shards.insert(at, shard);
+            self.tell_revocations(shard);
         }
         match command {
             Command::Attach(attach) => self.attach(shard, ticket, attach, now),

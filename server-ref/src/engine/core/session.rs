@@ -313,6 +313,21 @@ impl<S: MessageStore> EngineCore<S> {
         self.reply(shard, completed(ticket, Completion::Revoked));
     }
 
+    /// A shard hears of everything that is revoked before anything else.
+    pub(super) fn tell_revocations(&mut self, shard: ShardId) {
+        let known = self.revoked.iter().filter_map(|((app, is_user, name), revoked)| {
+            let (app, issued_before) = (app.clone(), revoked.issued_before);
+            Some(if *is_user {
+                Revocation::User { app, user: UserName::new(name).ok()?, issued_before }
+            } else {
+                Revocation::Token { app, jti: Arc::clone(name) }
+            })
+        });
+        for revocation in known.collect::<Vec<_>>() {
+            self.reply(shard, Reply::Event(Event::Revoked(revocation)));
+        }
+    }
+
     pub(super) fn apply_revocation(&mut self, revocation: &Revocation, time: UnixMillis) {
         let (key, moment) = match revocation {
             Revocation::Token { app, jti } => ((app.clone(), false, Arc::clone(jti)), 0),
