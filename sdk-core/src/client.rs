@@ -14,6 +14,7 @@ use crate::io::{Input, Output, StoreEntry};
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
 use crate::presence::Feed;
+use crate::push::PushHandle;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::timer::earliest;
@@ -26,6 +27,7 @@ pub struct Client {
     pub(crate) outbox: Outbox,
     pub(crate) history: Queries,
     pub(crate) feed: Feed,
+    pub(crate) push: PushHandle,
     pub(crate) out: Outgoing,
     pub(crate) dice: Dice,
     pub(crate) phase: Phase,
@@ -53,6 +55,7 @@ impl Client {
             outbox,
             history: Queries::default(),
             feed: Feed::default(),
+            push: PushHandle::default(),
             out: Outgoing::new(store),
             dice,
             phase: Phase::Open,

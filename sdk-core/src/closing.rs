@@ -73,6 +73,7 @@ impl Client {
         if matches!(&self.phase, Phase::Closing(closing) if closing.purpose == Purpose::Wipe) {
             return;
         }
+        self.push.forget(self.connection.is_online(), &mut self.out);
         self.outbox.wipe(&closed_failure(), &mut self.out);
         self.out.store.wipe();
         self.phase = Phase::closing(Purpose::Wipe, now);

@@ -51,6 +51,7 @@ mod outbox;
 mod outgoing;
 pub mod planted;
 mod presence;
+mod push;
 mod redacted;
 mod store;
 mod subscription;

@@ -420,6 +420,17 @@ impl Client {
         self.shared.run(|state, now| state.core.handle_input(moorline_core::Input::Host(signal), now));
     }
 
+    /// Says where your backend reaches this device while its user is away, such as with the token of a push service: 1 to
+    /// 512 bytes; the server's offline hook hands it on (`docs/webhooks.md`). Say it after each start; `None`, and
+    /// [`close_and_wipe`](Self::close_and_wipe), have the server forget it.
+    ///
+    /// # Errors
+    /// `request.malformed` for an empty or too long handle, `client.closed`.
+    pub fn set_push_handle(&self, handle: Option<&str>) -> Result<(), Error> {
+        let handle = handle.map(Into::into);
+        Ok(self.shared.run(|state, now| state.core.set_push_handle(handle, now))?)
+    }
+
     /// Sends outstanding acknowledgements, flushes the store and closes it. Unsent messages stay in the store; their
     /// receipts and all streams end. Takes at most seconds, also without a connection.
     pub async fn close(&self) {

@@ -97,11 +97,19 @@ pub enum Call {
         /// Whose.
         users: Vec<UserName>,
     },
+    /// [`Client::set_push_handle`](crate::Client::set_push_handle).
+    PushHandle {
+        /// A filler of the handle's length.
+        handle: Option<Utf8Bytes>,
+    },
     /// [`Client::handle_timeout`](crate::Client::handle_timeout).
     Timeout,
     /// [`Client::handle_input`](crate::Client::handle_input).
     Input(Input),
 }
+
+/// Behind those of inputs.
+const PUSH_HANDLE: u64 = 40;
 
 impl Call {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -155,13 +163,11 @@ impl Call {
                 out.write_text(channel.as_str());
                 write_text(cursor.as_ref(), out);
             }
-            Self::Status { users } => {
-                out.write_u64(13);
-                write_users(users, out);
-            }
-            Self::WatchStatus { users } => {
-                out.write_u64(14);
-                write_users(users, out);
+            Self::Status { users } => write_users(13, users, out),
+            Self::WatchStatus { users } => write_users(14, users, out),
+            Self::PushHandle { handle } => {
+                out.write_u64(PUSH_HANDLE);
+                write_text(handle.as_ref().map(redact::mark_text).as_ref(), out);
             }
             Self::Input(input) => write_input(input, out),
         }
@@ -213,6 +219,7 @@ impl Call {
             }
             13 => Self::Status { users: read_users(reader)? },
             14 => Self::WatchStatus { users: read_users(reader)? },
+            PUSH_HANDLE => Self::PushHandle { handle: read_text(reader)?.as_ref().map(redact::fill_text) },
             kind => Self::Input(read_input(kind, reader)?),
         })
     }
@@ -316,7 +323,8 @@ fn read_state(reader: &mut Reader) -> Result<Option<Bytes>, RecordingError> {
     Ok(reader.option()?.map(|length| redact::fill_bytes(&length.to_string().into())))
 }
 
-fn write_users(users: &[UserName], out: &mut Vec<u8>) {
+fn write_users(kind: u64, users: &[UserName], out: &mut Vec<u8>) {
+    out.write_u64(kind);
     out.write_u64(users.len() as u64);
     users.iter().for_each(|user| out.write_text(user.as_str()));
 }

@@ -137,6 +137,7 @@ impl Client {
             Call::Members { channel, cursor } => drop(self.members(&channel, cursor, now)),
             Call::Status { users } => drop(self.status(users, now)),
             Call::WatchStatus { users } => drop(self.watch_status(users, now)),
+            Call::PushHandle { handle } => drop(self.set_push_handle(handle, now)),
             Call::Timeout => self.handle_timeout(now),
             Call::Input(input) => self.handle_input(input, now),
         }

@@ -6,7 +6,7 @@ use moorline_protocol::limits::SDK_MESSAGE_BYTES;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
     ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Packed, Park, Ping, Pong,
-    ProducerRequest, Run, Subscribe, Utf8Bytes, Welcome,
+    ProducerRequest, Push, Run, Subscribe, Utf8Bytes, Welcome,
 };
 
 use super::auth::Ready;
@@ -82,13 +82,19 @@ impl Client {
             run: Some(Run { boot, transport: transport.0 }),
             sdk: Some(Utf8Bytes::from(self.config.sdk.as_str())),
             producer: Some(producer),
-            caps: self.subscriptions.wants_packed().then(|| Utf8Bytes::from_static(Packed::CAP)).into_iter().collect(),
+            caps: self.caps(),
             subscribe: inline,
         }));
         self.subscriptions.forget_all(&mut self.out);
         for subscribe in later {
             self.out.send(&ClientFrame::Subscribe(subscribe));
         }
+    }
+
+    /// Returns the optional features that this client can do.
+    fn caps(&self) -> Vec<Utf8Bytes> {
+        let packed = self.subscriptions.wants_packed().then_some(Packed::CAP);
+        packed.into_iter().chain([Push::CAP]).map(Utf8Bytes::from_static).collect()
     }
 
     pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
@@ -110,7 +116,9 @@ impl Client {
             spread: Duration::from_millis(u64::from(welcome.limits.spread)),
         });
         self.outbox.on_user(welcome.user.as_ref());
-        self.subscriptions.on_welcome(welcome.caps.iter().any(|cap| cap.as_str() == Packed::CAP));
+        let shares = |cap: &str| welcome.caps.iter().any(|shared| shared.as_str() == cap);
+        let (packs, pushes) = (shares(Packed::CAP), shares(Push::CAP));
+        self.subscriptions.on_welcome(packs);
         self.out.event(Event::Welcome { user: welcome.user });
         self.tell_state(StateReason::Welcome);
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
@@ -118,6 +126,7 @@ impl Client {
         self.history.on_online(now.mono, &mut self.out);
         self.subscriptions.asks.send(now.mono, &mut self.out);
         self.feed.on_online(now.mono, &mut self.out);
+        self.push.on_welcome(pushes, &mut self.out);
         if self.connection.visibility == Visibility::Background {
             self.park();
         }

@@ -27,6 +27,7 @@ mod presence;
 mod producers;
 mod properties;
 mod publishing;
+mod push;
 mod receiving;
 mod server;
 mod storing;

@@ -257,3 +257,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

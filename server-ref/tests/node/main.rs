@@ -15,6 +15,7 @@ mod drain;
 mod flow;
 mod grants;
 mod heartbeat;
+mod hooks;
 mod opening;
 mod pages;
 mod presence;

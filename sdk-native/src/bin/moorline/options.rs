@@ -80,6 +80,9 @@ pub(crate) struct Sub {
     /// Keeps the device and how far it has read in this file: the next start with it goes on from there.
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
+    /// Registers where your backend reaches this device while its user is away, such as the token of a push service.
+    #[arg(long, value_name = "HANDLE", requires = "store")]
+    pub(crate) push: Option<String>,
 }
 
 #[derive(Args)]

@@ -13,6 +13,9 @@ pub(crate) async fn run(options: Sub) -> Result<(), Failed> {
     if let Some(qos) = options.qos {
         channel = channel.qos(qos);
     }
+    if let Some(handle) = &options.push {
+        session.client.set_push_handle(Some(handle)).map_err(|error| Failed::Misuse(error.to_string()))?;
+    }
     // What is refused on the spot are the options.
     let messages = channel.subscribe().await.map_err(|error| Failed::Misuse(error.to_string()))?;
     let result = read(&session, &channel, messages, options.durable, options.count).await;

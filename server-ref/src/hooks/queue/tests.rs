@@ -1,0 +1,190 @@
+use super::*;
+
+const TIMES: Times =
+    Times { answer: 15_000, first_retry: 1_000, last_retry: 3_600_000, pause: 30_000, max_age: 86_400_000 };
+
+fn queue() -> Queue {
+    Queue::new(TIMES, Offset::ZERO, [7; 32])
+}
+
+fn event(offset: u64, time: u64, bytes: usize) -> Queued {
+    Queued { offset: Offset(offset), time, id: format!("e{offset}"), json: vec![b'x'; bytes].into() }
+}
+
+fn push(queue: &mut Queue, key: &str, offset: u64) {
+    queue.push((true, key.into()), event(offset, 0, 10));
+}
+
+fn offsets(batch: &Batch) -> Vec<u64> {
+    batch.events.iter().map(|event| event.offset.0).collect()
+}
+
+fn send(queue: &mut Queue, now: u64) -> Batch {
+    match queue.next(now) {
+        Next::Send(batch) => batch,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_batch_takes_all_keys_in_the_order_of_the_log() {
+    let mut queue = queue();
+    [("a", 1), ("b", 2), ("a", 3)].into_iter().for_each(|(key, offset)| push(&mut queue, key, offset));
+    queue.reach(Offset(7));
+    let batch = send(&mut queue, 0);
+    assert_eq!((offsets(&batch), queue.settled()), (vec![1, 2, 3], Offset::ZERO));
+    queue.done(&batch, true, 0);
+    assert_eq!((queue.next(0), queue.settled()), (Next::Idle, Offset(7)));
+}
+
+#[test]
+fn a_batch_has_a_hundred_events_and_so_many_bytes() {
+    let mut queue = queue();
+    (1..=150).for_each(|offset| push(&mut queue, "a", offset));
+    assert_eq!(offsets(&send(&mut queue, 0)), (1..=100).collect::<Vec<_>>());
+    let mut large = Queue::new(TIMES, Offset::ZERO, [7; 32]);
+    for offset in 1..=4 {
+        large.push((true, "a".into()), event(offset, 0, if offset == 1 { 300_000 } else { 100_000 }));
+    }
+    for expected in [vec![1], vec![2, 3], vec![4]] {
+        let batch = send(&mut large, 0);
+        assert_eq!(offsets(&batch), expected);
+        large.done(&batch, true, 0);
+    }
+}
+
+#[test]
+fn after_a_failure_each_key_goes_alone_and_others_together() {
+    let mut queue = queue();
+    [("bad", 1), ("good", 2), ("bad", 3)].into_iter().for_each(|(key, offset)| push(&mut queue, key, offset));
+    let batch = send(&mut queue, 0);
+    queue.done(&batch, false, 0);
+    let Next::Wait(at) = queue.next(0) else { panic!("no pause") };
+    assert!((500..=1_000).contains(&at), "{at}");
+    push(&mut queue, "new", 4);
+    let mut refused = 0;
+    let (mut now, mut taken) = (at, Vec::new());
+    while taken.len() < 2 {
+        match queue.next(now) {
+            Next::Wait(at) => now = at,
+            Next::Idle => panic!("something is left"),
+            Next::Send(batch) => {
+                let is_bad = offsets(&batch).contains(&1);
+                assert!(!is_bad || offsets(&batch) == [1], "{batch:?}");
+                refused += u32::from(is_bad);
+                taken.extend(offsets(&batch).into_iter().filter(|_| !is_bad));
+                queue.done(&batch, !is_bad, now);
+            }
+        }
+    }
+    taken.sort_unstable();
+    assert_eq!(taken, [2, 4], "3 stands behind 1");
+    assert!(refused <= 2);
+    assert_eq!(queue.settled(), Offset::ZERO);
+    // What is new goes at once, however long the bad one waits.
+    (0..12).for_each(|_| {
+        while let Next::Wait(at) = queue.next(now) {
+            now = at;
+        }
+        let batch = send(&mut queue, now);
+        queue.done(&batch, false, now);
+    });
+    let Next::Wait(at) = queue.next(now) else { panic!("no pause") };
+    now = at;
+    push(&mut queue, "new", 5);
+    while let Next::Wait(at) = queue.next(now) {
+        assert!(at <= now + TIMES.pause);
+        now = at;
+    }
+}
+
+#[test]
+fn a_key_waits_twice_as_long_each_time_up_to_an_hour() {
+    let mut queue = queue();
+    push(&mut queue, "bad", 1);
+    let mut now = 0;
+    for n in 0..20 {
+        let batch = send(&mut queue, now);
+        queue.done(&batch, false, now);
+        let begin = now;
+        while let Next::Wait(at) = queue.next(now) {
+            now = at;
+        }
+        let most = (1_000 << n).min(3_600_000);
+        assert!((most / 2..=most).contains(&(now - begin)), "{n}: {}", now - begin);
+    }
+    let batch = send(&mut queue, now);
+    queue.done(&batch, true, now);
+    assert_eq!(queue.settled(), Offset(1));
+}
+
+#[test]
+fn what_is_too_old_is_given_up_and_counted() {
+    let mut queue = queue();
+    queue.push((true, "a".into()), event(1, 1_000, 1));
+    queue.push((true, "a".into()), event(2, 2_000, 1));
+    queue.push((true, "b".into()), event(3, 1_000, 1));
+    let batch = send(&mut queue, 1_000);
+    queue.done(&batch, false, 1_000);
+    assert_eq!(queue.give_up(1_000 + TIMES.max_age), []);
+    let letters = queue.give_up(1_001 + TIMES.max_age);
+    assert_eq!(
+        letters.iter().map(|letter| (letter.event.offset.0, letter.attempts)).collect::<Vec<_>>(),
+        [(1, 1), (3, 1)]
+    );
+    assert_eq!((queue.given_up(), queue.settled()), (2, Offset(1)));
+    assert_eq!(queue.give_up(2_001 + TIMES.max_age).len(), 1);
+    assert_eq!((queue.next(u64::MAX), queue.settled()), (Next::Idle, Offset(3)));
+}
+
+#[test]
+fn a_dead_receiver_fills_the_window_and_loses_nothing() {
+    let mut queue = queue();
+    let mut now = 0;
+    for offset in 1.. {
+        if !queue.has_room() {
+            assert_eq!(offset, 1_001);
+            break;
+        }
+        push(&mut queue, &format!("key{}", offset % 7), offset);
+    }
+    for _ in 0..200 {
+        match queue.next(now) {
+            Next::Send(batch) => queue.done(&batch, false, now),
+            Next::Wait(at) => now = at,
+            Next::Idle => panic!("something is left"),
+        }
+        if now < TIMES.max_age {
+            assert_eq!(queue.give_up(now), []);
+        }
+    }
+    let mut bytes = Queue::new(TIMES, Offset::ZERO, [7; 32]);
+    bytes.push((true, "a".into()), event(1, 0, WINDOW_BYTES));
+    assert!(!bytes.has_room());
+}
+
+#[test]
+fn a_key_that_fills_the_window_alone_loses_its_oldest() {
+    let mut queue = queue();
+    (1..=1_000).for_each(|offset| push(&mut queue, "bad", offset));
+    let mut now = 0;
+    for _ in 0..3 {
+        while let Next::Wait(at) = queue.next(now) {
+            now = at;
+        }
+        let batch = send(&mut queue, now);
+        queue.done(&batch, false, now);
+    }
+    assert_eq!(queue.give_up(now), [], "nobody has taken anything: it may be the receiver");
+    // Somebody else gets through.
+    push(&mut queue, "good", 1_001);
+    while let Next::Wait(at) = queue.next(now) {
+        now = at;
+    }
+    let batch = send(&mut queue, now);
+    assert_eq!(offsets(&batch), [1_001]);
+    queue.done(&batch, true, now);
+    let lost = queue.give_up(now);
+    assert_eq!(lost.iter().map(|letter| letter.event.offset.0).collect::<Vec<_>>(), [1]);
+    assert!(queue.has_room() && queue.given_up() == 1);
+}
