@@ -9,6 +9,8 @@ use crate::process::Process;
 use crate::{run, tools, tree};
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// The profile of what goes to browsers.
+const WEB: &str = "web";
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.
@@ -48,6 +50,15 @@ pub(crate) fn build() -> Result {
         process.run()?;
     }
     Ok(())
+}
+
+/// Builds the client core for web hosts, and returns where the module is.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn module() -> Result<PathBuf> {
+    toolchain()?.cargo_build()?.args(["--profile", WEB, "-p", "moorline-wasm"]).run()?;
+    Ok(target()?.join(TARGET).join(WEB).join("moorline_wasm.wasm"))
 }
 
 /// Plays seeds of the simulator on wasm32, in Node, and natively, from the simulator in `built`: a seed has one trace.

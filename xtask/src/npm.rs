@@ -1,0 +1,59 @@
+//! The npm package: the core for web hosts, the TypeScript around it, and its tests against the real server.
+
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::process::Process;
+use crate::{cargo, tools, tree, wasm};
+
+/// `cargo xtask npm`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Npm {
+    /// Run its tests, too.
+    #[arg(long)]
+    test: bool,
+}
+
+impl Npm {
+    pub(crate) fn run(&self) -> Result {
+        if self.test { test() } else { build() }
+    }
+}
+
+/// Builds the package in `bindings/js/dist`.
+///
+/// # Errors
+/// A missing tool, or a part that does not build.
+fn build() -> Result {
+    install()?;
+    let module = wasm::module()?;
+    node("scripts/core.mjs").args([module]).run()?;
+    node("scripts/build.mjs").run()
+}
+
+/// Builds the package, checks its types and runs its tests against the real server.
+///
+/// # Errors
+/// As [`build`]; a test that fails.
+pub(crate) fn test() -> Result {
+    build()?;
+    node("node_modules/typescript/bin/tsc").args(["-p", "."]).run()?;
+    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
+    let server = server.with_file_name("debug").join("moorline-server");
+    node("node_modules/vitest/vitest.mjs").args(["run"]).env("MOORLINE_SERVER", server).run()
+}
+
+/// Installs what the lockfile names.
+fn install() -> Result {
+    tools::node()?;
+    tools::npm()?;
+    Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder()).output().map(drop)
+}
+
+fn node(script: &str) -> Process {
+    Process::new("node").args([script]).directory(folder())
+}
+
+fn folder() -> PathBuf {
+    tree::root().join("bindings").join("js")
+}
