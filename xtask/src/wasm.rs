@@ -52,13 +52,13 @@ pub(crate) fn build() -> Result {
     Ok(())
 }
 
-/// Builds the client core for web hosts, and returns where the module is.
+/// Builds what the npm package carries of a crate, and returns where the module is.
 ///
 /// # Errors
 /// As [`build`].
-pub(crate) fn module() -> Result<PathBuf> {
-    toolchain()?.cargo_build()?.args(["--profile", WEB, "-p", "moorline-wasm"]).run()?;
-    Ok(target()?.join(TARGET).join(WEB).join("moorline_wasm.wasm"))
+pub(crate) fn module(package: &str) -> Result<PathBuf> {
+    toolchain()?.cargo_build()?.args(["--profile", WEB, "--lib", "-p", package]).run()?;
+    Ok(target()?.join(TARGET).join(WEB).join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
 /// Plays seeds of the simulator on wasm32, in Node, and natively, from the simulator in `built`: a seed has one trace.

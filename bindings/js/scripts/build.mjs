@@ -9,6 +9,7 @@ for (const name of readdirSync(here('dist'))) if (!name.startsWith('core.wasm'))
 
 // ES modules, one per source: bundlers leave out what an app does not use.
 execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
+copyFileSync(here('src/testing/server.wasm'), here('dist/testing/server.wasm'));
 
 // CommonJS: one file per entry and platform.
 for (const entry of ['index', 'slim']) {
