@@ -9,6 +9,7 @@ mod conformance;
 mod error;
 mod fuzz;
 mod layers;
+mod npm;
 mod process;
 mod readme;
 mod run;
@@ -52,6 +53,8 @@ enum Command {
     Conformance,
     /// Builds the cores for wasm32, and compares what seeds of the simulator come to there and natively.
     Wasm,
+    /// Builds the npm package in bindings/js (installs what it needs).
+    Npm(npm::Npm),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Conformance => conformance::command(),
         Command::Wasm => wasm::command(),
+        Command::Npm(npm) => npm.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -3,7 +3,7 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{conformance, layers, readme, run, sizes, tools, wasm};
+use crate::{conformance, layers, npm, readme, run, sizes, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     |steps| steps.count("doc tests", |counts| tests(&["--doc"], counts)),
     |steps| steps.check("documentation", documentation),
     |steps| steps.check("cores on wasm32", wasm::build),
+    |steps| steps.check("npm package", npm::test),
     deny,
     conformance::step,
     runs,

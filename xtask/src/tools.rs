@@ -38,6 +38,17 @@ pub(crate) fn node() -> Result {
     install_debian(&["nodejs"], "Node is missing: install 18 or newer from https://nodejs.org")
 }
 
+/// Installs npm if it is missing.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn npm() -> Result {
+    if answers("npm", &["--version"]) {
+        return Ok(());
+    }
+    install_debian(&["npm"], "npm is missing: it comes with Node, from https://nodejs.org")
+}
+
 /// Installs cargo-deny if it is missing.
 ///
 /// # Errors

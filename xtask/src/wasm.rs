@@ -9,6 +9,8 @@ use crate::process::Process;
 use crate::{run, tools, tree};
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// The profile of what goes to browsers.
+const WEB: &str = "web";
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.
@@ -48,6 +50,15 @@ pub(crate) fn build() -> Result {
         process.run()?;
     }
     Ok(())
+}
+
+/// Builds what the npm package carries of a crate, and returns where the module is.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn module(package: &str) -> Result<PathBuf> {
+    toolchain()?.cargo_build()?.args(["--profile", WEB, "--lib", "-p", package]).run()?;
+    Ok(target()?.join(TARGET).join(WEB).join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
 /// Plays seeds of the simulator on wasm32, in Node, and natively, from the simulator in `built`: a seed has one trace.

@@ -157,7 +157,7 @@ export class Client {
     const names = checkUsers(users);
     this.session.use();
     const failed = (error: MoorlineError): void => this.session.onStatusEnded(error);
-    this.session.whenReady(() => void this.session.driver.ask(calls.watchStatus(names), () => undefined), failed);
+    this.session.whenReady(() => void this.session.driver.ask(calls.watchStatus(names), (from) => from.number()), failed);
   }
 
   /** Tells the client what happens to the app or the device, only where the host does not. */

@@ -56,7 +56,7 @@ export class Session implements Listener {
   private readonly readers = new Map<number, ReaderSink>();
   private readonly receipts = new Map<number, Receipt>();
   private readonly requests = new Map<number, Request>();
-  private readonly closers: { resolve(): void; reject(error: MoorlineError): void }[] = [];
+  private readonly closers: { readonly isWipe: boolean; resolve(): void; reject(error: MoorlineError): void }[] = [];
   private waiting: Waiting[] = [];
   private attempts = 0;
   private retryAt = 0;
@@ -123,7 +123,7 @@ export class Session implements Listener {
     return new Promise<void>((resolve, reject) => {
       if (this.ended && !wipe) return resolve();
       if (this.ended) return reject(this.ended);
-      this.closers.push({ resolve, reject });
+      this.closers.push({ isWipe: wipe, resolve, reject });
       this.driver.start();
       this.whenReady(() => this.driver.call(calls.close(wipe)), () => undefined);
     });
@@ -249,7 +249,8 @@ export class Session implements Listener {
     this.receipts.clear();
     this.requests.clear();
     for (const closer of this.closers.splice(0)) {
-      if (closed) closer.reject(closed);
+      // What the store did not take, its receipt has told.
+      if (closed && closer.isWipe) closer.reject(closed);
       else closer.resolve();
     }
   }

@@ -5,6 +5,8 @@ import type { Grants, LoggedMessage, Published, PublishOptions, ServerConnection
 /** What the server is asked. */
 type Ask = (question: unknown) => unknown;
 
+type Known = Omit<ServerConnection, 'queued'> & { readonly conn: number };
+
 /** The server as its own backend sees it: what is published without a client, and what is in the log. */
 export class Backend {
   private published = 0;
@@ -35,10 +37,10 @@ export class Backend {
     return answer.members ?? [];
   }
 
-  connections(): (ServerConnection & { readonly conn: number })[] {
+  connections(): Known[] {
     const all = this.ask('connections') as Record<string, unknown>[];
     const known = (entry: Record<string, unknown>) => Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
-    return all.map(known) as unknown as (ServerConnection & { conn: number })[];
+    return all.map(known) as unknown as Known[];
   }
 
   private frame(frame: unknown, user?: string): unknown {

@@ -86,6 +86,11 @@ export class Link implements Socket {
     return this.weather.isHeld('up') ? this.up.bytes : 0;
   }
 
+  /** Bytes that wait for the client: only what does not get through counts. */
+  get queued(): number {
+    return this.weather.isHeld('down') ? this.down.bytes : 0;
+  }
+
   /** Asks the server for a connection. */
   dial(app: string): void {
     this.up.push(0, () => {
@@ -159,9 +164,9 @@ export class Link implements Socket {
     this.tellQueued();
   }
 
-  /** Tells the server what waits for the client: only what does not get through counts. */
+  /** Tells the server what waits for the client. */
   tellQueued(): void {
-    const bytes = this.weather.isHeld('down') ? this.down.bytes : 0;
+    const bytes = this.queued;
     if (bytes === this.told || this.server !== 'open') return;
     this.told = bytes;
     this.peer.queued(this, bytes);

@@ -212,7 +212,7 @@ export class TestServer {
 
   /** Who is connected, oldest first. */
   connections(): ServerConnection[] {
-    return this.backend.connections().map(({ conn: _, ...connection }) => connection);
+    return this.backend.connections().map(({ conn, ...known }) => ({ ...known, queued: this.links.get(conn)?.queued ?? 0 }));
   }
 
   /** Ends the server and all time: nothing happens any more. */

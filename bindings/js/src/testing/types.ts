@@ -107,6 +107,8 @@ export interface ServerConnection {
   readonly session?: string;
   readonly user?: string;
   readonly device?: string;
+  /** Bytes that were sent to it and do not get through. */
+  readonly queued: number;
 }
 
 /** A member of a channel, as the server sees it. */

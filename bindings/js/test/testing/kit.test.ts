@@ -6,7 +6,7 @@ import { open, start, texts } from './helpers.js';
 
 afterEach(() => {
   vi.useRealTimers();
-  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
 });
 
 describe('time', () => {
@@ -110,6 +110,7 @@ describe('time', () => {
     await server.settle();
     server.stop();
     alice.room.publish('unheard');
+    await server.settle();
     expect(texts(server)).toEqual([]);
   });
 });
@@ -180,15 +181,20 @@ describe('servers and devices', () => {
 });
 
 describe('the module', () => {
-  it('loads nothing before a server is made', async () => {
-    const compile = vi.spyOn(WebAssembly, 'compile');
+  it('loads nothing before a server is made, and the module once', async () => {
+    const looked: string[] = [];
+    const Real = URL;
+    vi.stubGlobal('URL', class extends Real {
+      constructor(url: string, base?: string) {
+        super(url, base);
+        if (url.endsWith('.wasm')) looked.push(url);
+      }
+    });
     vi.resetModules();
     const kit = await import('../../src/testing/index.js');
-    expect(compile).not.toHaveBeenCalled();
-    (await kit.createTestServer()).stop();
-    expect(compile).toHaveBeenCalledTimes(1);
-    (await kit.createTestServer()).stop();
-    expect(compile).toHaveBeenCalledTimes(1);
+    expect(looked).toEqual([]);
+    for (const server of [await kit.createTestServer(), await kit.createTestServer()]) server.stop();
+    expect(looked).toEqual(['./server.wasm']);
   });
 
   it('says that a test runner is missing', () => {

@@ -131,7 +131,7 @@ describe('a network that fails', () => {
   });
 
   it('holds back a reader that takes nothing, and no other', async () => {
-    const server = await start();
+    const server = await start({ rules: [{ prefix: 'room', compression: false }] });
     const [alice, bob] = [open(server, 'alice'), open(server, 'bob')];
     await server.settle();
     server.blackhole(alice.host);
@@ -141,6 +141,8 @@ describe('a network that fails', () => {
       await server.settle();
     }
     expect([alice.shown.length, bob.shown.length]).toEqual([0, 40]);
+    const waiting = server.connections().map(({ user, queued }) => [user, queued > 500_000, queued < 1_000_000]);
+    expect(waiting).toEqual([['alice', true, true], ['bob', false, true]]);
     server.heal(alice.host);
     await server.until(() => alice.shown.length === 40);
     expect(alice.shown).toEqual(bob.shown);

@@ -1,0 +1,31 @@
+// Makes the package in dist/, from the sources and from what scripts/core.mjs left.
+import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+for (const name of readdirSync(here('dist'))) if (!name.startsWith('core.wasm')) rmSync(here(`dist/${name}`), { recursive: true });
+
+// ES modules, one per source: bundlers leave out what an app does not use.
+execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
+copyFileSync(here('src/testing/server.wasm'), here('dist/testing/server.wasm'));
+
+// CommonJS: one file per entry and platform.
+for (const entry of ['index', 'slim']) {
+  for (const [suffix, host, platform] of [['', 'default', 'neutral'], ['.node', 'default.node', 'node']]) {
+    await build({
+      entryPoints: [here(`dist/${entry}.js`)],
+      outfile: here(`dist/${entry}${suffix}.cjs`),
+      bundle: true,
+      format: 'cjs',
+      target: 'es2018',
+      platform,
+      external: ['ws'],
+      alias: { '#host': here(`dist/host/${host}.js`) },
+      legalComments: 'none',
+    });
+  }
+  // The same types, as a CommonJS package sees them.
+  writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
+}

@@ -1,0 +1,181 @@
+import { describe, expect, test } from 'vitest';
+import type { Message, Since } from '../src/index.js';
+import { fresh, kit, once, take } from './kit/kit.js';
+
+const here = kit();
+const { client } = here;
+
+describe('reading', () => {
+  test('begins where it is told', async () => {
+    const name = fresh();
+    const writer = client('alice').channel(name);
+    const { epoch } = await writer.publish(1).stored;
+    for (let i = 2; i <= 5; i++) await writer.publish(i).stored;
+    const begin = async (since: Since, count: number): Promise<unknown[]> => {
+      const bob = client(`bob-${JSON.stringify(since)}`);
+      const room = bob.channel(name, { since });
+      const messages = await take(count, room.messages());
+      return messages.map((message) => [message.data, message.replayed]);
+    };
+    expect(await begin('first', 5)).toEqual([1, 2, 3, 4, 5].map((data) => [data, true]));
+    expect(await begin({ last: 2 }, 2)).toEqual([[4, true], [5, true]]);
+    expect(await begin({ epoch, offset: 3 }, 2)).toEqual([[4, true], [5, true]]);
+    expect(await begin({ time: new Date(0) }, 1)).toEqual([[1, true]]);
+    const live = client('carol').channel(name, { since: 'live' });
+    const next = take(1, live.messages());
+    await once((handler) => live.on('subscribed', handler));
+    await writer.publish(6).stored;
+    expect((await next).map((message) => [message.data, message.replayed])).toEqual([[6, false]]);
+  });
+
+  test('goes on over a killed server, without a hole and in order', async () => {
+    const name = fresh();
+    const [alice, bob] = [client('alice', { backoff: { max: 500 } }), client('bob', { backoff: { max: 500 } })];
+    const room = bob.channel(name);
+    const messages = room.messages();
+    await once((handler) => room.on('subscribed', handler));
+    const writer = alice.channel(name, { qos: 2 });
+    writer.publish(1);
+    expect((await take(1, messages)).map((message) => message.data)).toEqual([1]);
+    await here.server.kill();
+    const waiting = [writer.publish(2), writer.publish(3)];
+    await here.server.start();
+    await Promise.all(waiting.map((receipt) => receipt.stored));
+    expect((await take(2, room.messages())).map((message) => message.data)).toEqual([2, 3]);
+  });
+
+  test('goes on at the durable cursor', async () => {
+    const name = fresh();
+    const { memory } = await import('../src/index.js');
+    const store = memory();
+    const writer = client('alice').channel(name);
+    const first = client('bob', { store });
+    const room = first.channel(name, { durable: true });
+    await once((handler) => room.on('subscribed', handler));
+    const handled: unknown[] = [];
+    const acked = once((handler) => room.on('acked', handler));
+    room.on('message', (message) => void handled.push(message.data));
+    await writer.publish('a').stored;
+    await acked;
+    await first.close();
+    await writer.publish('b').stored;
+    const again = client('bob', { store }).channel(name, { durable: true });
+    expect((await take(1, again.messages())).map(({ text, replayed }) => [text, replayed])).toEqual([['b', true]]);
+    expect(handled).toEqual([undefined]);
+  });
+
+  test('acknowledges by hand where asked', async () => {
+    const name = fresh();
+    const room = client('bob').channel(name, { durable: true, ack: 'manual' });
+    const positions: number[] = [];
+    room.on('acked', ({ offset }) => positions.push(offset));
+    const messages = room.messages();
+    await once((handler) => room.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    for (let i = 1; i <= 3; i++) await writer.publish(i).stored;
+    const received = await take(3, messages);
+    const acked = once((handler) => room.on('acked', handler));
+    room.ack(received[1]!);
+    await acked;
+    expect(positions).toEqual([2]);
+  });
+
+  test('waits for a reader that is slow, and loses nothing', async () => {
+    const name = fresh();
+    const bob = client('bob', { queue: { messages: 8 } });
+    const room = bob.channel(name);
+    const messages = room.messages();
+    await once((handler) => room.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    const receipts = Array.from({ length: 300 }, (_, i) => writer.publish(i));
+    await Promise.all(receipts.map((receipt) => receipt.stored));
+    await bob.status(['alice']);
+    const queue = (room as unknown as { readings: Set<{ queue: unknown[] }> }).readings;
+    const longest = Math.max(...[...queue].map((reading) => reading.queue.length));
+    expect(longest).toBeLessThan(300);
+    expect((await take(300, messages)).map((message) => message.data)).toEqual(receipts.map((_, i) => i));
+  });
+
+  test('ends with leave and close, throws a refusal and an abort', async () => {
+    const bob = client('bob');
+    const room = bob.channel(fresh());
+    const left = take(1, room.messages());
+    room.leave();
+    room.leave();
+    expect(await left).toEqual([]);
+    const closed = take(1, bob.channel(fresh()).messages());
+    const aborted = new AbortController();
+    const stopped = take(1, bob.channel(fresh()).messages({ signal: aborted.signal }));
+    const reason = new Error('enough');
+    aborted.abort(reason);
+    await expect(stopped).rejects.toBe(reason);
+    await bob.close();
+    expect(await closed).toEqual([]);
+    const one = client('carol').channel('room:conflict', { since: 'first' });
+    const other = client('dave');
+    const [first, second] = [other.channel('room:conflict', { qos: 1 }), other.channel('room:conflict', { qos: 2 })];
+    one.leave();
+    first.on('message', () => undefined);
+    await expect(take(1, second.messages())).rejects.toMatchObject({ code: 'request.malformed' });
+  });
+
+  test('goes on where an iteration ended early', async () => {
+    const name = fresh();
+    const room = client('bob').channel(name);
+    const messages = room.messages();
+    await once((handler) => room.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    for (let i = 1; i <= 4; i++) await writer.publish(i).stored;
+    expect((await take(1, messages)).map((message) => message.data)).toEqual([1]);
+    expect((await take(2, room.messages())).map((message) => message.data)).toEqual([2, 3]);
+    const [rest] = await once<[Message]>((handler) => room.on('message', handler));
+    expect(rest.data).toBe(4);
+  });
+
+  test('survives handlers that throw, leave and come back', async () => {
+    const name = fresh();
+    const reported: unknown[] = [];
+    const { nodeHost } = await import('../src/host/node.js');
+    const bob = client('bob', { host: { ...nodeHost(), report: (error) => reported.push(error) } });
+    const room = bob.channel(name);
+    const seen: string[] = [];
+    const off = room.on('message', () => {
+      seen.push('once');
+      off();
+      off();
+    });
+    room.on('message', () => {
+      throw new Error('oops');
+    });
+    room.on('message', async () => {
+      throw new Error('later');
+    });
+    room.on('message', ({ text }) => void seen.push(text!));
+    await once((handler) => room.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    await writer.publish('a').stored;
+    const last = once((handler) => room.on('message', handler));
+    await writer.publish('b').stored;
+    await last;
+    expect(seen.filter((text) => text === 'once')).toHaveLength(1);
+    expect(seen).toContain('b');
+    expect(reported.map((error) => (error as Error).message)).toContain('oops');
+    expect(reported.map((error) => (error as Error).message)).toContain('later');
+  });
+});
+
+describe('history', () => {
+  test('is asked for in both directions', async () => {
+    const name = fresh();
+    const room = client('alice').channel(name);
+    for (let i = 1; i <= 5; i++) await room.publish(i).stored;
+    const newest = await room.history({ limit: 2 });
+    expect(newest).toMatchObject({ more: true, first: 1, head: 5 });
+    expect(newest.messages.map(({ channel, data }) => [channel, data])).toEqual([[name, 4], [name, 5]]);
+    expect((await room.history({ after: 3 })).messages.map(({ data }) => data)).toEqual([4, 5]);
+    expect((await room.history({ before: 3 })).messages.map(({ data }) => data)).toEqual([1, 2]);
+    expect((await room.history({ after: { time: 0 }, limit: 1 })).messages.map(({ data }) => data)).toEqual([1]);
+    expect((await room.history({ before: { time: 0 } })).messages).toEqual([]);
+    await expect(room.history({ limit: 0 })).rejects.toMatchObject({ code: 'request.malformed' });
+  });
+});

@@ -1,0 +1,70 @@
+//! The npm package: the core for web hosts, the TypeScript around it, and its tests against the real server.
+
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::process::Process;
+use crate::{cargo, tools, tree, wasm};
+
+/// The examples that use the package, and have tests.
+const EXAMPLES: &[&str] = &["testing-vitest"];
+
+/// `cargo xtask npm`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Npm {
+    /// Run its tests, too.
+    #[arg(long)]
+    test: bool,
+}
+
+impl Npm {
+    pub(crate) fn run(&self) -> Result {
+        if self.test { test() } else { build() }
+    }
+}
+
+/// Builds the package in `bindings/js/dist`.
+///
+/// # Errors
+/// A missing tool, or a part that does not build.
+fn build() -> Result {
+    install(folder())?;
+    node("scripts/core.mjs").args([wasm::module("moorline-wasm")?]).run()?;
+    node("scripts/server.mjs").args([wasm::module("moorline-server-wasm")?]).run()?;
+    node("scripts/build.mjs").run()
+}
+
+/// Builds the package, checks its types and runs its tests against the real server, then the examples that use it.
+///
+/// # Errors
+/// As [`build`]; a test that fails.
+pub(crate) fn test() -> Result {
+    build()?;
+    node("node_modules/typescript/bin/tsc").args(["-p", "."]).run()?;
+    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
+    let server = server.with_file_name("debug").join("moorline-server");
+    node("node_modules/vitest/vitest.mjs").args(["run"]).env("MOORLINE_SERVER", server).run()?;
+    EXAMPLES.iter().try_for_each(|name| example(name))
+}
+
+/// Runs an example's tests with the package that was built.
+fn example(name: &str) -> Result {
+    let folder = tree::root().join("examples").join(name);
+    install(folder.clone())?;
+    Process::new("npm").args(["test"]).directory(folder).run()
+}
+
+/// Installs what a folder's lockfile names.
+fn install(folder: PathBuf) -> Result {
+    tools::node()?;
+    tools::npm()?;
+    Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)
+}
+
+fn node(script: &str) -> Process {
+    Process::new("node").args([script]).directory(folder())
+}
+
+fn folder() -> PathBuf {
+    tree::root().join("bindings").join("js")
+}
