@@ -23,9 +23,6 @@ anonymous = true
 [[apps.keys]]
 alg = "HS256"
 secret = "${secret}"
-[[channels]]
-prefix = "short:"
-max_count = 3
 `;
 
 /** What a path answers. */
@@ -39,7 +36,8 @@ const folder = fileURLToPath(new URL('.', import.meta.url));
 
 /**
  * The real server, a proxy that fails on demand in front of it, and a web server with the pages under test. A page steers the
- * proxy and gets tokens by HTTP, from where it comes from: `POST /control/NAME`, `GET /token?user=…&seconds=…`.
+ * proxy, counts its bytes and gets tokens by HTTP, from where it comes from: `POST /control/NAME`, `GET /bytes`,
+ * `GET /token?user=…&seconds=…&match=…`.
  */
 export class Lab {
   private readonly paths = new Map<string, Served>();
@@ -108,11 +106,11 @@ export class Lab {
   }
 
   /** A token that the server takes. */
-  token(user: string, seconds: number): string {
+  token(user: string, seconds: number, match = '*'): string {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const now = Math.floor(Date.now() / 1000);
     const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({
-      aud: 'default', sub: user, iat: now, exp: now + seconds, grants: [{ match: '*', can: ['subscribe', 'publish', 'history', 'presence'] }],
+      aud: 'default', sub: user, iat: now, exp: now + seconds, grants: [{ match, can: ['subscribe', 'publish', 'history', 'presence'] }],
     })}`;
     return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
   }
@@ -128,8 +126,10 @@ export class Lab {
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.origin);
     if (url.pathname === '/token') {
-      return void response.end(this.token(url.searchParams.get('user')!, Number(url.searchParams.get('seconds'))));
+      const [user, seconds, match] = ['user', 'seconds', 'match'].map((name) => url.searchParams.get(name) ?? '*');
+      return void response.end(this.token(user!, Number(seconds), match!));
     }
+    if (url.pathname === '/bytes') return void response.end(String(this.proxy.bytesSent));
     if (url.pathname.startsWith('/control/')) {
       await this.control(url.pathname.slice('/control/'.length), url.searchParams);
       return void response.end('done');

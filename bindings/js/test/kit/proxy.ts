@@ -6,6 +6,8 @@ export class FaultProxy {
   private isHolding = false;
   private isRefusing = false;
   private delayed = 0;
+  /** How many bytes the server has sent through it. */
+  bytesSent = 0;
 
   private constructor(
     private readonly listener: Server,
@@ -69,6 +71,7 @@ export class FaultProxy {
   private accept(near: Socket): void {
     if (this.isRefusing) return void near.resetAndDestroy();
     const far = connect(this.target, '127.0.0.1');
+    far.on('data', (bytes) => (this.bytesSent += bytes.length));
     this.pipe(near, far);
     this.pipe(far, near);
   }
