@@ -145,6 +145,7 @@ impl Node {
             querying: 0,
             watched: Vec::new(),
             pending_bytes: 0,
+            moving: 0,
             bucket: Bucket::full(self.config.publish_burst, now.mono),
         };
         let welcome = Welcome {
