@@ -122,7 +122,6 @@ impl Node {
         let fresh = State::AwaitingHello { deadline: now.mono };
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
         let attaching = *attaching;
-        let ping_ms = self.config.ping_ms;
         let offers = attaching.hello.caps.iter().any(|cap| cap.as_str() == Packed::CAP);
         let packs = offers && entry.codec == Codec::Binary;
         let session = Session {
@@ -134,8 +133,8 @@ impl Node {
             packs,
             extra: Vec::new(),
             producer: producer.clone(),
-            ping_ms,
-            next_ping: now.mono + std::time::Duration::from_millis(u64::from(ping_ms)),
+            ping_ms: self.config.ping_ms,
+            next_ping: now.mono + std::time::Duration::from_millis(u64::from(self.config.ping_ms)),
             pings: 0,
             subscriptions: Vec::new(),
             serial: 0,
@@ -154,7 +153,7 @@ impl Node {
             user: attaching.user,
             device: attaching.device,
             time: now.unix,
-            ping: ping_ms,
+            ping: self.config.ping_ms,
             durability: self.config.engine.durability.clone(),
             producer,
             expires: session.claims.expires,
