@@ -146,6 +146,7 @@ impl Node {
             querying: 0,
             watched: Vec::new(),
             pending_bytes: 0,
+            moving: 0,
             bucket: Bucket::full(self.config.publish_burst, now.mono),
         };
         let welcome = Welcome {
@@ -154,7 +155,7 @@ impl Node {
             user: attaching.user,
             device: attaching.device,
             time: now.unix,
-            ping: ping_ms,
+            ping: self.config.ping_ms,
             durability: self.config.engine.durability.clone(),
             producer,
             expires: session.claims.expires,

@@ -6,7 +6,7 @@ use moorline_protocol::{ChannelNumber, ChannelRef, Codec, Deliver, Epoch, Messag
 
 use super::cohorts::{Cohorts, Seat};
 use super::io::{ConnId, Output};
-use super::packing::Packer;
+use super::packing::{Packer, Thrift};
 use crate::engine::{ChannelKey, Stored};
 use crate::planted::{Bug, Bugs};
 
@@ -23,6 +23,7 @@ pub(super) struct Hub {
     cohorts: Cohorts,
     /// Whether its messages may be compressed.
     pub(super) packs: bool,
+    thrift: Thrift,
     /// Messages fanned out since the hub began, for the count of those dropped.
     pub(super) fanned_out: u64,
 }
@@ -36,7 +37,16 @@ pub(super) struct Tip {
 
 impl Hub {
     pub(super) fn new(key: ChannelKey, number: ChannelNumber, packs: bool) -> Self {
-        Self { key, number, tip: None, subscribers: 0, cohorts: Cohorts::default(), packs, fanned_out: 0 }
+        Self {
+            key,
+            number,
+            tip: None,
+            subscribers: 0,
+            cohorts: Cohorts::default(),
+            packs,
+            thrift: Thrift::default(),
+            fanned_out: 0,
+        }
     }
 
     pub(super) fn join(&mut self, conn: ConnId, seat: Seat) {
@@ -82,8 +92,9 @@ impl Hub {
                 let message = self.encode(Codec::Binary, part);
                 send(plain, Codec::Binary, &message);
                 let packer = packer.as_deref_mut().filter(|_| !packed.is_empty());
-                let recent = Some(&self.cohorts.recent);
-                let deflated = packer.and_then(|p| p.pack(self.head(), part.iter(), recent, message.len()));
+                let head = self.head();
+                let live = Some((&self.cohorts.recent, &mut self.thrift));
+                let deflated = packer.and_then(|packer| packer.pack(head, part.iter(), live, message.len()));
                 send(packed, Codec::Binary, &deflated.unwrap_or(message));
             }
             if !json.is_empty() {

@@ -262,10 +262,15 @@ impl Node {
             (Waiting::History { conn, session, req, channel }, result) => {
                 self.history_done(conn, session, req, channel, result);
             }
-            (Waiting::Ack { conn, session, number }, Ok(Completion::Acked(position))) => {
-                self.acked(conn, session, number, position);
+            (Waiting::Ack { conn, session, number }, result) => {
+                self.moved(conn, session);
+                // A cursor that could not be written is written with the next acknowledgement.
+                if let Ok(Completion::Acked(position)) = result {
+                    self.acked(conn, session, number, position);
+                }
             }
             (Waiting::Forget { conn, session, req, channel }, result) => {
+                self.moved(conn, session);
                 self.forgotten(conn, session, req, channel, result.err());
             }
             (Waiting::Members { conn, session, req, channel, queued }, result) => {
@@ -275,7 +280,6 @@ impl Node {
                 self.statuses_done((conn, session, req), queued, result);
             }
             (Waiting::Page { conn, session, .. }, Err(error)) => self.page_failed(conn, session, error, now),
-            // A cursor that could not be written is written with the next acknowledgement.
             (_, _) => {}
         }
     }

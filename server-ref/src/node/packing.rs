@@ -83,6 +83,32 @@ pub struct PackedStats {
     pub after: u64,
 }
 
+/// How a channel's live messages have shrunk lately: where none does, deflating them is time for nothing.
+#[derive(Debug, Default)]
+pub(super) struct Thrift {
+    /// Frames in a row that did not shrink, or were left alone.
+    in_vain: u32,
+}
+
+/// So many frames in a row that do not shrink are not tried again for a while.
+const IN_VAIN: u32 = 8;
+/// Then one of so many is tried, until one shrinks.
+const ONE_OF: u32 = 16;
+
+impl Thrift {
+    /// Tells whether the next frame is worth a try, and counts it as one that did not shrink.
+    fn tries(&mut self) -> bool {
+        let tries = self.in_vain < IN_VAIN || self.in_vain == IN_VAIN + ONE_OF - 1;
+        self.in_vain = if self.in_vain < IN_VAIN + ONE_OF - 1 { self.in_vain + 1 } else { IN_VAIN };
+        tries
+    }
+
+    /// It did shrink.
+    fn shrank(&mut self) {
+        self.in_vain = 0;
+    }
+}
+
 /// Makes `packed` frames; one per node, whatever the number of channels.
 #[derive(Default)]
 pub(super) struct Packer {
@@ -100,18 +126,22 @@ impl Packer {
         Self { bugs, ..Self::default() }
     }
 
-    /// Deflates a page, or live messages against `recent`; `None` where that does not make it shorter than
-    /// `plain` bytes.
+    /// Deflates a page, or live messages against what is recent; `None` where that does not make it shorter than
+    /// `plain` bytes, or did not lately.
     pub(super) fn pack<'a>(
         &mut self,
         head: DeliverHead,
         messages: impl Iterator<Item = &'a Bytes>,
-        recent: Option<&Recent>,
+        live: Option<(&Recent, &mut Thrift)>,
         plain: usize,
     ) -> Option<Bytes> {
         self.body.clear();
         encode_deliver_body(head, messages, &mut self.body);
         if !(LEAST..=limits::PACKED_BYTES).contains(&self.body.len()) {
+            return None;
+        }
+        let (recent, mut thrift) = live.unzip();
+        if thrift.as_mut().is_some_and(|thrift| !thrift.tries()) {
             return None;
         }
         let dictionary = recent.and_then(Recent::describe);
@@ -131,6 +161,9 @@ impl Packer {
         Codec::Binary.encode_server(&ServerFrame::Packed(packed), &mut out);
         if out.len() >= plain {
             return None;
+        }
+        if let Some(thrift) = thrift {
+            thrift.shrank();
         }
         self.stats.frames += 1;
         self.stats.before += plain as u64;
@@ -182,14 +215,37 @@ mod tests {
         let head = DeliverHead { number: ChannelNumber(1), replay: false, more: false, at: None };
         let mut recent = Recent::before(Offset(1));
         (1..=20).for_each(|offset| recent.push(&message(offset)));
-        let live = |packer: &mut Packer| packer.pack(head, [&message(21)].into_iter(), Some(&recent), 1_000).unwrap();
+        let live = |packer: &mut Packer| {
+            packer.pack(head, [&message(21)].into_iter(), Some((&recent, &mut Thrift::default())), 1_000).unwrap()
+        };
         let page =
             |packer: &mut Packer| packer.pack(head, [&message(8), &message(9)].into_iter(), None, 1_000).unwrap();
         let (mut fresh, mut used) = (Packer::default(), Packer::default());
         let first = live(&mut used);
         assert_eq!(page(&mut used), page(&mut fresh));
         assert_eq!(live(&mut used), first);
-        assert!(used.pack(head, [&message(21)].into_iter(), Some(&recent), first.len()).is_none(), "it is no shorter");
+        assert!(
+            used.pack(head, [&message(21)].into_iter(), Some((&recent, &mut Thrift::default())), first.len()).is_none(),
+            "it is no shorter"
+        );
         assert_eq!(used.stats.frames, 3);
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_tried_now_and_then() {
+        let head = DeliverHead { number: ChannelNumber(1), replay: false, more: false, at: None };
+        let recent = Recent::before(Offset(1));
+        let (mut packer, mut thrift) = (Packer::default(), Thrift::default());
+        let mut pack = |plain| packer.pack(head, [&message(1)].into_iter(), Some((&recent, &mut thrift)), plain);
+        // A frame that would have to be shorter than nothing does not shrink.
+        (0..8).for_each(|_| assert_eq!(pack(0), None));
+        for round in 0..3 {
+            (0..15).for_each(|n| assert_eq!(pack(1_000), None, "round {round}: {n} is left alone"));
+            if round < 2 {
+                assert_eq!(pack(0), None, "one of sixteen is tried");
+            }
+        }
+        assert!(pack(1_000).is_some(), "and shrinks");
+        assert!(pack(1_000).is_some() && pack(0).is_none() && pack(1_000).is_some(), "all are tried again");
     }
 }

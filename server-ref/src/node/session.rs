@@ -107,6 +107,8 @@ pub(super) struct Session {
     pub(super) watched: Vec<UserName>,
     /// Bytes of publishes whose answers are pending.
     pub(super) pending_bytes: usize,
+    /// Acknowledgements and ends of cursors whose answers are pending.
+    pub(super) moving: usize,
     pub(super) bucket: Bucket,
 }
 

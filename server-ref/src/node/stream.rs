@@ -19,6 +19,12 @@ use moorline_protocol::time::Now;
 /// Reads under way for one connection: with pages of 64 KiB, as much as its out-queue may hold.
 const READS_PER_CONNECTION: u32 = 3;
 
+/// Changes of cursors that may wait for their answers, on a connection with few channels: a client that keeps to one
+/// acknowledgement per channel and half a second has three of them per channel at the most.
+const MOVING: usize = 1_024;
+/// ms after which it may be tried again: acknowledgements are answered within a second.
+const MOVING_RETRY_MS: u32 = 1_000;
+
 impl Node {
     /// Messages were stored: they go to everyone who is live, and the hub moves on.
     pub(super) fn published(&mut self, channel: &ChannelKey, epoch: Epoch, messages: &[Stored]) {
@@ -408,9 +414,37 @@ impl Node {
             let text = "the acknowledgement is beyond what was delivered";
             return self.error(conn, None, ErrorCode::RequestOrder, text);
         }
+        if let Err(error) = self.may_move(conn) {
+            let channel = Some(key.name);
+            return self.send(conn, &ServerFrame::Error(ErrorFrame { channel, ..error }));
+        }
+        if let Some(session) = self.session(conn) {
+            session.moving += 1;
+        }
         let position = Position { epoch: ack.epoch, offset: ack.offset };
         let ack = CursorAck { owner, channel: key, position };
         self.ask(Waiting::Ack { conn, session: id, number }, Command::Ack(ack));
+    }
+
+    /// Tells whether one more change of a cursor may wait for its answer.
+    ///
+    /// # Errors
+    /// `limit.rate`, if too many wait.
+    pub(super) fn may_move(&mut self, conn: ConnId) -> Result<(), ErrorFrame> {
+        let most = MOVING.max(4 * self.config.max_channels as usize);
+        let Some(session) = self.session(conn) else { return Ok(()) };
+        if session.moving >= most {
+            let text = "too many unanswered acknowledgements; wait for answers: the next one counts for all before it";
+            return Err(ErrorFrame { after: Some(MOVING_RETRY_MS), ..ErrorFrame::new(ErrorCode::LimitRate, text) });
+        }
+        Ok(())
+    }
+
+    /// One of them has its answer.
+    pub(super) fn moved(&mut self, conn: ConnId, session: SessionId) {
+        if let Some(session) = self.session_if(conn, session) {
+            session.moving = session.moving.saturating_sub(1);
+        }
     }
 
     pub(super) fn acked(&mut self, conn: ConnId, session: SessionId, number: ChannelNumber, position: Position) {

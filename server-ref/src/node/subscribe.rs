@@ -243,6 +243,9 @@ impl Node {
     }
 
     pub(super) fn unsubscribe(&mut self, conn: ConnId, unsubscribe: Unsubscribe) {
+        if let (true, Err(error)) = (unsubscribe.forget, self.may_move(conn)) {
+            return self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(unsubscribe.req), ..error }));
+        }
         let Some(number) = self.number_of(conn, &unsubscribe.channel) else {
             if let (true, ChannelRef::Name(name)) = (unsubscribe.forget, &unsubscribe.channel) {
                 return self.forget_unread(conn, unsubscribe.req, name);
@@ -283,7 +286,9 @@ impl Node {
 
     /// Has the engine drop a cursor, if there is one; that is answered when it is durable.
     fn forget_cursor(&mut self, conn: ConnId, req: u64, owner: Owner, key: ChannelKey) {
-        let Some(session) = self.session(conn).map(|session| session.id) else { return };
+        let Some(session) = self.session(conn) else { return };
+        session.moving += 1;
+        let session = session.id;
         let waiting = Waiting::Forget { conn, session, req, channel: key.name.clone() };
         self.ask(waiting, Command::Forget { owner, channel: key });
     }

@@ -137,3 +137,38 @@ fn a_rewind_does_not_lower_what_was_delivered() {
     bench.say(1, json!({"t": "ack", "channel": "room", "epoch": epoch, "offset": 21}));
     assert_eq!(bench.frame(1)["code"], "request.order", "what was never sent cannot be acknowledged");
 }
+
+#[test]
+fn changes_of_cursors_that_wait_are_bounded() {
+    let mut bench = Bench::with(|config| config.max_channels = 2);
+    let at = acknowledged(&mut bench);
+    bench.slow_engine = true;
+    let ack = |offset: u64| json!({"t": "ack", "channel": "room", "epoch": at(offset)["epoch"], "offset": offset});
+    for _ in 0..1_024 {
+        bench.say(1, ack(11));
+    }
+    assert_eq!(bench.frames(1), Vec::<Value>::new());
+    let asked = bench.asked.len();
+    bench.say(1, ack(12));
+    let error = bench.frame(1);
+    assert_eq!((&error["code"], &error["channel"]), (&json!("limit.rate"), &json!("room")));
+    for channel in ["room", "elsewhere"] {
+        bench.say(1, json!({"t": "unsubscribe", "req": 7, "channel": channel, "forget": true}));
+        let error = bench.frame(1);
+        assert_eq!((&error["code"], &error["req"]), (&json!("limit.rate"), &json!(7)));
+    }
+    assert!(error["after"].as_u64().is_some_and(|after| after > 0), "{error}");
+    assert_eq!(bench.asked.len(), asked, "nothing of it was asked");
+    // Others do not notice, and with the answers there is room again.
+    bench.slow_engine = false;
+    bench.engine();
+    bench.frames(1);
+    for _ in 0..3 {
+        bench.say(1, ack(13));
+        assert_eq!(bench.frame(1)["t"], "acked");
+    }
+    for n in 0..2_000 {
+        bench.say(1, json!({"t": "unsubscribe", "req": n, "channel": "elsewhere", "forget": true}));
+        assert_eq!(bench.frame(1)["t"], "unsubscribed");
+    }
+}

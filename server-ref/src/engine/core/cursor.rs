@@ -215,6 +215,8 @@ impl<S: MessageStore> EngineCore<S> {
                 self.residency.change_cursor(&mut cursor.mark);
                 let position = cursor.position;
                 self.records.push(Record::Cursor { owner, channel, position, used: now });
+                // As after a start, which reads this record: no channel is forgotten before its cursors.
+                self.refer(channel, now);
             }
         }
         self.answer_acks(now);
