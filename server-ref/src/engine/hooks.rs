@@ -103,6 +103,11 @@ impl HookEvent {
         Self { kind, time, user, channel, epoch, first, last, count, message }
     }
 
+    /// Reads an event as it stands in the log.
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
     /// Returns what orders events: those of one key are told in order, those of others do not wait for them.
     pub fn key(&self) -> (bool, &str) {
         match (self.kind, &self.user, &self.channel) {

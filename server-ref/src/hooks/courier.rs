@@ -159,7 +159,7 @@ impl Courier {
     fn take(&self, queue: &mut Queue, epoch: Epoch, stored: &Stored) {
         let message = moorline_protocol::binary::decode_message(&mut stored.bytes.clone());
         let Ok(Payload::Json(json)) = message.map(|message| message.payload) else { return };
-        let Ok(event) = serde_json::from_slice::<HookEvent>(&json) else { return };
+        let Some(event) = HookEvent::parse(&json) else { return };
         let about = event.channel.as_deref();
         if self.hook.rule.wants(self.hook.app(), event.kind, about) {
             let (is_user, name) = event.key();
@@ -188,7 +188,7 @@ impl Courier {
     /// Makes the body. Handles are looked up now: one that was registered meanwhile counts, one that is gone does not.
     async fn body(&self, batch: &Batch) -> Option<Bytes> {
         let events: Vec<HookEvent> =
-            batch.events.iter().map(|queued| serde_json::from_slice(&queued.json).ok()).collect::<Option<_>>()?;
+            batch.events.iter().map(|queued| HookEvent::parse(&queued.json)).collect::<Option<_>>()?;
         let away = |event: &&HookEvent| event.kind == HookKind::MessageOffline;
         let users = events.iter().filter(away).map(|event| UserName::new(event.user.as_deref().unwrap_or_default()));
         let users: Vec<UserName> = users.collect::<Result<_, _>>().ok()?;

@@ -202,18 +202,32 @@ fn a_connection_that_closed_has_time_to_come_back() {
 }
 
 #[test]
-fn nobody_is_told_of_a_channel_whose_cursor_is_forgotten_or_too_old() {
+fn nobody_is_told_of_a_channel_whose_cursor_is_forgotten() {
     each(&[HookKind::MessageOffline], |rig| {
-        for name in ["forgot", "old", "young"] {
-            reader(rig, name, "room");
-        }
+        reader(rig, "forgot", "room");
+        reader(rig, "kept", "room");
         rig.ask(Command::Forget { owner: owner("forgot"), channel: crate::rig::channel("room") }).unwrap();
         rig.disconnect("forgot");
+        rig.disconnect("kept");
+        rig.fill("room", "m", 1);
+        rig.pass(WINDOW);
+        assert_eq!(away(rig), [is("kept", "room", 1, 1)]);
+    });
+}
+
+#[test]
+fn nobody_is_told_of_a_channel_whose_cursor_is_too_old() {
+    each(&[HookKind::MessageOffline], |rig| {
+        for name in ["old", "young"] {
+            reader(rig, name, "room");
+        }
         rig.disconnect("old");
         rig.pass(29 * DAY);
         rig.device("young");
         follow(rig, &owner("young"), "room");
         rig.disconnect("young");
+        // From here on only the store may know the cursors.
+        rig.middle();
         rig.pass(3 * DAY);
         rig.fill("room", "m", 1);
         rig.pass(WINDOW);

@@ -117,6 +117,7 @@ pub const PLANTED: &[Planted] = &[
     server("back-is-join", ServerBug::BackIsJoin, &[13], 72),
     server("first-state-stays", ServerBug::FirstStateStays, &[13], 4),
     server("part-removes-member", ServerBug::PartRemovesMember, &[13], 4),
+    server("away-untold", ServerBug::AwayUntold, &[17], 22),
     server("packed-too-early", ServerBug::PackedTooEarly, &[8], 4),
     server("packed-across-resets", ServerBug::PackedAcrossResets, &[8], 1310),
     server("packed-over-gap", ServerBug::PackedOverGap, &[8], 57),

@@ -56,6 +56,7 @@ impl StateKey {
     }
 
     /// Returns the first key of a cursor, and the first after all of them.
+    #[cfg(feature = "shell")]
     pub(in crate::engine) fn cursors() -> Range<Self> {
         Self::new(CURSOR, 0)..Self::new(PUSH, 0)
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use moorline_core::protocol::{ChannelName, Epoch, Message, Offset, Position, Utf8Bytes};
 use moorline_server::engine::Owner;
+use moorline_server::engine::hooks::HOOKS;
 use moorline_server::engine::record::{ChannelId, Record};
 
 use super::{First, Violation};
@@ -239,9 +240,10 @@ impl Log {
         self.cursors.get(&(owner.clone(), channel.clone())).copied()
     }
 
-    /// Returns every message of the newest life of every channel.
+    /// Returns every message of the newest life of every channel of the apps.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&ChannelName, Epoch, Offset, &Entry)> {
-        let newest = self.channels.iter().filter_map(|(name, channel)| Some((name, channel.lives.last()?)));
+        let told = self.channels.iter().filter(|(name, _)| name.as_str() != HOOKS);
+        let newest = told.filter_map(|(name, channel)| Some((name, channel.lives.last()?)));
         let newest = newest.filter(|(_, life)| !life.over);
         newest
             .flat_map(|(name, life)| life.entries.iter().map(move |(offset, entry)| (name, life.epoch, *offset, entry)))

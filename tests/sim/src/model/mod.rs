@@ -17,7 +17,7 @@ pub(crate) use rules::{Asked, Members, Rules};
 /// A broken promise: which invariant of the quality page, and what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The number of the invariant, 1–16.
+    /// The number of the invariant, 1–17.
     pub invariant: u8,
     /// What happened.
     pub what: String,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use moorline_core::protocol::ChannelName;
+use moorline_core::protocol::{AppName, ChannelName};
 use moorline_server::engine::core::{
     CoreConfig, CoreStats, EngineCore, Kept, MessageStore, RetentionRule, RetentionRules, page,
 };
+use moorline_server::engine::hooks::{HookKind, HookRule, HookRules};
 use moorline_server::engine::record::Record;
 use moorline_server::engine::{Appended, Command, Completion, EngineError, Reply, ShardId, Ticket};
 use moorline_server::planted::Bug;
@@ -134,6 +135,9 @@ impl SimEngine {
         config.producers_ms = producers_ms.unwrap_or(config.producers_ms);
         config.cursors_ms = cursors_ms.unwrap_or(config.cursors_ms);
         config.bugs = self.bugs.server();
+        let rule =
+            HookRule { app: AppName::default_app(), kinds: vec![HookKind::MessageOffline], channels: Vec::new() };
+        config.hooks = HookRules::new(vec![rule]);
         config
     }
 
@@ -222,9 +226,10 @@ impl SimEngine {
             }
         }
         self.core.expire(now);
+        self.core.hold_hooks(refuse.is_some());
         let records = self.core.take_records(now);
         let replies = self.core.take_replies();
-        let broken = self.rules.batch(&asked, &replies, &records, now);
+        let broken = self.rules.batch(&asked, &replies, &records, (now, refuse.is_some()));
         self.log.latest = self.log.latest.max(now);
         self.syncing.extend(records);
         let (early, late) = replies.into_iter().partition(|(_, reply)| self.is_early(reply));
@@ -308,7 +313,10 @@ impl SimEngine {
 
     /// Whether time alone gives the engine something to do.
     pub(crate) fn is_due(&self) -> bool {
-        self.core.waiting_acks() > 0 || self.keeps != Keeps::default() || self.core.presence_idle_ms(0).is_some()
+        self.core.waiting_acks() > 0
+            || self.keeps != Keeps::default()
+            || self.core.presence_idle_ms(0).is_some()
+            || self.core.hooks_idle_ms(0).is_some()
     }
 
     /// Cursors that wait are written with the next batch.

@@ -166,11 +166,11 @@ impl Followers {
         users.any(|user| user.is_away(now) && but != Some(&user.key.1))
     }
 
-    /// Returns who follows a channel and has no connection in the foreground, each once, of those whose cursors were
-    /// used since a moment.
-    pub(super) fn gone(&self, channel: ChannelId, since: UnixMillis) -> Vec<UserName> {
+    /// Returns who follows a channel and has no connection in the foreground, each once, but for those whose cursors were
+    /// last used too long ago.
+    pub(super) fn gone(&self, channel: ChannelId, is_over: impl Fn(UnixMillis) -> bool) -> Vec<UserName> {
         let of = self.channels.get(&channel).into_iter().flatten();
-        let devices = of.filter_map(|device| self.devices.get(*device as usize)).filter(|device| device.used >= since);
+        let devices = of.filter_map(|device| self.devices.get(*device as usize)).filter(|device| !is_over(device.used));
         let mut users: Vec<usize> = devices.map(|device| device.user).collect();
         users.sort_unstable();
         users.dedup();

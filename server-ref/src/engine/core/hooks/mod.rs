@@ -276,7 +276,7 @@ impl<S: MessageStore> EngineCore<S> {
         if !self.wants_offline(&key) {
             return self.hooks.telling.extend(settled);
         }
-        let mut users = self.hooks.followers.gone(id, now.saturating_sub(self.config.cursors_ms));
+        let mut users = self.hooks.followers.gone(id, |used| self.is_over(used, self.config.cursors_ms, now));
         users.extend(inbox(&key).filter(|user| self.hooks.followers.is_gone(user)).map(|(_, user)| user));
         users.sort_unstable();
         users.dedup();

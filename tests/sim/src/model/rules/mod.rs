@@ -1,4 +1,5 @@
 mod cursors;
+mod hooks;
 mod presence;
 mod publish;
 mod sessions;
@@ -9,6 +10,7 @@ use moorline_core::protocol::{ChannelName, Epoch, Offset, Position, ProducerId, 
 use moorline_server::engine::record::{ChannelId, Outcome, Record};
 use moorline_server::engine::{Command, Completion, EngineError, Owner, Reply, Revocation, SessionId, ShardId, Ticket};
 
+use self::hooks::Hooks;
 pub(crate) use self::presence::Members;
 use self::presence::Presence;
 use self::publish::{Known, Producer, Times, Verdict};
@@ -27,6 +29,9 @@ pub(crate) struct Rules {
     sessions: BTreeMap<SessionId, Session>,
     revoked: BTreeSet<UserName>,
     presence: Presence,
+    hooks: Hooks,
+    /// Who had a connection in the foreground after the last batch.
+    here: BTreeSet<UserName>,
     /// Acknowledgements that were not answered yet, with what the answer must reach.
     acks: BTreeMap<(ShardId, Ticket), (Owner, ChannelName, Position)>,
     /// Cursors that a subscription under way has made or moved.
@@ -73,7 +78,7 @@ impl Rules {
         asked: &[Asked],
         replies: &[(ShardId, Reply)],
         records: &[Record],
-        now: u64,
+        (now, held): (u64, bool),
     ) -> Option<Violation> {
         self.latest = self.latest.max(now);
         self.begin_presence(now);
@@ -105,6 +110,7 @@ impl Rules {
             broken.note(self.acked(*key, result));
         }
         broken.note(self.check_presence(asked, replies));
+        broken.note(self.check_hooks(asked, records, (now, held)));
         broken.into_violation()
     }
 
@@ -217,10 +223,12 @@ impl Rules {
     pub(crate) fn restart(&mut self, records: &[Record], loses_nothing: bool) -> Option<Violation> {
         let promised = std::mem::take(&mut self.promised);
         let presence = std::mem::take(&mut self.presence).restart();
+        let hooks = std::mem::take(&mut self.hooks);
         *self = Self { keeps: self.keeps, latest: self.latest, presence, ..Self::default() };
         for record in records {
             self.restore(record);
         }
+        self.restart_hooks(hooks, loses_nothing);
         // What has survived once is there for good.
         self.promised.cursors = self.cursors.clone();
         if !loses_nothing {
