@@ -143,7 +143,7 @@ impl<S: MessageStore> EngineCore<S> {
         if self.config.bugs.has(Bug::DisplaceByArrival) {
             return Some(Some(CloseCode::DISPLACED));
         }
-        Some(if newcomer < run {
+        Some(if newcomer < run || newcomer == run && self.config.bugs.has(Bug::EqualRunLoses) {
             None
         } else if newcomer > run && newcomer.boot == run.boot {
             Some(CloseCode::GOING_AWAY)
@@ -172,7 +172,10 @@ impl<S: MessageStore> EngineCore<S> {
     ) -> ProducerGrant {
         let generation = self.next_generation();
         let known = match request {
-            ProducerRequest::Resume(id) => self.producers.get_mut(&id).filter(|p| p.owner == owner).map(|p| (id, p)),
+            ProducerRequest::Resume(id) => {
+                let any = self.config.bugs.has(Bug::ProducerOfAnyDevice);
+                self.producers.get_mut(&id).filter(|p| p.owner == owner || any).map(|p| (id, p))
+            }
             ProducerRequest::New => None,
         };
         if let Some((id, producer)) = known {
