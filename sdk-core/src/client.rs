@@ -13,6 +13,7 @@ use crate::ids::{PublishId, RequestId, SubscriptionId};
 use crate::io::{Input, Output, StoreEntry};
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
+use crate::planted::Bug;
 use crate::presence::Feed;
 use crate::push::PushHandle;
 use crate::store::Store;
@@ -47,14 +48,15 @@ impl Client {
         let recorder = Recorder::new(&config, &stored, seed, now);
         let mut dice = Dice::new(seed);
         let device = DeviceId::new(&dice.name()).map_err(|_| StoreError::Corrupt("the device id"))?;
-        let (store, loaded) = Store::load(stored, device)?;
+        let (mut store, loaded) = Store::load(stored, device)?;
+        store.bugs = config.bugs;
         let outbox = Outbox::new(&config, loaded.publishes, loaded.sequences, store.producer(), now);
         Ok(Self {
             connection: Connection::new(config.token.clone(), Parking::restored(loaded.networks)),
             subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),
-            feed: Feed::default(),
+            feed: Feed::new(config.bugs),
             push: PushHandle::default(),
             out: Outgoing::new(store),
             dice,
@@ -228,7 +230,8 @@ impl Client {
         self.notice_jump(now);
         self.on_connection_timeout(now);
         let is_unanswered = self.subscriptions.on_timeout(now.mono, &mut self.out);
-        if self.outbox.is_unanswered(now.mono) || is_unanswered {
+        let is_unanswered = is_unanswered || self.outbox.is_unanswered(now.mono);
+        if is_unanswered && !self.config.bugs.has(Bug::UnansweredForEver) {
             self.reconnect(StateReason::Unanswered, now);
         }
         // After that: what waited for its answer may have outlived its `ttl`.

@@ -70,6 +70,42 @@ pub enum Bug {
     FaultsDropped,
     /// A refusal of what was sent before without an answer is final at QoS 1, too.
     ResendRefusedFails,
+    /// Users that were followed are not asked for again after a reconnect.
+    StatusForgotten,
+    /// A message to one's own inbox is numbered by the name the app gave.
+    InboxTwice,
+    /// A store counts as its finder's.
+    StoreOfAnybody,
+    /// A message that was too large ends the client for good.
+    TooLargeIsFinal,
+    /// Who is cut before the moment of a move waits for that moment.
+    MoveIsRestart,
+    /// A server can send its clients away for any time.
+    AwayUnbounded,
+    /// A request is waited for without end.
+    UnansweredForEver,
+    /// A producer without room for another channel is waited for.
+    FullProducerWaits,
+    /// The cursor is that of the fastest reader.
+    AckOfFastest,
+    /// Each acknowledgement is sent by itself.
+    AckAtOnce,
+    /// Pages are confirmed as the fastest reader takes them.
+    ConfirmForFastest,
+    /// A subscription that is refused for the moment ends.
+    RefusedSubscribeEnds,
+    /// What has expired between two messages counts as lost.
+    PrevIgnored,
+    /// What may have been handed out before is not marked.
+    RepeatsUnmarked,
+    /// Pauses after refusals are not doubled.
+    PausesConstant,
+    /// What arrives before a subscription is confirmed counts as its own.
+    EndedDelivers,
+    /// What a failed batch was to remove from the store is not tried again.
+    RemovalsDropped,
+    /// Clients that are cut together come back together.
+    CrowdTogether,
 }
 
 /// The switch: at most one bug at a time.

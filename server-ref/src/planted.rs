@@ -124,6 +124,34 @@ pub enum Bug {
     PackedAgainstOthers,
     /// An id that was used for another message leaves its sequence open.
     ReusedLeavesSequence,
+    /// Who follows a user is not told when that user comes or goes.
+    StatusUntold,
+    /// A cursor is forgotten only with a subscription.
+    ForgetNeedsSubscription,
+    /// After a rewind, only what is sent again counts as delivered.
+    RewindLowersDelivered,
+    /// A position beyond the head is believed.
+    ForgedPositionCounts,
+    /// Of two equal runs, the connection that was there first stays.
+    EqualRunLoses,
+    /// What follows a refused hello in its message is taken.
+    AfterRefusedHello,
+    /// A producer is resumed by whoever names it.
+    ProducerOfAnyDevice,
+    /// Publishes without an answer may pile up.
+    UnansweredUnbounded,
+    /// A time finds only what is newer.
+    TimeFindsNewer,
+    /// The last page does not say how far it reaches.
+    PageWithoutAt,
+    /// A subscribe whose grant is lost meanwhile is not answered.
+    GrantLostUnanswered,
+    /// Ids of an anonymous connection outlive it.
+    NobodysIdsLast,
+    /// An anonymous connection may have a cursor.
+    NobodyIsDurable,
+    /// A frame that the server does not know ends the connection.
+    UnknownEnds,
 }
 
 /// The switch: at most one bug at a time.

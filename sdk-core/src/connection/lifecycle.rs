@@ -99,7 +99,7 @@ impl Client {
 
     pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
         let State::Handshaking { transport, .. } = self.connection.state else { return Err("a second welcome") };
-        if !self.out.store.belongs_to(welcome.user.as_ref()) {
+        if !self.out.store.belongs_to(welcome.user.as_ref()) && !self.config.bugs.has(Bug::StoreOfAnybody) {
             let text = "the store is another user's: log out there with `wipe`, or give each user a store of their own";
             let failure = Failure::new(ErrorCode::ClientUser, text, Origin::Client);
             self.stop(failure);
@@ -138,8 +138,9 @@ impl Client {
             return;
         }
         let stable = Duration::from_millis(self.config.stable_ms);
-        let window = Duration::from_millis(u64::from(goaway.window)).min(AWAY);
-        let after = Duration::from_millis(u64::from(goaway.after)).min(AWAY);
+        let away = if self.config.bugs.has(Bug::AwayUnbounded) { Duration::MAX } else { AWAY };
+        let window = Duration::from_millis(u64::from(goaway.window)).min(away);
+        let after = Duration::from_millis(u64::from(goaway.after)).min(away);
         let mut at = now + after + spread(window, &mut self.dice);
         let is_restless = match &self.connection.state {
             State::Online(online) => !online.has_lasted(stable, now) && !self.connection.backoff.is_fresh(),
@@ -156,7 +157,7 @@ impl Client {
             at = at.max(now + self.connection.backoff.delay(&self.config, &mut self.dice));
         }
         if let Some(online) = self.connection.online() {
-            let is_restart = goaway.reason == GoawayReason::Restart;
+            let is_restart = goaway.reason == GoawayReason::Restart || self.config.bugs.has(Bug::MoveIsRestart);
             online.departure = Some(Departure { at, window, is_restart });
         }
     }
@@ -176,7 +177,11 @@ impl Client {
                 self.connection.auth.refuse();
                 self.lose(reason, EndedBy::Peer, now);
             }
-            CloseVerdict::Final if code == Some(CloseCode::TOO_LARGE) && self.connection.is_online() => {
+            CloseVerdict::Final
+                if code == Some(CloseCode::TOO_LARGE)
+                    && self.connection.is_online()
+                    && !self.config.bugs.has(Bug::TooLargeIsFinal) =>
+            {
                 // With nothing under way it was a message at QoS 0, which is gone.
                 self.outbox.fail_largest(&mut self.out);
                 self.lose(reason, EndedBy::Peer, now);
@@ -271,7 +276,8 @@ impl Client {
         if vanished.is_zero() {
             return (now + connection.backoff.delay(&self.config, &mut self.dice), Wait::Backoff);
         }
-        let mut pause = spread(vanished, &mut self.dice);
+        let is_crowd = self.config.bugs.has(Bug::CrowdTogether);
+        let mut pause = if is_crowd { vanished } else { spread(vanished, &mut self.dice) };
         if connection.backoff.is_fresh() {
             connection.backoff.depart(Duration::ZERO);
         } else {

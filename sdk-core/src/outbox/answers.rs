@@ -70,7 +70,9 @@ impl Outbox {
                 return Verdict::Reattach;
             }
             (ErrorCode::PublishGap, _) => return self.on_gap(&about, error, now, out),
-            (ErrorCode::LimitChannels, _) if about.seq.is_some() => self.on_full_producer(&about, out),
+            (ErrorCode::LimitChannels, _) if about.seq.is_some() && !self.bugs.has(Bug::FullProducerWaits) => {
+                self.on_full_producer(&about, out);
+            }
             (_, _) if error.retry || self.bugs.has(Bug::PoisonBlocks) => self.hold(&about, about.seq, error.after, now),
             (_, _) => {
                 // A sequence finds its own first verdict again; without one, an earlier send may have been stored.
@@ -142,6 +144,9 @@ impl Outbox {
     fn hold(&mut self, about: &About, from: Option<Sequence>, after: Option<u32>, now: Timestamp) {
         let bugs = self.bugs;
         let Some(lane) = self.find_lane(&about.channel) else { return };
+        if bugs.has(Bug::PausesConstant) {
+            lane.tries = 0;
+        }
         lane.hold(Duration::from_millis(u64::from(after.unwrap_or(FIRST_PAUSE).max(1))), now);
         for entry in &mut lane.entries {
             if bugs.has(Bug::RefusalForgotten) {

@@ -3,6 +3,7 @@
 use moorline_protocol::{ChannelName, UserName};
 
 use super::Outbox;
+use crate::planted::Bug;
 
 const ME: &str = "@me";
 
@@ -10,7 +11,7 @@ impl Outbox {
     /// Returns the one name of a channel, as far as it is known.
     pub(super) fn canonical(&self, channel: &ChannelName) -> ChannelName {
         match &self.inbox {
-            Some(inbox) if channel.as_str() == ME => inbox.clone(),
+            Some(inbox) if channel.as_str() == ME && !self.bugs.has(Bug::InboxTwice) => inbox.clone(),
             Some(_) | None => channel.clone(),
         }
     }

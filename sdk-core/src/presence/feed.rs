@@ -7,6 +7,7 @@ use moorline_protocol::{ClientFrame, ErrorFrame, StatusRequest, Statuses, UserNa
 use crate::event::Event;
 use crate::inbound::failure;
 use crate::outgoing::Outgoing;
+use crate::planted::{Bug, Bugs};
 
 /// An answer is awaited for so long, then the list is sent again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,6 +21,7 @@ pub(crate) struct Feed {
     /// What the app was told.
     known: BTreeMap<UserName, UserStatus>,
     sending: Sending,
+    bugs: Bugs,
 }
 
 #[derive(Default)]
@@ -38,6 +40,10 @@ enum Sending {
 }
 
 impl Feed {
+    pub(crate) fn new(bugs: Bugs) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
     /// Replaces the list.
     pub(crate) fn watch(&mut self, users: Vec<UserName>, is_online: bool, now: Timestamp, out: &mut Outgoing) {
         let was_empty = std::mem::replace(&mut self.users, users).is_empty();
@@ -55,7 +61,7 @@ impl Feed {
     }
 
     pub(crate) fn on_online(&mut self, now: Timestamp, out: &mut Outgoing) {
-        if !self.users.is_empty() {
+        if !self.users.is_empty() && (self.known.is_empty() || !self.bugs.has(Bug::StatusForgotten)) {
             self.send(now, out);
         }
     }
@@ -94,7 +100,7 @@ impl Feed {
             self.sending = Sending::Later(now + pause);
             return;
         }
-        *self = Self::default();
+        *self = Self::new(self.bugs);
         out.event(Event::StatusEnded { failure: failure(error) });
     }
 

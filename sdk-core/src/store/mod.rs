@@ -15,6 +15,7 @@ pub(crate) use record::{StoredNetwork, StoredPublish};
 use crate::connection::doubled;
 use crate::error::StoreError;
 use crate::io::{StoreBatch, StoreEntry, Ticket};
+use crate::planted::{Bug, Bugs};
 use crate::timer::is_due;
 use record::{Meta, Record};
 
@@ -64,6 +65,7 @@ pub(crate) fn with_payload(
 
 /// Collects the writes of a call and knows what is under way.
 pub(crate) struct Store {
+    pub(crate) bugs: Bugs,
     meta: Meta,
     boot: Boot,
     pending: StoreBatch,
@@ -126,6 +128,7 @@ impl Store {
         loaded.publishes.sort_unstable_by_key(|(key, _)| *key);
         meta.boot += 1;
         let store = Self {
+            bugs: Bugs::default(),
             meta,
             boot: Boot::Unwritten,
             pending: StoreBatch::default(),
@@ -317,7 +320,7 @@ impl Store {
         batch
             .cursors
             .retain(|(key, _)| !self.in_flight.iter().any(|later| touches(&later.deletes, &later.cursors, key)));
-        if !has_meta && batch.deletes.is_empty() && batch.cursors.is_empty() {
+        if !has_meta && batch.deletes.is_empty() && batch.cursors.is_empty() || self.bugs.has(Bug::RemovalsDropped) {
             return;
         }
         let debt = self.debt.get_or_insert(Debt { deletes: Vec::new(), cursors: Vec::new(), has_meta: false, due });

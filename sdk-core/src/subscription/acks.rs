@@ -10,6 +10,7 @@ use super::{Cursor, Subscriptions};
 use crate::event::Event;
 use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
+use crate::planted::Bug;
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -100,7 +101,8 @@ impl Channel {
     /// Moves the cursor to the lowest position all readers are done with, never back.
     pub(super) fn advance_cursor(&mut self, now: Timestamp, out: &mut Outgoing) {
         let (Some(reached), true) = (self.position, self.options.is_durable) else { return };
-        let Some(lowest) = self.readers.iter().map(|reader| reader.acked.unwrap_or(Offset::ZERO)).min() else { return };
+        let acked = self.readers.iter().map(|reader| reader.acked.unwrap_or(Offset::ZERO));
+        let Some(lowest) = (if self.bugs.has(Bug::AckOfFastest) { acked.max() } else { acked.min() }) else { return };
         let position = Position { epoch: reached.epoch, offset: lowest };
         let is_known = |known: Position| known.epoch == position.epoch && known.offset >= lowest;
         let cursor = self.acks.cursor.map(|cursor| cursor.position);
@@ -110,7 +112,8 @@ impl Channel {
         let key = self.acks.cursor.map_or_else(|| out.store.key(), |cursor| cursor.key);
         self.acks.cursor = Some(Cursor { key, position });
         if !matches!(self.acks.sent, Sent::Due(_)) {
-            let due = self.acks.last.map_or(now, |last| (last + PAUSE).max(now));
+            let last = self.acks.last.filter(|_| !self.bugs.has(Bug::AckAtOnce));
+            let due = last.map_or(now, |last| (last + PAUSE).max(now));
             self.acks.sent = Sent::Due(due);
             if due <= now {
                 self.flush_ack(now, out);

@@ -148,7 +148,8 @@ impl Channel {
     ) -> Result<bool, &'static str> {
         let Some(position) = &mut self.position else { return Ok(false) };
         if let Some(offset) = message.offset {
-            let is_hole = message.previous().is_some_and(|previous| previous > position.offset);
+            let previous = message.previous().filter(|_| !bugs.has(Bug::PrevIgnored));
+            let is_hole = previous.unwrap_or_else(|| offset.previous()) > position.offset;
             if let State::Joined(Joined { recent: Some(recent), .. }) = &mut self.state
                 && !is_hole
             {
@@ -169,7 +170,8 @@ impl Channel {
         let epoch = position.epoch;
         let redelivered = match self.continuity {
             Continuity::RedeliveredTo(until) => {
-                until.epoch == epoch && message.offset.is_some_and(|offset| offset <= until.offset)
+                let is_within = message.offset.is_some_and(|offset| offset <= until.offset);
+                until.epoch == epoch && is_within && !bugs.has(Bug::RepeatsUnmarked)
             }
             Continuity::Fresh | Continuity::Known => false,
         };

@@ -263,7 +263,9 @@ impl Subscriptions {
     fn joined_index(&self, reference: &ChannelRef) -> Option<usize> {
         match reference {
             ChannelRef::Number(number) => {
-                let index = self.numbers.binary_search_by_key(number, |(present, _)| *present).ok()?;
+                let Ok(index) = self.numbers.binary_search_by_key(number, |(present, _)| *present) else {
+                    return self.bugs.has(Bug::EndedDelivers).then_some(0);
+                };
                 self.numbers.get(index).map(|(_, index)| *index)
             }
             ChannelRef::Name(name) => {

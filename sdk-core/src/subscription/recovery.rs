@@ -37,7 +37,7 @@ impl Subscriptions {
             // A refusal for the moment is asked again with the next connection.
             return !error.retry && self.on_forgotten(req, out);
         };
-        if error.retry {
+        if error.retry && !self.bugs.has(Bug::RefusedSubscribeEnds) {
             if let Some(channel) = self.channels.get_mut(index)
                 && let State::Joining { tries, .. } = channel.state
             {

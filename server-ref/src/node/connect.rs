@@ -85,6 +85,9 @@ impl Node {
         }
         match attached {
             Attached::Accepted { producer } => self.welcome(conn, producer, now),
+            Attached::Superseded { .. } if self.config.bugs.has(Bug::AfterRefusedHello) => {
+                self.welcome(conn, None, now)
+            }
             Attached::Superseded { conflict } => self.displaced(conn, CloseCode::DISPLACED, conflict, now),
             Attached::TooManyConnections => {
                 let text = "this user has too many connections; close another one first";
@@ -255,7 +258,8 @@ impl Node {
                 Some(Flow::Opening { req, .. }) => {
                     let text = "the token has no `subscribe` grant for this channel any more";
                     let error = ErrorFrame::new(ErrorCode::ChannelDenied, text);
-                    ServerFrame::Error(ErrorFrame { req: Some(req), channel: Some(channel), ..error })
+                    let req = Some(req).filter(|_| !self.config.bugs.has(Bug::GrantLostUnanswered));
+                    ServerFrame::Error(ErrorFrame { req, channel: Some(channel), ..error })
                 }
                 Some(Flow::Live | Flow::Dropping { .. } | Flow::Behind(_)) | None => {
                     let code = Some(ErrorCode::ChannelDenied);

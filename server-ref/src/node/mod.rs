@@ -171,6 +171,9 @@ impl Node {
                 Ok(Some(Decoded::Unsupported { req })) => {
                     let text = "this server does not know this frame; see `caps` in welcome for what it can do";
                     let error = ErrorFrame { req, ..ErrorFrame::new(ErrorCode::RequestUnsupported, text) };
+                    if self.config.bugs.has(Bug::UnknownEnds) {
+                        return self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
+                    }
                     self.send(conn, &ServerFrame::Error(error));
                 }
                 Err(error) => {

@@ -20,6 +20,7 @@ use super::{Node, Waiting};
 use crate::engine::{
     ChannelKey, Command, Completion, EngineError, Presence, PresenceAct, PresenceEntry, SessionId, StatusQuery,
 };
+use crate::planted::Bug;
 
 /// Who looks at what; in rooms and lists of this shard alone.
 #[derive(Debug, Default)]
@@ -416,7 +417,7 @@ impl Node {
         for (conn, users) in told {
             if self.pressure(conn) >= Pressure::High {
                 self.watches.missed.insert(conn);
-            } else {
+            } else if !self.config.bugs.has(Bug::StatusUntold) {
                 self.send(conn, &ServerFrame::Statuses(Statuses { req: None, users }));
             }
         }

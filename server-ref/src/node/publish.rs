@@ -43,8 +43,9 @@ impl Node {
         let verdict = self.verdict(conn, &name, &publish, now);
         let key = ChannelKey { app, name };
         let size = publish.payload.bytes().len() + OVERHEAD;
+        let bugs = self.config.bugs;
         let Some(session) = self.session(conn) else { return Ok(()) };
-        if session.pending_bytes + size > PENDING_BYTES {
+        if session.pending_bytes + size > PENDING_BYTES && !bugs.has(Bug::UnansweredUnbounded) {
             let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered publishes; wait for answers");
             return Err(Box::new(ErrorFrame { after: Some(200), ..error }));
         }
@@ -66,7 +67,8 @@ impl Node {
             (Ok(()), _) => Ok(()),
         };
         session.pending_bytes += size;
-        let (session_id, user, scope) = (session.id, session.user.clone(), session.scope());
+        let scope = if bugs.has(Bug::NobodysIdsLast) && session.user.is_none() { "".into() } else { session.scope() };
+        let (session_id, user) = (session.id, session.user.clone());
         let append = Append {
             channel: key,
             scope,

@@ -276,7 +276,8 @@ impl Node {
         if more && page.messages.is_empty() {
             return;
         }
-        let at = (!more && page.reached > last).then_some(page.reached);
+        let says = !more && page.reached > last && !bugs.has(Bug::PageWithoutAt);
+        let at = says.then_some(page.reached);
         reader.sent = at.unwrap_or(last);
         let packs = packs && !reader.plain;
         if !bugs.has(Bug::PackedOverGap) {
@@ -312,6 +313,7 @@ impl Node {
             Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
                 let after = more.after.min(tip.fanned);
+                let delivered = if bugs.has(Bug::RewindLowersDelivered) { after } else { delivered };
                 let plain = more.rewind && !bugs.has(Bug::PackedAfterRewind);
                 *reader = Reader { turn, delivered, plain, ..Reader::at(after, true, false) };
                 subscription.held = after.next();
@@ -321,7 +323,8 @@ impl Node {
             Flow::Live if more.rewind && subscription.qos > Qos::AtMostOnce => {
                 let after = more.after.min(tip.fanned);
                 let plain = !bugs.has(Bug::PackedAfterRewind);
-                let reader = Reader { delivered: tip.fanned, plain, ..Reader::at(after, true, false) };
+                let delivered = if bugs.has(Bug::RewindLowersDelivered) { after } else { tip.fanned };
+                let reader = Reader { delivered, plain, ..Reader::at(after, true, false) };
                 subscription.flow = Flow::Behind(reader);
                 subscription.held = after.next();
                 if let Some(hub) = self.hubs.get_mut(&number) {

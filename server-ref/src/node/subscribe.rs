@@ -81,7 +81,7 @@ impl Node {
         }
         self.presence_permitted(conn, &channel, subscribe, now)?;
         let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
-        if subscribe.durable && session.owner.is_none() {
+        if subscribe.durable && session.owner.is_none() && !bugs.has(Bug::NobodyIsDurable) {
             return refuse(ErrorCode::ChannelNotDurable, "a durable subscription needs a named user and a device");
         }
         if session.subscriptions.len() >= max {
@@ -247,7 +247,8 @@ impl Node {
             return self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(unsubscribe.req), ..error }));
         }
         let Some(number) = self.number_of(conn, &unsubscribe.channel) else {
-            if let (true, ChannelRef::Name(name)) = (unsubscribe.forget, &unsubscribe.channel) {
+            let forgets = unsubscribe.forget && !self.config.bugs.has(Bug::ForgetNeedsSubscription);
+            if let (true, ChannelRef::Name(name)) = (forgets, &unsubscribe.channel) {
                 return self.forget_unread(conn, unsubscribe.req, name);
             }
             return self.not_subscribed(conn, Some(unsubscribe.req), &unsubscribe.channel);

@@ -10,7 +10,7 @@ impl World {
             self.server.engine.busy = true;
             let life = self.server.life;
             let delay = self.dice.range(20, 2_000);
-            self.after(delay, Happening::EngineBatch { life });
+            self.at((self.now + delay).max(self.engine_hangs_until), Happening::EngineBatch { life });
         }
     }
 
@@ -49,7 +49,7 @@ impl World {
         self.hand_out(replies);
         let reads_fail = self.server.reads_fail_until > self.now;
         for cold in self.server.engine.cold_reads(reads_fail) {
-            let delay = self.dice.range(100, 20_000);
+            let delay = self.dice.range(100, self.scenario.disk_us);
             self.reply_after(usize::from(cold.shard.0), vec![cold.reply], delay, true);
         }
         if self.dice.chance(1) {

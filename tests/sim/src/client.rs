@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use moorline_core::protocol::{ChannelName, Offset, Position, PresenceMode, Qos};
+use moorline_core::protocol::{ChannelName, Offset, Position, PresenceMode, Qos, UserName, UserStatus};
 use moorline_core::{
     Client, ClientConfig, Input, PublishId, Received, StartAt, StoreBatch, SubscribeOptions, SubscriptionId, Ticket,
 };
@@ -74,6 +74,10 @@ pub(crate) struct Process {
     pub(crate) offline_until: u64,
     /// Where its app is a member, and with which state.
     pub(crate) entered: BTreeMap<ChannelName, Option<Bytes>>,
+    /// Until when by the server's clock its newest token lives, and whether it denies a channel; `None` = for ever.
+    pub(crate) token: (Option<u64>, bool),
+    /// Whom its app follows, and what it was told of them.
+    pub(crate) followed: Option<BTreeMap<UserName, UserStatus>>,
     /// Since when it is connected.
     pub(crate) online_since: Option<u64>,
     /// Since when the core only waits for its next attempt.
@@ -99,7 +103,7 @@ pub(crate) struct SimClient {
     /// ms from arrival until the app has worked a message off.
     pub(crate) work_ms: u64,
     /// Whether its core may inflate.
-    packs: bool,
+    pub(crate) packs: bool,
     /// How often it became another device.
     pub(crate) device: u32,
     pub(crate) next_order: u64,
@@ -110,6 +114,8 @@ pub(crate) struct SimClient {
     pub(crate) plan: Vec<(ChannelName, Reading)>,
     /// What the app wants of the members of its channels.
     pub(crate) presence: BTreeMap<ChannelName, PresenceMode>,
+    /// Whose status the app follows.
+    pub(crate) follows: Vec<UserName>,
     pub(crate) token_ttl_s: Option<u64>,
     /// The furthest cursor that the server confirmed to this device.
     pub(crate) confirmed: BTreeMap<ChannelName, Position>,
@@ -121,6 +127,8 @@ pub(crate) struct SimClient {
 pub(crate) struct Excuses {
     /// Its store was rolled back, or its producer has expired: a publish may end as uncertain.
     pub(crate) doubt: bool,
+    /// A script gave it another user's tokens.
+    pub(crate) other_user: bool,
     /// It is logging out.
     pub(crate) left: bool,
     /// Its store refused commits.
@@ -165,6 +173,7 @@ impl SimClient {
             tokens_fail_until: 0,
             plan,
             presence: BTreeMap::new(),
+            follows: Vec::new(),
             token_ttl_s: scenario.token_ttl_s,
             confirmed: BTreeMap::new(),
             excuses: Excuses::default(),

@@ -42,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) lost: bool,
     /// Whether tokens of the user ever denied a channel.
     pub(crate) denied: bool,
+    /// Whether every token grants everything again.
+    pub(crate) healed: bool,
     /// Whether ids may be forgotten within the run.
     pub(crate) forgetful: bool,
 }
@@ -126,7 +128,11 @@ impl History {
             by_id.entry((channel, entry.id.as_str())).or_default().push((offset, entry));
         }
         for ((channel, id), entries) in &by_id {
-            // An id is of its publisher alone.
+            // An id is of its publisher alone; nobody's is of a connection, and only the server's own API is nobody.
+            let is_nobodys = |(_, entry): &&(Offset, &Entry)| entry.user.is_none() && !id.starts_with(['b', 'o']);
+            if entries.iter().any(|entry| is_nobodys(&entry)) {
+                continue;
+            }
             let again = |(at, (_, first)): (usize, &(Offset, &Entry))| {
                 let next = entries[at + 1..].iter().find(|(_, next)| next.user == first.user);
                 next.is_some_and(|(_, next)| next.written.saturating_sub(first.time) < ids_ms)
@@ -228,7 +234,7 @@ fn unexplained(publish: &Publish, outcome: &PublishOutcome, context: Context) ->
         PublishOutcome::Failed(failure) => {
             let explained = match code(failure) {
                 (Origin::Server, ErrorCode::RequestMalformed) => publish.content == Content::Poison,
-                (Origin::Server, ErrorCode::ChannelDenied) => context.denied,
+                (Origin::Server, ErrorCode::ChannelDenied) => context.denied && !context.healed,
                 (Origin::Client, ErrorCode::StorageFull) => context.excuses.store,
                 (Origin::Client, ErrorCode::PublishExpired) => publish.expires,
                 (Origin::Client, ErrorCode::PublishDropped) => publish.qos == Qos::AtMostOnce,

@@ -34,11 +34,15 @@ pub use world::Outcome;
 /// Tells the dice of a run's members from those of the rest.
 const PRESENCE: u64 = 0x7072_6573_656e_6365;
 
+/// The same for those who follow users.
+const STATUS: u64 = 0x7374_6174_7573_6573;
+
 /// Plays one seed.
 pub fn run(seed: u64, bugs: Bugs, verbose: bool) -> Outcome {
     let mut dice = Dice::from_seed(seed);
     let mut scenario = scenario::Scenario::draw(&mut dice);
     scenario.draw_presence(&mut Dice::from_seed(seed ^ PRESENCE));
+    scenario.draw_status(&mut Dice::from_seed(seed ^ STATUS));
     play(scenario, dice, bugs, verbose)
 }
 
@@ -47,6 +51,7 @@ pub fn run_bytes(bytes: &[u8], bugs: Bugs) -> Outcome {
     let mut dice = Dice::from_bytes(bytes.to_vec());
     let mut scenario = scenario::Scenario::draw(&mut dice);
     scenario.draw_presence(&mut dice);
+    scenario.draw_status(&mut dice);
     play(scenario, dice, bugs, false)
 }
 

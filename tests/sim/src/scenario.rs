@@ -2,10 +2,12 @@
 
 mod draw;
 mod presence;
+mod status;
 
 use moorline_core::protocol::Qos;
 
 pub(crate) use self::presence::{PresenceOp, PresencePlan};
+pub(crate) use self::status::{StatusOp, StatusPlan};
 use crate::client::Reading;
 
 /// How hard the server's engine keeps what it was given.
@@ -182,6 +184,10 @@ pub(crate) struct Scenario {
     pub(crate) rolling: bool,
     /// What members do, by time.
     pub(crate) presence: Vec<PresencePlan>,
+    /// Whom apps follow, by time.
+    pub(crate) statuses: Vec<StatusPlan>,
+    /// µs that a read from disk takes at most.
+    pub(crate) disk_us: u64,
 }
 
 impl Keeps {

@@ -112,22 +112,28 @@ impl World {
 
     pub(crate) fn link_up(&mut self, link: usize) {
         while let Some(item) = self.links[link].up.pop(self.now) {
-            let Some((index, conn)) = self.served(link) else {
+            if self.served(link).is_none() {
                 self.refuse(link, &item);
                 continue;
-            };
+            }
             match item {
                 Item::Message(bytes) => self.message_up(link, bytes, false),
                 Item::Close(_) => {
-                    self.links[link].server_done = true;
-                    let now = self.server.clock(self.now);
-                    self.server.shards[index].node.handle_closed(conn, now);
-                    self.drive_server(index);
+                    self.close_at_server(link);
                     // The client learns of it, unless its end was cut off before.
                     self.send_close(link);
                 }
             }
         }
+    }
+
+    /// The server's end of a connection is gone.
+    pub(crate) fn close_at_server(&mut self, link: usize) {
+        let Some((index, conn)) = self.served(link) else { return };
+        self.links[link].server_done = true;
+        let now = self.server.clock(self.now);
+        self.server.shards[index].node.handle_closed(conn, now);
+        self.drive_server(index);
     }
 
     /// What lingers of a client's older connections arrives now that a newer one is there.

@@ -33,8 +33,10 @@ impl World {
             host.tokens_fail_until = self.now;
         }
         for client in 0..self.clients.len() {
-            // A token that does not expire is fetched once, by the process that shows it.
-            if self.clients[client].token_ttl_s.is_none() && self.server.desk.denies(&self.clients[client].name) {
+            // Everybody comes to a good token: by itself, unless the one it has lives too long by the server's clock.
+            let healed = self.server.clock(self.now + CONNECTED).unix;
+            let process = self.clients[client].process.as_ref();
+            if process.is_some_and(|process| process.token.1 && process.token.0.is_none_or(|at| at > healed)) {
                 self.kill_client(client, 1_000);
             }
         }
@@ -61,6 +63,7 @@ impl World {
 
     /// Invariant 15: who may connect is connected.
     pub(crate) fn check_online(&mut self) {
+        self.healed = true;
         for index in self.ours() {
             let client = &self.clients[index];
             let state = client.process.as_ref().map(|process| process.core.state());
@@ -75,6 +78,7 @@ impl World {
         }
         for index in self.ours() {
             self.read_what_is_missing(index);
+            self.follow_again(index);
         }
     }
 
@@ -93,6 +97,9 @@ impl World {
         let on_its_way = |link: &Link| link.up.next_arrival().is_some() || link.down.next_arrival().is_some();
         if self.links.iter().any(|link| link.client_done != link.server_done || on_its_way(link)) {
             return Some("one end of a link does not know what the other does");
+        }
+        if self.statuses_differ().is_some() {
+            return Some("somebody who is followed is not known to be online, or is said to be");
         }
         if self.presence_differs().is_some() {
             return Some("a watcher does not see who is there");
@@ -156,6 +163,7 @@ impl World {
             }
         }
         found.extend(self.presence_differs().map(|what| (13, what)));
+        found.extend(self.statuses_differ().map(|what| (13, what)));
         found.extend(self.check_sizes());
         for (invariant, what) in found {
             self.violate(invariant, what);
@@ -164,6 +172,13 @@ impl World {
         let ids_ms = self.scenario.keeps.ids_ms.unwrap_or(IDS_MS);
         let found = self.history.check_end(&self.server.engine.log, self.server.engine.lost, ids_ms);
         self.violations.extend(found);
+    }
+
+    /// Invariant 15: everything comes to an end.
+    pub(crate) fn check_settled(&mut self) {
+        if let Some(what) = self.unsettled().filter(|_| self.violations.is_empty()) {
+            self.violate(15, format!("not settled, {} s after the last fault: {what}", HEALING / 1_000_000));
+        }
     }
 
     /// Invariant 12: when all is quiet, the tables hold what there is, and nothing else.

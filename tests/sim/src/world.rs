@@ -31,6 +31,7 @@ pub(crate) enum Happening {
     Fault(usize),
     Publish(usize),
     Presence(usize),
+    Status(usize),
     ClientStart { client: usize },
     ClientGone { client: usize, life: u32 },
     ClientTimer { client: usize, life: u32 },
@@ -67,11 +68,15 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) bugs: Bugs,
     pub(crate) quiet: bool,
+    /// Whether everybody must have come to a token that grants everything.
+    pub(crate) healed: bool,
     queue: BinaryHeap<Reverse<(u64, u64, Happening)>>,
     queued: u64,
     /// Commands that came from outside.
     pub(crate) operations: u64,
     pub(crate) steps: u64,
+    /// Until when the engine takes nothing up.
+    pub(crate) engine_hangs_until: u64,
     /// What a script looks at; nothing is written down for a seed.
     pub(crate) notes: Option<Notes>,
 }
@@ -98,10 +103,12 @@ impl World {
             trace: Trace::new(verbose),
             bugs,
             quiet: false,
+            healed: false,
             queue: BinaryHeap::new(),
             queued: 0,
             operations: 0,
             steps: 0,
+            engine_hangs_until: 0,
             notes: None,
         };
         world.at(0, Happening::ServerStart);
@@ -120,6 +127,9 @@ impl World {
         for index in 0..self.scenario.presence.len() {
             self.at(self.scenario.presence[index].at, Happening::Presence(index));
         }
+        for index in 0..self.scenario.statuses.len() {
+            self.at(self.scenario.statuses[index].at, Happening::Status(index));
+        }
         for index in 0..self.scenario.faults.len() {
             self.at(self.scenario.faults[index].0, Happening::Fault(index));
         }
@@ -131,6 +141,7 @@ impl World {
         while self.violations.is_empty() && !self.is_settled() && self.step() {}
         if self.violations.is_empty() {
             self.check_end();
+            self.check_settled();
             (0..self.clients.len()).for_each(|index| self.check_blackbox(index));
         }
         self.into_outcome()
@@ -177,6 +188,7 @@ impl World {
             Happening::Fault(index) => self.strike(self.scenario.faults[index].1),
             Happening::Publish(index) => drop(self.publish(self.scenario.publishes[index])),
             Happening::Presence(index) => self.act_present(index),
+            Happening::Status(index) => self.act_status(index),
             Happening::ClientStart { client } => self.start_client(client),
             Happening::ClientGone { client, life } => self.client_gone(client, life),
             Happening::ClientTimer { client, life } => self.client_timer(client, life),

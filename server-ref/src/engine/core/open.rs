@@ -73,7 +73,7 @@ impl<S: MessageStore> EngineCore<S> {
         let (floor, head) = (channel.first.previous(), channel.head);
         let broken = match since {
             Since::Position(Position { epoch, offset }) => {
-                if epoch != channel.epoch || offset > head {
+                if epoch != channel.epoch || offset > head && !self.config.bugs.has(Bug::ForgedPositionCounts) {
                     Some(ResetReason::Epoch)
                 } else if offset < floor && !self.config.bugs.has(Bug::ResumeTrimmed) {
                     Some(ResetReason::Trimmed)
@@ -85,7 +85,8 @@ impl<S: MessageStore> EngineCore<S> {
             Since::First => return (floor, None),
             Since::Last(count) => return (Offset(head.0.saturating_sub(u64::from(count))).max(floor), None),
             Since::Time(time) => {
-                let first = self.store.first_at(id, time);
+                let newer = u64::from(self.config.bugs.has(Bug::TimeFindsNewer));
+                let first = self.store.first_at(id, time + newer);
                 return (first.map_or(head, |first| first.previous().max(floor)), None);
             }
         };

@@ -167,7 +167,8 @@ impl<S: MessageStore> EngineCore<S> {
             return Some(Displacement { code: Some(CloseCode::DISPLACED), is_between_runs: true });
         }
         let is_between_runs = newcomer.boot != run.boot || newcomer == run;
-        let code = match (newcomer < run, is_between_runs) {
+        let is_older = newcomer < run || newcomer == run && self.config.bugs.has(Bug::EqualRunLoses);
+        let code = match (is_older, is_between_runs) {
             (true, _) => None,
             (false, false) => Some(CloseCode::GOING_AWAY),
             (false, true) => Some(CloseCode::DISPLACED),
@@ -194,7 +195,10 @@ impl<S: MessageStore> EngineCore<S> {
     ) -> ProducerGrant {
         let generation = self.next_generation();
         let known = match request {
-            ProducerRequest::Resume(id) => self.producers.get_mut(&id).filter(|p| p.owner == owner).map(|p| (id, p)),
+            ProducerRequest::Resume(id) => {
+                let any = self.config.bugs.has(Bug::ProducerOfAnyDevice);
+                self.producers.get_mut(&id).filter(|p| p.owner == owner || any).map(|p| (id, p))
+            }
             ProducerRequest::New => None,
         };
         if let Some((id, producer)) = known {

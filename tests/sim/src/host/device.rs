@@ -1,7 +1,7 @@
 //! What happens to a client's device, process and network.
 
 use bytes::Bytes;
-use moorline_core::protocol::{ChannelName, Offset, Position, ProducerState, ServerFrame, Utf8Bytes};
+use moorline_core::protocol::{ChannelName, GoawayReason, Offset, Position, ProducerState, ServerFrame, Utf8Bytes};
 use moorline_core::{Client, ConnectionState, HistoryQuery, HostSignal, Input};
 
 use super::Before;
@@ -254,6 +254,10 @@ impl World {
         let Some(process) = &mut self.clients[index].process else { return };
         for (place, frame) in frames::down(bytes).into_iter().enumerate() {
             let ServerFrame::Goaway(goaway) = frame else { continue };
+            if goaway.reason != GoawayReason::Restart {
+                // Whoever is cut before comes back as after any cut.
+                continue;
+            }
             if place > 0 && self.links[link].client_done {
                 return;
             }

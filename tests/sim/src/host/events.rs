@@ -51,6 +51,8 @@ impl World {
             }
             Event::PublishSettled { id, outcome, .. } => self.settled(index, id, outcome),
             Event::PresenceChanged { readers, .. } => self.check_view(index, &readers),
+            Event::StatusChanged { users } => self.statuses_told(index, users),
+            Event::StatusEnded { failure } => self.status_ended(index, &failure),
             Event::SubscriptionEnded { readers, failure } => self.ended(index, &readers, &failure),
             Event::StateChanged { state, reason } => self.state_changed(index, state, &reason),
             _ => {}
@@ -108,7 +110,8 @@ impl World {
                 let lost = self.server.engine.lost;
                 let denied = self.server.desk.denies(&self.clients[index].name);
                 let forgetful = self.scenario.keeps.ids_ms.is_some();
-                let context = crate::history::Context { life, excuses, lost, denied, forgetful };
+                let healed = self.healed;
+                let context = crate::history::Context { life, excuses, lost, denied, healed, forgetful };
                 let broken = self.history.settled(&message, context, outcome, &mut self.server.engine.log);
                 self.violations.extend(broken);
             }
@@ -118,7 +121,7 @@ impl World {
 
     fn ended(&mut self, index: usize, ids: &[SubscriptionId], failure: &moorline_core::Failure) {
         let SimClient { name, excuses, .. } = &self.clients[index];
-        let denied = failure.code == ErrorCode::ChannelDenied && self.server.desk.denies(name);
+        let denied = failure.code == ErrorCode::ChannelDenied && self.server.desk.denies(name) && !self.healed;
         let displaced = is_displaced(failure) && excuses.displaced;
         if !denied && !displaced && !self.server.desk.is_revoked(name) {
             self.violate(6, format!("client {index}: a subscription ended: {failure}"));
@@ -164,6 +167,7 @@ impl World {
                 self.server.desk.is_revoked(&host.name)
             }
             StateReason::Refused(failure) if is_displaced(failure) => host.excuses.displaced,
+            StateReason::Refused(failure) if failure.code == ErrorCode::ClientUser => host.excuses.other_user,
             _ => false,
         };
         if !excused {

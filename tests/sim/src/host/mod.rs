@@ -5,6 +5,7 @@ mod blackbox;
 mod device;
 mod events;
 mod presence;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,6 +19,7 @@ use crate::frames;
 use crate::model::Violation;
 use crate::network::Item;
 use crate::reader::Continuity;
+use crate::server::Token;
 use crate::world::{Happening, World};
 
 /// Attempts to connect within 10 s: more mean a loop without pauses.
@@ -68,6 +70,8 @@ impl World {
             invited: None,
             offline_until: 0,
             entered: BTreeMap::new(),
+            token: (None, false),
+            followed: None,
             online_since: None,
             waiting_since: None,
         });
@@ -75,6 +79,7 @@ impl World {
         for (channel, reading) in self.clients[index].plan.clone() {
             self.read_channel(index, channel, reading, Before::Nothing);
         }
+        self.follow(index);
         self.with_core(index, Client::connect);
     }
 
@@ -366,7 +371,12 @@ impl World {
             Err(Failure { code, message: "the token endpoint is down".into(), origin: Origin::Transport })
         } else {
             let now = self.server.clock(self.now).unix;
-            Ok(Some(self.server.desk.issue(&self.clients[index].name, self.clients[index].token_ttl_s, now)))
+            let host = &mut self.clients[index];
+            let token = self.server.desk.issue(&host.name, host.token_ttl_s, now);
+            if let (Some(process), Some(token)) = (&mut host.process, Token::parse(&token)) {
+                process.token = (token.expires, !token.denied.is_empty());
+            }
+            Ok(Some(token))
         };
         self.input(index, Input::Token(result));
     }

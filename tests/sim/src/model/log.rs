@@ -97,6 +97,11 @@ impl Log {
                 let name = self.numbers.get(channel)?.clone();
                 self.cursors.remove(&(owner.clone(), name));
             }
+            Record::ForgetChannel { id } => {
+                // Its next life is not written before its first message.
+                let name = self.numbers.remove(id)?;
+                self.channels.get_mut(&name)?.lives.iter_mut().for_each(|life| life.over = true);
+            }
             _ => {}
         }
         None

@@ -18,8 +18,8 @@ impl Scenario {
         let users = dice.range(1, 3) as usize;
         let mut clients = profiles(dice, users, channels);
         let count = clients.len();
-        // One run in 32 begins with a long log: whoever reads it all needs many pages.
-        let backlog = if dice.chance(3) { dice.range(300, 1_500) } else { 0 };
+        // One run in 20 begins with a long log: whoever reads it all needs many pages.
+        let backlog = if dice.chance(5) { dice.range(300, 1_500) } else { 0 };
         if backlog > 0 {
             clients[0].readings = vec![(0, Reading::Owned)];
         }
@@ -59,10 +59,24 @@ impl Scenario {
             regroup: if dice.chance(20) { 20 } else { 0 },
             rolling: dice.chance(10),
             presence: Vec::new(),
+            statuses: Vec::new(),
+            disk_us: 20_000,
             clients,
         };
         scenario.compress();
+        scenario.pace_disk();
         scenario
+    }
+
+    /// Draws how fast the disk is, from dice of its own: a slow one answers when its reader has moved on, a fast one
+    /// overtakes what the shards are told.
+    fn pace_disk(&mut self) {
+        let mut dice = Dice::from_seed(self.quiet_at ^ self.hot as u64);
+        self.disk_us = match dice.range(0, 3) {
+            0 => 300_000,
+            1 => 500,
+            _ => 20_000,
+        };
     }
 
     /// Draws what compression meets, from dice of its own, so that everything else is as it would be without it.

@@ -1,11 +1,14 @@
 //! What a script can let happen.
 
 use bytes::Bytes;
-use moorline_core::protocol::{ChannelName, Payload, PresenceMode, Qos, Utf8Bytes};
+use moorline_core::protocol::{
+    ChannelName, CloseCode, Codec, Payload, PresenceMode, Qos, ServerFrame, UserName, Utf8Bytes,
+};
 use moorline_core::{Client, HostSignal, Input, Now};
 
 use super::{Play, Reading, Who, named};
 use crate::client::{Reader, SimClient};
+use crate::network::Item;
 use crate::scenario::{Content, Fault, Profile, PublishPlan};
 use crate::world::Happening;
 
@@ -28,6 +31,11 @@ impl Play {
         Who(self.world.clients.len() - 1)
     }
 
+    /// A client's next process says that it can inflate, or does not.
+    pub fn inflates(&mut self, who: Who, inflates: bool) {
+        self.world.clients[who.0].packs = inflates;
+    }
+
     /// A client's process starts.
     pub fn start(&mut self, who: Who) {
         self.world.happen(Happening::ClientStart { client: who.0 });
@@ -37,6 +45,19 @@ impl Play {
     /// A client is a member of a channel whenever it reads it from now on, or watches its members.
     pub fn presence(&mut self, who: Who, channel: &str, mode: PresenceMode) {
         self.world.clients[who.0].presence.insert(named(channel), mode);
+    }
+
+    /// A client's app follows the status of these users from now on.
+    pub fn follow(&mut self, who: Who, users: &[&str]) {
+        self.world.clients[who.0].follows = users.iter().filter_map(|user| UserName::new(user).ok()).collect();
+        self.world.follow(who.0);
+        self.check();
+    }
+
+    /// The tokens of a client are another user's from now on; its device and its store stay.
+    pub fn becomes(&mut self, who: Who, user: &str) {
+        user.clone_into(&mut self.world.clients[who.0].name);
+        self.world.clients[who.0].excuses.other_user = true;
     }
 
     /// A client's app needs so many ms for a message from now on.
@@ -123,6 +144,12 @@ impl Play {
             let excuses = &mut self.world.clients[who.0].excuses;
             (excuses.doubt, excuses.displaced) = (true, true);
         }
+    }
+
+    /// A client's device is thrown away: nobody asks for it any more.
+    pub fn remove(&mut self, who: Who) {
+        self.world.kill_client(who.0, 0);
+        self.world.clients[who.0].is_peer = true;
     }
 
     /// A client's app disconnects for so long.
@@ -236,6 +263,27 @@ impl Play {
     /// The engine takes no writes for so long.
     pub fn refuse_writes(&mut self, ms: u64, full: bool) {
         self.strike(Fault::Readonly { ms, full });
+    }
+
+    /// The engine does nothing for so long; the node goes on.
+    pub fn hang_engine(&mut self, ms: u64) {
+        self.world.engine_hangs_until = self.world.now + ms * 1_000;
+    }
+
+    /// The server says something of its own accord to a client.
+    pub fn server_says(&mut self, who: Who, frame: &ServerFrame) {
+        let mut bytes = Vec::new();
+        Codec::Binary.encode_server(frame, &mut bytes);
+        let Some(link) = self.world.open_link_of(who.0) else { panic!("there is no connection") };
+        self.world.transmit(link, false, Item::Message(bytes.into()));
+    }
+
+    /// What stands before the server closes a client's connection with this code.
+    pub fn close_with(&mut self, who: Who, code: CloseCode) {
+        let Some(link) = self.world.open_link_of(who.0) else { panic!("there is no connection") };
+        self.world.transmit(link, false, Item::Close(Some(code)));
+        self.world.close_at_server(link);
+        self.check();
     }
 
     /// From now on a client's tokens grant a channel of this number, or do not.

@@ -15,6 +15,7 @@ pub use self::stage::Stage;
 pub use crate::client::Reading;
 pub use crate::scenario::{Engine, Keeps};
 
+use moorline_core::ConnectionState;
 use moorline_core::protocol::ChannelName;
 
 use crate::world::{Happening, World};
@@ -53,6 +54,11 @@ impl Play {
     /// Lets time pass until nobody has anything left to do.
     pub fn settle(&mut self) {
         self.until("all is settled", |play| play.world.unsettled().is_none());
+    }
+
+    /// Lets time pass until a client is online.
+    pub fn online(&mut self, who: Who) {
+        self.until("it is online", |play| play.state(who) == Some(ConnectionState::Online));
     }
 
     fn step(&mut self) -> bool {

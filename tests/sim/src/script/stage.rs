@@ -48,6 +48,8 @@ impl Stage {
             regroup: 0,
             rolling: false,
             presence: Vec::new(),
+            statuses: Vec::new(),
+            disk_us: 20_000,
         };
         Self { scenario, bugs: Vec::new() }
     }
@@ -105,6 +107,20 @@ impl Stage {
     #[must_use]
     pub fn hot(mut self, messages: usize) -> Self {
         self.scenario.hot = messages;
+        self
+    }
+
+    /// With a disk that needs so many ms for a read at most.
+    #[must_use]
+    pub fn disk(mut self, ms: u64) -> Self {
+        self.scenario.disk_us = ms * 1_000;
+        self
+    }
+
+    /// With ends that now and then speak as a later version would.
+    #[must_use]
+    pub fn rolling(mut self) -> Self {
+        self.scenario.rolling = true;
         self
     }
 

@@ -105,3 +105,21 @@ pub(crate) fn publishes(frames: &[ClientFrame]) -> Vec<Publish> {
     };
     frames.iter().filter_map(publish).collect()
 }
+
+/// The offsets of everything that was delivered, in order; compressed deliveries are not looked into.
+pub(crate) fn delivered(frames: &[ServerFrame]) -> Vec<u64> {
+    let offsets = |frame: &ServerFrame| match frame {
+        ServerFrame::Deliver(deliver) => deliver.messages.iter().filter_map(|it| Some(it.offset?.0)).collect(),
+        _ => Vec::new(),
+    };
+    frames.iter().flat_map(offsets).collect()
+}
+
+/// The `hello`s among what a client said.
+pub(crate) fn hellos(frames: &[ClientFrame]) -> Vec<Hello> {
+    let hello = |frame: &ClientFrame| match frame {
+        ClientFrame::Hello(hello) => Some(hello.clone()),
+        _ => None,
+    };
+    frames.iter().filter_map(hello).collect()
+}

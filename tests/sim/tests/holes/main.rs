@@ -5,6 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a scenario looks for what it is about, and lets the rest pass")]
 
+mod cursors;
 mod frames;
+mod leaving;
+mod pages;
+mod presence;
 mod producers;
+mod sessions;
 mod storing;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use moorline_core::protocol::{ChannelName, ErrorCode, Generation, Offset, ProducerId, ReusedBy, Sequence};
+use moorline_core::protocol::{ChannelName, ErrorCode, Generation, Offset, ProducerId, ReusedBy, Sequence, limits};
 use moorline_server::engine::record::{ChannelId, Record};
 use moorline_server::engine::{Append, Appended, Owner, SessionId};
 
@@ -49,6 +49,8 @@ enum Answer {
     Reused(ReusedBy),
     Fenced,
     UnknownProducer,
+    /// The producer has no room for another channel.
+    Full,
 }
 
 impl Rules {
@@ -78,7 +80,13 @@ impl Rules {
             Answer::Duplicate(offset) => Verdict::At(*offset),
             Answer::Refused(code) => Verdict::Refused(code.clone()),
             Answer::Reused(ReusedBy::Id) => Verdict::ReusedId,
-            Answer::Reused(ReusedBy::Seq) | Answer::Gap(_) | Answer::Fenced | Answer::UnknownProducer => return None,
+            Answer::Reused(ReusedBy::Seq)
+            | Answer::Gap(_)
+            | Answer::Fenced
+            | Answer::UnknownProducer
+            | Answer::Full => {
+                return None;
+            }
         };
         if let (Some(sequence), Some(id)) = (append.producer, id) {
             self.settle(id, sequence.id, sequence.seq, append.hash, verdict);
@@ -93,6 +101,9 @@ impl Rules {
             let Some(producer) = self.producers.get(&sequence.id) else { return vec![Answer::UnknownProducer] };
             if producer.generation != sequence.generation {
                 return vec![Answer::Fenced];
+            }
+            if !producer.tracks.contains_key(name) && producer.tracks.len() >= limits::PRODUCER_CHANNELS {
+                return vec![Answer::Full];
             }
             if let Some(answers) = producer.settled(name, sequence.seq, append.hash) {
                 return answers;
@@ -172,7 +183,9 @@ impl Answer {
             (Self::Refused(code), Appended::Refused(other)) => code == other,
             (Self::Gap(seq), Appended::Gap { expected }) => seq == expected,
             (Self::Reused(by), Appended::Reused(other)) => by == other,
-            (Self::Fenced, Appended::Fenced) | (Self::UnknownProducer, Appended::UnknownProducer) => true,
+            (Self::Full, Appended::TooManyChannels)
+            | (Self::Fenced, Appended::Fenced)
+            | (Self::UnknownProducer, Appended::UnknownProducer) => true,
             _ => false,
         }
     }
