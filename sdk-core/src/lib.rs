@@ -53,6 +53,7 @@ pub mod planted;
 mod presence;
 mod push;
 mod redacted;
+mod sorted;
 mod store;
 mod subscription;
 mod timer;

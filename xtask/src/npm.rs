@@ -29,8 +29,10 @@ impl Npm {
 /// A missing tool, or a part that does not build.
 fn build() -> Result {
     install(folder())?;
-    node("scripts/core.mjs").args([wasm::module("moorline-wasm")?]).run()?;
-    node("scripts/server.mjs").args([wasm::module("moorline-server-wasm")?]).run()?;
+    for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
+        node("scripts/core.mjs").args([wasm::module("moorline-wasm", features)?]).args([name]).run()?;
+    }
+    node("scripts/server.mjs").args([wasm::module("moorline-server-wasm", &[])?]).run()?;
     node("scripts/build.mjs").run()
 }
 
