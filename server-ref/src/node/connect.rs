@@ -126,7 +126,6 @@ impl Node {
         let fresh = State::AwaitingHello { deadline: now.mono };
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
         let attaching = *attaching;
-        let ping_ms = self.config.ping_ms;
         let caps = shared_caps(&attaching, entry, &self.config);
         let session = Session {
             id: attaching.session,
@@ -138,8 +137,8 @@ impl Node {
             extra: Vec::new(),
             producer: producer.clone(),
             parked: false,
-            ping_ms,
-            next_ping: now.mono + std::time::Duration::from_millis(u64::from(ping_ms)),
+            ping_ms: self.config.ping_ms,
+            next_ping: now.mono + std::time::Duration::from_millis(u64::from(self.config.ping_ms)),
             pings: 0,
             subscriptions: Vec::new(),
             serial: 0,
