@@ -18,7 +18,7 @@ use crate::presence::Feed;
 use crate::push::PushHandle;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
-use crate::timer::earliest;
+use crate::timer::{TimerKind, first};
 
 /// The client's state machine. See the crate's documentation for how to drive it.
 pub struct Client {
@@ -259,16 +259,24 @@ impl Client {
 
     /// Returns the next deadline.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.poll_timeout_reason().map(|(at, _)| at)
+    }
+
+    /// Returns the next deadline and the timer that set it, for logs and tests.
+    pub fn poll_timeout_reason(&self) -> Option<(Timestamp, TimerKind)> {
         match &self.phase {
-            Phase::Open => earliest(&[
-                self.connection.deadline(),
-                self.subscriptions.deadline(),
-                self.outbox.deadline(),
-                self.history.deadline(),
-                self.feed.deadline(),
-                self.out.store.deadline(),
+            Phase::Open => first(&[
+                (self.connection.deadline(), TimerKind::Connection),
+                (self.subscriptions.deadline(), TimerKind::Subscriptions),
+                (self.outbox.deadline(), TimerKind::Outbox),
+                (self.history.deadline(), TimerKind::History),
+                (self.feed.deadline(), TimerKind::Feed),
+                (self.out.store.deadline(), TimerKind::Store),
             ]),
-            Phase::Closing(closing) => earliest(&[Some(closing.deadline), self.connection.deadline()]),
+            Phase::Closing(closing) => first(&[
+                (Some(closing.deadline), TimerKind::Closing),
+                (self.connection.deadline(), TimerKind::Connection),
+            ]),
             Phase::Done => None,
         }
     }

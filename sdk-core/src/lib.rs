@@ -70,3 +70,4 @@ pub use io::{HostSignal, Input, Output, StoreBatch, StoreEntry, Ticket, TokenRea
 pub use moorline_protocol as protocol;
 pub use moorline_protocol::time::{Now, Timestamp};
 pub use presence::Present;
+pub use timer::TimerKind;

@@ -322,3 +322,18 @@ fn close_flushes_and_ends() {
     assert_eq!(host.closed.len(), 1);
     assert_eq!(host.client.poll_timeout(), None);
 }
+
+#[test]
+fn a_deadline_says_what_set_it() {
+    use moorline_core::{PublishOptions, TimerKind};
+    let mut host = Host::new();
+    assert_eq!(host.client.poll_timeout_reason(), None);
+    host.publish("room", PublishOptions { ttl: Some(5), ..PublishOptions::new() });
+    let kind = |host: &Host| host.client.poll_timeout_reason().map(|(_, kind)| kind);
+    assert_eq!(kind(&host), Some(TimerKind::Outbox));
+    host.pass(5_000);
+    assert_eq!(kind(&host), None);
+    host.go_online();
+    let (at, kind) = host.client.poll_timeout_reason().unwrap();
+    assert_eq!((Some(at), kind), (host.client.poll_timeout(), TimerKind::Connection));
+}
