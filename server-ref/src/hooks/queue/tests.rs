@@ -22,7 +22,7 @@ fn offsets(batch: &Batch) -> Vec<u64> {
 fn send(queue: &mut Queue, now: u64) -> Batch {
     match queue.next(now) {
         Next::Send(batch) => batch,
-        other => panic!("{other:?}"),
+        other @ (Next::Wait(_) | Next::Idle) => panic!("{other:?}"),
     }
 }
 
