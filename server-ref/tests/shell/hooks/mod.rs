@@ -4,6 +4,7 @@ mod failing;
 mod killed;
 mod offline;
 mod receiver;
+mod secure;
 
 use moorline_protocol::AppName;
 use moorline_server::engine::hooks::{HookKind, HookRule};

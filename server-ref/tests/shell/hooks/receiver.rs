@@ -59,12 +59,8 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Begins to listen. Each request is answered as `behave` says of it.
-    pub(crate) fn start(behave: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), behave)
-    }
-
-    pub(crate) fn start_at(address: SocketAddr, mut behave: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+    pub(crate) fn start(mut behave: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::channel();
         std::thread::spawn(move || {
