@@ -218,6 +218,7 @@ impl<S: MessageStore> EngineCore<S> {
         let (old_first, head) = (channel.first, channel.head);
         let Some(rule) = self.config.retention.of(channel.key.name.as_str()) else { return };
         let (age, bytes) = (rule.max_age_ms, rule.max_bytes);
+        let age = age.filter(|_| !self.config.bugs.has(Bug::AgeIgnored));
         let mut first = rule.max_count.map_or(old_first, |count| Offset(head.0.saturating_sub(count) + 1));
         if let Some(age) = age {
             let kept = self.store.first_at(id, now.saturating_sub(age)).unwrap_or_else(|| head.next());
