@@ -84,6 +84,7 @@ impl Client {
             ServerFrame::Dropped(dropped) => self.subscriptions.on_dropped(&dropped, &mut self.out),
             ServerFrame::Page(page) => self.history.on_page(page, &mut self.out),
             ServerFrame::Goaway(goaway) => self.on_goaway(&goaway, now.mono),
+            ServerFrame::Ping(_) if self.config.bugs.has(Bug::PingsUnanswered) => {}
             ServerFrame::Ping(ping) => self.on_ping(ping),
             ServerFrame::Pong(pong) => self.on_pong(pong),
             ServerFrame::Error(error) => self.on_error(error, now),

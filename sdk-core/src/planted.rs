@@ -106,6 +106,8 @@ pub enum Bug {
     RemovalsDropped,
     /// Clients that are cut together come back together.
     CrowdTogether,
+    /// The server's pings are not answered.
+    PingsUnanswered,
 }
 
 /// The switch: at most one bug at a time.

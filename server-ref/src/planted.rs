@@ -152,6 +152,10 @@ pub enum Bug {
     NobodyIsDurable,
     /// A frame that the server does not know ends the connection.
     UnknownEnds,
+    /// Messages are kept whatever their age.
+    AgeIgnored,
+    /// An id is known whoever used it.
+    IdsOfEverybody,
 }
 
 /// The switch: at most one bug at a time.

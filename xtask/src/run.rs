@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cargo::{self, TEST_FAST};
 use crate::error::Result;
 use crate::process::Process;
+use crate::step::Counts;
 
 const SERVER: (&str, &str) = ("moorline-server", "moorline-server");
 const COMMAND: (&str, &str) = ("moorline", "moorline");
@@ -178,6 +179,15 @@ pub(crate) fn planted_bugs(seeds: u64) -> Result {
     let (package, binary) = SIMULATOR;
     let run = ["run", "--profile", TEST_FAST, "-p", package, "--bin", binary, "--features", "planted-bugs", "--"];
     cargo::cargo(run).args(["--bugs".to_owned(), "--seeds".to_owned(), seeds.to_string()]).run()
+}
+
+/// Plays the scripted scenarios of the simulator, each with the planted bugs that it must fail with.
+///
+/// # Errors
+/// As [`Process::run_tests`].
+pub(crate) fn scenarios(counts: &mut Counts) -> Result {
+    let run = ["test", "--profile", TEST_FAST, "-p", SIMULATOR.0, "--features", "planted-bugs", "--test", "holes"];
+    cargo::cargo(run).run_tests(counts)
 }
 
 fn crash_command(built: &Path, command: &str) -> Process {

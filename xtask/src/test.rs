@@ -102,6 +102,7 @@ fn runs(steps: &mut Steps) {
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));
-    // Last, since it replaces the simulator's binary by one with bugs in it.
+    // Last, since they replace the simulator's binary by one with bugs in it.
+    steps.count("scenarios of the holes, each with its planted bugs", run::scenarios);
     steps.check("simulator finds every planted bug", || run::planted_bugs(BUG_SEEDS));
 }

@@ -67,7 +67,8 @@ impl Node {
             (Ok(()), _) => Ok(()),
         };
         session.pending_bytes += size;
-        let scope = if bugs.has(Bug::NobodysIdsLast) && session.user.is_none() { "".into() } else { session.scope() };
+        let is_shared = bugs.has(Bug::IdsOfEverybody) || bugs.has(Bug::NobodysIdsLast) && session.user.is_none();
+        let scope = if is_shared { "".into() } else { session.scope() };
         let (session_id, user) = (session.id, session.user.clone());
         let append = Append {
             channel: key,

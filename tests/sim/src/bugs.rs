@@ -162,6 +162,9 @@ pub const SCRIPTED: &[(&str, Place)] = &[
     ("unknown-ends", Place::Server(ServerBug::UnknownEnds)),
     ("removals-dropped", Place::Core(CoreBug::RemovalsDropped)),
     ("crowd-together", Place::Core(CoreBug::CrowdTogether)),
+    ("age-ignored", Place::Server(ServerBug::AgeIgnored)),
+    ("ids-of-everybody", Place::Server(ServerBug::IdsOfEverybody)),
+    ("pings-unanswered", Place::Core(CoreBug::PingsUnanswered)),
 ];
 
 /// At most one bug, for a whole run.

@@ -222,6 +222,7 @@ impl<S: MessageStore> EngineCore<S> {
         let own = is_reserved(name).then(|| RetentionRule::of_hooks(self.config.hooks.max_age_ms));
         let Some(rule) = own.as_ref().or_else(|| self.config.retention.of(name)) else { return };
         let (age, bytes) = (rule.max_age_ms, rule.max_bytes);
+        let age = age.filter(|_| !self.config.bugs.has(Bug::AgeIgnored));
         let mut first = rule.max_count.map_or(old_first, |count| Offset(head.0.saturating_sub(count) + 1));
         if let Some(age) = age {
             let kept = self.store.first_at(id, now.saturating_sub(age)).unwrap_or_else(|| head.next());
