@@ -17,7 +17,6 @@ export interface Surroundings {
   readonly peer: Peer;
   readonly nextLink: () => number;
   readonly base: Weather;
-  readonly url: string;
 }
 
 /**

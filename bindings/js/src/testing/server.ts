@@ -75,8 +75,8 @@ export class TestServer {
   /** Makes a device: what `createClient({ host })` needs. Each has its own network, storage and randomness. */
   host(options?: TestHostOptions): TestHost {
     const dice = new Dice(this.seed, this.devices.length + 1);
-    const { clock, peer, base, url } = this;
-    const device = new TestHost({ clock, dice, peer, base, url, nextLink: () => ++this.lastLink }, options);
+    const { clock, peer, base } = this;
+    const device = new TestHost({ clock, dice, peer, base, nextLink: () => ++this.lastLink }, options);
     this.devices.push(device);
     return device;
   }
