@@ -29,3 +29,17 @@ for (const entry of ['index', 'slim', 'blackbox']) {
   // The same types, as a CommonJS package sees them.
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
 }
+
+// The hooks. They take the client they are given, so they bring nothing of it.
+for (const entry of ['react', 'vue']) {
+  await build({
+    entryPoints: [here(`dist/${entry}.js`)],
+    outfile: here(`dist/${entry}.cjs`),
+    bundle: true,
+    format: 'cjs',
+    target: 'es2018',
+    external: [entry],
+    legalComments: 'none',
+  });
+  writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
+}
