@@ -26,8 +26,9 @@ impl Npm {
 /// A missing tool, or a part that does not build.
 fn build() -> Result {
     install()?;
-    let module = wasm::module()?;
-    node("scripts/core.mjs").args([module]).run()?;
+    for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
+        node("scripts/core.mjs").args([wasm::module(features)?]).args([name]).run()?;
+    }
     node("scripts/build.mjs").run()
 }
 
