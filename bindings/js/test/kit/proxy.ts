@@ -9,6 +9,8 @@ export class FaultProxy {
   /** How many bytes the server has sent through it. */
   bytesSent = 0;
 
+  private waiting: (() => void)[] = [];
+
   private constructor(
     private readonly listener: Server,
     private readonly target: number,
@@ -31,6 +33,11 @@ export class FaultProxy {
   /** How many connections go through it. */
   get connections(): number {
     return this.sockets.size / 2;
+  }
+
+  /** Waits until the server ends a connection. */
+  serverEnds(): Promise<void> {
+    return new Promise((resolve) => this.waiting.push(resolve));
   }
 
   /** Resets every connection. New ones are welcome. */
@@ -72,6 +79,8 @@ export class FaultProxy {
     if (this.isRefusing) return void near.resetAndDestroy();
     const far = connect(this.target, '127.0.0.1');
     far.on('data', (bytes) => (this.bytesSent += bytes.length));
+    const ended = (): void => this.waiting.splice(0).forEach((resolve) => resolve());
+    far.on('end', ended).on('error', ended);
     this.pipe(near, far);
     this.pipe(far, near);
   }
