@@ -137,7 +137,10 @@ impl SimEngine {
         config.bugs = self.bugs.server();
         let rule =
             HookRule { app: AppName::default_app(), kinds: vec![HookKind::MessageOffline], channels: Vec::new() };
-        config.hooks = HookRules::new(vec![rule]);
+        // Where little is kept, cursors go and channels begin anew: who is owed what is another question there.
+        if self.keeps == Keeps::default() {
+            config.hooks = HookRules::new(vec![rule]);
+        }
         config
     }
 

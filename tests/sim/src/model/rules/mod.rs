@@ -110,7 +110,9 @@ impl Rules {
             broken.note(self.acked(*key, result));
         }
         broken.note(self.check_presence(asked, replies));
-        broken.note(self.check_hooks(asked, records, (now, held)));
+        if self.keeps == Keeps::default() {
+            broken.note(self.check_hooks(asked, records, (now, held)));
+        }
         broken.into_violation()
     }
 
