@@ -8,6 +8,8 @@ pub mod engine;
 #[cfg(feature = "shell")]
 pub mod jwt;
 pub mod node;
+#[cfg(feature = "shell")]
+mod page;
 pub mod planted;
 #[cfg(feature = "shell")]
 pub mod server;

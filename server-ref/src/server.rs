@@ -51,6 +51,8 @@ pub struct Options {
     pub tokens: Tokens,
     /// Whether an anonymous connection becomes the user `anon-<device>`.
     pub name_anonymous: bool,
+    /// Whether a browser is shown a chat at `/`.
+    pub page: bool,
     /// Threads for connections.
     pub shards: u16,
     /// Pages that may connect; empty = any.
@@ -89,6 +91,7 @@ impl Options {
             compression: CompressionRules::default(),
             tokens: Tokens::default().with_dev(),
             name_anonymous: true,
+            page: true,
             shards: 1,
             origins: Vec::new(),
             ping_ms: 25_000,
@@ -170,7 +173,7 @@ impl Server {
         };
         let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
-        let door = Arc::new(Door::new(options.origins, options.max_sockets, options.head_within_ms));
+        let door = Arc::new(Door::new(options.origins, options.max_sockets, options.head_within_ms, options.page));
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {
             let mut seed = [0; 32];

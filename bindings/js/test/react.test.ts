@@ -121,6 +121,7 @@ describe('messages', () => {
     const [alice, name, seen] = [client('alice', { store: full }), fresh(), new Seen()];
     mount(alice, room(seen, name));
     await seen.until(({ list }) => !list.isLoading);
+    alice.disconnect();
     isFull = true;
     const receipt = seen.list.publish('x');
     await seen.until(({ list }) => list.messages[0]?.state === 'failed');
@@ -128,6 +129,7 @@ describe('messages', () => {
     isFull = false;
     seen.list.discard(seen.list.messages[0]!);
     seen.list.publish('x', { id: receipt.id });
+    await alice.connect();
     await seen.until(({ list }) => list.messages[0]?.state === 'stored');
     expect(seen.list.messages).toHaveLength(1);
     expect(seen.list.messages[0]!.id).toBe(receipt.id);

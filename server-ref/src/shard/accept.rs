@@ -9,6 +9,7 @@ use super::door::{Door, Seat};
 use super::goodbye::linger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket};
 use crate::node::{ConnId, Pressure};
+use crate::page;
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
 /// Pause after an accept that failed (no file descriptors, for instance).
@@ -46,7 +47,10 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream) {
             }
             Err(refusal) => refusal,
         },
-        Ok(Some((Err(refusal), _))) => plain(&handle, refusal),
+        Ok(Some((Err(refusal), _))) => match page_for(&handle, &refusal) {
+            Some(page) => return show(&handle, stream, &page).await,
+            None => plain(&handle, refusal),
+        },
         // Gone: there is nobody to talk to.
         Ok(None) => return,
         Err(_) => Refusal { status: 408, text: "the request's head took too long".into(), plain: None },
@@ -54,6 +58,13 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream) {
     // A response fits into the socket's buffer, so this does not wait.
     if stream.write_all(refusal.response().as_bytes()).await.is_ok() {
         linger(&handle, &stream, || true, &Notify::new()).await;
+    }
+}
+
+/// Sends the page. It does not fit into the socket's buffer, so who does not take it is given up.
+async fn show(handle: &Handle, mut stream: TcpStream, page: &[u8]) {
+    if let Ok(Ok(())) = tokio::time::timeout(handle.door.head_within, stream.write_all(page)).await {
+        linger(handle, &stream, || true, &Notify::new()).await;
     }
 }
 
@@ -97,11 +108,16 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
     }
 }
 
+/// The page that a server in development mode has, if it is asked for.
+fn page_for(handle: &Handle, refusal: &Refusal) -> Option<Vec<u8>> {
+    refusal.plain.as_ref().filter(|_| handle.door.has_page).and_then(page::answer)
+}
+
 /// Answers the few paths that are not a WebSocket.
 fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
     let ready = handle.door.is_open();
     let ok = |text: &str| Refusal { status: 200, text: text.into(), plain: None };
-    match refusal.plain.as_deref() {
+    match refusal.plain.as_ref().filter(|plain| !plain.is_head).map(|plain| plain.path.as_str()) {
         Some("/healthz") => ok("ok"),
         Some("/readyz") if ready => ok("ready"),
         Some("/readyz") => Refusal { status: 503, text: "stopping".into(), plain: None },

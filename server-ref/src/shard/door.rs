@@ -13,6 +13,8 @@ pub struct Door {
     /// Sockets that clients may have together.
     max_sockets: usize,
     sockets: AtomicUsize,
+    /// Whether `/` shows the chat.
+    pub(super) has_page: bool,
     /// Whether the server takes clients; `/readyz` says so.
     open: AtomicBool,
 }
@@ -22,12 +24,13 @@ pub(super) struct Seat(Arc<Door>);
 
 impl Door {
     /// Opens a door.
-    pub fn new(origins: Vec<String>, max_sockets: Option<u32>, head_within_ms: u32) -> Self {
+    pub fn new(origins: Vec<String>, max_sockets: Option<u32>, head_within_ms: u32, has_page: bool) -> Self {
         Self {
             origins,
             head_within: Duration::from_millis(head_within_ms.into()),
             max_sockets: max_sockets.map_or(usize::MAX, |max| max as usize),
             sockets: AtomicUsize::new(0),
+            has_page,
             open: AtomicBool::new(true),
         }
     }
