@@ -10,11 +10,14 @@ const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const pageFile = at('../../server-ref/src/page/chat.html.gz');
 const policyFile = at('../../server-ref/src/page/chat.csp');
 
+// 'use client' means nothing in a bundle.
+const onwarn = (warning, warn) => warning.code === 'MODULE_LEVEL_DIRECTIVE' || warn(warning);
+
 const built = await build({
   root: at('.'),
   configFile: at('vite.config.js'),
   logLevel: 'warn',
-  build: { write: false, target: 'es2022', cssCodeSplit: false, modulePreload: false, rollupOptions: { output: { codeSplitting: false } } },
+  build: { write: false, target: 'es2022', cssCodeSplit: false, modulePreload: false, rollupOptions: { output: { codeSplitting: false }, onwarn } },
 });
 const output = [built].flat()[0].output;
 const text = (end) => output.filter(({ fileName }) => fileName.endsWith(end)).map((file) => file.code ?? String(file.source)).join('\n').trim();

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 import { type Member } from 'moorline';
-import { useChannel, useMessages, usePresence } from 'moorline/react';
+import { useChannel, useConnection, useMessages, usePresence } from 'moorline/react';
 import { Composer } from './composer';
 import { Log } from './log';
 import { initials, tint } from './people';
@@ -57,10 +57,11 @@ function Reset({ reason }: { reason: 'trimmed' | 'epoch' }) {
 }
 
 function People({ list, count, name, onHide }: { list: readonly Member[] | undefined; count: number | undefined; name: string; onHide: () => void }) {
+  const isOnline = useConnection().state === 'online';
   return (
     <aside className="people panel" aria-label="People here">
       <header>
-        <h2>Here now{count === undefined ? '' : ` · ${count}`}</h2>
+        <h2>{isOnline ? 'Here now' : 'Were here'}{count === undefined ? '' : ` · ${count}`}</h2>
         <button className="icon close" onClick={onHide} aria-label="Close the list of people">✕</button>
       </header>
       {list ? (

@@ -5,16 +5,21 @@ import { useEvent } from 'moorline/react';
 /** ms between two signs of typing, and for how long one counts. */
 const every = 2000;
 const lasts = 4500;
+/** ms after a message in which a sign is an older one that came late: they keep no order with what is kept. */
+const late = 1000;
 
 /** Who types in a channel, told by messages at QoS 0: they are not kept, and nobody waits for them. */
 export function useTyping(channel: Channel, name: string): { users: readonly string[]; tell: () => void } {
   const [until, setUntil] = useState<Readonly<Record<string, number>>>({});
   const last = useRef(0);
+  const spoke = useRef(new Map<string, number>());
   useEvent(channel, 'message', ({ user, data, offset }) => {
     if (user === undefined || user === name) return;
     const isSign = (data as { typing?: unknown } | undefined)?.typing === true;
     if (!isSign && offset === undefined) return;
+    if (isSign && Date.now() - (spoke.current.get(user) ?? 0) < late) return;
     // A message that came is typed no more.
+    if (!isSign) spoke.current.set(user, Date.now());
     setUntil((before) => ({ ...before, [user]: isSign ? Date.now() + lasts : 0 }));
   });
   const users = Object.keys(until).filter((user) => until[user]! > Date.now());

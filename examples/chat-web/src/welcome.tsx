@@ -7,7 +7,6 @@ export function Welcome({ onName }: { onName: (name: string) => void }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const given = name.trim();
-    // eslint-disable-next-line no-control-regex
     if (!given || /[*\u0000-\u001f\u007f-\u009f]/.test(given)) return setWrong(true);
     onName(given);
   };
