@@ -10,6 +10,8 @@ pub mod hooks;
 #[cfg(feature = "shell")]
 pub mod jwt;
 pub mod node;
+#[cfg(feature = "shell")]
+mod page;
 pub mod planted;
 #[cfg(feature = "shell")]
 pub mod server;

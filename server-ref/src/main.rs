@@ -169,10 +169,12 @@ fn announce(server: &Server, engine: &Engine) {
         Engine::Log { dir, .. } => format!("in {}", dir.display()),
     };
     let url = server.url();
+    let page = url.replacen("ws://", "http://", 1).replace("/ws", "/");
     tell(format_args!(
         "DEVELOPMENT MODE: everybody on this machine may connect, as anybody, and do everything.\n\
          Messages are kept {kept}.\n\
-         Try, in two other terminals:\n  moorline sub room:42 --url {url} --token dev:alice\n  \
+         Try the chat in a browser: {page}\n\
+         Or, in two other terminals:\n  moorline sub room:42 --url {url} --token dev:alice\n  \
          moorline pub room:42 '{{\"text\": \"hello\"}}' --url {url} --token dev:bob"
     ));
 }

@@ -88,6 +88,7 @@ impl Run {
             compression: config::compression(&file),
             tokens: if self.dev { tokens.with_dev() } else { tokens },
             name_anonymous: self.dev,
+            page: self.dev,
             shards: self.shards.or(file.server.shards).unwrap_or(shards),
             origins: file.server.origins.clone(),
             ping_ms: limits.ping.map_or(defaults.ping_ms, |age| age.0 as u32),

@@ -54,6 +54,8 @@ pub struct Options {
     pub tokens: Tokens,
     /// Whether an anonymous connection becomes the user `anon-<device>`.
     pub name_anonymous: bool,
+    /// Whether a browser is shown a chat at `/`.
+    pub page: bool,
     /// Threads for connections.
     pub shards: u16,
     /// Pages that may connect; empty = any.
@@ -102,6 +104,7 @@ impl Options {
             compression: CompressionRules::default(),
             tokens: Tokens::default().with_dev(),
             name_anonymous: true,
+            page: true,
             shards: 1,
             origins: Vec::new(),
             ping_ms: 25_000,
@@ -207,6 +210,7 @@ impl Server {
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.proxies,
+            page: options.page,
         }));
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {

@@ -11,6 +11,7 @@ use super::goodbye::linger;
 use super::rate::Stranger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
 use crate::node::{ConnId, Pressure};
+use crate::page;
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
 /// Pause after an accept that failed (no file descriptors, for instance).
@@ -51,7 +52,10 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, f
                 }
                 Err(refusal) => refusal,
             },
-            Ok(Some((Err(refusal), _))) => plain(&handle, refusal),
+            Ok(Some((Err(refusal), _))) => match page_for(&handle, &refusal) {
+                Some(page) => return show(&handle, stream, &page).await,
+                None => plain(&handle, refusal),
+            },
             // Gone: there is nobody to talk to.
             Ok(None) => return,
             Err(_) => Refusal::new(408, "the request's head took too long"),
@@ -62,6 +66,13 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, f
     // A response fits into the socket's buffer, so this does not wait.
     if stream.write_all(refusal.response().as_bytes()).await.is_ok() {
         linger(&handle, &stream, || true, &Notify::new()).await;
+    }
+}
+
+/// Sends the page. It does not fit into the socket's buffer, so who does not take it is given up.
+async fn show(handle: &Handle, mut stream: TcpStream, page: &[u8]) {
+    if let Ok(Ok(())) = tokio::time::timeout(handle.door.config.head_within, stream.write_all(page)).await {
+        linger(handle, &stream, || true, &Notify::new()).await;
     }
 }
 
@@ -105,11 +116,16 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
     }
 }
 
+/// The page that a server in development mode has, if it is asked for.
+fn page_for(handle: &Handle, refusal: &Refusal) -> Option<Vec<u8>> {
+    refusal.plain.as_ref().filter(|_| handle.door.config.page).and_then(page::answer)
+}
+
 /// Answers the few paths that are not a WebSocket.
 fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
     let ready = handle.door.is_open();
     let ok = |text: &str| Refusal::new(200, text);
-    match refusal.plain.as_deref() {
+    match refusal.plain.as_ref().filter(|plain| !plain.is_head).map(|plain| plain.path.as_str()) {
         Some("/healthz") => ok("ok"),
         Some("/readyz") if ready => ok("ready"),
         Some("/readyz") => Refusal::new(503, "stopping"),

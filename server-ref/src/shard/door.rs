@@ -23,6 +23,8 @@ pub struct DoorConfig {
     pub handshakes_per_address: Option<u32>,
     /// Addresses that many clients come from, and that are not counted.
     pub proxies: Vec<IpAddr>,
+    /// Whether `/` shows the chat.
+    pub page: bool,
 }
 
 /// Lets clients in, or not; one for all shards of a server.

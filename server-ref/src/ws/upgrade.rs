@@ -32,10 +32,23 @@ pub struct Refusal {
     pub status: u16,
     /// What to do.
     pub text: String,
-    /// The path, for a request that was not meant to become a WebSocket.
-    pub plain: Option<String>,
+    /// What was asked for, by a request that was not meant to become a WebSocket.
+    pub plain: Option<Plain>,
     /// Seconds after which it may be tried again.
     pub retry_after: Option<u64>,
+}
+
+/// A request for something else than a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// Its path.
+    pub path: String,
+    /// Whether it is a `HEAD`: the answer has no body.
+    pub is_head: bool,
+    /// Whether it takes an answer in gzip.
+    pub takes_gzip: bool,
+    /// The `ETag`s that it has already.
+    pub knows: Option<String>,
 }
 
 impl Refusal {
@@ -99,8 +112,17 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         header(name).is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
     };
     let path = request.path.unwrap_or("/").split('?').next().unwrap_or("/");
+    let plain = |is_head| {
+        let accepted = header("accept-encoding").unwrap_or_default().to_ascii_lowercase();
+        let takes_gzip = accepted
+            .split(',')
+            .map(|coding| coding.replace(' ', ""))
+            .any(|coding| coding.split(';').next() == Some("gzip") && !coding.ends_with(";q=0"));
+        Plain { path: path.to_owned(), is_head, takes_gzip, knows: header("if-none-match") }
+    };
     if request.method != Some("GET") {
-        return Err(Refusal::new(405, "only GET is answered here"));
+        let plain = (request.method == Some("HEAD")).then(|| plain(true));
+        return Err(Refusal { plain, ..Refusal::new(405, "only GET is answered here") });
     }
     if request.version != Some(1) {
         return Err(Refusal::new(505, "HTTP/1.1 is needed"));
@@ -113,7 +135,7 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         },
         None => {
             let text = "there is nothing here; the path of the WebSocket is /ws or /ws/{app}";
-            return Err(Refusal { plain: Some(path.to_owned()), ..Refusal::new(404, text) });
+            return Err(Refusal { plain: Some(plain(false)), ..Refusal::new(404, text) });
         }
     };
     if !has("upgrade", "websocket") || !has("connection", "upgrade") {

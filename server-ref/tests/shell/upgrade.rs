@@ -1,5 +1,8 @@
 //! Requests that are not an upgrade, or a bad one.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use moorline_server::server::Options;
 
 use crate::support::{Heard, Wire, World, upgrade};
@@ -150,4 +153,62 @@ fn plain_requests_say_how_the_server_is() {
     assert!(get("/readyz").contains("ready"));
     assert!(get("/").contains("/ws"));
     assert!(get("/metrics?x=1").contains(" 404 "));
+}
+
+/// Sends a request with these lines and returns the head and the body of the answer.
+fn exchange(world: &World, request: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(world.address()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let body = answer.split_off(end);
+    (String::from_utf8(answer).unwrap(), body)
+}
+
+const BROWSER: &str = "HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip, deflate, br\r\n";
+
+#[test]
+fn a_browser_is_shown_a_chat_in_development_mode() {
+    let mut world = World::dev();
+    let (head, body) = exchange(&world, &format!("GET / {BROWSER}\r\n"));
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html"), "{head}");
+    assert!(head.contains("Content-Security-Policy: default-src 'none'; script-src 'sha256-"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    assert_eq!(body[..2], [0x1f, 0x8b], "not gzip");
+    let (length, nothing) = exchange(&world, &format!("HEAD / {BROWSER}\r\n"));
+    assert_eq!((length, nothing.len()), (head.clone(), 0));
+    let tag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+    let (known, nothing) = exchange(&world, &format!("GET / {BROWSER}If-None-Match: {tag}\r\n\r\n"));
+    assert!(known.starts_with("HTTP/1.1 304 ") && nothing.is_empty(), "{known}");
+    let (other, body) = exchange(&world, &format!("GET / {BROWSER}If-None-Match: \"older\"\r\n\r\n"));
+    assert!(other.starts_with("HTTP/1.1 200 ") && !body.is_empty(), "{other}");
+    world.is_well();
+}
+
+#[test]
+fn who_takes_no_gzip_is_told_what_this_is() {
+    let world = World::dev();
+    for coding in ["", "Accept-Encoding: br\r\n", "Accept-Encoding: br, gzip; q=0\r\n"] {
+        let (head, body) = exchange(&world, &format!("GET / HTTP/1.1\r\nHost: x\r\n{coding}\r\n"));
+        assert!(head.contains("text/plain") && body.starts_with(b"This is a Moorline server"), "{coding}{head}");
+    }
+}
+
+#[test]
+fn only_the_page_is_at_the_root_and_only_in_development_mode() {
+    let dev = World::dev();
+    for path in ["/chat", "/index.html", "//", "/ws/../"] {
+        let (head, _) = exchange(&dev, &format!("GET {path} {BROWSER}\r\n"));
+        assert!(head.starts_with("HTTP/1.1 404 "), "{path}: {head}");
+    }
+    for line in ["POST / ", "HEAD /healthz ", "HEAD /ws "] {
+        let (head, _) = exchange(&dev, &format!("{line}{BROWSER}\r\n"));
+        assert!(head.starts_with("HTTP/1.1 405 "), "{line}: {head}");
+    }
+    let world = World::start(Options { page: false, ..Options::dev() }, "dev:healthy");
+    let (head, _) = exchange(&world, &format!("GET / {BROWSER}\r\n"));
+    assert!(head.contains("text/plain"), "{head}");
+    let (head, _) = exchange(&world, &format!("HEAD / {BROWSER}\r\n"));
+    assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
 }
