@@ -27,7 +27,7 @@ impl Npm {
 ///
 /// # Errors
 /// A missing tool, or a part that does not build.
-fn build() -> Result {
+pub(crate) fn build() -> Result {
     install(&folder())?;
     for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
         node("scripts/core.mjs").args([wasm::module("moorline-wasm", features)?]).args([name]).run()?;

@@ -17,6 +17,7 @@ const app = {
   kept: [] as string[],
   failed: [] as unknown[],
   stored: 0,
+  ticks: [] as number[],
 
   async start({ url, user, channel }: Settings): Promise<void> {
     const client = createClient({ url, token: `dev:${user}`, store: indexedDb({ name: user }), backoff: { min: 100, max: 500 }, connectTimeout: 2000 });
@@ -39,12 +40,18 @@ const app = {
     }
   },
 
-  /** Waits until something is so; looked at again whenever anything happens, and every animation frame it gets. */
+  /** Waits until something is so. */
   until(is: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => (is() ? resolve() : void setTimeout(look, 10));
       look();
     });
+  },
+
+  /** Notes when timers of 100 ms come. */
+  tick(): void {
+    app.ticks.push(performance.now());
+    setTimeout(app.tick, 100);
   },
 
   /** Waits until what the last page left is stored. */

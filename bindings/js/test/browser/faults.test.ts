@@ -41,23 +41,6 @@ test('offline and online again: nothing is lost, nothing comes twice', async () 
   expect((await visit.log()).data).toEqual([100, 101, 0, 1, 2]);
 });
 
-test('a frozen page is given up by the server, and goes on without a hole when it thaws', async () => {
-  await visit.open();
-  await visit.publish(0, 2);
-  await visit.until('app.received.length === 2');
-  await visit.cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
-  const ends = lab.proxy.serverEnds();
-  await visit.publish(2, 2);
-  // It answers no ping: the server gives it up after an interval and 10 s.
-  await ends;
-  await visit.publish(4, 2);
-  await visit.cdp.send('Page.setWebLifecycleState', { state: 'active' });
-  await visit.until('app.received.length === 6');
-  expect(await visit.run('app.received')).toEqual(numbers(0, 6));
-  expect(await visit.run('app.signals')).toEqual(expect.arrayContaining(['freeze', 'resume']));
-  expect(await visit.run<string[]>('app.states')).toContainEqual(expect.stringMatching(/^recovering/));
-});
-
 /** What the log must say after a page came to an end while it sent. */
 async function expectWhole(kept: readonly string[], published: number): Promise<void> {
   const { ids, data } = await visit.log();
@@ -99,19 +82,24 @@ test('a tab that crashes in the middle of sending loses nothing that was kept', 
 });
 
 test('a full storage fails the publishes that need it, says so, and keeps the others', async () => {
-  visit.page = await browser.open(url);
-  await visit.cdp.send('Storage.overrideQuotaForOrigin', { origin: lab.origin, quotaSize: 200_000 });
+  // An origin of its own: the browser remembers for a while how much room an origin has.
+  const small = await Lab.start();
+  visit = new Visit(small, browser, await small.page('app.ts'));
+  visit.page = await browser.open(await small.page('app.ts'));
+  await visit.cdp.send('Storage.overrideQuotaForOrigin', { origin: small.origin, quotaSize: 200_000 });
   await visit.start();
-  lab.proxy.refuse();
+  small.proxy.refuse();
   await visit.run('app.publish(0, 6, "x".repeat(50_000))');
   await visit.until('app.kept.length + app.failed.length === 6');
   const { kept, failed } = await visit.run<{ kept: string[]; failed: string[] }>('({ kept: app.kept, failed: app.failed })');
   expect(new Set(failed)).toEqual(new Set(['storage.full']));
   expect(kept.length).toBeGreaterThan(0);
-  lab.proxy.heal();
+  // With room again they go out.
+  await visit.cdp.send('Storage.overrideQuotaForOrigin', { origin: small.origin });
+  small.proxy.heal();
   await visit.until(`app.stored === ${kept.length}`);
   expect((await visit.log()).ids).toEqual(kept);
-  await visit.cdp.send('Storage.overrideQuotaForOrigin', { origin: lab.origin });
+  await small.close();
 });
 
 test('a storage that is cleared fails what comes next, and the next page begins anew', async () => {

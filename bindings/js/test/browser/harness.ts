@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type CDPSession, type Page as ChromiumPage, chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { Builder, Capabilities } from 'selenium-webdriver';
@@ -31,39 +33,55 @@ export interface Browser {
   close(): Promise<void>;
 }
 
-const binaries = {
+/** Where the browsers are. */
+export const binaries = {
   chromium: process.env['MOORLINE_CHROMIUM'] ?? '/usr/bin/chromium',
   firefox: process.env['MOORLINE_FIREFOX'] ?? '/usr/bin/firefox-esr',
   webkit: process.env['MOORLINE_WEBKIT'] ?? '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser',
 };
 
-/** Starts a browser. `cargo xtask browsers` installs them. */
-export function launch(engine: Engine): Promise<Browser> {
-  const binary = binaries[engine];
-  if (!existsSync(binary)) throw new Error(`${binary} is missing: cargo xtask browsers installs it, or MOORLINE_${engine.toUpperCase()} names another`);
-  return { chromium: launchChromium, firefox: launchFirefox, webkit: launchWebkit }[engine](binary);
+/** Arguments of a browser. */
+export interface Arguments {
+  readonly add?: readonly string[];
+  /** Arguments that Playwright would give it. */
+  readonly omit?: readonly string[];
 }
 
-async function launchChromium(executablePath: string): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
-  // One context for all pages: they share storage and locks, as tabs do.
-  const context = await browser.newContext();
+/** Starts a browser, Chromium with further arguments. `cargo xtask browsers` installs them. */
+export function launch(engine: Engine, args: Arguments = {}): Promise<Browser> {
+  const binary = binaries[engine];
+  if (!existsSync(binary)) throw new Error(`${binary} is missing: cargo xtask browsers installs it, or MOORLINE_${engine.toUpperCase()} names another`);
+  return { chromium: launchChromium, firefox: launchFirefox, webkit: launchWebkit }[engine](binary, args);
+}
+
+async function launchChromium(executablePath: string, { add = [], omit = [] }: Arguments): Promise<Browser> {
+  // A profile on the disk, as users have one: an incognito one has other quotas. All pages share it, as tabs do.
+  const profile = mkdtempSync(join(tmpdir(), 'moorline-chromium-'));
+  const context = await chromium.launchPersistentContext(profile, { executablePath, args: ['--no-sandbox', ...add], ignoreDefaultArgs: [...omit] });
   return {
     engine: 'chromium',
-    version: browser.version(),
+    version: context.browser()?.version() ?? 'unknown',
     async open(url) {
       const page = await context.newPage();
       const cdp = await context.newCDPSession(page);
       await page.goto(url);
       return {
-        evaluate: (expression) => page.evaluate(expression),
-        goto: (url) => page.goto(url).then(() => undefined),
+        // Playwright's own way needs `eval`, which a page may forbid.
+        async evaluate<T>(expression: string) {
+          const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+          if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+          return result.value as T;
+        },
+        goto: (to) => page.goto(to).then(() => undefined),
         reload: () => page.reload().then(() => undefined),
         close: () => page.close(),
         chromium: { page, cdp },
       };
     },
-    close: () => browser.close(),
+    async close() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
   };
 }
 

@@ -32,4 +32,19 @@ export function suite(engine: Engine): void {
     await page.close();
     expect(facts).toEqual(expected);
   });
+  test(`${engine}: without WebAssembly, random numbers or a database the error says so`, async () => {
+    const bare = await lab.page('bare.ts');
+    const attempt = async (at: string, without: readonly string[]): Promise<{ code: string; message: string }> => {
+      const page = await browser.open(at);
+      const told = await page.evaluate<{ code: string; message: string }>(`attempt(${JSON.stringify(without)})`);
+      await page.close();
+      return told;
+    };
+    const forbidding = await lab.page('bare.ts', { 'content-security-policy': "default-src 'self'; connect-src *" });
+    const names = expect.stringContaining('moorline/asm') as string;
+    expect(await attempt(forbidding, [])).toEqual({ code: 'client.runtime', message: names });
+    expect(await attempt(bare, ['WebAssembly'])).toEqual({ code: 'client.runtime', message: names });
+    expect(await attempt(bare, ['crypto'])).toMatchObject({ code: 'client.random' });
+    expect(await attempt(bare, ['indexedDB'])).toMatchObject({ code: 'storage.unavailable' });
+  });
 }

@@ -11,7 +11,7 @@ export class Visit {
 
   constructor(
     private readonly lab: Lab,
-    private readonly browser: Browser,
+    private readonly browser: Pick<Browser, 'open'>,
     private readonly url: string,
   ) {}
 

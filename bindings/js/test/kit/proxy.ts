@@ -9,7 +9,7 @@ export class FaultProxy {
   /** How many bytes the server has sent through it. */
   bytesSent = 0;
 
-  private waiting: (() => void)[] = [];
+  private heard: (() => void) | undefined;
 
   private constructor(
     private readonly listener: Server,
@@ -35,9 +35,14 @@ export class FaultProxy {
     return this.sockets.size / 2;
   }
 
-  /** Waits until the server ends a connection. */
-  serverEnds(): Promise<void> {
-    return new Promise((resolve) => this.waiting.push(resolve));
+  /** Waits until clients have sent something so many times: a busy one its messages, an idle one its answers to pings. */
+  hears(times: number): Promise<void> {
+    let left = times;
+    return new Promise((resolve) => {
+      this.heard = () => {
+        if (--left === 0) resolve();
+      };
+    });
   }
 
   /** Resets every connection. New ones are welcome. */
@@ -79,8 +84,7 @@ export class FaultProxy {
     if (this.isRefusing) return void near.resetAndDestroy();
     const far = connect(this.target, '127.0.0.1');
     far.on('data', (bytes) => (this.bytesSent += bytes.length));
-    const ended = (): void => this.waiting.splice(0).forEach((resolve) => resolve());
-    far.on('end', ended).on('error', ended);
+    near.on('data', () => this.heard?.());
     this.pipe(near, far);
     this.pipe(far, near);
   }
