@@ -5,6 +5,7 @@ mod backoff;
 mod heartbeat;
 mod lifecycle;
 mod parking;
+mod signals;
 
 use std::time::Duration;
 
