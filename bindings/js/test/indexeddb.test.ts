@@ -44,6 +44,32 @@ describe('a store in IndexedDB', () => {
     await expect(store.commit({ clear: false, deletes: ['a'], puts: [] })).rejects.toMatchObject({ code: 'storage.unavailable' });
   });
 
+  test('belongs to one client at a time, where the host has locks', async () => {
+    const held = new Set<string>();
+    const request = async (lock: string, _: object, take: (lock: unknown) => Promise<void> | undefined): Promise<void> => {
+      if (held.has(lock)) return take(null);
+      held.add(lock);
+      await take({ name: lock });
+      held.delete(lock);
+    };
+    Object.defineProperty(globalThis, 'navigator', { value: { locks: { request } }, configurable: true });
+    try {
+      const database = name();
+      const first = indexedDb({ name: database });
+      await first.load();
+      const second = indexedDb({ name: database });
+      await expect(second.load()).rejects.toMatchObject({ code: 'client.store_locked', number: 103, retryable: true });
+      const third = indexedDb({ name: database, ifLocked: 'memory' });
+      expect(await third.load()).toEqual([]);
+      await third.commit({ clear: false, deletes: [], puts: [['a', bytes(1)]] });
+      await first.close?.();
+      await Promise.resolve();
+      expect(await second.load()).toEqual([]);
+    } finally {
+      Reflect.deleteProperty(globalThis, 'navigator');
+    }
+  });
+
   test('brings what was published offline to the next client', async () => {
     const [database, channel] = [name(), fresh()];
     const room = here.client('bob').channel(channel);
