@@ -15,11 +15,18 @@ pub(crate) struct Npm {
     /// Run its tests, too.
     #[arg(long)]
     test: bool,
+    /// Make the chat anew that the server shows in development mode: `server-ref/src/page`.
+    #[arg(long, conflicts_with = "test")]
+    page: bool,
 }
 
 impl Npm {
     pub(crate) fn run(&self) -> Result {
-        if self.test { test() } else { build() }
+        match (self.test, self.page) {
+            (true, _) => test(),
+            (_, true) => build().and_then(|()| page(&[])),
+            _ => build(),
+        }
     }
 }
 
@@ -48,7 +55,16 @@ pub(crate) fn test() -> Result {
     let entries = ["core.wasm", "core.wasm.br", "blackbox.wasm"];
     let attw = node("node_modules/@arethetypeswrong/cli/dist/index.js").args(["--pack", ".", "--profile", "node16"]);
     attw.args(["--ignore-rules", "cjs-resolves-to-esm", "--exclude-entrypoints"]).args(entries).run()?;
+    page(&["--check"])?;
     EXAMPLES.iter().try_for_each(|name| example(name))
+}
+
+/// Builds the chat as one file, from the package as it was built; with `--check` tells whether it is the committed one.
+fn page(args: &[&str]) -> Result {
+    let chat = tree::root().join("examples").join("chat-web");
+    install(&chat)?;
+    Process::new("node").args(["node_modules/typescript/bin/tsc", "-p", "."]).directory(chat.clone()).run()?;
+    Process::new("node").args(["scripts/page.mjs"]).args(args).directory(chat).run()
 }
 
 /// Runs an example's tests with the package that was built.

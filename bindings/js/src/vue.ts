@@ -1,6 +1,6 @@
 import {
   type App, type InjectionKey, type MaybeRefOrGetter, type ShallowRef, computed, effectScope, getCurrentInstance, inject, markRaw, onMounted,
-  shallowReadonly, shallowRef, toValue, watch,
+  shallowReadonly, shallowRef, toValue, watchEffect,
 } from 'vue';
 import type { Channel, ChannelEvents } from './channel.js';
 import type { Client } from './client.js';
@@ -16,7 +16,7 @@ export type { ListOptions, ListedMessage, MessageList } from './view/list.js';
 /** A value to be read: in a script by `.value`, in a template as it is. */
 export type Followed<T> = Readonly<ShallowRef<T>>;
 
-const injected: InjectionKey<Client> = Symbol('moorline');
+const injected: InjectionKey<Client> = Symbol();
 
 /** Hands a client to an app: `app.use(moorline, client)`. Whoever made the client closes it: the app never does. */
 export function moorline(app: App, client: Client): void {
@@ -26,7 +26,7 @@ export function moorline(app: App, client: Client): void {
 /** The client that was handed to the app. Throws where there is none. */
 export function useClient(): Client {
   const client = inject(injected, undefined);
-  if (!client) throw new Error('no client: app.use(moorline, client) is missing');
+  if (!client) throw new Error('app.use(moorline, client) first');
   return client;
 }
 
@@ -85,7 +85,7 @@ function follow<From extends Pick<Source<unknown>, 'subscribe'>, T>(from: () => 
 /** Runs with what is given while the component is mounted (or at once, outside of one), and again when that changes. */
 function whileMounted<From>(from: () => From, run: (from: From) => () => void): void {
   const scope = effectScope();
-  const start = (): void => void scope.run(() => watch(from, (source, _, onCleanup) => onCleanup(run(source)), { immediate: true, flush: 'sync' }));
+  const start = (): void => void scope.run(() => watchEffect((onCleanup) => onCleanup(run(from())), { flush: 'sync' }));
   if (getCurrentInstance()) onMounted(start);
   else start();
 }

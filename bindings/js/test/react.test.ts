@@ -316,6 +316,28 @@ describe('a mount', () => {
     expect(listeners(alice)).toBe(0);
   });
 
+  test('of a part of the page takes its handlers along, while the channel is read on', async () => {
+    const [alice, name, seen] = [client('alice'), fresh(), new Seen()];
+    const Room = room(seen, name);
+    let show!: (on: boolean) => void;
+    const Part = ({ channel }: { channel: Channel }): null => {
+      useEvent(channel, 'message', () => undefined);
+      return null;
+    };
+    mount(alice, function Page() {
+      const [on, set] = useState(false);
+      show = set;
+      Room();
+      return on ? h(Part, { channel: seen.channel }) : null;
+    });
+    await seen.until(({ list }) => !list.isLoading);
+    const before = handlersOf(seen.channel);
+    show(true);
+    await vi.waitFor(() => expect(handlersOf(seen.channel)).toBe(before + 1));
+    show(false);
+    await vi.waitFor(() => expect(handlersOf(seen.channel)).toBe(before));
+  });
+
   test('of another name leaves the first', async () => {
     const [alice, bob, seen] = [client('alice'), client('bob'), new Seen()];
     const [first, second] = [fresh(), fresh()];
@@ -368,17 +390,21 @@ test('the connection is followed', async () => {
 });
 
 test('a page of a server hydrates as it was, then goes on', async () => {
-  const [alice, bob, name, seen] = [client('alice'), client('bob'), fresh(), new Seen()];
+  const [alice, bob, name, seen, late] = [client('alice'), client('bob'), fresh(), new Seen(), new Seen()];
   await fill(bob, name, 1);
-  const Room = room(seen, name);
-  const tree = h(MoorlineProvider, { client: alice }, h(Room as () => null));
+  const tree = (of: Client, by: Seen) => h(MoorlineProvider, { client: of }, h(room(by, name) as () => null));
   const at = document.createElement('div');
-  at.innerHTML = renderToString(tree);
-  expect(alice.state, 'rendering on a server connects nothing').toBe('idle');
-  const mismatches: unknown[] = [];
-  root = hydrateRoot(at, tree, { onRecoverableError: (error) => mismatches.push(error) });
+  const server = client('server');
+  at.innerHTML = renderToString(tree(server, new Seen()));
+  expect(server.state, 'rendering on a server connects nothing').toBe('idle');
+  // Another part of the page is further already.
+  mount(alice, room(seen, name));
   await seen.until(({ list }) => list.messages.length === 1);
+  const mismatches: unknown[] = [];
+  const hydrated = hydrateRoot(at, tree(alice, late), { onRecoverableError: (error) => mismatches.push(error) });
+  await late.until(({ list }) => list.messages.length === 1);
   expect(mismatches).toEqual([]);
+  hydrated.unmount();
 });
 
 /** Handlers that are left on a handle. */

@@ -19,13 +19,13 @@ export function write(key: string, value: unknown): void {
   }
 }
 
-/** State that this browser keeps. */
-export function useKept<T>(key: string, otherwise: T): [T, (value: T) => void] {
-  const [value, set] = useState(() => read(key, otherwise));
+/** A text that this tab keeps: another one can be somebody else. */
+export function useTabText(key: string): [string, (value: string) => void] {
+  const [value, set] = useState(() => sessionStorage.getItem(key) ?? '');
   return [
     value,
     (next) => {
-      write(key, next);
+      sessionStorage.setItem(key, next);
       set(next);
     },
   ];

@@ -125,7 +125,8 @@ impl Demo {
         let command = self.command.display();
         let url = stage.url();
         let option = if stage.address.to_string() == USUAL { String::new() } else { format!(" --url {url}") };
-        tell(format!("\nThe server stays at {url}. In two other terminals, type\n"));
+        tell(format!("\nThe server stays at {url}. For a chat, open http://{}/ in a browser, twice.", stage.address));
+        tell("Or type, in two other terminals\n".to_owned());
         tell(format!("  {command} sub room:42{option} --token dev:alice"));
         tell(format!("  {command} pub room:42 '{{\"text\":\"hi\"}}'{option} --token dev:bob --qos 2\n"));
         tell("and end with ctrl-c here.".to_owned());

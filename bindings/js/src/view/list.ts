@@ -66,7 +66,7 @@ export function listOf(client: Client, channel: Channel, options: ListOptions = 
 
 /** Keeps a list while somebody looks at it. Closures, not a class: their names are what a bundler shortens. */
 function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 50 }: ListOptions): ListSource {
-  const viewers = new Set<{ changed: () => void }>();
+  const viewers = new Set<() => void>();
   let stop: (() => void) | undefined;
   let isDirty = false;
   /** In the order of their offsets, without a hole. */
@@ -98,7 +98,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     later(() => {
       isDirty = false;
       list.current = view();
-      for (const viewer of [...viewers]) viewer.changed();
+      viewers.forEach((changed) => changed());
     });
   };
 
@@ -203,7 +203,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     const { user } = client;
     own.push({
       channel: channel.name, id, key: id, time: Date.now(), headers: { ...options.headers }, ...contentOf(payload), state: 'queued', receipt,
-      ...(user !== undefined && { user }),
+      ...(user && { user }),
     });
     const off = progress.subscribe(() => {
       const { state } = receipt;
@@ -218,7 +218,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
       if (!mine || epoch !== to.epoch) return;
       drop(mine.key);
       if (to.offset !== undefined) place({ ...mine, epoch, offset: to.offset });
-    }, (why: MoorlineError) => why.code === 'request.unsupported' && drop(id));
+    }, ({ code }: MoorlineError) => code === 'request.unsupported' && drop(id));
     change();
     return receipt;
   };
@@ -250,15 +250,12 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     first,
     current: first,
     subscribe(changed) {
-      const viewer = { changed };
-      viewers.add(viewer);
+      viewers.add(changed);
       stop ??= begin();
       return () => {
-        viewers.delete(viewer);
+        viewers.delete(changed);
         later(() => {
-          if (viewers.size) return;
-          stop?.();
-          stop = undefined;
+          if (!viewers.size) stop = stop?.() as undefined;
         });
       };
     },
@@ -268,7 +265,9 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
 
 function contentOf(payload: unknown): Pick<Message, 'data' | 'text' | 'bytes'> {
   if (typeof payload === 'string') return { text: payload };
-  if (payload instanceof ArrayBuffer) return { bytes: new Uint8Array(payload) };
-  if (ArrayBuffer.isView(payload)) return { bytes: new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength) };
+  if (payload instanceof ArrayBuffer || ArrayBuffer.isView(payload)) {
+    const { buffer = payload as ArrayBuffer, byteOffset, byteLength } = payload as Partial<ArrayBufferView>;
+    return { bytes: new Uint8Array(buffer, byteOffset, byteLength) };
+  }
   return { data: payload };
 }

@@ -1,0 +1,134 @@
+// The chat of examples/chat-web, as the server shows it, in a real browser.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type Browser, type CDPSession, type Page, chromium } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Server } from '../kit/server.js';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+let server: Server;
+let browser: Browser;
+const troubles: string[] = [];
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await chromium.launch({ executablePath: process.env['MOORLINE_CHROMIUM'] ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
+});
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
+  expect(troubles.splice(0), 'errors of the page').toEqual([]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.remove();
+});
+
+interface Person {
+  readonly page: Page;
+  readonly cdp: CDPSession;
+}
+
+/** Opens the chat as somebody, in a browser profile of its own. */
+async function person(name: string, colorScheme: 'light' | 'dark' = 'light', viewport = { width: 1280, height: 800 }): Promise<Person> {
+  const context = await browser.newContext({ viewport, colorScheme });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => troubles.push(error.message));
+  page.on('console', (message) => void (/Content.Security.Policy/i.test(message.text()) && troubles.push(message.text())));
+  await page.goto(server.url.replace(/^ws/, 'http').replace(/ws$/, ''));
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: 'Start chatting' }).click();
+  await page.getByRole('heading', { name: 'lobby' }).waitFor();
+  return { page, cdp: await context.newCDPSession(page) };
+}
+
+async function open(page: Page, room: string): Promise<void> {
+  await page.getByLabel('Name of a room').fill(room);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: room }).waitFor();
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel(/^Message to/).fill(text);
+  await page.keyboard.press('Enter');
+}
+
+/** What axe-core finds that keeps people out. */
+async function barriers({ cdp }: Person): Promise<string[]> {
+  // By the protocol: the page forbids `eval`.
+  const run = `${axe}; axe.run().then(({ violations }) => violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')))`;
+  const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', { expression: run, awaitPromise: true, returnByValue: true });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+  return result.value as string[];
+}
+
+const entry = (page: Page, text: string) => page.getByRole('listitem').filter({ hasText: text });
+
+test('two people see each other, type, and write; receipts and unread counts tell', async () => {
+  const [{ page: alice }, { page: bob }] = [await person('alice'), await person('bob')];
+  await alice.getByRole('complementary', { name: 'People here' }).getByText('bob').waitFor();
+  await bob.getByLabel(/^Message to/).pressSequentially('h');
+  await alice.getByText('bob is typing').waitFor();
+  await say(alice, 'hello bob');
+  await entry(bob, 'hello bob').waitFor();
+  await entry(alice, 'hello bob').getByText('stored').waitFor();
+  await open(bob, 'elsewhere');
+  await say(alice, 'are you there?');
+  await bob.getByText('1 unread').waitFor();
+  await bob.getByRole('link', { name: /lobby/ }).click();
+  await entry(bob, 'are you there?').waitFor();
+  await expect.poll(() => bob.getByText('1 unread').count()).toBe(0);
+});
+
+test('what is written offline waits, and arrives once, over a restart and a reload', async () => {
+  const [{ page: alice }, { page: bob }] = [await person('alice'), await person('bob')];
+  await Promise.all([open(alice, 'offline'), open(bob, 'offline')]);
+  await say(alice, 'before');
+  await entry(bob, 'before').waitFor();
+  await entry(alice, 'before').getByText('stored').waitFor();
+  await server.kill();
+  await alice.getByRole('status').filter({ hasText: 'You are offline' }).waitFor();
+  await say(alice, 'while offline');
+  await entry(alice, 'while offline').getByText('waiting').waitFor();
+  await alice.getByText('1 message waits').waitFor();
+  await server.start();
+  await alice.reload();
+  await entry(bob, 'while offline').waitFor();
+  await entry(alice, 'while offline').waitFor();
+  await say(bob, 'after');
+  await entry(alice, 'after').waitFor();
+  expect(await entry(bob, 'while offline').count()).toBe(1);
+  expect(await entry(alice, 'while offline').count()).toBe(1);
+});
+
+test('a long room is read back by keyboard and scrolling, without losing the place', async () => {
+  const { page } = await person('alice');
+  await open(page, 'long');
+  for (let at = 1; at <= 70; at++) await say(page, `message ${at}.`);
+  await entry(page, 'message 70.').getByText('stored').waitFor();
+  await page.reload();
+  await entry(page, 'message 70.').waitFor();
+  expect(await entry(page, 'message 1.').count()).toBe(0);
+  await page.getByRole('log').focus();
+  await page.keyboard.press('Home');
+  await entry(page, 'message 1.').waitFor({ state: 'attached' });
+  const top = await page.getByRole('log').evaluate((log) => log.scrollTop);
+  expect(top, 'what was read stays in view').toBeGreaterThan(100);
+  await page.getByRole('button', { name: 'To the newest' }).click();
+  await expect.poll(() => entry(page, 'message 70.').isVisible()).toBe(true);
+});
+
+test.each(['light', 'dark'] as const)('nothing keeps people out, at both widths, in %s', async (scheme) => {
+  for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {
+    const alice = await person('alice', scheme, viewport);
+    await say(alice.page, 'hello');
+    await alice.page.getByText('stored').first().waitFor();
+    expect(await barriers(alice), `${viewport.width}`).toEqual([]);
+    if (viewport.width > 700) continue;
+    await alice.page.getByRole('button', { name: 'Show the list of rooms' }).click();
+    expect(await barriers(alice), 'the rooms').toEqual([]);
+    await alice.page.keyboard.press('Escape');
+    const isBack = (): Promise<string | null> => alice.page.evaluate(() => document.activeElement!.getAttribute('aria-label'));
+    expect(await isBack(), 'the focus is where it was').toBe('Show the list of rooms');
+  }
+});
