@@ -24,6 +24,6 @@ export function browserHost(): Host {
         globalThis.removeEventListener('pageshow', shown);
       };
     },
-    store: () => indexedDb(),
+    store: () => indexedDb({ ifLocked: 'memory' }),
   };
 }

@@ -4,5 +4,5 @@ import { networkSignals, webHost } from './web.js';
 
 /** A worker of a browser. Its page tells it what happens to the app: `client.lifecycle()`. */
 export function workerHost(): Host {
-  return { ...webHost(), name: 'worker', signals: networkSignals, store: () => indexedDb() };
+  return { ...webHost(), name: 'worker', signals: networkSignals, store: () => indexedDb({ ifLocked: 'memory' }) };
 }
