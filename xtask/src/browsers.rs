@@ -17,12 +17,15 @@ pub(crate) struct Browsers {
     /// Also play seeds of the simulator in Chromium, and compare their traces with the native ones.
     #[arg(long)]
     traces: bool,
+    /// Also let Next prerender a page (it is fetched from npm; minutes).
+    #[arg(long)]
+    next: bool,
 }
 
 impl Browsers {
     pub(crate) fn run(&self) -> Result {
         npm::build()?;
-        vitest(self.filter.as_deref())?;
+        vitest(self.filter.as_deref(), self.next)?;
         if self.traces { compare(&run::build_simulator()?, SEEDS) } else { Ok(()) }
     }
 }
@@ -32,7 +35,7 @@ impl Browsers {
 /// # Errors
 /// A missing browser, or a test that fails.
 pub(crate) fn test() -> Result {
-    vitest(None)
+    vitest(None, false)
 }
 
 /// Plays seeds of the simulator in Chromium and natively, from the simulator in `built`: a seed has one trace.
@@ -44,13 +47,14 @@ pub(crate) fn compare(built: &Path, seeds: u64) -> Result {
     wasm::compare_with(&folder().join("test").join("browser").join("play.mjs"), built, seeds)
 }
 
-fn vitest(filter: Option<&str>) -> Result {
+fn vitest(filter: Option<&str>, with_next: bool) -> Result {
     tools::browsers()?;
     let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
     let server = server.with_file_name("debug").join("moorline-server");
     let process =
         Process::new("node").args(["node_modules/vitest/vitest.mjs", "run", "-c", "vitest.browsers.config.ts"]);
-    process.args(filter).directory(folder()).env("MOORLINE_SERVER", server).run()
+    let process = process.args(filter).directory(folder()).env("MOORLINE_SERVER", server);
+    if with_next { process.env("MOORLINE_NEXT", "1").run() } else { process.run() }
 }
 
 fn folder() -> PathBuf {

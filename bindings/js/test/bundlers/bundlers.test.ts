@@ -1,19 +1,12 @@
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { extname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { build as esbuild } from 'esbuild';
 import { rolldown } from 'rolldown';
 import { build as vite } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import webpack from 'webpack';
 import { type Browser, Lab, launch } from '../browser/harness.js';
-
-const run = promisify(execFile);
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const root = here('../../');
+import { appWith, install, opened as openedAt, run } from './packed.js';
 
 let lab: Lab;
 let browser: Browser;
@@ -21,16 +14,9 @@ let browser: Browser;
 let app: string;
 
 beforeAll(async () => {
-  app = mkdtempSync(join(tmpdir(), 'moorline-app-'));
-  for (const name of readdirSync(here('.'))) if (!name.endsWith('.test.ts')) cpSync(here(name), join(app, name));
+  app = appWith('apps');
   writeFileSync(join(app, 'package.json'), '{"name":"app","private":true,"type":"module"}');
-  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', app], { cwd: root });
-  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
-  const packed = join(app, 'node_modules', 'moorline');
-  mkdirSync(packed, { recursive: true });
-  await run('tar', ['-xzf', join(app, filename), '--strip-components=1', '-C', packed]);
-  // What it depends on.
-  cpSync(join(root, 'node_modules', 'ws'), join(app, 'node_modules', 'ws'), { recursive: true });
+  await install(app);
   lab = await Lab.start();
   browser = await launch('chromium');
 });
@@ -40,22 +26,7 @@ afterAll(async () => {
   rmSync(app, { recursive: true, force: true });
 });
 
-const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm', '.css': 'text/css' };
-
-/** Serves what a bundler made, opens it in Chromium, and waits for its message. */
-async function opened(folder: string, script?: string): Promise<unknown> {
-  const base = `/${folder}`;
-  for (const entry of readdirSync(join(app, folder), { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const file = join(entry.parentPath, entry.name);
-    lab.serve(`${base}/${relative(join(app, folder), file)}`, { body: readFileSync(file), type: types[extname(file)] ?? 'application/octet-stream' });
-  }
-  if (script !== undefined) lab.serve(`${base}/index.html`, { body: `<!doctype html><script type=module src="${base}/${script}"></script>` });
-  const page = await browser.open(`${lab.origin}${base}/index.html`);
-  const text = await page.evaluate(`received(${JSON.stringify(lab.server.url)}, ${JSON.stringify(folder)})`);
-  await page.close();
-  return text;
-}
+const opened = (folder: string, script?: string): Promise<unknown> => openedAt(lab, browser, join(app, folder), `/${folder}`, script);
 
 function withWebpack(entry: string, folder: string): Promise<void> {
   return new Promise((resolve, reject) => {
