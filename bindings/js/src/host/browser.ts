@@ -1,5 +1,7 @@
 import { indexedDb } from '../store/indexeddb.js';
 import type { Host } from './host.js';
+import { memory } from '../store/memory.js';
+import { webTabs } from './tabs.js';
 import { networkSignals, webHost } from './web.js';
 
 /** A page of a browser: WebSocket, IndexedDB, visibility and connectivity. */
@@ -24,6 +26,8 @@ export function browserHost(): Host {
         globalThis.removeEventListener('pageshow', shown);
       };
     },
-    store: () => indexedDb(),
+    // Two pages must not write to one store: where they cannot tell each other, each has its own.
+    store: (name) => (webTabs() ? indexedDb(name === undefined ? {} : { name }) : memory()),
+    tabs: webTabs,
   };
 }

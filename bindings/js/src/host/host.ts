@@ -1,3 +1,5 @@
+import type { TabEnvironment } from '../tabs/environment.js';
+
 /** Which kind of platform a host is. */
 export type HostName =
   | 'browser'
@@ -29,8 +31,10 @@ export interface Host {
   timer(ms: number, fire: () => void): () => void;
   /** Reports what happens to the app or the device, until what is returned is called. */
   signals?(emit: (signal: HostSignal) => void): () => void;
-  /** The store a client has if it is given none; absent: memory. */
-  store?(): Store;
+  /** The store a client has if it is given none, under this name if there are several; absent: memory. */
+  store?(name?: string): Store;
+  /** What lets several pages of one app share a client; absent or undefined: each is for itself. */
+  tabs?(): TabEnvironment | undefined;
   /** Where an error goes that nobody else takes, such as one thrown by a handler. */
   report(error: unknown): void;
 }
@@ -65,6 +69,8 @@ export interface StoreBatch {
 
 /** Keeps the outbox, the device id and positions. Belongs to one client at a time. */
 export interface Store {
+  /** Under which name other pages of this app find the same store; absent: they do not. */
+  readonly shared?: string;
   /** Returns everything that is stored, in any order. Called once, before anything else. */
   load(): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;
   /**
