@@ -3,5 +3,5 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   resolve: { alias: { '#host': fileURLToPath(new URL('./src/host/default.node.ts', import.meta.url)) } },
-  test: { include: ['test/**/*.test.ts'], testTimeout: 20_000 },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 20_000, typecheck: { include: ['test/**/*.test-d.ts'] } },
 });

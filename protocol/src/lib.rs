@@ -8,6 +8,7 @@
 pub mod binary;
 mod code;
 mod codec;
+mod decimal;
 mod frame;
 #[cfg(feature = "json")]
 pub mod json;
@@ -18,6 +19,7 @@ mod types;
 
 pub use code::{CloseCode, CloseVerdict, ErrorCode};
 pub use codec::{Codec, DecodeError, Decoded};
+pub use decimal::decimal;
 pub use frame::{
     Ack, Acked, Auth, Authed, ChannelRef, ClientFrame, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason,
     Hello, History, HistoryRange, Limits, Member, Members, MembersView, More, Packed, PackedDictionary, Page, Park,

@@ -3,39 +3,51 @@
 use std::time::Duration;
 
 /// A moment of the monotonic clock, since an origin that the host chose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(Duration);
+///
+/// Whole nanoseconds: up to 584 years after the origin, and the last of those from then on.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The origin.
-    pub const ZERO: Self = Self(Duration::ZERO);
+    pub const ZERO: Self = Self(0);
 
     /// Returns the moment `since_origin` after the origin.
     pub const fn new(since_origin: Duration) -> Self {
-        Self(since_origin)
+        Self(nanoseconds(since_origin))
     }
 
     /// Returns the moment so many ms after the origin.
     pub const fn from_millis(ms: u64) -> Self {
-        Self(Duration::from_millis(ms))
+        Self(ms.saturating_mul(1_000_000))
     }
 
     /// Returns the time since the origin.
     pub const fn since_origin(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
 
     /// Returns the time since `earlier`, zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+}
+
+impl std::fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.since_origin()).finish()
+    }
+}
+
+const fn nanoseconds(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos() as u64)
 }
 
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span))
+        Self(self.0.saturating_add(nanoseconds(span)))
     }
 }
 

@@ -93,28 +93,44 @@ pub struct Position {
 }
 
 /// Why a name was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameError {
     /// Not a channel name.
-    #[error("a channel name is 1 to 128 bytes of UTF-8 without control characters and without '*'")]
     Channel,
     /// Not a user name.
-    #[error("a user name is 1 to 128 bytes of UTF-8 without control characters and without '*'")]
     User,
     /// Not a device id.
-    #[error("a device id is 16 to 64 characters of A-Z, a-z, 0-9, '_' and '-'")]
     Device,
     /// Not an app name.
-    #[error("an app name is 1 to 64 characters of A-Z, a-z, 0-9, '_', '-' and '.'")]
     App,
     /// Not an epoch.
-    #[error("an epoch is 1 to 16 visible ASCII characters")]
     Epoch,
     /// Not a producer id.
-    #[error("a producer id is 32 hexadecimal digits")]
     Producer,
 }
+
+impl NameError {
+    /// Returns the rule that was broken, in one sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Channel => "a channel name is 1 to 128 bytes of UTF-8 without control characters and without '*'",
+            Self::User => "a user name is 1 to 128 bytes of UTF-8 without control characters and without '*'",
+            Self::Device => "a device id is 16 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
+            Self::App => "an app name is 1 to 64 characters of A-Z, a-z, 0-9, '_', '-' and '.'",
+            Self::Epoch => "an epoch is 1 to 16 visible ASCII characters",
+            Self::Producer => "a producer id is 32 hexadecimal digits",
+        }
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl std::error::Error for NameError {}
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $error:ident, $check:expr) => {

@@ -1,14 +1,17 @@
-use rand_chacha::ChaCha8Rng;
+#[cfg(feature = "chacha")]
+use rand_chacha::ChaCha8Rng as Rng;
 use rand_core::{RngCore, SeedableRng};
+#[cfg(not(feature = "chacha"))]
+use rand_xoshiro::Xoshiro256PlusPlus as Rng;
 
 /// The client's only source of chance, fed by the host's seed.
-pub(crate) struct Dice(ChaCha8Rng);
+pub(crate) struct Dice(Rng);
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl Dice {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self(ChaCha8Rng::from_seed(seed))
+        Self(Rng::from_seed(seed))
     }
 
     /// Returns a number of `0..=max`.

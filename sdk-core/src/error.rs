@@ -1,14 +1,14 @@
-use moorline_protocol::{ErrorCode, NameError};
+use std::fmt::{Display, Formatter};
+
+use moorline_protocol::{ErrorCode, NameError, decimal};
 
 /// Why a publish was refused on the spot. Nothing was queued.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The outbox is full (`limit.outbox`): wait until messages have gone out.
-    #[error("the outbox is full: wait for earlier messages to be stored")]
     OutboxFull,
     /// The payload is larger than the server allows (`limit.message`).
-    #[error("the message has {size} bytes; at most {limit} are allowed")]
     TooLarge {
         /// Bytes of the payload.
         size: usize,
@@ -16,16 +16,12 @@ pub enum PublishError {
         limit: usize,
     },
     /// The channel name is not allowed (`channel.invalid`).
-    #[error(transparent)]
-    Channel(#[from] NameError),
+    Channel(NameError),
     /// The id is empty or longer than 128 bytes (`request.malformed`).
-    #[error("a message id is 1 to 128 bytes")]
     Id,
     /// There are more than 16 headers, more than 1 KiB of them, one twice or without a name (`request.malformed`).
-    #[error("at most 16 headers with 1 KiB in all, each name once and not empty")]
     Headers,
     /// The client is closed.
-    #[error("the client is closed")]
     Closed,
 }
 
@@ -40,23 +36,48 @@ impl PublishError {
             Self::Closed => ErrorCode::ClientClosed,
         }
     }
+
+    /// Returns one sentence that says what to do.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::OutboxFull => "the outbox is full: wait for earlier messages to be stored".to_owned(),
+            Self::TooLarge { size, limit } => {
+                let (size, limit) = (decimal(*size as u64), decimal(*limit as u64));
+                ["the message has ", &size, " bytes; at most ", &limit, " are allowed"].concat()
+            }
+            Self::Channel(error) => error.sentence().to_owned(),
+            Self::Id => "a message id is 1 to 128 bytes".to_owned(),
+            Self::Headers => "at most 16 headers with 1 KiB in all, each name once and not empty".to_owned(),
+            Self::Closed => "the client is closed".to_owned(),
+        }
+    }
+}
+
+impl Display for PublishError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence())
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+impl From<NameError> for PublishError {
+    fn from(error: NameError) -> Self {
+        Self::Channel(error)
+    }
 }
 
 /// Why a subscription was refused on the spot.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// The channel name is not allowed (`channel.invalid`).
-    #[error(transparent)]
-    Channel(#[from] NameError),
+    Channel(NameError),
     /// The channel is being read with other options; omit an option to inherit it.
-    #[error("the channel is already read with another value of `{0}`; omit the option to inherit it")]
     Conflict(&'static str),
     /// The options contradict each other.
-    #[error("{0}")]
     Options(&'static str),
     /// The client is closed.
-    #[error("the client is closed")]
     Closed,
 }
 
@@ -69,23 +90,46 @@ impl SubscribeError {
             Self::Closed => ErrorCode::ClientClosed,
         }
     }
+
+    /// Returns one sentence that says what to do.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Channel(error) => error.sentence().to_owned(),
+            Self::Conflict(name) => {
+                ["the channel is already read with another value of `", name, "`; omit the option to inherit it"]
+                    .concat()
+            }
+            Self::Options(text) => (*text).to_owned(),
+            Self::Closed => "the client is closed".to_owned(),
+        }
+    }
+}
+
+impl Display for SubscribeError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence())
+    }
+}
+
+impl std::error::Error for SubscribeError {}
+
+impl From<NameError> for SubscribeError {
+    fn from(error: NameError) -> Self {
+        Self::Channel(error)
+    }
 }
 
 /// Why the store could not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no room left.
-    #[error("the store has no room left: free some space, then try again")]
     Full,
     /// Another client uses the store.
-    #[error("the store is in use by another client: close that one first, or give each client a store of its own")]
     Locked,
     /// The store's content cannot be read.
-    #[error("the store is damaged ({0}): move it away and start with a new one; unsent messages in it are lost")]
     Corrupt(&'static str),
     /// The store was written by a newer version.
-    #[error("the store has schema {found} and this version reads up to {known}: use the newer version again")]
     NewerSchema {
         /// What it has.
         found: u32,
@@ -93,10 +137,8 @@ pub enum StoreError {
         known: u32,
     },
     /// The store failed at a moment after which nobody can know whether it kept the writes.
-    #[error("the store failed, and whether it kept the last writes cannot be known: {0}")]
     Uncertain(String),
     /// The store failed otherwise.
-    #[error("the store failed: {0}")]
     Io(String),
 }
 
@@ -111,4 +153,45 @@ impl StoreError {
             Self::Uncertain(_) | Self::Io(_) => ErrorCode::StorageUnavailable,
         }
     }
+
+    /// Returns one sentence that says what to do.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Full => "the store has no room left: free some space, then try again".to_owned(),
+            Self::Locked => {
+                "the store is in use by another client: close that one first, or give each client a store of \
+                             its own"
+                    .to_owned()
+            }
+            Self::Corrupt(what) => [
+                "the store is damaged (",
+                what,
+                "): move it away and start with a new one; unsent messages in it are lost",
+            ]
+            .concat(),
+            Self::NewerSchema { found, known } => {
+                let (found, known) = (decimal(u64::from(*found)), decimal(u64::from(*known)));
+                [
+                    "the store has schema ",
+                    &found,
+                    " and this version reads up to ",
+                    &known,
+                    ": use the newer version again",
+                ]
+                .concat()
+            }
+            Self::Uncertain(why) => {
+                ["the store failed, and whether it kept the last writes cannot be known: ", why].concat()
+            }
+            Self::Io(why) => ["the store failed: ", why].concat(),
+        }
+    }
 }
+
+impl Display for StoreError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence())
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -100,6 +100,8 @@ pub struct Inflater {
     state: Option<Box<DecompressorOxide>>,
     /// The dictionary, and what is inflated behind it.
     room: Vec<u8>,
+    #[cfg(not(feature = "fast-crc"))]
+    crc: Option<Box<crc::Crc<u32>>>,
     bugs: Bugs,
 }
 
@@ -120,10 +122,21 @@ impl Inflater {
             Some(of) => recent.dictionary(of)?,
         };
         let mut body = self.inflate(packed, dictionary)?;
-        if crc32c::crc32c(&body) != packed.crc && !self.bugs.has(Bug::ChecksumIgnored) {
+        if self.checksum(&body) != packed.crc && !self.bugs.has(Bug::ChecksumIgnored) {
             return Err(InflateError::Checksum);
         }
         decode_deliver_body(packed.channel.clone(), &mut body).map_err(|_| InflateError::Body)
+    }
+
+    #[cfg(feature = "fast-crc")]
+    fn checksum(&self, bytes: &[u8]) -> u32 {
+        crc32c::crc32c(bytes)
+    }
+
+    /// Its table is made when first needed, rather than carried along.
+    #[cfg(not(feature = "fast-crc"))]
+    fn checksum(&mut self, bytes: &[u8]) -> u32 {
+        self.crc.get_or_insert_with(|| Box::new(crc::Crc::<u32>::new(&crc::CRC_32_ISCSI))).checksum(bytes)
     }
 
     fn inflate(&mut self, packed: &Packed, dictionary: &[u8]) -> Result<Bytes, InflateError> {

@@ -52,6 +52,7 @@ mod outgoing;
 pub mod planted;
 mod presence;
 mod redacted;
+mod sorted;
 mod store;
 mod subscription;
 mod timer;

@@ -26,7 +26,7 @@ pub(crate) fn call(client: &mut Client, from: &mut Reader<'_>, now: Now, out: &m
             let channel = from.channel()?;
             let options = subscribe_options(from)?;
             let made = client.subscribe(&channel, options, now).map(|id| id.0);
-            outputs::answer(made.map_err(|error| refusal(error.code(), error.to_string())), out);
+            outputs::answer(made.map_err(|error| refusal(error.code(), error.sentence())), out);
         }
         5 => client.unsubscribe(reader(from)?, from.is_set()?, now),
         6 => client.consumed(reader(from)?, from.size()?, now),
@@ -122,7 +122,7 @@ fn publish(client: &mut Client, from: &mut Reader<'_>, now: Now, out: &mut Write
         headers: from.list(|from| Ok((from.utf8()?, from.utf8()?)))?,
     };
     let made = client.publish(&channel, payload, options, now).map(|id| id.0);
-    outputs::answer(made.map_err(|error| refusal(error.code(), error.to_string())), out);
+    outputs::answer(made.map_err(|error| refusal(error.code(), error.sentence())), out);
     Ok(())
 }
 

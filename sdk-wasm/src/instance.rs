@@ -43,7 +43,7 @@ impl Instance {
         let input = std::mem::take(&mut self.input);
         let made = match settings(&mut Reader(&input)) {
             Ok((config, seed, stored)) => Client::new(config, stored, seed, now)
-                .map_err(|error| self.output.failure(&calls::refusal(error.code(), error.to_string()))),
+                .map_err(|error| self.output.failure(&calls::refusal(error.code(), error.sentence()))),
             Err(_) => {
                 self.output
                     .failure(&calls::refusal(ErrorCode::RequestMalformed, "the settings cannot be read".to_owned()));

@@ -1,10 +1,10 @@
 //! Answers and outputs, as the host reads them.
 
-use moorline_core::protocol::Position;
+use moorline_core::protocol::{ErrorCode, Position};
 use moorline_core::{Client, ConnectionState, Failure, Output, Present, Timestamp, TokenReason};
 
-use crate::events;
 use crate::writer::Writer;
+use crate::{calls, events};
 
 /// The batch could not be read.
 pub(crate) const MALFORMED: u8 = 1;
@@ -114,8 +114,13 @@ pub(crate) fn present(present: Option<Present>, out: &mut Writer) {
 }
 
 pub(crate) fn blackbox(client: &Client, out: &mut Writer) {
-    out.byte(BLACKBOX);
-    out.bytes(&client.blackbox());
+    if cfg!(feature = "blackbox") {
+        out.byte(BLACKBOX);
+        out.bytes(&client.blackbox());
+    } else {
+        let text = "this build keeps no record: take createClient from moorline/blackbox";
+        answer(Err(calls::refusal(ErrorCode::FeatureDisabled, text.to_owned())), out);
+    }
 }
 
 pub(crate) fn restored(client: &Client, out: &mut Writer) {

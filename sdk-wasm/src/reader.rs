@@ -70,7 +70,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn failure(&mut self) -> Result<Failure> {
-        let code = ErrorCode::from_name(self.text()?);
+        let code = match u16::try_from(self.number()?).unwrap_or(0) {
+            0 => ErrorCode::Other(self.text()?.into()),
+            number => ErrorCode::from_number(number).unwrap_or(ErrorCode::ServerInternal),
+        };
         let message = self.text()?.to_owned();
         let origin = match self.byte()? {
             0 => Origin::Client,

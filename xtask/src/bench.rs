@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cargo;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::{tools, tree};
+use crate::{npm, tools, tree};
 
 /// `cargo xtask bench`
 #[derive(Debug, clap::Args)]
@@ -34,6 +34,8 @@ enum What {
     Store(Options),
     /// All members of a channel come back at once: what the others are told, without sockets.
     Presence(Options),
+    /// Receiving in the npm package, in V8; and its bundles' sizes beside those of its peers.
+    Js,
     /// The log engine alone: storing, opening again, reading, and what its state costs.
     Log(Options),
 }
@@ -52,6 +54,7 @@ const LOAD: (&str, &str) = ("moorline-bench", "moorline-bench");
 impl Bench {
     pub(crate) fn run(&self) -> Result {
         let (name, options) = match &self.what {
+            What::Js => return npm::bench(),
             What::Fanout(options) => ("fanout", options),
             What::Idle(options) => ("idle", options),
             What::Publish(options) => ("publish", options),
@@ -86,7 +89,7 @@ impl What {
             Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
             Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
             Self::Log(_) => Ok(vec![("--server", server()?)]),
-            Self::Codec(_) | Self::Compression(_) | Self::Core(_) | Self::Presence(_) | Self::Store(_) => {
+            Self::Js | Self::Codec(_) | Self::Compression(_) | Self::Core(_) | Self::Presence(_) | Self::Store(_) => {
                 Ok(Vec::new())
             }
         }

@@ -1,6 +1,6 @@
 //! The npm package: the core for web hosts, the TypeScript around it, and its tests against the real server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::process::Process;
@@ -26,8 +26,9 @@ impl Npm {
 /// A missing tool, or a part that does not build.
 fn build() -> Result {
     install()?;
-    let module = wasm::module()?;
-    node("scripts/core.mjs").args([module]).run()?;
+    for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
+        node("scripts/core.mjs").args([wasm::module(features)?]).args([name]).run()?;
+    }
     node("scripts/build.mjs").run()
 }
 
@@ -38,16 +39,38 @@ fn build() -> Result {
 pub(crate) fn test() -> Result {
     build()?;
     node("node_modules/typescript/bin/tsc").args(["-p", "."]).run()?;
-    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
-    let server = server.with_file_name("debug").join("moorline-server");
-    node("node_modules/vitest/vitest.mjs").args(["run"]).env("MOORLINE_SERVER", server).run()
+    node("node_modules/vitest/vitest.mjs").args(["run", "--typecheck"]).env("MOORLINE_SERVER", server()?).run()?;
+    node("node_modules/publint/src/cli.js").args(["--strict"]).run()?;
+    let entries = ["core.wasm", "core.wasm.br", "blackbox.wasm"];
+    let attw = node("node_modules/@arethetypeswrong/cli/dist/index.js").args(["--pack", ".", "--profile", "node16"]);
+    attw.args(["--ignore-rules", "cjs-resolves-to-esm", "--exclude-entrypoints"]).args(entries).run()
 }
 
-/// Installs what the lockfile names.
+/// Measures receiving, and how large bundles are.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn bench() -> Result {
+    build()?;
+    node("bench/receive.mjs").args([server()?]).run()?;
+    clean_install(&folder().join("bench").join("peers"))?;
+    node("bench/sizes.mjs").run()
+}
+
+fn server() -> Result<PathBuf> {
+    cargo::build("dev", &[("moorline-server", "moorline-server")])?;
+    Ok(cargo::target()?.join("debug").join("moorline-server"))
+}
+
 fn install() -> Result {
     tools::node()?;
     tools::npm()?;
-    Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder()).output().map(drop)
+    clean_install(&folder())
+}
+
+/// Installs what a lockfile names.
+fn clean_install(folder: &Path) -> Result {
+    Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)
 }
 
 fn node(script: &str) -> Process {

@@ -11,6 +11,8 @@ use crate::{run, tools, tree};
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile of what goes to browsers.
 const WEB: &str = "web";
+const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
+const IMMEDIATE_ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.
@@ -52,13 +54,22 @@ pub(crate) fn build() -> Result {
     Ok(())
 }
 
-/// Builds the client core for web hosts, and returns where the module is.
+/// Builds the client core for web hosts, and returns where the module is. The next call replaces it.
+///
+/// With the source of the standard library at hand that is built along, for size: a panic is a trap then, without a text.
 ///
 /// # Errors
 /// As [`build`].
-pub(crate) fn module() -> Result<PathBuf> {
-    toolchain()?.cargo_build()?.args(["--profile", WEB, "-p", "moorline-wasm"]).run()?;
-    Ok(target()?.join(TARGET).join(WEB).join("moorline_wasm.wasm"))
+pub(crate) fn module(features: &[&str]) -> Result<PathBuf> {
+    let toolchain = toolchain()?;
+    let folder = cargo::target()?.join(WEB);
+    let mut process = toolchain.cargo_build()?.args(["--profile", WEB, "-p", "moorline-wasm"]);
+    process = process.args(["--features", &features.join(",")]).env("CARGO_TARGET_DIR", &folder);
+    if let Toolchain::Debian = toolchain {
+        process = process.args(["-Zbuild-std-features=optimize_for_size"]).env(RUSTFLAGS, IMMEDIATE_ABORT);
+    }
+    process.run()?;
+    Ok(folder.join(TARGET).join(WEB).join("moorline_wasm.wasm"))
 }
 
 /// Plays seeds of the simulator on wasm32, in Node, and natively, from the simulator in `built`: a seed has one trace.

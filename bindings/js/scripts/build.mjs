@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-for (const name of readdirSync(here('dist'))) if (!name.startsWith('core.wasm')) rmSync(here(`dist/${name}`), { recursive: true });
+for (const name of readdirSync(here('dist'))) if (!/\.wasm(\.br)?$/.test(name)) rmSync(here(`dist/${name}`), { recursive: true });
 
 // ES modules, one per source: bundlers leave out what an app does not use.
 execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
 
 // CommonJS: one file per entry and platform.
-for (const entry of ['index', 'slim']) {
+for (const entry of ['index', 'slim', 'blackbox']) {
   for (const [suffix, host, platform] of [['', 'default', 'neutral'], ['.node', 'default.node', 'node']]) {
     await build({
       entryPoints: [here(`dist/${entry}.js`)],

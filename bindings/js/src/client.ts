@@ -47,7 +47,7 @@ export interface Platform {
   readonly load: () => Promise<Core>;
   readonly host: () => Host;
   /** Lets tabs share a client, where there are any. */
-  readonly shareTabs: typeof shareTabs | undefined;
+  readonly shareTabs?: typeof shareTabs | undefined;
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-';
@@ -178,6 +178,8 @@ export class Client {
    * Returns a record of what this client was told, at most 256 KiB, for a report of a fault. Payloads, header values,
    * states and tokens are not in it; names of channels and users, message ids and URLs (without their queries) are.
    * Empty before the first use and after the end.
+   *
+   * Only clients made by `moorline/blackbox` keep it, whose core is larger: others throw `feature.disabled`.
    */
   blackbox(): Uint8Array {
     return this.session.driver.isRunning ? this.session.driver.ask(calls.blackbox, (from) => from.blob()) : new Uint8Array(0);

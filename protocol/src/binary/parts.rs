@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
 use crate::codec::DecodeError;
+use crate::decimal::decimal;
 use crate::frame::{ChannelRef, OpenEnum, PresenceVersion};
 use crate::limits;
 use crate::types::{
@@ -190,12 +191,12 @@ pub(super) fn put_open<T: OpenEnum>(value: &T, out: &mut Vec<u8>) {
 pub(super) fn take_open<T: OpenEnum>(body: &mut Bytes) -> Result<T, DecodeError> {
     match u16::try_from(take(body)?).map_err(|_| DecodeError::Number)? {
         0 => Ok(T::from_name(&take_text(body)?)),
-        number => Ok(T::from_number(number).unwrap_or_else(|| T::from_name(&number.to_string()))),
+        number => Ok(T::from_number(number).unwrap_or_else(|| T::from_name(&decimal(u64::from(number))))),
     }
 }
 
 /// Returns the number that [`take_open`] has made this name of.
 fn later_number<T: OpenEnum>(name: &str) -> Option<u16> {
     let number = name.parse().ok().filter(|number| *number > 0 && T::from_number(*number).is_none())?;
-    (number.to_string() == name).then_some(number)
+    (decimal(u64::from(number)) == name).then_some(number)
 }

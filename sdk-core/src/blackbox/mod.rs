@@ -50,9 +50,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(config: &ClientConfig, stored: &[StoreEntry], seed: [u8; 32], now: Now) -> Self {
-        let limit = config.blackbox_bytes;
+        let limit = if cfg!(feature = "blackbox") { config.blackbox_bytes } else { 0 };
         let mut start = Vec::new();
-        if limit > 0 {
+        if cfg!(feature = "blackbox") && limit > 0 {
             start::write(config, stored, seed, now, &mut start);
         }
         let mut recorder = Self {
@@ -74,9 +74,14 @@ impl Recorder {
         recorder
     }
 
+    /// Tells whether nothing is written; known to the compiler where the feature is off.
+    fn is_off(&self) -> bool {
+        !cfg!(feature = "blackbox") || self.limit == 0
+    }
+
     /// Begins a call; what `call` makes is written down without what is secret in it.
     pub(crate) fn begin(&mut self, now: Now, call: impl FnOnce() -> Call) {
-        if self.limit == 0 {
+        if self.is_off() {
             return;
         }
         // One that ended early, with an error.
@@ -88,26 +93,28 @@ impl Recorder {
 
     /// Adds a frame to the message under way.
     pub(crate) fn frame(&mut self, frame: &ServerFrame) {
-        if self.limit > 0 {
+        if !self.is_off() {
             encode_server(&redact::hide(frame), &mut self.call);
         }
     }
 
     /// Adds bytes that are no frame.
     pub(crate) fn broken_frame(&mut self) {
-        if self.limit > 0 {
+        if !self.is_off() {
             self.call.extend_from_slice(redact::BROKEN);
         }
     }
 
     /// Leaves the call under way out: it was refused and changed nothing.
     pub(crate) fn undo(&mut self) {
-        self.call.clear();
+        if !self.is_off() {
+            self.call.clear();
+        }
     }
 
     /// Ends the call under way.
     pub(crate) fn end(&mut self) {
-        if self.call.is_empty() {
+        if self.is_off() || self.call.is_empty() {
             return;
         }
         let mut length = Vec::with_capacity(4);
@@ -128,12 +135,15 @@ impl Recorder {
 
     /// Counts what the client does.
     pub(crate) fn output(&mut self, output: &Output) {
-        if self.limit > 0 {
+        if !self.is_off() {
             self.trace.output(output);
         }
     }
 
     pub(crate) fn export(&self) -> Vec<u8> {
+        if !cfg!(feature = "blackbox") {
+            return Vec::new();
+        }
         let mut out = Vec::with_capacity(64 + self.start.len() + self.calls.len());
         out.extend_from_slice(MAGIC);
         out.write_u64(self.lost);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{Auth as AuthFrame, Authed, ClientFrame, ErrorCode, Utf8Bytes, limits};
+use moorline_protocol::{Auth as AuthFrame, Authed, ClientFrame, ErrorCode, Utf8Bytes, decimal, limits};
 
 use super::backoff::doubled;
 use crate::config::TokenSource;
@@ -271,6 +271,7 @@ fn check(token: &str) -> Result<(), Failure> {
     if token.len() <= limits::TOKEN_BYTES {
         return Ok(());
     }
-    let message = format!("the token has {} bytes; at most {} are allowed", token.len(), limits::TOKEN_BYTES);
+    let (size, limit) = (decimal(token.len() as u64), decimal(limits::TOKEN_BYTES as u64));
+    let message = ["the token has ", &size, " bytes; at most ", &limit, " are allowed"].concat();
     Err(Failure::new(ErrorCode::AuthInvalid, message, Origin::Client))
 }

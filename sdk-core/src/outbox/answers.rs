@@ -271,5 +271,5 @@ impl Lane {
 /// Turns the store's error into what the app sees.
 fn store_failure(error: &StoreError) -> Failure {
     let code = if *error == StoreError::Full { ErrorCode::StorageFull } else { ErrorCode::StorageUnavailable };
-    Failure { code, message: error.to_string(), origin: Origin::Client }
+    Failure { code, message: error.sentence(), origin: Origin::Client }
 }

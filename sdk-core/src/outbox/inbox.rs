@@ -17,7 +17,7 @@ impl Outbox {
 
     /// Learns who the user is: what waits for the inbox gets its name before it is numbered.
     pub(crate) fn on_user(&mut self, user: Option<&UserName>) {
-        self.inbox = user.and_then(|user| ChannelName::new(&format!("@{user}")).ok());
+        self.inbox = user.and_then(|user| ChannelName::new(&["@", user.as_str()].concat()).ok());
         let Some(inbox) = self.inbox.clone() else { return };
         let Some(at) = self.lanes.iter().position(|lane| lane.channel.as_str() == ME) else { return };
         let waiting = self.lanes.remove(at).entries;

@@ -3,7 +3,7 @@
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelRef, ClientFrame, ErrorCode, Generation, Payload, ProducerGrant, ProducerId, ProducerState,
-    Publish, Qos,
+    Publish, Qos, decimal,
 };
 
 use super::entry::{Entry, Flow, Lane, Number, Progress};
@@ -135,7 +135,8 @@ impl Outbox {
             && let Some(entry) = lane.entries.iter().take(window).find(is_too_large)
         {
             let (key, size) = (entry.key, entry.payload.bytes().len());
-            let text = format!("the message has {size} bytes; at most {limit} are allowed now");
+            let (size, limit) = (decimal(size as u64), decimal(limit as u64));
+            let text = ["the message has ", &size, " bytes; at most ", &limit, " are allowed now"].concat();
             let failure = Failure::new(ErrorCode::LimitMessage, text, FailureOrigin::Client);
             self.settle(channel, key, PublishOutcome::Failed(failure), out);
         }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use moorline_protocol::time::Timestamp;
@@ -7,6 +6,7 @@ use moorline_protocol::{ClientFrame, ErrorFrame, StatusRequest, Statuses, UserNa
 use crate::event::Event;
 use crate::inbound::failure;
 use crate::outgoing::Outgoing;
+use crate::sorted::{Named, Sorted};
 
 /// An answer is awaited for so long, then the list is sent again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,8 +18,14 @@ const RETRY_MS: u32 = 1_000;
 pub(crate) struct Feed {
     users: Vec<UserName>,
     /// What the app was told.
-    known: BTreeMap<UserName, UserStatus>,
+    known: Sorted<UserStatus>,
     sending: Sending,
+}
+
+impl Named for UserStatus {
+    fn name(&self) -> &str {
+        self.user.as_str()
+    }
 }
 
 #[derive(Default)]
@@ -42,7 +48,7 @@ impl Feed {
     pub(crate) fn watch(&mut self, users: Vec<UserName>, is_online: bool, now: Timestamp, out: &mut Outgoing) {
         let was_empty = std::mem::replace(&mut self.users, users).is_empty();
         let users = &self.users;
-        self.known.retain(|user, _| users.contains(user));
+        self.known.retain(|status| users.contains(&status.user));
         if is_online && !(was_empty && self.users.is_empty()) {
             self.send(now, out);
         }
@@ -77,8 +83,8 @@ impl Feed {
         let (known, users) = (&mut self.known, &self.users);
         let mut news = Vec::new();
         for status in statuses.users {
-            if users.contains(&status.user) && known.get(&status.user) != Some(&status) {
-                known.insert(status.user.clone(), status.clone());
+            if users.contains(&status.user) && known.get(status.name()) != Some(&status) {
+                known.insert(status.clone());
                 news.push(status);
             }
         }

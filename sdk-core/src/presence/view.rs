@@ -1,12 +1,9 @@
-use std::collections::BTreeMap;
-
 use moorline_protocol::limits::PRESENCE_LISTED;
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{
-    Member, MembersView, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceVersion, UserName,
-};
+use moorline_protocol::{Member, MembersView, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceVersion};
 
 use crate::planted::{Bug, Bugs};
+use crate::sorted::{Named, Sorted};
 
 /// What is known of the members of a channel. Bounded: above the limit only how many there are.
 #[derive(Default)]
@@ -23,7 +20,7 @@ enum List {
     /// Too many to be listed.
     Counted,
     /// All of them, as of this version.
-    All(PresenceVersion, BTreeMap<UserName, Member>),
+    All(PresenceVersion, Sorted<Member>),
 }
 
 /// What a frame does to a view.
@@ -43,7 +40,7 @@ impl View {
     /// Returns the members, if all are known.
     pub(crate) fn list(&self) -> Option<impl Iterator<Item = &Member>> {
         match &self.list {
-            List::All(_, members) => Some(members.values()),
+            List::All(_, members) => Some(members.iter()),
             List::Unknown | List::Counted => None,
         }
     }
@@ -65,13 +62,13 @@ impl View {
         self.count = view.count;
         let before = match std::mem::take(&mut self.list) {
             List::All(_, members) => members,
-            List::Unknown | List::Counted => BTreeMap::new(),
+            List::Unknown | List::Counted => Sorted::default(),
         };
         if view.cursor.is_some() || view.members.len() > PRESENCE_LISTED {
             self.list = List::Counted;
             return Vec::new();
         }
-        let members: BTreeMap<_, _> = view.members.into_iter().map(|member| (member.user.clone(), member)).collect();
+        let members = Sorted::new(view.members);
         let changes = difference(&before, &members);
         self.list = List::All(view.version, members);
         changes
@@ -104,25 +101,31 @@ impl View {
     }
 }
 
-fn apply(members: &mut BTreeMap<UserName, Member>, change: &PresenceChange, now: UnixMillis) {
+impl Named for Member {
+    fn name(&self) -> &str {
+        self.user.as_str()
+    }
+}
+
+fn apply(members: &mut Sorted<Member>, change: &PresenceChange, now: UnixMillis) {
     let (user, state) = (change.user.clone(), change.state.clone());
     match &change.event {
-        PresenceChangeKind::Leave | PresenceChangeKind::Timeout => drop(members.remove(&user)),
+        PresenceChangeKind::Leave | PresenceChangeKind::Timeout => members.remove(user.as_str()),
         PresenceChangeKind::Join | PresenceChangeKind::Back | PresenceChangeKind::Update => {
-            let since = members.get(&user).map_or(now, |member| member.since);
-            members.insert(user.clone(), Member { user, state, since });
+            let since = members.get(user.as_str()).map_or(now, |member| member.since);
+            members.insert(Member { user, state, since });
         }
         // A later version's: what it means for the list is not known.
         PresenceChangeKind::Other(_) | _ => {}
     }
 }
 
-fn difference(before: &BTreeMap<UserName, Member>, after: &BTreeMap<UserName, Member>) -> Vec<PresenceChange> {
+fn difference(before: &Sorted<Member>, after: &Sorted<Member>) -> Vec<PresenceChange> {
     let change = |event, member: &Member, state| PresenceChange { event, user: member.user.clone(), state };
-    let gone = before.values().filter(|member| !after.contains_key(&member.user));
+    let gone = before.iter().filter(|member| after.get(member.name()).is_none());
     let gone = gone.map(|member| change(PresenceChangeKind::Leave, member, None));
-    let stays = after.values().filter_map(|member| {
-        let event = match before.get(&member.user) {
+    let stays = after.iter().filter_map(|member| {
+        let event = match before.get(member.name()) {
             None => PresenceChangeKind::Join,
             Some(known) if known.state != member.state => PresenceChangeKind::Update,
             Some(_) => return None,
@@ -134,6 +137,8 @@ fn difference(before: &BTreeMap<UserName, Member>, after: &BTreeMap<UserName, Me
 
 #[cfg(test)]
 mod tests {
+    use moorline_protocol::UserName;
+
     use super::*;
 
     fn member(user: &str, state: &str) -> Member {

@@ -125,5 +125,7 @@ export const watchStatus = (users: readonly string[]): Call => (to) =>
   to.byte(15).list(users, (out, user) => out.text(user));
 
 function failure(to: Writer, error: MoorlineError): void {
-  to.text(error.code).text(error.message).byte(['client', 'server', 'transport'].indexOf(error.origin));
+  to.number(error.number);
+  if (error.number === 0) to.text(error.code);
+  to.text(error.message).byte(['client', 'server', 'transport'].indexOf(error.origin));
 }

@@ -1,27 +1,35 @@
 import { instantiate } from '../host/instantiate.js';
 import type { Instantiated } from './wasm.js';
-import { inlined } from './wasm.gen.js';
 
-/** The core, carried along as a text. */
-export function instantiateInline(): Promise<Instantiated> {
+/** A module as scripts/inline.mjs writes it. */
+export interface Inlined {
+  /** All bytes, the most frequent first, in hex. */
+  readonly order: string;
+  /** Bytes of the module. */
+  readonly length: number;
+  /** The module. */
+  readonly text: string;
+}
+
+/** Starts a module that is carried along as a text. */
+export function instantiateInline(inlined: Inlined): Promise<Instantiated> {
   return instantiate(decode(inlined));
 }
 
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+/** What may be in the text: the last two stand before another one. */
+const characters = '!"#%&()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~';
 
-function decode(text: string): Uint8Array {
-  const bytes = new Uint8Array((text.length * 3) >> 2);
-  let at = 0;
-  let bits = 0;
-  let held = 0;
-  for (let i = 0; i < text.length; i++) {
-    held = (held << 6) | alphabet.indexOf(text.charAt(i));
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes[at++] = (held >> bits) & 255;
-      held &= (1 << bits) - 1;
-    }
+function decode({ order, length, text }: Inlined): Uint8Array {
+  const ranks = new Uint8Array(128);
+  for (let i = 0; i < characters.length; i++) ranks[characters.charCodeAt(i)] = i;
+  const singles = characters.length - 2;
+  const table = new Uint8Array(256);
+  for (let i = 0; i < 256; i++) table[i] = parseInt(order.slice(i * 2, i * 2 + 2), 16);
+  const bytes = new Uint8Array(length);
+  for (let at = 0, i = 0; at < length; at++) {
+    let rank = ranks[text.charCodeAt(i++)]!;
+    if (rank >= singles) rank = singles + (rank - singles) * characters.length + ranks[text.charCodeAt(i++)]!;
+    bytes[at] = table[rank]!;
   }
   return bytes;
 }

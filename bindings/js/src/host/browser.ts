@@ -1,6 +1,5 @@
 import { indexedDb } from '../store/indexeddb.js';
 import type { Host } from './host.js';
-import { memory } from '../store/memory.js';
 import { webTabs } from './tabs.js';
 import { networkSignals, webHost } from './web.js';
 
@@ -26,8 +25,7 @@ export function browserHost(): Host {
         globalThis.removeEventListener('pageshow', shown);
       };
     },
-    // Two pages must not write to one store: where they cannot tell each other, each has its own.
-    store: (name) => (webTabs() ? indexedDb(name === undefined ? {} : { name }) : memory()),
+    store: (name) => indexedDb(name === undefined ? { ifLocked: 'memory' } : { name, ifLocked: 'memory' }),
     tabs: webTabs,
   };
 }

@@ -71,8 +71,9 @@ export interface StoreBatch {
 export interface Store {
   /** Under which name other pages of this app find the same store; absent: they do not. */
   readonly shared?: string;
-  /** Returns everything that is stored, in any order. Called once, before anything else. */
-  load(): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;
+  /** Returns everything that is stored, in any order. Called once, before anything else. `leads`: for several tabs, of
+   * which this one leads; whoever led before must not be able to write any more. */
+  load(leads?: boolean): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;
   /**
    * Commits a batch; batches come in order, and one may be handed over before the last one is done. What is thrown
    * says why nothing of it was kept: a `StoreFailure`, or anything else.

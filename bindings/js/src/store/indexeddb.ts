@@ -1,11 +1,18 @@
 import { MoorlineError, wrap } from '../errors.js';
 import { openDatabase } from '../host/database.js';
+import { takeLock } from '../host/locks.js';
 import type { Store, StoreBatch, StoreEntry } from '../host/host.js';
+import { memory } from './memory.js';
 
 /** Settings of a store in IndexedDB. */
 export interface IndexedDbOptions {
-  /** The database's name (default `moorline`). One client writes to it at a time: the last one that has opened it. */
+  /** The database's name (default `moorline`). Clients that run at once need one each. */
   readonly name?: string;
+  /**
+   * What becomes of a client whose database another client uses, in this page or in another tab: `'fail'` ends it with
+   * `client.store_locked` (default), `'memory'` lets it run without a store that lasts.
+   */
+  readonly ifLocked?: 'fail' | 'memory';
 }
 
 const table = 'entries';
@@ -20,10 +27,16 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
   const name = options.name ?? 'moorline';
   let database: IDBDatabase | undefined;
   const self = Math.random();
+  let release: (() => void) | undefined;
+  let instead: Store | undefined;
   return {
     shared: name,
-    async load(): Promise<readonly StoreEntry[]> {
+    async load(leads = false): Promise<readonly StoreEntry[]> {
       try {
+        // A tab that leads takes it from one that is frozen: who has opened it last may write.
+        release = leads ? () => undefined : await takeLock(`moorline:${name}`);
+        if (!release && options.ifLocked === 'memory') return (instead = memory()).load();
+        if (!release) throw new MoorlineError('client.store_locked', `another client uses the store ${name}: close that one first, or give each a name`);
         const opened = await openDatabase(name, table);
         // Another version of the page wants to change it, or the user clears it: writes fail from now on.
         const gone = (): void => void (database = undefined);
@@ -32,16 +45,19 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
         database = opened;
         return await readAll(opened, self);
       } catch (error) {
+        release?.();
         throw wrap('storage.unavailable', error);
       }
     },
     async commit(batch: StoreBatch): Promise<void> {
+      if (instead) return instead.commit(batch);
       if (!database) throw new MoorlineError('storage.unavailable', 'the store is closed');
       await write(database, batch, self);
     },
     close(): void {
       database?.close();
       database = undefined;
+      release?.();
     },
   };
 }

@@ -68,7 +68,7 @@ class GuardedStore implements Store {
   ) {}
 
   load(): ReturnType<Store['load']> {
-    return this.inner.load();
+    return this.inner.load(true);
   }
 
   async commit(batch: StoreBatch): Promise<void> {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Client } from '../../src/client.js';
+import * as inlined from '../../src/core/core.gen.js';
 import { instantiateInline } from '../../src/core/inline.js';
 import { once as loadOnce } from '../../src/core/wasm.js';
 import { shareTabs } from '../../src/tabs/share.js';
@@ -8,7 +9,7 @@ import { fresh, kit } from '../kit/kit.js';
 import { FakeBrowser, type FakeTab } from './fakes.js';
 
 const main = kit();
-const load = loadOnce(instantiateInline);
+const load = loadOnce(() => instantiateInline(inlined));
 
 /** A page of the app in a tab: a client, and what its channel was handed. */
 class Page {

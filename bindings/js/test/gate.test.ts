@@ -1,0 +1,87 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { describe, expect, test } from 'vitest';
+// @ts-expect-error a script without types
+import { brotli } from '../scripts/brotli.mjs';
+// @ts-expect-error a script without types
+import { encode } from '../scripts/inline.mjs';
+import { instantiateInline } from '../src/core/inline.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const src = join(root, 'src');
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? sources(path) : path.endsWith('.ts') && !/\/core\/\w+\.gen\.ts$/.test(path) ? [path] : [];
+  });
+}
+
+/** The code, without comments. */
+const code = (path: string): string => readFileSync(path, 'utf8').replace(/\/\*[^]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '').replace(/ \/\/ .*$/gm, '');
+
+const nowhere = [/\bany\b/, /@ts-/, /\bFunction\b/, /\bconsole\./, /\bMath\.random\b/];
+const onlyInHost = [
+  /\b(setTimeout|setInterval|clearTimeout|queueMicrotask|TextEncoder|TextDecoder|globalThis|navigator|document|crypto|performance|process|Buffer|indexedDB|fetch|localStorage)\b\s*[.(]/,
+  /\btypeof (wx|my|tt|uni|swan|window|document|process)\b/,
+  /\bnew WebSocket\b/,
+];
+
+describe('the sources', () => {
+  test('say nothing that a typed library does not say, and touch a platform only in host/', () => {
+    const found: string[] = [];
+    for (const path of sources(src)) {
+      const name = relative(src, path);
+      const rules = name.startsWith('host/') ? nowhere : [...nowhere, ...onlyInHost];
+      const text = code(path);
+      for (const rule of rules) if (rule.test(text.replace(/'[^'\n]*'|`[^`]*`/g, "''"))) found.push(`${name}: ${rule.source}`);
+    }
+    expect(found).toEqual([]);
+  });
+
+  test('are short files', () => {
+    const long = sources(src).map((path) => [relative(src, path), readFileSync(path, 'utf8').split('\n').length] as const).filter(([, lines]) => lines > 300);
+    expect(long).toEqual([]);
+  });
+});
+
+describe('the package', () => {
+  const bundle = async (entry: string, format: 'esm' | 'iife' = 'esm'): Promise<string> => {
+    const made = await build({
+      stdin: { contents: `export { createClient } from ${JSON.stringify(join(root, 'dist', `${entry}.js`))};`, resolveDir: root },
+      bundle: true, minify: true, format, globalName: 'api', target: 'es2018', platform: 'browser', write: false,
+    });
+    return made.outputFiles[0]!.text;
+  };
+
+  // In KB of brotli, as measured: a change that makes it larger says why.
+  test.each([['index', 90], ['slim', 12], ['blackbox', 100]] as const)('%s is at most %i KB', async (entry, most) => {
+    const size = (brotli(Buffer.from(await bundle(entry))) as Buffer).length;
+    console.log(`${entry}: ${size} bytes in brotli`);
+    expect(size).toBeLessThanOrEqual(most * 1000);
+  });
+
+  test('brings nothing of Node to a browser', async () => {
+    const text = await bundle('index');
+    expect(text).not.toMatch(/node:|\bws\b.{0,10}import|require\(/);
+  });
+
+  test('does nothing at import, and needs no global for that', async () => {
+    const { runInNewContext } = await import('node:vm');
+    for (const entry of ['index', 'slim']) {
+      const context = Object.create(null) as Record<string, unknown>;
+      runInNewContext(await bundle(entry, 'iife'), context);
+      expect(Object.keys(context)).toEqual(['api']);
+    }
+  });
+
+  test('inlines a module byte by byte', async () => {
+    const bytes = readFileSync(join(root, 'dist', 'core.wasm'));
+    const inlined = encode(bytes) as { order: string; text: string };
+    expect(inlined.text).toMatch(/^[!-~]+$/);
+    const made = await instantiateInline({ ...inlined, length: bytes.length });
+    expect(Object.keys('instance' in made ? {} : (made.exports as object))).toContain('run');
+  });
+});
