@@ -11,6 +11,7 @@ import { Receipt } from './receipt.js';
 import { type ClientEvents, Session, toRecord } from './session.js';
 import type { Source } from './source.js';
 import { memory } from './store/memory.js';
+import type { shareTabs } from './tabs/share.js';
 import type { Connection, ConnectionState, OutboxStats, Status } from './types.js';
 import { version } from './version.js';
 
@@ -32,6 +33,11 @@ export interface ClientOptions {
   readonly backoff?: { readonly min?: number; readonly max?: number };
   /** ms for opening a socket and being welcomed (default 10,000). */
   readonly connectTimeout?: number;
+  /**
+   * Whether tabs of one user share one connection, outbox and store (default true). A text names that user, so that no
+   * token is needed to know; `false`, or where the browser lacks Web Locks: each tab is for itself.
+   */
+  readonly tabs?: boolean | string;
   /** The platform (default: chosen by the entry). */
   readonly host?: Host;
 }
@@ -40,6 +46,8 @@ export interface ClientOptions {
 export interface Platform {
   readonly load: () => Promise<Core>;
   readonly host: () => Host;
+  /** Lets tabs share a client, where there are any. */
+  readonly shareTabs?: typeof shareTabs | undefined;
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-';
@@ -68,7 +76,8 @@ export class Client {
     const store = options.store ?? this.host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls);
-    this.session = new Session({ host: this.host, store, load: platform.load, settings, token: provider }, (restored) => {
+    const share = platform.shareTabs?.(this.host, { url: urls[0]!.split('?')[0]!, tabs: options.tabs, token, store: options.store, outbox: this.limits });
+    this.session = new Session({ host: this.host, store, load: platform.load, settings, token: provider, share }, (restored) => {
       for (const { publish, channel, id } of restored) {
         const receipt = new Receipt(id, channel, (error) => this.host.report(error));
         receipt.onQueued();

@@ -18,6 +18,8 @@ export interface Parts {
   /** Writes the settings, without seed and stored entries. */
   readonly settings: (to: Writer) => void;
   readonly token: TokenProvider | undefined;
+  /** Drives this client instead, if it is shared. */
+  readonly share?: ((parts: Parts, owner: Owner) => Engine) | undefined;
 }
 
 /** What a driver tells beside the core's events. */
@@ -30,11 +32,29 @@ export interface Owner extends Listener {
   onFatal(error: MoorlineError): void;
 }
 
+/** What a session drives: a client of its own, or a share in one. */
+export interface Engine {
+  /** It can be called. */
+  readonly isRunning: boolean;
+  /** Loads what is needed, once. */
+  start(): void;
+  /** Makes a call; what comes of it is told later. */
+  call(call: Call): void;
+  /** Makes a call that answers. Throws what is refused. */
+  ask<T>(call: Call, read: (from: Reader) => T): T;
+  /** Makes a call with the next ones, or in a moment. */
+  callLater(call: Call): void;
+  /** Ends at once, without a goodbye to the server. */
+  end(): void;
+  /** Ends with a goodbye, also where it does not run yet; absent: by a call. */
+  quit?(wipe: boolean): void;
+}
+
 /** The longest span a host's timer takes. */
 const longest = 2 ** 31 - 1;
 
 /** Drives one client of the core: one socket, one timer, one store. */
-export class Driver implements Doer {
+export class Driver implements Doer, Engine {
   private core: Core | undefined;
   private handle = 0;
   private phase: 'new' | 'starting' | 'running' | 'ended' = 'new';
@@ -168,6 +188,11 @@ export class Driver implements Doer {
     }
   }
 
+  /** Does or tells what one record says. */
+  protected take(from: Reader): void {
+    take(from, this, this.owner);
+  }
+
   private create(core: Core, stored: readonly (readonly [string, Uint8Array])[]): void {
     if (this.phase !== 'starting') return;
     const { host } = this.parts;
@@ -247,12 +272,12 @@ export class Driver implements Doer {
   }
 
   /** Does and tells what the runs left, in order. What that brings about comes behind it. */
-  private drain(): void {
+  protected drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
     for (let records = this.runs.shift(); records; records = this.runs.shift()) {
       const reader = new Reader(records);
-      while (reader.hasMore) this.guard(() => take(reader, this, this.owner), reader);
+      while (reader.hasMore) this.guard(() => this.take(reader), reader);
     }
     this.isDraining = false;
   }

@@ -1,7 +1,7 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
 import type { Listener, Outcome, PresenceChanged } from './core/records.js';
-import { Driver, type Parts } from './driver.js';
+import { Driver, type Engine, type Parts } from './driver.js';
 import { Emitter } from './emitter.js';
 import { MoorlineError, closedError, isMoorlineError } from './errors.js';
 import type { Receipt } from './receipt.js';
@@ -45,7 +45,7 @@ interface Waiting {
 
 /** The one client behind all handles: who waits for which event, and what was asked before the core was there. */
 export class Session implements Listener {
-  readonly driver: Driver;
+  readonly driver: Engine;
   readonly connection: Value<Connection>;
   readonly events: Emitter<ClientEvents>;
   outbox: OutboxStats = { messages: 0, bytes: 0 };
@@ -68,7 +68,7 @@ export class Session implements Listener {
     const report = (error: unknown): void => parts.host.report(error);
     this.connection = new Value<Connection>({ state: 'idle' }, report);
     this.events = new Emitter<ClientEvents>(['state', 'outbox', 'status', 'status-ended'], report);
-    this.driver = new Driver(parts, this);
+    this.driver = parts.share?.(parts, this) ?? new Driver(parts, this);
   }
 
   report(error: unknown): void {
@@ -125,7 +125,8 @@ export class Session implements Listener {
       if (this.ended) return reject(this.ended);
       this.closers.push({ isWipe: wipe, resolve, reject });
       this.driver.start();
-      this.whenReady(() => this.driver.call(calls.close(wipe)), () => undefined);
+      if (this.driver.quit) this.driver.quit(wipe);
+      else this.whenReady(() => this.driver.call(calls.close(wipe)), () => undefined);
     });
   }
 

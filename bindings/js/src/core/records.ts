@@ -203,7 +203,7 @@ function presenceChanged(from: Reader): PresenceChanged {
   };
 }
 
-function statuses(from: Reader): Map<string, Status> {
+export function statuses(from: Reader): Map<string, Status> {
   const users = new Map<string, Status>();
   for (let left = from.number(); left > 0; left--) {
     const user = from.text();

@@ -1,5 +1,6 @@
 import { indexedDb } from '../store/indexeddb.js';
 import type { Host } from './host.js';
+import { webTabs } from './tabs.js';
 import { networkSignals, webHost } from './web.js';
 
 /** A page of a browser: WebSocket, IndexedDB, visibility and connectivity. */
@@ -24,6 +25,7 @@ export function browserHost(): Host {
         globalThis.removeEventListener('pageshow', shown);
       };
     },
-    store: () => indexedDb({ ifLocked: 'memory' }),
+    store: (name) => indexedDb(name === undefined ? { ifLocked: 'memory' } : { name, ifLocked: 'memory' }),
+    tabs: webTabs,
   };
 }

@@ -1,4 +1,5 @@
 import { browserHost } from './browser.js';
+export { shareTabs } from '../tabs/share.js';
 import type { Host } from './host.js';
 import { workerHost } from './worker.js';
 

@@ -1,3 +1,5 @@
+import type { TabEnvironment } from '../tabs/environment.js';
+
 /** Which kind of platform a host is. */
 export type HostName =
   | 'browser'
@@ -31,8 +33,10 @@ export interface Host {
   timer(ms: number, fire: () => void): () => void;
   /** Reports what happens to the app or the device, until what is returned is called. */
   signals?(emit: (signal: HostSignal) => void): () => void;
-  /** The store a client has if it is given none; absent: memory. */
-  store?(): Store;
+  /** The store a client has if it is given none, under this name if there are several; absent: memory. */
+  store?(name?: string): Store;
+  /** What lets several pages of one app share a client; absent or undefined: each is for itself. */
+  tabs?(): TabEnvironment | undefined;
   /** Where an error goes that nobody else takes, such as one thrown by a handler. */
   report(error: unknown): void;
 }
@@ -67,8 +71,11 @@ export interface StoreBatch {
 
 /** Keeps the outbox, the device id and positions. Belongs to one client at a time. */
 export interface Store {
-  /** Returns everything that is stored, in any order. Called once, before anything else. */
-  load(): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;
+  /** Under which name other pages of this app find the same store; absent: they do not. */
+  readonly shared?: string;
+  /** Returns everything that is stored, in any order. Called once, before anything else. `leads`: for several tabs, of
+   * which this one leads; whoever led before must not be able to write any more. */
+  load(leads?: boolean): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;
   /**
    * Commits a batch; batches come in order, and one may be handed over before the last one is done. What is thrown
    * says why nothing of it was kept: a `StoreFailure`, or anything else.

@@ -16,6 +16,8 @@ export interface IndexedDbOptions {
 }
 
 const table = 'entries';
+/** Who has opened it last, and may write. */
+const owner = '!owner';
 
 /**
  * A store in IndexedDB, written strictly: what it says is kept is on the disk. When the browser gives it no more room,
@@ -24,19 +26,24 @@ const table = 'entries';
 export function indexedDb(options: IndexedDbOptions = {}): Store {
   const name = options.name ?? 'moorline';
   let database: IDBDatabase | undefined;
+  const self = Math.random();
   let release: (() => void) | undefined;
   let instead: Store | undefined;
   return {
-    async load(): Promise<readonly StoreEntry[]> {
+    shared: name,
+    async load(leads = false): Promise<readonly StoreEntry[]> {
       try {
-        release = await takeLock(`moorline:${name}`);
+        // A tab that leads takes it from one that is frozen: who has opened it last may write.
+        release = leads ? () => undefined : await takeLock(`moorline:${name}`);
         if (!release && options.ifLocked === 'memory') return (instead = memory()).load();
         if (!release) throw new MoorlineError('client.store_locked', `another client uses the store ${name}: close that one first, or give each a name`);
         const opened = await openDatabase(name, table);
         // Another version of the page wants to change it, or the user clears it: writes fail from now on.
-        opened.onversionchange = () => opened.close();
+        const gone = (): void => void (database = undefined);
+        opened.onversionchange = () => (gone(), opened.close());
+        opened.onclose = gone;
         database = opened;
-        return await readAll(opened);
+        return await readAll(opened, self);
       } catch (error) {
         release?.();
         throw wrap('storage.unavailable', error);
@@ -45,7 +52,7 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
     async commit(batch: StoreBatch): Promise<void> {
       if (instead) return instead.commit(batch);
       if (!database) throw new MoorlineError('storage.unavailable', 'the store is closed');
-      await write(database, batch);
+      await write(database, batch, self);
     },
     close(): void {
       database?.close();
@@ -55,24 +62,37 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
   };
 }
 
-function readAll(database: IDBDatabase): Promise<StoreEntry[]> {
+function readAll(database: IDBDatabase, self: number): Promise<StoreEntry[]> {
   return new Promise((resolve, reject) => {
-    const transaction = database.transaction(table);
-    const keys = transaction.objectStore(table).getAllKeys();
-    const values = transaction.objectStore(table).getAll() as IDBRequest<Uint8Array[]>;
-    transaction.oncomplete = () => resolve(keys.result.map((key, index) => [String(key), values.result[index]!] as const));
+    const transaction = database.transaction(table, 'readwrite', { durability: 'strict' });
+    const entries = transaction.objectStore(table);
+    const keys = entries.getAllKeys();
+    const values = entries.getAll() as IDBRequest<Uint8Array[]>;
+    entries.put(self, owner);
+    transaction.oncomplete = () => {
+      const all = keys.result.map((key, index) => [String(key), values.result[index]!] as const);
+      resolve(all.filter(([key]) => key !== owner));
+    };
     transaction.onabort = () => reject(transaction.error ?? new Error('the database could not be read'));
   });
 }
 
-function write(database: IDBDatabase, batch: StoreBatch): Promise<void> {
+function write(database: IDBDatabase, batch: StoreBatch, self: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const transaction = database.transaction(table, 'readwrite', { durability: 'strict' });
     const entries = transaction.objectStore(table);
-    if (batch.clear) entries.clear();
-    for (const key of batch.deletes) entries.delete(key);
-    for (const [key, value] of batch.puts) entries.put(value, key);
+    const found = entries.get(owner);
+    let why: unknown;
+    found.onsuccess = () => {
+      if (found.result !== self) {
+        why = new MoorlineError('client.store_locked', `another page has opened the store ${database.name}`);
+        return transaction.abort();
+      }
+      if (batch.clear) entries.clear().onsuccess = () => entries.put(self, owner);
+      for (const key of batch.deletes) entries.delete(key);
+      for (const [key, value] of batch.puts) entries.put(value, key);
+    };
     transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error ?? new Error('the database took nothing'));
+    transaction.onabort = () => reject(why ?? transaction.error ?? new Error('the database took nothing'));
   });
 }

@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest';
+import { Client } from '../../src/client.js';
+import * as inlined from '../../src/core/core.gen.js';
+import { instantiateInline } from '../../src/core/inline.js';
+import { once as loadOnce } from '../../src/core/wasm.js';
+import { shareTabs } from '../../src/tabs/share.js';
+import type { Channel, Message } from '../../src/index.js';
+import { fresh, kit } from '../kit/kit.js';
+import { FakeBrowser, type FakeTab } from './fakes.js';
+
+const main = kit();
+const load = loadOnce(() => instantiateInline(inlined));
+
+/** A page of the app in a tab: a client, and what its channel was handed. */
+class Page {
+  readonly client: Client;
+  readonly room: Channel;
+  readonly seen: string[] = [];
+  private readonly waits: (() => void)[] = [];
+
+  constructor(readonly tab: FakeTab, channel: string, user = 'alice') {
+    this.client = new Client({ url: main.server.url, token: `dev:${user}`, host: tab.host() }, { load, host: () => tab.host(), shareTabs });
+    this.room = this.client.channel(channel, { qos: 2 });
+    this.room.on('message', (message: Message) => {
+      this.seen.push(message.text!);
+      this.waits.splice(0).forEach((wake) => wake());
+    });
+  }
+
+  subscribed(): Promise<void> {
+    return new Promise((resolve) => void this.room.on('subscribed', () => resolve()));
+  }
+
+  async has(count: number): Promise<string[]> {
+    while (this.seen.length < count) await new Promise<void>((resolve) => this.waits.push(resolve));
+    return this.seen;
+  }
+}
+
+async function open(count: number): Promise<Page[]> {
+  const browser = new FakeBrowser();
+  const name = fresh();
+  const pages: Page[] = [];
+  for (let index = 0; index < count; index++) {
+    const page = new Page(browser.tab(), name);
+    await page.subscribed();
+    pages.push(page);
+  }
+  return pages;
+}
+
+const end = (pages: readonly Page[]): Promise<unknown> => Promise.all(pages.filter((page) => !page.tab.isDead).map((page) => page.client.close()));
+
+/** What the server has stored. */
+async function stored(page: Page): Promise<string[]> {
+  return (await page.room.history({ limit: 256, after: 0 })).messages.map((message) => message.text!);
+}
+
+test('five tabs get what each of them publishes, once', async () => {
+  const pages = await open(5);
+  for (const [index, page] of pages.entries()) await page.room.publish(`from ${index}`).stored;
+  const all = pages.map((_, index) => `from ${index}`);
+  for (const page of pages) expect(await page.has(5)).toEqual(all);
+  expect(await stored(pages[3]!)).toEqual(all);
+  await end(pages);
+});
+
+test('the leader crashes with publishes of all tabs under way: nothing is lost, nothing comes twice', async () => {
+  const pages = await open(5);
+  await pages[0]!.room.publish('before').stored;
+  await Promise.all(pages.map((page) => page.has(1)));
+  const receipts = pages.slice(1).flatMap((page, index) => [0, 1, 2].map((n) => page.room.publish(`${index}.${n}`)));
+  pages[0]!.tab.crash();
+  await Promise.all(receipts.map((receipt) => receipt.stored));
+  const log = await stored(pages[1]!);
+  expect([...log].sort()).toEqual(['before', ...[0, 1, 2, 3].flatMap((tab) => [0, 1, 2].map((n) => `${tab}.${n}`))].sort());
+  for (const page of pages.slice(1)) expect(await page.has(log.length)).toEqual(log);
+  await end(pages);
+});
+
+test('a frozen leader is given up; when it wakes it follows and has missed nothing', async () => {
+  const pages = await open(3);
+  pages[0]!.tab.freeze();
+  await pages[1]!.room.publish('one').stored;
+  await pages[2]!.has(1);
+  pages[0]!.tab.thaw();
+  await pages[0]!.room.publish('two').stored;
+  for (const page of pages) expect(await page.has(2)).toEqual(['one', 'two']);
+  await end(pages);
+});
+
+test('a leader that closes hands over', async () => {
+  const pages = await open(2);
+  await pages[0]!.client.close();
+  await pages[1]!.room.publish('after').stored;
+  expect(await pages[1]!.has(1)).toEqual(['after']);
+  await end(pages.slice(1));
+});
