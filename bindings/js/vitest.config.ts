@@ -3,5 +3,10 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   resolve: { alias: { '#host': fileURLToPath(new URL('./src/host/default.node.ts', import.meta.url)) } },
-  test: { include: ['test/**/*.test.ts'], testTimeout: 20_000, typecheck: { include: ['test/**/*.test-d.ts'] } },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/browser/**', 'test/bundlers/**'],
+    testTimeout: 20_000,
+    typecheck: { include: ['test/**/*.test-d.ts'] },
+  },
 });

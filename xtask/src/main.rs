@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "these commands speak to the person who typed them")]
 
 mod bench;
+mod browsers;
 mod cargo;
 mod conformance;
 mod error;
@@ -55,6 +56,8 @@ enum Command {
     Wasm,
     /// Builds the npm package in bindings/js (installs what it needs).
     Npm(npm::Npm),
+    /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
+    Browsers(browsers::Browsers),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Conformance => conformance::command(),
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
+        Command::Browsers(browsers) => browsers.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -24,7 +24,7 @@ impl Npm {
 ///
 /// # Errors
 /// A missing tool, or a part that does not build.
-fn build() -> Result {
+pub(crate) fn build() -> Result {
     install()?;
     for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
         node("scripts/core.mjs").args([wasm::module(features)?]).args([name]).run()?;

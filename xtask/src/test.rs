@@ -3,7 +3,7 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{conformance, layers, npm, readme, run, sizes, tools, wasm};
+use crate::{browsers, conformance, layers, npm, readme, run, sizes, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     |steps| steps.check("documentation", documentation),
     |steps| steps.check("cores on wasm32", wasm::build),
     |steps| steps.check("npm package", npm::test),
+    |steps| steps.check("npm package in browsers", browsers::test),
     deny,
     conformance::step,
     runs,
@@ -97,6 +98,7 @@ fn runs(steps: &mut Steps) {
     steps.check("simulator, seeds that failed once", || run::corpus(&built).run());
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
     steps.check("simulator, 64 seeds natively and on wasm32", || wasm::compare(&built, TWIN_SEEDS));
+    steps.check("simulator, 16 seeds natively and in Chromium", || browsers::compare(&built, browsers::SEEDS));
     steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("5,000 clients come back to a server", || run::storm(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));

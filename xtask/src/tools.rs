@@ -49,6 +49,31 @@ pub(crate) fn npm() -> Result {
     install_debian(&["npm"], "npm is missing: it comes with Node, from https://nodejs.org")
 }
 
+/// Browsers and what they need: the package of Debian, its program, and the variable that names another.
+const BROWSERS: [(&str, &str, &str); 4] = [
+    ("chromium", "/usr/bin/chromium", "MOORLINE_CHROMIUM"),
+    ("firefox-esr", "/usr/bin/firefox-esr", "MOORLINE_FIREFOX"),
+    ("webkit2gtk-driver", "/usr/bin/WebKitWebDriver", "MOORLINE_WEBKIT"),
+    ("xvfb", "/usr/bin/Xvfb", "MOORLINE_WEBKIT"),
+];
+
+/// Installs Chromium, Firefox and WebKit with its driver, where they are missing and not named by a variable.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn browsers() -> Result {
+    let is_missing = |(_, program, variable): &&(&str, &str, &str)| {
+        !Path::new(program).exists() && std::env::var_os(variable).is_none()
+    };
+    let missing: Vec<&str> = BROWSERS.iter().filter(is_missing).map(|(package, ..)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let elsewhere = "the tests need Chromium, Firefox and WebKitGTK with WebKitWebDriver and Xvfb: install them, and name \
+                     the programs in MOORLINE_CHROMIUM, MOORLINE_FIREFOX and MOORLINE_WEBKIT (its MiniBrowser)";
+    install_debian(&missing, elsewhere)
+}
+
 /// Installs cargo-deny if it is missing.
 ///
 /// # Errors

@@ -77,11 +77,19 @@ pub(crate) fn module(features: &[&str]) -> Result<PathBuf> {
 /// # Errors
 /// [`Error::Rules`] with the seeds that have two; a missing toolchain, or no Node.
 pub(crate) fn compare(built: &Path, seeds: u64) -> Result {
+    compare_with(&tree::root().join("tests").join("sim").join("wasm").join("play.mjs"), built, seeds)
+}
+
+/// The same with a player of its own: a script for Node that prints `seed trace` lines, called with module, first seed
+/// and count.
+///
+/// # Errors
+/// As [`compare`].
+pub(crate) fn compare_with(player: &Path, built: &Path, seeds: u64) -> Result {
     tools::node()?;
     toolchain()?.cargo_build()?.args(["--profile", TEST_FAST, "-p", "moorline-sim", "--example", "wasm"]).run()?;
     let module = target()?.join(TARGET).join(TEST_FAST).join("examples").join("wasm.wasm");
-    let player = tree::root().join("tests").join("sim").join("wasm").join("play.mjs");
-    let foreign = Process::new("node").args([&player, &module]).args(["0".to_owned(), seeds.to_string()]).output()?;
+    let foreign = Process::new("node").args([player, &module]).args(["0".to_owned(), seeds.to_string()]).output()?;
     let native = run::simulator(built, seeds).args(["--traces"]).output()?;
     let count = foreign.lines().count();
     if count as u64 != seeds || native.lines().count() != count {

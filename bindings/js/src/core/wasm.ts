@@ -74,12 +74,15 @@ export function once(instantiate: () => Promise<Instantiated>): () => Promise<Co
   let loading: Promise<Core> | undefined;
   return () => {
     if (!loading) {
-      loading = instantiate().then((loaded) => new Core(loaded));
+      loading = Promise.resolve()
+        .then(instantiate)
+        .then((loaded) => new Core(loaded));
       loading.catch(() => (loading = undefined));
     }
     return loading.catch((cause: unknown) => {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new MoorlineError('client.runtime', `WebAssembly could not be started: ${why}`, 'client', cause);
+      const advice = "where a page may not use it (a Content-Security-Policy without 'wasm-unsafe-eval'), or there is none, import moorline/asm";
+      throw new MoorlineError('client.runtime', `WebAssembly could not be started: ${why}; ${advice}`, 'client', cause);
     });
   };
 }

@@ -1,3 +1,4 @@
+import { MoorlineError } from '../errors.js';
 import type { Host, HostSignal, Socket, SocketEvents } from './host.js';
 
 /** What a page and a worker have in common. */
@@ -5,7 +6,7 @@ export function webHost(): Pick<Host, 'open' | 'now' | 'random' | 'timer' | 'rep
   return {
     open,
     now: () => performance.now(),
-    random: (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
+    random,
     timer(ms, fire) {
       const timer = setTimeout(fire, ms);
       return () => clearTimeout(timer);
@@ -24,6 +25,13 @@ export function networkSignals(emit: (signal: HostSignal) => void): () => void {
     globalThis.removeEventListener('online', online);
     globalThis.removeEventListener('offline', offline);
   };
+}
+
+function random(into: Uint8Array): void {
+  if (typeof crypto !== 'object' || typeof crypto.getRandomValues !== 'function') {
+    throw new MoorlineError('client.random', 'this browser has no crypto.getRandomValues, which secrets need');
+  }
+  crypto.getRandomValues(into as Uint8Array<ArrayBuffer>);
 }
 
 function open(url: string, events: SocketEvents): Socket {

@@ -13,8 +13,11 @@ export class Server {
   private child: ChildProcess | undefined;
   private port = 0;
 
-  static async start(): Promise<Server> {
-    const server = new Server();
+  private constructor(private readonly args: readonly string[]) {}
+
+  /** Starts one, with further arguments. */
+  static async start(args: readonly string[] = []): Promise<Server> {
+    const server = new Server(args);
     await server.start();
     return server;
   }
@@ -25,7 +28,7 @@ export class Server {
 
   /** Starts it, again on the same port. */
   async start(): Promise<void> {
-    const child = spawn(program, ['--dev', '--listen', `127.0.0.1:${this.port}`, '--data', this.folder]);
+    const child = spawn(program, ['--dev', '--listen', `127.0.0.1:${this.port}`, '--data', this.folder, ...this.args]);
     this.child = child;
     const lines = createInterface({ input: child.stderr });
     const seen: string[] = [];

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { scenarios } from '../scenarios/index.js';
+import { type Browser, type Engine, Lab, launch } from './harness.js';
+
+/** Runs every scenario in an engine, against the real server. */
+export function suite(engine: Engine): void {
+  let lab: Lab;
+  let browser: Browser;
+  let url: string;
+  beforeAll(async () => {
+    lab = await Lab.start();
+    url = await lab.page('page.ts');
+    browser = await launch(engine);
+    console.log(`${engine} ${browser.version}`);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await lab?.close();
+  });
+  beforeEach(() => lab.proxy.heal());
+
+  test.each(Object.keys(scenarios))(`${engine}: %s`, async (name) => {
+    const { steps, expected } = scenarios[name]!;
+    const id = randomUUID().slice(0, 8);
+    const page = await browser.open(url);
+    let facts: unknown = null;
+    for (const step of steps.keys()) {
+      if (step > 0) await page.reload();
+      facts = await page.evaluate(`runStep(${[name, step, lab.places, id, facts].map((value) => JSON.stringify(value)).join(', ')})`);
+    }
+    await page.close();
+    expect(facts).toEqual(expected);
+  });
+  test(`${engine}: without WebAssembly, random numbers or a database the error says so`, async () => {
+    const bare = await lab.page('bare.ts');
+    const attempt = async (at: string, without: readonly string[]): Promise<{ code: string; message: string }> => {
+      const page = await browser.open(at);
+      const told = await page.evaluate<{ code: string; message: string }>(`attempt(${JSON.stringify(without)})`);
+      await page.close();
+      return told;
+    };
+    const forbidding = await lab.page('bare.ts', { 'content-security-policy': "default-src 'self'; connect-src *" });
+    const names = expect.stringContaining('moorline/asm') as string;
+    expect(await attempt(forbidding, [])).toEqual({ code: 'client.runtime', message: names });
+    expect(await attempt(bare, ['WebAssembly'])).toEqual({ code: 'client.runtime', message: names });
+    expect(await attempt(bare, ['crypto'])).toMatchObject({ code: 'client.random' });
+    expect(await attempt(bare, ['indexedDB'])).toMatchObject({ code: 'storage.unavailable' });
+  });
+}

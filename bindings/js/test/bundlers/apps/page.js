@@ -1,0 +1,3 @@
+import { received } from './app.js';
+
+globalThis.received = received;
