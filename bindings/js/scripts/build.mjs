@@ -30,16 +30,16 @@ for (const entry of ['index', 'slim', 'blackbox']) {
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
 }
 
-// The hooks. They take the client they are given, so they bring nothing of it.
-for (const entry of ['react', 'vue']) {
+// What takes the client it is given, or is taken by one, and so brings nothing of it.
+for (const entry of ['react', 'vue', 'tabs/index']) {
   await build({
     entryPoints: [here(`dist/${entry}.js`)],
     outfile: here(`dist/${entry}.cjs`),
     bundle: true,
     format: 'cjs',
     target: 'es2018',
-    external: [entry],
+    external: ['react', 'vue'],
     legalComments: 'none',
   });
-  writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
+  writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry.split('/').pop()}.js';\n`);
 }

@@ -2,7 +2,7 @@ import { Channel, type ChannelHome } from './channel.js';
 import * as calls from './core/calls.js';
 import type { Core } from './core/wasm.js';
 import type { Writer } from './core/writer.js';
-import type { TokenProvider } from './driver.js';
+import type { TokenProvider } from './engine.js';
 import { MoorlineError, malformed } from './errors.js';
 import type { Host, HostSignal, Store } from './host/host.js';
 import { type ChannelOptions, checkUsers } from './options.js';
@@ -11,7 +11,7 @@ import { Receipt } from './receipt.js';
 import { type ClientEvents, Session, toRecord } from './session.js';
 import type { Source } from './source.js';
 import { memory } from './store/memory.js';
-import type { shareTabs } from './tabs/share.js';
+import type { TabSharing } from './tabs/share.js';
 import type { Connection, ConnectionState, OutboxStats, Status } from './types.js';
 import { version } from './version.js';
 
@@ -34,10 +34,10 @@ export interface ClientOptions {
   /** ms for opening a socket and being welcomed (default 10,000). */
   readonly connectTimeout?: number;
   /**
-   * Whether tabs of one user share one connection, outbox and store (default true). A text names that user, so that no
-   * token is needed to know; `false`, or where the browser lacks Web Locks: each tab is for itself.
+   * Lets the tabs of one user share one connection, outbox and store: `shareTabs()` of `moorline/tabs`. Absent: each tab
+   * is for itself, and the first one has the store.
    */
-  readonly tabs?: boolean | string;
+  readonly tabs?: TabSharing;
   /** The platform (default: chosen by the entry). */
   readonly host?: Host;
 }
@@ -46,8 +46,6 @@ export interface ClientOptions {
 export interface Platform {
   readonly load: () => Promise<Core>;
   readonly host: () => Host;
-  /** Lets tabs share a client, where there are any. */
-  readonly shareTabs?: typeof shareTabs | undefined;
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-';
@@ -76,7 +74,7 @@ export class Client {
     const store = options.store ?? this.host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls);
-    const share = platform.shareTabs?.(this.host, { url: urls[0]!.split('?')[0]!, tabs: options.tabs, token, store: options.store, outbox: this.limits });
+    const share = options.tabs?.(this.host, { url: urls[0]!.split('?')[0]!, token, store: options.store, outbox: this.limits });
     this.session = new Session({ host: this.host, store, load: platform.load, settings, token: provider, share }, (restored) => {
       for (const { publish, channel, id } of restored) {
         const receipt = new Receipt(id, channel, (error) => this.host.report(error));

@@ -1,54 +1,12 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
 import { Reader } from './core/reader.js';
-import { type Doer, type Listener, type TokenReason, take } from './core/records.js';
-import type { Core, Run } from './core/wasm.js';
+import { type Doer, type TokenReason, take } from './core/records.js';
+import type { Core } from './core/wasm.js';
 import { Writer } from './core/writer.js';
+import type { Engine, Owner, Parts } from './engine.js';
 import { MoorlineError, closedError, isMoorlineError, malformed, wrap } from './errors.js';
-import type { Host, Socket, Store, StoreBatch } from './host/host.js';
-
-/** Where tokens come from. */
-export type TokenProvider = (request: { readonly reason: TokenReason }) => string | null | undefined | Promise<string | null | undefined>;
-
-/** What a driver needs. */
-export interface Parts {
-  readonly host: Host;
-  readonly store: Store;
-  readonly load: () => Promise<Core>;
-  /** Writes the settings, without seed and stored entries. */
-  readonly settings: (to: Writer) => void;
-  readonly token: TokenProvider | undefined;
-  /** Drives this client instead, if it is shared. */
-  readonly share?: ((parts: Parts, owner: Owner) => Engine) | undefined;
-}
-
-/** What a driver tells beside the core's events. */
-export interface Owner extends Listener {
-  /** The core runs: it can be called. */
-  onReady(): void;
-  /** How things stand after a run. `nextAttempt`: ms since 1970, 0 for none. */
-  onStanding(outbox: Run['outbox'], nextAttempt: number): void;
-  /** There is no core (any more). */
-  onFatal(error: MoorlineError): void;
-}
-
-/** What a session drives: a client of its own, or a share in one. */
-export interface Engine {
-  /** It can be called. */
-  readonly isRunning: boolean;
-  /** Loads what is needed, once. */
-  start(): void;
-  /** Makes a call; what comes of it is told later. */
-  call(call: Call): void;
-  /** Makes a call that answers. Throws what is refused. */
-  ask<T>(call: Call, read: (from: Reader) => T): T;
-  /** Makes a call with the next ones, or in a moment. */
-  callLater(call: Call): void;
-  /** Ends at once, without a goodbye to the server. */
-  end(): void;
-  /** Ends with a goodbye, also where it does not run yet; absent: by a call. */
-  quit?(wipe: boolean): void;
-}
+import type { Socket, StoreBatch } from './host/host.js';
 
 /** The longest span a host's timer takes. */
 const longest = 2 ** 31 - 1;

@@ -1,7 +1,7 @@
 export type { Channel, ChannelEvents } from './channel.js';
 export type { Client, ClientOptions } from './client.js';
 export type { TokenReason } from './core/records.js';
-export type { TokenProvider } from './driver.js';
+export type { TokenProvider } from './engine.js';
 export { MoorlineError, isMoorlineError, type ErrorCode, type ErrorOrigin } from './errors.js';
 export type { KnownErrorCode } from './codes.gen.js';
 export type { HistoryQuery } from './history.js';

@@ -2,7 +2,7 @@ import { type ClientOptions, Client } from './client.js';
 import * as inlined from './core/core.gen.js';
 import { instantiateInline } from './core/inline.js';
 import { once } from './core/wasm.js';
-import { defaultHost, shareTabs } from '#host';
+import { defaultHost } from '#host';
 
 export * from './exports.js';
 
@@ -10,5 +10,5 @@ const load = once(() => instantiateInline(inlined));
 
 /** Makes a client. Nothing is connected yet: the first use does, or `connect()`. Throws for options that make no sense. */
 export function createClient(options: ClientOptions): Client {
-  return new Client(options, { load, host: defaultHost, shareTabs });
+  return new Client(options, { load, host: defaultHost });
 }

@@ -1,7 +1,8 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
 import type { Listener, Outcome, PresenceChanged } from './core/records.js';
-import { Driver, type Engine, type Parts } from './driver.js';
+import { Driver } from './driver.js';
+import type { Engine, Parts } from './engine.js';
 import { Emitter } from './emitter.js';
 import { MoorlineError, closedError, isMoorlineError } from './errors.js';
 import type { Receipt } from './receipt.js';

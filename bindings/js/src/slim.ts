@@ -2,7 +2,7 @@ import { type ClientOptions, Client } from './client.js';
 import { type Core, type Instantiated, once } from './core/wasm.js';
 import { MoorlineError } from './errors.js';
 import { instantiate } from './host/instantiate.js';
-import { defaultHost, shareTabs } from '#host';
+import { defaultHost } from '#host';
 
 export * from './exports.js';
 
@@ -18,7 +18,7 @@ export function init(source: CoreSource | Promise<CoreSource>): void {
 
 /** Makes a client. Nothing is connected yet: the first use does, or `connect()`. Throws for options that make no sense. */
 export function createClient(options: ClientOptions): Client {
-  return new Client(options, { load: () => (load ? load() : Promise.reject(missing())), host: defaultHost, shareTabs });
+  return new Client(options, { load: () => (load ? load() : Promise.reject(missing())), host: defaultHost });
 }
 
 function missing(): MoorlineError {

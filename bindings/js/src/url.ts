@@ -1,7 +1,7 @@
 import { type ClientOptions, Client } from './client.js';
 import { once } from './core/wasm.js';
 import { fetchModule } from './host/fetch.js';
-import { defaultHost, shareTabs } from '#host';
+import { defaultHost } from '#host';
 
 export * from './exports.js';
 
@@ -9,5 +9,5 @@ const load = once(() => fetchModule(new URL('./core.wasm', import.meta.url)));
 
 /** Makes a client. Nothing is connected yet: the first use does, or `connect()`. Throws for options that make no sense. */
 export function createClient(options: ClientOptions): Client {
-  return new Client(options, { load, host: defaultHost, shareTabs });
+  return new Client(options, { load, host: defaultHost });
 }

@@ -1,6 +1,5 @@
 import { indexedDb } from '../store/indexeddb.js';
 import type { Host } from './host.js';
-import { webTabs } from './tabs.js';
 import { networkSignals, webHost } from './web.js';
 
 /** A page of a browser: WebSocket, IndexedDB, visibility and connectivity. */
@@ -26,6 +25,5 @@ export function browserHost(): Host {
       };
     },
     store: (name) => indexedDb(name === undefined ? { ifLocked: 'memory' } : { name, ifLocked: 'memory' }),
-    tabs: webTabs,
   };
 }

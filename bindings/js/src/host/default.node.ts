@@ -1,4 +1,1 @@
 export { nodeHost as defaultHost } from './node.js';
-
-/** There are no tabs. */
-export const shareTabs = undefined;

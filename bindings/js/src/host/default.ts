@@ -1,5 +1,4 @@
 import { browserHost } from './browser.js';
-export { shareTabs } from '../tabs/share.js';
 import type { Host } from './host.js';
 import { workerHost } from './worker.js';
 

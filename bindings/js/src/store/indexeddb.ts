@@ -26,7 +26,8 @@ const owner = '!owner';
 export function indexedDb(options: IndexedDbOptions = {}): Store {
   const name = options.name ?? 'moorline';
   let database: IDBDatabase | undefined;
-  const self = Math.random();
+  /** Which opening of the database this is: a later one takes over. */
+  let self = 0;
   let release: (() => void) | undefined;
   let instead: Store | undefined;
   return {
@@ -43,7 +44,9 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
         opened.onversionchange = () => (gone(), opened.close());
         opened.onclose = gone;
         database = opened;
-        return await readAll(opened, self);
+        const { entries, opening } = await readAll(opened);
+        self = opening;
+        return entries;
       } catch (error) {
         release?.();
         throw wrap('storage.unavailable', error);
@@ -62,16 +65,21 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
   };
 }
 
-function readAll(database: IDBDatabase, self: number): Promise<StoreEntry[]> {
+function readAll(database: IDBDatabase): Promise<{ entries: StoreEntry[]; opening: number }> {
   return new Promise((resolve, reject) => {
     const transaction = database.transaction(table, 'readwrite', { durability: 'strict' });
     const entries = transaction.objectStore(table);
     const keys = entries.getAllKeys();
     const values = entries.getAll() as IDBRequest<Uint8Array[]>;
-    entries.put(self, owner);
+    const before = entries.get(owner) as IDBRequest<number | undefined>;
+    let opening = 1;
+    before.onsuccess = () => {
+      opening = (before.result ?? 0) + 1;
+      entries.put(opening, owner);
+    };
     transaction.oncomplete = () => {
       const all = keys.result.map((key, index) => [String(key), values.result[index]!] as const);
-      resolve(all.filter(([key]) => key !== owner));
+      resolve({ entries: all.filter(([key]) => key !== owner), opening });
     };
     transaction.onabort = () => reject(transaction.error ?? new Error('the database could not be read'));
   });

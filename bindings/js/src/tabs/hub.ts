@@ -1,12 +1,11 @@
 import * as calls from '../core/calls.js';
-import { members as readMembers, position as readPosition } from '../core/records.js';
 import { Reader } from '../core/reader.js';
 import { Writer } from '../core/writer.js';
-import type { Parts } from '../driver.js';
+import type { Parts } from '../engine.js';
 import { type MoorlineError, isMoorlineError } from '../errors.js';
-import type { Position } from '../types.js';
-import { asks, isNamedStart, writeFailure, writeStart } from './bytes.js';
+import { asks, writeFailure } from './bytes.js';
 import { Relay } from './relay.js';
+import { type Seat, Seating } from './seating.js';
 import { Statuses } from './statuses.js';
 import type { Mood, Standing, TabCall, Told, ToLeader, ToTabs } from './wire.js';
 
@@ -34,13 +33,6 @@ interface Tab {
   readonly unwatch: () => void;
 }
 
-/** A reader of a tab, and its reader in the core. */
-interface Seat {
-  readonly tab: Tab;
-  call: Extract<TabCall, { t: 'sub' }>;
-  core: number;
-}
-
 /** A publish that is not settled, and which tabs await it. */
 interface Publish {
   readonly key: string;
@@ -48,19 +40,11 @@ interface Publish {
   isQueued: boolean;
 }
 
-/** All readers of a channel. */
-interface Room {
-  readonly seats: Set<Seat>;
-  /** Where reading was asked to begin, before it has. */
-  start: Position | undefined;
-}
-
 /** The leader's part: it runs the one core, makes the tabs' calls, and tells each what comes of its own. */
 export class Hub {
   private readonly relay: Relay;
   private readonly tabs = new Map<string, Tab>();
-  private readonly rooms = new Map<string, Room>();
-  private readonly seats = new Map<number, Seat>();
+  private readonly seating: Seating;
   private readonly publishes = new Map<number, Publish>();
   private readonly requests = new Map<number, { to: Tab; id: number }>();
   private readonly statuses = new Statuses();
@@ -90,6 +74,7 @@ export class Hub {
       fatal: (error) => home.fatal(error),
       lost: () => home.lost(),
     });
+    this.seating = new Seating(this.relay, (told) => this.tell(told));
     this.relay.start();
   }
 
@@ -158,7 +143,7 @@ export class Hub {
   private detach(tab: Tab): void {
     this.tabs.delete(tab.name);
     tab.unwatch();
-    for (const seat of tab.seats.values()) this.vacate(seat, false);
+    for (const seat of tab.seats.values()) this.seating.vacate(seat, false);
     for (const publish of this.publishes.values()) publish.to.delete(tab);
     for (const [id, { to }] of this.requests) if (to === tab) this.requests.delete(id);
     this.weigh();
@@ -167,7 +152,7 @@ export class Hub {
   private make(tab: Tab, call: TabCall): void {
     switch (call.t) {
       case 'sub':
-        return this.seat(tab, call);
+        return this.seating.seat(tab, call);
       case 'pub':
         return this.publish(tab, call);
       case 'ask': {
@@ -178,7 +163,7 @@ export class Hub {
       case 'reader': {
         const seat = tab.seats.get(call.id);
         if (!seat) return;
-        if (call.op === 5) return this.vacate(seat, call.rest[0] === 1);
+        if (call.op === 5) return this.seating.vacate(seat, call.rest[0] === 1);
         return this.relay.callLater((to) => to.byte(call.op).number(seat.core).raw(call.rest));
       }
       case 'raw':
@@ -188,66 +173,6 @@ export class Hub {
         tab.mood = call.mood;
         this.weigh();
     }
-  }
-
-  private seat(tab: Tab, call: Extract<TabCall, { t: 'sub' }>): void {
-    const room: Room = this.rooms.get(call.channel) ?? { seats: new Set(), start: undefined };
-    this.rooms.set(call.channel, room);
-    const seat = tab.seats.get(call.id) ?? { tab, call, core: 0 };
-    seat.call = call;
-    tab.seats.set(call.id, seat);
-    const isFirst = room.seats.size === 0;
-    const isBehind = seat.core !== 0 || (call.at ? this.isPast(room, call.channel, call.at) : isNamedStart(call.since));
-    room.seats.add(seat);
-    if (isFirst || isBehind) this.begin(room, call);
-    else this.subscribe(seat, undefined);
-  }
-
-  /** Whether a channel is read from further on than this. */
-  private isPast(room: Room, channel: string, at: Position): boolean {
-    const from = this.relay.ask(calls.position(channel), (reader) => reader.maybe(readPosition)) ?? room.start;
-    return !from || from.epoch !== at.epoch || from.offset > at.offset;
-  }
-
-  /** Reads a channel anew from where this reader needs it. The others pass over what they have. */
-  private begin(room: Room, call: Extract<TabCall, { t: 'sub' }>): void {
-    room.start = call.at;
-    for (const seat of room.seats) {
-      if (seat.core === 0) continue;
-      this.seats.delete(seat.core);
-      this.relay.call(calls.unsubscribe(seat.core, false));
-    }
-    let since: Uint8Array | undefined = call.at ? writeStart(call.at) : call.since;
-    for (const seat of [...room.seats]) if (this.subscribe(seat, since)) since = undefined;
-  }
-
-  private subscribe(seat: Seat, since: Uint8Array | undefined): boolean {
-    const { channel, rest } = seat.call;
-    const options = since ?? new Uint8Array(1);
-    try {
-      seat.core = this.relay.ask((to) => to.byte(4).text(channel).raw(options).raw(rest), (from) => from.number());
-      this.seats.set(seat.core, seat);
-      return true;
-    } catch (error) {
-      if (!isMoorlineError(error)) throw error;
-      seat.core = 0;
-      this.forget(seat);
-      this.tell({ tag: 38, rest: writeFailure(error), to: [[seat.tab.name, [seat.call.id]]] });
-      return false;
-    }
-  }
-
-  private vacate(seat: Seat, forget: boolean): void {
-    this.forget(seat);
-    if (seat.core !== 0) this.relay.call(calls.unsubscribe(seat.core, forget));
-  }
-
-  private forget(seat: Seat): void {
-    seat.tab.seats.delete(seat.call.id);
-    this.seats.delete(seat.core);
-    const room = this.rooms.get(seat.call.channel);
-    room?.seats.delete(seat);
-    if (room?.seats.size === 0) this.rooms.delete(seat.call.channel);
   }
 
   private publish(tab: Tab, call: Extract<TabCall, { t: 'pub' }>): void {
@@ -293,7 +218,7 @@ export class Hub {
   private route(record: Uint8Array): void {
     const from = new Reader(record);
     const tag = from.byte();
-    if (tag >= 34 && tag <= 39 || tag === 44) return this.routeRead(tag, from);
+    if (tag >= 34 && tag <= 39 || tag === 44) return this.seating.route(tag, from);
     if (tag >= 40 && tag <= 42) return this.routePublish(tag, from);
     if (asks.includes(tag)) {
       const id = from.number();
@@ -309,21 +234,6 @@ export class Hub {
     this.tell({ tag, rest });
   }
 
-  private routeRead(tag: number, from: Reader): void {
-    const to = new Map<string, number[]>();
-    let channel: string | undefined;
-    for (const core of from.list((reader) => reader.number())) {
-      const seat = this.seats.get(core);
-      if (!seat) continue;
-      channel = seat.call.channel;
-      to.set(seat.tab.name, [...(to.get(seat.tab.name) ?? []), seat.call.id]);
-      if (tag === 38) this.forget(seat);
-    }
-    if (channel === undefined) return;
-    const told: Told = { tag, rest: from.rest(), to: [...to] };
-    this.tell(tag === 44 ? { ...told, present: this.present(channel) } : told);
-  }
-
   private routePublish(tag: number, from: Reader): void {
     const core = from.number();
     const publish = this.publishes.get(core);
@@ -332,14 +242,6 @@ export class Hub {
     if (tag === 42) this.publishes.delete(core);
     const to = [...publish.to].map(([tab, id]) => [tab.name, [id]] as const);
     if (to.length > 0) this.tell({ tag, rest: from.rest(), to });
-  }
-
-  private present(channel: string): Uint8Array {
-    return this.relay.ask(calls.present(channel), (from) => {
-      const bytes = from.rest();
-      from.maybe((reader) => [reader.number(), reader.maybe(readMembers)]);
-      return bytes.slice(0, bytes.length - from.rest().length);
-    });
   }
 
   private tell(told: Told): void {

@@ -1,4 +1,4 @@
-import type { TokenProvider } from '../driver.js';
+import type { TokenProvider } from '../engine.js';
 import { MoorlineError } from '../errors.js';
 import type { Store } from '../host/host.js';
 import type { TabEnvironment } from './environment.js';

@@ -1,5 +1,6 @@
 import { Reader } from '../core/reader.js';
-import { Driver, type Owner, type Parts } from '../driver.js';
+import { Driver } from '../driver.js';
+import type { Owner, Parts } from '../engine.js';
 import { type MoorlineError, isMoorlineError } from '../errors.js';
 import type { Store, StoreBatch } from '../host/host.js';
 import type { Standing } from './wire.js';

@@ -1,5 +1,6 @@
-import type { Engine, Owner, Parts, TokenProvider } from '../driver.js';
+import type { Engine, Owner, Parts, TokenProvider } from '../engine.js';
 import type { Host, Store } from '../host/host.js';
+import { webTabs } from '../host/tabs.js';
 import { memory } from '../store/memory.js';
 import { identify } from './identity.js';
 import { Tab } from './tab.js';
@@ -7,26 +8,32 @@ import { Tab } from './tab.js';
 /** What decides whether a client is shared. */
 export interface ShareOptions {
   readonly url: string;
-  readonly tabs: boolean | string | undefined;
   readonly token: string | TokenProvider | undefined;
   readonly store: Store | undefined;
   readonly outbox: { readonly messages: number; readonly bytes: number };
 }
 
-/** Makes the clients of several tabs one, where the host can; otherwise each tab is for itself. */
-export function shareTabs(host: Host, options: ShareOptions): ((parts: Parts, owner: Owner) => Engine) | undefined {
-  const env = options.tabs === false ? undefined : host.tabs?.();
-  if (!env || (options.store && options.store.shared === undefined)) return undefined;
-  const { url, tabs, token, store: given, outbox } = options;
-  const user = typeof tabs === 'string' ? tabs : undefined;
-  const store = (name: string): Store => given ?? host.store?.(name) ?? memory();
-  const bytes = new Uint8Array(12);
-  return (parts, owner) => {
-    const found = (): ReturnType<typeof identify> => {
-      host.random(bytes);
-      const tab = [...bytes].map((byte) => byte.toString(36)).join('');
-      return identify(env, { url, user, token, store, shared: given?.shared, tab });
+/** Makes a client one of several tabs', where the host can. */
+export type TabSharing = (host: Host, options: ShareOptions) => ((parts: Parts, owner: Owner) => Engine) | undefined;
+
+/**
+ * Makes the clients of several tabs one: `createClient({ url, token, tabs: shareTabs() })`. A name of the user, if given,
+ * saves asking for a token to know who that is. Where the browser lacks Web Locks, BroadcastChannel or IndexedDB, each tab
+ * is for itself.
+ */
+export function shareTabs(user?: string): TabSharing {
+  return (host, { url, token, store: given, outbox }) => {
+    const env = (host.tabs ?? webTabs)();
+    if (!env || (given && given.shared === undefined)) return undefined;
+    const store = (name: string): Store => given ?? host.store?.(name) ?? memory();
+    const bytes = new Uint8Array(12);
+    return (parts, owner) => {
+      const found = (): ReturnType<typeof identify> => {
+        host.random(bytes);
+        const tab = [...bytes].map((byte) => byte.toString(36)).join('');
+        return identify(env, { url, user, token, store, shared: given?.shared, tab });
+      };
+      return new Tab({ ...parts, env, identify: found, outbox }, owner);
     };
-    return new Tab({ ...parts, env, identify: found, outbox }, owner);
   };
 }

@@ -3,14 +3,15 @@ import type { Call } from '../core/calls.js';
 import { Reader } from '../core/reader.js';
 import { type Doer, type Listener, take } from '../core/records.js';
 import { Writer } from '../core/writer.js';
-import type { Engine, Owner, Parts } from '../driver.js';
+import type { Engine, Owner, Parts } from '../engine.js';
 import { MoorlineError, closedError, malformed } from '../errors.js';
-import { asks, readPublish, splitSubscribe, writeRestored } from './bytes.js';
+import { splitSubscribe, writeRestored } from './bytes.js';
 import type { TabEnvironment } from './environment.js';
 import { Group, type Member } from './group.js';
 import { Hub } from './hub.js';
 import type { Identified } from './identity.js';
 import { Places } from './places.js';
+import { Unsettled } from './unsettled.js';
 import type { Mood, Standing, TabCall, Told, ToLeader, ToTabs } from './wire.js';
 
 /** How a tab is one of several. */
@@ -19,13 +20,6 @@ export interface TabParts extends Parts {
   /** Finds out which tabs share with this one, and what they share. */
   readonly identify: () => Promise<Identified>;
   readonly outbox: { readonly messages: number; readonly bytes: number };
-}
-
-interface Publish {
-  readonly call: Extract<TabCall, { t: 'pub' }>;
-  readonly qos: number | undefined;
-  readonly size: number;
-  isQueued: boolean;
 }
 
 /** `close()` waits at most so long, ms. */
@@ -42,10 +36,7 @@ export class Tab implements Engine, Member {
   private shared: Identified | undefined;
   private hub: Hub | undefined;
   private readonly places = new Places();
-  private readonly publishes = new Map<number, Publish>();
-  private readonly requests = new Map<number, TabCall>();
-  /** What was said last about presence, per channel: a new leader has to know. */
-  private readonly presence = new Map<string, Uint8Array>();
+  private readonly unsettled = new Unsettled();
   private readonly present = new Map<string, Uint8Array>();
   private mood: Mood = { isWanted: false, isVisible: true, users: [] };
   private restored: readonly (readonly [id: number, key: string])[] = [];
@@ -210,35 +201,16 @@ export class Tab implements Engine, Member {
       const call = this.places.add(id, splitSubscribe(bytes));
       if (!call) throw malformed('the channel is already read with another value of `since`; omit the option to inherit it');
       this.say(call);
-    } else if (op === 8) {
-      this.publish(id, bytes);
     } else {
-      const call = { t: 'ask', id, bytes } as const;
-      this.requests.set(id, call);
-      if (op >= 10 && op <= 12) this.presence.set(new Reader(bytes.subarray(1)).text(), bytes);
-      this.say(call);
+      this.say(op === 8 ? this.unsettled.publish(id, bytes, this.standing, this.parts.outbox) : this.unsettled.ask(id, bytes));
     }
     return encode((to) => to.number(id));
-  }
-
-  private publish(id: number, bytes: Uint8Array): void {
-    const { key, qos, size } = readPublish(bytes);
-    const waiting = [...this.publishes.values()].filter((publish) => !publish.isQueued);
-    const total = waiting.reduce((sum, publish) => sum + publish.size, this.standing.bytes + size);
-    if (qos !== 0 && (this.standing.messages + waiting.length >= this.parts.outbox.messages || total > this.parts.outbox.bytes)) {
-      throw new MoorlineError('limit.outbox', 'the outbox is full: wait for earlier messages to be stored');
-    }
-    const call = { t: 'pub', id, key, bytes, isAgain: false } as const;
-    this.publishes.set(id, { call, qos, size, isQueued: false });
-    this.say(call);
   }
 
   /** Takes on a message that was found in the store. */
   private adopt(key: string): number {
     const id = ++this.ids;
-    const call = { t: 'pub', id, key, bytes: new Uint8Array(0), isAgain: true } as const;
-    this.publishes.set(id, { call, qos: undefined, size: 0, isQueued: true });
-    this.say(call);
+    this.say(this.unsettled.adopt(id, key));
     return id;
   }
 
@@ -265,18 +237,8 @@ export class Tab implements Engine, Member {
   private attach(): void {
     this.later = [];
     this.isAttached = true;
-    for (const [id, { call, qos }] of this.publishes) {
-      if (qos !== 0 || !call.isAgain) continue;
-      this.publishes.delete(id);
-      this.owner.onSettled(id, { kind: 'sent' });
-    }
-    const all: TabCall[] = [{ t: 'mood', mood: this.mood }, ...this.places.calls()];
-    for (const [id, publish] of this.publishes) {
-      all.push(publish.call);
-      this.publishes.set(id, { ...publish, call: { ...publish.call, isAgain: true } });
-    }
-    for (const bytes of this.presence.values()) all.push({ t: 'ask', id: 0, bytes });
-    all.push(...this.requests.values());
+    for (const id of this.unsettled.lost()) this.owner.onSettled(id, { kind: 'sent' });
+    const all: TabCall[] = [{ t: 'mood', mood: this.mood }, ...this.places.calls(), ...this.unsettled.calls()];
     if (this.wipes) all.push({ t: 'raw', bytes: encode(calls.close(true)) });
     this.post(all, true);
   }
@@ -312,10 +274,7 @@ export class Tab implements Engine, Member {
     if (tag === 32) return this.onState(rest);
     if (tag === 47) return take(new Reader(encode((to) => to.byte(tag).raw(rest))), nobody, this.statusListener());
     for (const id of ids) {
-      const publish = this.publishes.get(id);
-      if (tag === 40 && publish) publish.isQueued = true;
-      if (tag === 42) this.publishes.delete(id);
-      if (asks.includes(tag)) this.requests.delete(id);
+      this.unsettled.onRecord(tag, id);
       if (id !== 0) this.tell((to) => to.byte(tag).number(id).raw(rest));
     }
     if (ids.length === 0 && (tag < 40 || tag > 46)) this.tell((to) => to.byte(tag).raw(rest));
@@ -348,7 +307,7 @@ export class Tab implements Engine, Member {
 
   /** Ends once the store has what this tab has published, and the leader was told what was said before. */
   private closeWhenKept(): void {
-    const isKept = !this.isRunning || this.isOver || [...this.publishes.values()].every((publish) => publish.isQueued || publish.qos === 0);
+    const isKept = !this.isRunning || this.isOver || this.unsettled.isKept;
     if (isKept && !this.wipes) this.stops.push(this.parts.host.timer(0, () => this.closed()));
   }
 

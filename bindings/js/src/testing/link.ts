@@ -179,3 +179,9 @@ export class Link implements Socket {
     this.events.closed(code, reason);
   }
 }
+
+/** Returns a close code of the protocol's. Throws for another number. */
+export function closeCode(code: number): number {
+  if (Number.isInteger(code) && code >= 4000 && code <= 4999) return code;
+  throw new RangeError(`a close code is a whole number from 4000 to 4999, not ${code}`);
+}

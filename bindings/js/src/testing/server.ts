@@ -4,7 +4,7 @@ import { Backend, grantsOf, settingsOf } from './backend.js';
 import { Clock } from './clock.js';
 import { Dice } from './dice.js';
 import { TestHost, type TestHostOptions } from './host.js';
-import { type Link, type Peer, type Weather, unreachable } from './link.js';
+import { type Link, type Peer, type Weather, closeCode, unreachable } from './link.js';
 import { Machine, compile } from './machine.js';
 import type { LoggedMessage, Published, PublishOptions, ServerConnection, ServerMember, TestServerOptions, TokenOptions } from './types.js';
 
@@ -294,11 +294,6 @@ export class TestServer {
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
   }
-}
-
-function closeCode(code: number): number {
-  if (Number.isInteger(code) && code >= 4000 && code <= 4999) return code;
-  throw new RangeError(`a close code is a whole number from 4000 to 4999, not ${code}`);
 }
 
 /** Starts a Moorline server in memory. */

@@ -93,7 +93,7 @@ export interface LoggedMessage {
   /** ms since 1970. */
   readonly time: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly data?: any;
+  readonly data?: unknown;
   readonly text?: string;
   readonly bytes?: Uint8Array;
 }
@@ -114,7 +114,7 @@ export interface ServerConnection {
 /** A member of a channel, as the server sees it. */
 export interface ServerMember {
   readonly user: string;
-  readonly state?: any;
+  readonly state?: unknown;
   /** Since when, ms since 1970. */
   readonly since: number;
 }

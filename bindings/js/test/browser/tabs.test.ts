@@ -9,7 +9,8 @@ import { Server } from '../kit/server.js';
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const script = (url: string): string => `
   import { createClient } from '${here('../../src/index.ts')}';
-  const client = createClient({ url: '${url}', token: 'dev:alice' });
+  import { shareTabs } from '${here('../../src/tabs/index.ts')}';
+  const client = createClient({ url: '${url}', token: 'dev:alice', tabs: shareTabs() });
   const room = client.channel('room:tabs', { qos: 2 });
   window.seen = [];
   window.wakes = [];

@@ -19,7 +19,7 @@ class Page {
   private readonly waits: (() => void)[] = [];
 
   constructor(readonly tab: FakeTab, channel: string, user = 'alice') {
-    this.client = new Client({ url: main.server.url, token: `dev:${user}`, host: tab.host() }, { load, host: () => tab.host(), shareTabs });
+    this.client = new Client({ url: main.server.url, token: `dev:${user}`, host: tab.host(), tabs: shareTabs() }, { load, host: () => tab.host() });
     this.room = this.client.channel(channel, { qos: 2 });
     this.room.on('message', (message: Message) => {
       this.seen.push(message.text!);

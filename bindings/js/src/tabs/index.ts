@@ -1,0 +1,1 @@
+export { type ShareOptions, type TabSharing, shareTabs } from './share.js';
