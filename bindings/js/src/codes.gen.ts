@@ -33,6 +33,7 @@ export const codes = [
   [414, "channel.not_durable", false],
   [420, "app.unknown", false],
   [421, "feature.disabled", false],
+  [422, "device.conflict", false],
   [500, "server.internal", true],
   [501, "storage.unavailable", true],
   [502, "storage.full", true],
@@ -111,6 +112,8 @@ export type KnownErrorCode =
   | "app.unknown"
   /** The server or the app has this feature switched off. */
   | "feature.disabled"
+  /** Several installations share one device id. */
+  | "device.conflict"
   /** The server failed; it has logged why. */
   | "server.internal"
   /** The log takes no writes at the moment. */

@@ -146,7 +146,7 @@ impl Courier {
                 tracing::error!(app = %self.hook.app(), hook = %self.hook.name, lost, "events were removed before they could be told");
             }
             for stored in &page.messages {
-                self.take(queue, epoch, stored);
+                self.take(queue, stored);
             }
             queue.reach(page.reached);
             if !page.more {
@@ -156,15 +156,16 @@ impl Courier {
         Some(false)
     }
 
-    fn take(&self, queue: &mut Queue, epoch: Epoch, stored: &Stored) {
-        let message = moorline_protocol::binary::decode_message(&mut stored.bytes.clone());
-        let Ok(Payload::Json(json)) = message.map(|message| message.payload) else { return };
+    fn take(&self, queue: &mut Queue, stored: &Stored) {
+        let Ok(message) = moorline_protocol::binary::decode_message(&mut stored.bytes.clone()) else { return };
+        // The server's own events are nobody's.
+        let (Payload::Json(json), None) = (message.payload, message.user) else { return };
         let Some(event) = HookEvent::parse(&json) else { return };
         let about = event.channel.as_deref();
         if self.hook.rule.wants(self.hook.app(), event.kind, about) {
             let (is_user, name) = event.key();
             let key = (is_user, name.to_owned());
-            let id = event_id(self.hook.app().as_str(), epoch, stored.offset);
+            let id = format!("evt_{}_{}", self.hook.app().as_str(), message.id.as_str());
             queue.push(key, Queued { offset: stored.offset, time: event.time, id, json });
         }
     }
@@ -220,11 +221,6 @@ impl Courier {
             tracing::error!(app, hook, id, ?kind, attempts, given_up, "an event was given up");
         }
     }
-}
-
-/// Returns the id of an event: the same whenever and in whatever batch it is sent.
-fn event_id(app: &str, epoch: Epoch, offset: Offset) -> String {
-    format!("evt_{app}_{}_{}", epoch.as_str(), offset.0).replace('.', "-")
 }
 
 /// Returns the id of a request: that of its event, or one that only the same events have.

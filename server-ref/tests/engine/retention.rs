@@ -33,6 +33,18 @@ fn seven_days_by_default() {
     });
 }
 
+/// An earlier version allowed such names.
+#[test]
+fn channels_that_look_like_the_servers_own_keep_to_their_rules() {
+    each(|rig| {
+        rig.store(message("$prices", "a"));
+        rig.store(message("$hooks", "b"));
+        rig.pass(5 * DAY);
+        assert_eq!(kept(rig, "$prices"), [1]);
+        assert!(kept(rig, "$hooks").is_empty());
+    });
+}
+
 #[test]
 fn by_age() {
     let rules = vec![RetentionRule { max_age_ms: Some(HOUR), ..rule("") }];

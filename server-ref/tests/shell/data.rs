@@ -109,10 +109,10 @@ fn a_log_damaged_in_its_middle_is_not_served() {
 fn a_directory_of_a_newer_version_is_left_alone() {
     let dir = with_messages();
     let path = dir.path().join("store");
-    let newer = std::fs::read_to_string(&path).unwrap().replace("moorline-log 2", "moorline-log 3");
+    let newer = std::fs::read_to_string(&path).unwrap().replace("moorline-log 3", "moorline-log 4");
     std::fs::write(&path, &newer).unwrap();
     let (code, said) = start(dir.path());
-    assert!(code == 1 && said.contains("format 3") && said.contains("newer moorline-server"), "{said}");
+    assert!(code == 1 && said.contains("format 4") && said.contains("newer moorline-server"), "{said}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), newer);
 }
 

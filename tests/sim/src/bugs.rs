@@ -41,7 +41,7 @@ pub const PLANTED: &[Planted] = &[
     core("hole-ignored", CoreBug::HoleIgnored, &[5], 31),
     core("duplicates-accepted", CoreBug::DuplicatesAccepted, &[5], 25),
     core("resend-with-new-sequence", CoreBug::ResendWithNewSequence, &[11], 2),
-    core("sequence-not-persisted", CoreBug::SequenceNotPersisted, &[11], 4),
+    core("sequence-not-persisted", CoreBug::SequenceNotPersisted, &[11], 9),
     core("backoff-without-delay", CoreBug::BackoffWithoutDelay, &[15], 1),
     core("late-callbacks", CoreBug::LateCallbacks, &[12], 52),
     core("ack-before-consumed", CoreBug::AckBeforeConsumed, &[7, 9], 9),
@@ -88,7 +88,6 @@ pub const PLANTED: &[Planted] = &[
     server("cursor-unwritten", ServerBug::CursorUnwritten, &[9], 0),
     server("cursor-from-head", ServerBug::CursorFromHead, &[7], 1),
     server("own-cursor-ignored", ServerBug::OwnCursorIgnored, &[7], 9),
-    server("cursor-unmoved", ServerBug::CursorUnmoved, &[7, 9], 7935),
     server("ack-before-write", ServerBug::AckBeforeWrite, &[9], 0),
     server("live-one-early", ServerBug::LiveOneEarly, &[5, 6], 48),
     server("page-past-hub", ServerBug::PagePastHub, &[5], 1390),
@@ -130,6 +129,7 @@ pub const PLANTED: &[Planted] = &[
 
 /// Those that a scripted scenario finds (`tests/holes`), since no drawn one comes near.
 pub const SCRIPTED: &[(&str, Place)] = &[
+    ("cursor-unmoved", Place::Server(ServerBug::CursorUnmoved)),
     ("reused-leaves-sequence", Place::Server(ServerBug::ReusedLeavesSequence)),
     ("resend-refused-fails", Place::Core(CoreBug::ResendRefusedFails)),
     ("inbox-twice", Place::Core(CoreBug::InboxTwice)),

@@ -21,7 +21,7 @@ use crate::engine::turn::Persist;
 use crate::wall_clock::WallClock;
 
 /// The format this version writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const STORE: &str = "store";
 const STATE: &str = "state";
 const LOCK: &str = "lock";

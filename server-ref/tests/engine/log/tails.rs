@@ -285,7 +285,7 @@ fn a_foreign_or_newer_store_is_refused() {
     }
     disk.change("store", |bytes| bytes[13] = b'7');
     let error = found(&disk).expect_err("a newer format");
-    assert!(matches!(error, OpenError::Newer { found: 7, known: 2 }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 7, known: 3 }), "{error}");
     assert!(error.to_string().contains("newer moorline-server"));
 }
 

@@ -297,7 +297,8 @@ impl<S: MessageStore> EngineCore<S> {
     fn tell(&mut self, app: &AppName, event: &HookEvent, now: UnixMillis) {
         let (Some(channel), Ok(json)) = (hooks_channel(app), serde_json::to_vec(event)) else { return };
         let n = self.by_key.get(&channel).and_then(|id| self.channels.get(id)).map_or(0, |channel| channel.head.0);
-        let id: moorline_protocol::Utf8Bytes = n.to_string().into();
+        // It outlives the epoch, so that an event is known again after a new one has begun.
+        let id: moorline_protocol::Utf8Bytes = format!("{now:x}_{n}").into();
         let append = Append {
             channel,
             scope: std::sync::Arc::from("$"),

@@ -51,7 +51,10 @@ impl Windows {
     /// A record says that they were.
     pub(super) fn settle(&mut self, channel: ChannelId, first: Offset) {
         let Some(window) = self.open.get_mut(&channel) else { return };
-        window.recorded.retain(|recorded| *recorded != first);
+        // There may be a later record of the same offset, which this one does not settle.
+        if let Some(index) = window.recorded.iter().position(|recorded| *recorded == first) {
+            window.recorded.swap_remove(index);
+        }
         match window.recorded.iter().min() {
             Some(least) => window.first = *least,
             None => self.forget(channel),
