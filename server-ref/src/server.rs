@@ -199,8 +199,10 @@ impl Server {
         if !options.hooks.is_empty() {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let run = hooks::prepare(options.hooks, &engine.handle(), clock.clone(), seed, stopped.clone())?;
+            let (run, placed) = hooks::prepare(options.hooks, &engine.handle(), clock.clone(), seed, stopped.clone())?;
             couriers = Some(std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?);
+            // A new hook is told what happens from now on: all that clients do.
+            let _ = placed.recv();
         }
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,

@@ -1,6 +1,6 @@
 //! Reads what the log holds for one hook, and hands it on until it is taken or given up.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,10 +68,13 @@ impl Courier {
         Self { hook, asker, clock, seed, channel, owner }
     }
 
-    /// Works until the server stops.
-    pub(super) async fn run(mut self) {
+    /// Works until the server stops. Lets go of `placing` once it knows where it stands.
+    pub(super) async fn run(mut self, placing: mpsc::Sender<()>) {
+        let mut placing = Some(placing);
         loop {
-            match self.open().await {
+            let opened = self.open().await;
+            drop(placing.take());
+            match opened {
                 Some(opened) => self.work(opened.epoch, opened.from).await,
                 None => tokio::time::sleep(AGAIN).await,
             }

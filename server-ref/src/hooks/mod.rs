@@ -10,7 +10,7 @@ mod post;
 mod queue;
 mod sign;
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use moorline_protocol::AppName;
 use tokio::sync::watch;
@@ -80,7 +80,8 @@ pub fn rules(hooks: &[Hook]) -> HookRules {
     rules
 }
 
-/// Makes everything that can fail. What it returns runs the couriers on the thread that calls it, until `stop` is true.
+/// Makes everything that can fail. What it returns runs the couriers on the thread that calls it, until `stop` is true; the
+/// receiver beside it ends once each of them knows its place in the log, or has failed to learn it.
 ///
 /// # Errors
 /// The system's, if the runtime cannot be set up.
@@ -90,18 +91,21 @@ pub fn prepare(
     clock: WallClock,
     seed: [u8; 32],
     mut stop: watch::Receiver<bool>,
-) -> std::io::Result<impl FnOnce() + Send + 'static> {
+) -> std::io::Result<(impl FnOnce() + Send + 'static, mpsc::Receiver<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asker = Arc::new(asker::Asker::new(engine.clone()));
-    Ok(move || {
+    let (placing, placed) = mpsc::channel();
+    let run = move || {
         let couriers = async move {
             for (n, hook) in (0_u64..).zip(hooks) {
                 let courier = courier::Courier::new(hook, Arc::clone(&asker), clock.clone(), (seed, n));
-                tokio::task::spawn_local(courier.run());
+                tokio::task::spawn_local(courier.run(placing.clone()));
             }
+            drop(placing);
             // What is on its way when the server stops is told again by the next start.
             let _ = stop.wait_for(|stopped| *stopped).await;
         };
         LocalSet::new().block_on(&runtime, couriers);
-    })
+    };
+    Ok((run, placed))
 }
