@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use crate::Failed;
 use crate::options::PresenceOptions;
 use crate::output::{print, tell};
-use crate::session::{Session, refused};
+use crate::session::{Session, misused, refused};
 
 /// A member, or what happened to one, as it is printed.
 #[derive(Serialize)]
@@ -34,8 +34,10 @@ pub(crate) async fn run(options: PresenceOptions) -> Result<(), Failed> {
             if let Some(state) = state {
                 channel = channel.presence_state(&value(state))?;
             }
-            let messages = channel.subscribe().await.map_err(|error| Failed::Misuse(error.to_string()))?;
-            follow(&session, messages).await
+            match channel.subscribe().await {
+                Ok(messages) => follow(&session, messages).await,
+                Err(error) => Err(misused(&session.client, error).await),
+            }
         }
     };
     // A member leaves at once, not after its grace.

@@ -67,6 +67,11 @@ impl Drop for Session {
     }
 }
 
+/// What is refused on the spot are the options; unless the server was faster, and has refused the client.
+pub(crate) async fn misused(client: &Client, error: moorline::Error) -> Failed {
+    if error.code() == "client.closed" { refused(client).await } else { Failed::Misuse(error.to_string()) }
+}
+
 /// Ends when the server refuses this client for ever.
 pub(crate) async fn refused(client: &Client) -> Failed {
     let mut states = client.states();

@@ -4,7 +4,7 @@ use crate::Failed;
 use crate::options::Sub;
 use crate::output::{print, tell};
 use crate::payload;
-use crate::session::{Session, refused};
+use crate::session::{Session, misused, refused};
 
 /// Prints the messages of a channel as they come.
 pub(crate) async fn run(options: Sub) -> Result<(), Failed> {
@@ -14,10 +14,14 @@ pub(crate) async fn run(options: Sub) -> Result<(), Failed> {
         channel = channel.qos(qos);
     }
     if let Some(handle) = &options.push {
-        session.client.set_push_handle(Some(handle)).map_err(|error| Failed::Misuse(error.to_string()))?;
+        if let Err(error) = session.client.set_push_handle(Some(handle)) {
+            return Err(misused(&session.client, error).await);
+        }
     }
-    // What is refused on the spot are the options.
-    let messages = channel.subscribe().await.map_err(|error| Failed::Misuse(error.to_string()))?;
+    let messages = match channel.subscribe().await {
+        Ok(messages) => messages,
+        Err(error) => return Err(misused(&session.client, error).await),
+    };
     let result = read(&session, &channel, messages, options.durable, options.count).await;
     // Sends what is acknowledged, and waits for the answer.
     session.client.close().await;
