@@ -13,10 +13,10 @@ pub(crate) async fn run(options: Sub) -> Result<(), Failed> {
     if let Some(qos) = options.qos {
         channel = channel.qos(qos);
     }
-    if let Some(handle) = &options.push {
-        if let Err(error) = session.client.set_push_handle(Some(handle)) {
-            return Err(misused(&session.client, error).await);
-        }
+    if let Some(handle) = &options.push
+        && let Err(error) = session.client.set_push_handle(Some(handle))
+    {
+        return Err(misused(&session.client, error).await);
     }
     let messages = match channel.subscribe().await {
         Ok(messages) => messages,
