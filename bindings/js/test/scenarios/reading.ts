@@ -78,8 +78,13 @@ export const reading: Record<string, Scenario> = {
         await once((handler) => room.on('subscribed', handler));
         const before = await world.bytesSent();
         const writer = world.client('alice').channel(name);
-        const receipts = Array.from({ length: 300 }, (_, i) => writer.publish({ i, fill: kilobytes(8, 'abc') }));
-        await Promise.all(receipts.map((receipt) => receipt.stored));
+        const publish = (from: number, to: number): Promise<unknown> =>
+          Promise.all(Array.from({ length: to - from }, (_, i) => writer.publish({ i: from + i, fill: kilobytes(8, 'abc') }).stored));
+        await publish(0, 40);
+        // With the first answer the client has seen them, and asked for a pause; with the second the server knows of that.
+        await bob.status(['nobody']);
+        await bob.status(['nobody']);
+        await publish(40, 300);
         await bob.status(['nobody']);
         const isHeldBack = (await world.bytesSent()) - before < 150 * 8 * 1024;
         const received = await take(300, messages);
