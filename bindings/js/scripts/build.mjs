@@ -11,8 +11,12 @@ for (const name of readdirSync(here('dist'))) if (!/\.wasm(\.br)?$/.test(name)) 
 execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
 copyFileSync(here('src/testing/server.wasm'), here('dist/testing/server.wasm'));
 
+const goEasyTypes = `declare const goEasy: import('./facade.js', { with: { 'resolution-mode': 'import' } }).GoEasy;
+export = goEasy;
+`;
+
 // CommonJS: one file per entry and platform.
-for (const entry of ['index', 'slim', 'blackbox']) {
+for (const entry of ['index', 'slim', 'blackbox', 'goeasy/index']) {
   for (const [suffix, host, platform] of [['', 'default', 'neutral'], ['.node', 'default.node', 'node']]) {
     await build({
       entryPoints: [here(`dist/${entry}.js`)],
@@ -24,14 +28,16 @@ for (const entry of ['index', 'slim', 'blackbox']) {
       external: ['ws'],
       alias: { '#host': here(`dist/host/${host}.js`) },
       legalComments: 'none',
+      // What `require('goeasy')` returns is the class itself.
+      ...(entry === 'goeasy/index' ? { footer: { js: 'module.exports = module.exports.default;' } } : {}),
     });
   }
   // The same types, as a CommonJS package sees them.
-  writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
+  writeFileSync(here(`dist/${entry}.d.cts`), entry === 'goeasy/index' ? goEasyTypes : `export * from './${entry}.js';\n`);
 }
 
 // What takes the client it is given, or is taken by one, and so brings nothing of it.
-for (const entry of ['react', 'vue', 'tabs/index']) {
+for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make']) {
   await build({
     entryPoints: [here(`dist/${entry}.js`)],
     outfile: here(`dist/${entry}.cjs`),
