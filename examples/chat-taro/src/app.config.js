@@ -1,0 +1,4 @@
+export default {
+  pages: ['pages/chat/index'],
+  window: { navigationBarTitleText: 'Moorline', navigationBarBackgroundColor: '#ffffff', navigationBarTextStyle: 'black' },
+};

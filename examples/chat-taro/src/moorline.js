@@ -1,0 +1,6 @@
+import { createClient } from 'moorline/taro';
+
+/** The client of a user. A real app asks its backend for the token; `dev:` is what a server in development takes. */
+export function clientFor(user) {
+  return createClient({ url: MOORLINE_URL, token: `dev:${user}` });
+}
