@@ -118,6 +118,7 @@ pub const PLANTED: &[Planted] = &[
     server("part-removes-member", ServerBug::PartRemovesMember, &[13], 4),
     server("away-untold", ServerBug::AwayUntold, &[17], 22),
     core("status-forgotten", CoreBug::StatusForgotten, &[13], 14),
+    core("status-denial-unheard", CoreBug::StatusDenialUnheard, &[13], 259483),
     server("status-untold", ServerBug::StatusUntold, &[13], 14),
     server("packed-too-early", ServerBug::PackedTooEarly, &[8], 4),
     server("packed-across-resets", ServerBug::PackedAcrossResets, &[8], 1310),

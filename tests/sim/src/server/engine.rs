@@ -197,12 +197,14 @@ impl SimEngine {
         self.durable.extend(records);
         self.core.flush_cursors(now);
         let records = self.core.take_records(now);
+        // The last turn may tell hooks what is due by now.
+        let broken = self.rules.batch(&[], &[], &records, (now, true));
         self.durable.extend(records);
         self.synced = self.durable.len();
         self.checkpoint = Some((self.snapshot(), self.durable.len()));
         let noted = self.note();
         self.forget_process();
-        noted
+        broken.or(noted)
     }
 
     /// Takes what waits as one batch. Returns what is answered before it is synced, by a planted bug.
