@@ -10,9 +10,10 @@ for (const name of readdirSync(here('dist'))) if (!/\.wasm(\.br)?$/.test(name)) 
 // ES modules, one per source: bundlers leave out what an app does not use.
 execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
 copyFileSync(here('src/testing/server.wasm'), here('dist/testing/server.wasm'));
+copyFileSync(here('src/core/asm.gen.js'), here('dist/core/asm.gen.js'));
 
 // CommonJS: one file per entry and platform.
-for (const entry of ['index', 'slim', 'blackbox']) {
+for (const entry of ['index', 'slim', 'blackbox', 'asm']) {
   for (const [suffix, host, platform] of [['', 'default', 'neutral'], ['.node', 'default.node', 'node']]) {
     await build({
       entryPoints: [here(`dist/${entry}.js`)],
@@ -23,6 +24,7 @@ for (const entry of ['index', 'slim', 'blackbox']) {
       platform,
       external: ['ws'],
       alias: { '#host': here(`dist/host/${host}.js`) },
+      minifyWhitespace: entry === 'asm',
       legalComments: 'none',
     });
   }
