@@ -39,6 +39,7 @@ pub(crate) fn build() -> Result {
     for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
         node("scripts/core.mjs").args([wasm::module("moorline-wasm", features)?]).args([name]).run()?;
     }
+    node("scripts/asm.mjs").run()?;
     node("scripts/server.mjs").args([wasm::module("moorline-server-wasm", &[])?]).run()?;
     node("scripts/build.mjs").run()
 }
