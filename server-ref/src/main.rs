@@ -30,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   moorline-server --dev                        try it: everybody may connect, from this machine
   moorline-server --config moorline.toml       run it with apps, keys and rules
   moorline-server check-config moorline.toml   look for mistakes first
+  moorline-server backup moorline-data /backup/today
 
 Flags win over environment variables, these over the file, this over the defaults.
 
@@ -43,6 +44,15 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Copies a data directory, also while a server runs on it. Everything that was answered before is in the copy.
+    ///
+    /// To restore, start a server on the copy: every channel begins a new epoch, and every client is told.
+    Backup {
+        /// The data directory.
+        dir: PathBuf,
+        /// The copy: a directory that does not exist yet. It is there completely or not at all.
+        to: PathBuf,
+    },
     /// Shows what is in a data directory, and whether it is damaged. Changes nothing.
     Inspect {
         /// The directory.
@@ -55,6 +65,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::CheckConfig { file }) => check_config(&file),
+        Some(Command::Backup { dir, to }) => backup(&dir, &to),
         Some(Command::Inspect { dir }) => inspect(&dir),
         None => match start(&cli.run) {
             Ok(code) => code,
@@ -82,6 +93,19 @@ fn check_config(path: &Path) -> ExitCode {
             let apps = if apps.is_empty() { "none".to_owned() } else { apps.join(", ") };
             let (rules, hooks) = (file.channels.len(), file.hooks.len());
             say(format_args!("ok: apps: {apps}; channel rules: {rules}; hooks: {hooks}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn backup(dir: &Path, to: &Path) -> ExitCode {
+    match moorline_server::engine::log::backup(dir, to) {
+        Ok(made) => {
+            say(format_args!("{}: {} files, {} bytes, no damage", to.display(), made.files, made.bytes));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Runs a scenario on every engine, with and without a restart in its middle.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -219,6 +220,11 @@ impl Rig {
         };
         rig.start(Vec::new());
         rig
+    }
+
+    /// The data directory, if it has one.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn now(&self) -> u64 {
