@@ -160,6 +160,7 @@ pub const SCRIPTED: &[(&str, Place)] = &[
     ("grant-lost-unanswered", Place::Server(ServerBug::GrantLostUnanswered)),
     ("nobodys-ids-last", Place::Server(ServerBug::NobodysIdsLast)),
     ("nobody-is-durable", Place::Server(ServerBug::NobodyIsDurable)),
+    ("cursors-uncounted", Place::Server(ServerBug::CursorsUncounted)),
     ("unknown-ends", Place::Server(ServerBug::UnknownEnds)),
     ("removals-dropped", Place::Core(CoreBug::RemovalsDropped)),
     ("crowd-together", Place::Core(CoreBug::CrowdTogether)),
