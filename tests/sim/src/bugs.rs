@@ -93,6 +93,7 @@ pub const PLANTED: &[Planted] = &[
     server("page-past-hub", ServerBug::PagePastHub, &[5], 1390),
     server("skip-trimmed", ServerBug::SkipTrimmed, &[5], 89),
     server("more-ignores-epoch", ServerBug::MoreIgnoresEpoch, &[5, 6], 57),
+    server("rewind-before-reset", ServerBug::RewindBeforeReset, &[6], 388801),
     server("more-moves-back", ServerBug::MoreMovesBack, &[5], 16),
     server("pages-unbounded", ServerBug::PagesUnbounded, &[12], 43),
     server("pause-ignored", ServerBug::PauseIgnored, &[4, 12], 39),
