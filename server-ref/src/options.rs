@@ -100,6 +100,7 @@ impl Run {
             max_message: limits.message.map_or(defaults.max_message, |size| size.0 as u32),
             max_channels: limits.channels.unwrap_or(defaults.max_channels),
             max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),
+            max_cursors: limits.cursors_per_user.unwrap_or(defaults.max_cursors),
             publish_rate: self.or_none(limits.publish_rate, PUBLISH_RATE),
             publish_burst: limits.publish_burst.unwrap_or(defaults.publish_burst),
             max_sockets: descriptors::for_clients(),

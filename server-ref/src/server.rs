@@ -68,6 +68,8 @@ pub struct Options {
     pub max_channels: u32,
     /// Connections per user.
     pub max_connections: u32,
+    /// Durable cursors per user, over all devices and channels.
+    pub max_cursors: u32,
     /// Publishes per second and connection; `None` = no limit.
     pub publish_rate: Option<u32>,
     /// Publishes in a burst.
@@ -111,6 +113,7 @@ impl Options {
             max_message: moorline_protocol::limits::MESSAGE_BYTES as u32,
             max_channels: 256,
             max_connections: 20,
+            max_cursors: 1_000,
             publish_rate: None,
             publish_burst: 100,
             max_sockets: None,
@@ -286,6 +289,7 @@ fn start_engine(
             let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes([a, b, c, d])));
             (config.salt, config.retention) = (u64::from_le_bytes(salt), options.retention.clone());
             config.hooks = rules.clone();
+            config.cursors_per_user = options.max_cursors as usize;
             let mut clock = WallClock::new(0);
             let mut core = EngineCore::new(config, MemoryStore::default());
             core.begin(false, clock.now_ms());
@@ -296,6 +300,7 @@ fn start_engine(
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
             config.core.hooks = rules.clone();
+            config.core.cursors_per_user = options.max_cursors as usize;
             let opened = log::open_over(&config, options.files.as_ref());
             let (core, clock) = opened.map_err(|error| refused(error, dir))?;
             let durability = if sync { Durability::Disk } else { Durability::Process };

@@ -77,6 +77,9 @@ fn limits(limits: &Limits) -> Result<(), String> {
     if limits.connections_per_user == Some(0) {
         return zero("limits.connections_per_user");
     }
+    if limits.cursors_per_user == Some(0) {
+        return zero("limits.cursors_per_user");
+    }
     if limits.publish_burst == Some(0) && limits.publish_rate != Some(0) {
         return zero("limits.publish_burst");
     }

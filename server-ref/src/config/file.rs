@@ -86,6 +86,8 @@ pub struct Limits {
     pub channels: Option<u32>,
     /// Connections per user (default 20).
     pub connections_per_user: Option<u32>,
+    /// Durable cursors per user, over all devices and channels (default 1,000).
+    pub cursors_per_user: Option<u32>,
     /// Publishes per second and connection (default 50; 0 = no limit).
     pub publish_rate: Option<u32>,
     /// Publishes in a burst (default 100).

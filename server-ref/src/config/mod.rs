@@ -216,6 +216,7 @@ mod tests {
             ("[limits]\ntcp_user_timeout = \"16m\"", "limits.tcp_user_timeout"),
             ("[limits]\nchannels = 0", "limits.channels"),
             ("[limits]\nconnections_per_user = 0", "limits.connections_per_user"),
+            ("[limits]\ncursors_per_user = 0", "limits.cursors_per_user"),
             ("[limits]\npublish_burst = 0", "limits.publish_burst"),
             ("[[channels]]\nprefix = \"a\"\nmax_age = \"0s\"", "max_age"),
             ("[[channels]]\nprefix = \"a\"\nmax_bytes = 0", "max_bytes"),

@@ -313,6 +313,9 @@ pub enum EngineError {
     /// There is no room left.
     #[error("the storage is full")]
     Full,
+    /// The user has as many durable cursors as it may.
+    #[error("the user has too many durable cursors")]
+    TooManyCursors,
 }
 
 /// The outcome of [`Command::Attach`].

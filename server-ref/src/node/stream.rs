@@ -88,7 +88,7 @@ impl Node {
                     true
                 }
             };
-            subscription.held = head.next();
+            (subscription.held, subscription.begins) = (head.next(), Offset::ZERO);
             let reset = (head.next(), head, head, ResetReason::Epoch);
             self.send_reset(conn, number, epoch, reset);
             if live {
@@ -262,6 +262,7 @@ impl Node {
             if !bugs.has(Bug::PackedAcrossResets) {
                 subscription.held = from.next();
             }
+            subscription.begins = from;
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }
@@ -309,18 +310,19 @@ impl Node {
         }
         let codec = self.codec(conn);
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
+        let rewind = more.rewind && (more.after >= subscription.begins || bugs.has(Bug::RewindBeforeReset));
         match &mut subscription.flow {
-            Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
+            Flow::Behind(reader) if rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
                 let after = more.after.min(tip.fanned);
                 let delivered = if bugs.has(Bug::RewindLowersDelivered) { after } else { delivered };
-                let plain = more.rewind && !bugs.has(Bug::PackedAfterRewind);
+                let plain = rewind && !bugs.has(Bug::PackedAfterRewind);
                 *reader = Reader { turn, delivered, plain, ..Reader::at(after, true, false) };
                 subscription.held = after.next();
             }
             Flow::Dropping { paused, .. } => *paused = false,
             // At QoS 0 there is nothing to go back to.
-            Flow::Live if more.rewind && subscription.qos > Qos::AtMostOnce => {
+            Flow::Live if rewind && subscription.qos > Qos::AtMostOnce => {
                 let after = more.after.min(tip.fanned);
                 let plain = !bugs.has(Bug::PackedAfterRewind);
                 let delivered = if bugs.has(Bug::RewindLowersDelivered) { after } else { tip.fanned };

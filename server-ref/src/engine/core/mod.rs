@@ -16,6 +16,7 @@ mod producer;
 mod recovery;
 mod resident;
 mod retention;
+mod roster;
 mod session;
 mod state;
 mod store;
@@ -34,6 +35,7 @@ use self::housekeeping::Housekeeping;
 use self::presence::Registry;
 use self::producer::Producer;
 use self::resident::Residency;
+use self::roster::Rosters;
 use self::session::Sessions;
 use super::hooks::HookRules;
 use super::record::{ChannelId, Record, Verdict};
@@ -66,6 +68,8 @@ pub struct CoreConfig {
     pub producers_ms: u64,
     /// ms that an unused cursor or channel is kept (default 30 days).
     pub cursors_ms: u64,
+    /// Cursors of a user, over all devices and channels (default 1,000).
+    pub cursors_per_user: usize,
     /// ms that a revocation is kept (default 400 days): no token may live longer.
     pub revocations_ms: u64,
     /// What hooks are told of.
@@ -86,6 +90,7 @@ impl CoreConfig {
             ids_per_channel: 100_000,
             producers_ms: 7 * DAY,
             cursors_ms: 30 * DAY,
+            cursors_per_user: 1_000,
             revocations_ms: 400 * DAY,
             hooks: HookRules::default(),
             bugs: Bugs::default(),
@@ -119,6 +124,7 @@ pub struct EngineCore<S> {
     by_key: BTreeMap<ChannelKey, ChannelId>,
     producers: BTreeMap<ProducerId, Producer>,
     cursors: Cursors,
+    rosters: Rosters,
     residency: Residency,
     sessions: Sessions,
     takeovers: Takeovers,

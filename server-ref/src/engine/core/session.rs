@@ -97,7 +97,7 @@ impl Sessions {
         session.user.clone()
     }
 
-    fn has(&self, user: &(AppName, UserName)) -> bool {
+    pub(super) fn has(&self, user: &(AppName, UserName)) -> bool {
         self.per_user.contains_key(user)
     }
 
