@@ -3,7 +3,7 @@
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelRef, ClientFrame, ErrorCode, Generation, Payload, ProducerGrant, ProducerId, ProducerState,
-    Publish, Qos, decimal,
+    Publish, Qos, decimal, joined,
 };
 
 use super::entry::{Entry, Flow, Lane, Number, Progress};
@@ -136,7 +136,7 @@ impl Outbox {
         {
             let (key, size) = (entry.key, entry.payload.bytes().len());
             let (size, limit) = (decimal(size as u64), decimal(limit as u64));
-            let text = ["the message has ", &size, " bytes; at most ", &limit, " are allowed now"].concat();
+            let text = joined(&["the message has ", &size, " bytes; at most ", &limit, " are allowed now"]);
             let failure = Failure::new(ErrorCode::LimitMessage, text, FailureOrigin::Client);
             self.settle(channel, key, PublishOutcome::Failed(failure), out);
         }
