@@ -12,6 +12,7 @@ use crate::config::PublishOptions;
 use crate::event::{Event, Failure, Origin as FailureOrigin, PublishOutcome};
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
+use crate::sorted::search;
 use crate::store::Key;
 use crate::timer::{PATIENCE, is_due};
 
@@ -119,7 +120,8 @@ impl Outbox {
         }
         let lanes = &self.lanes;
         self.sends.retain(|send| {
-            let lane = lanes.binary_search_by(|lane| lane.channel.cmp(&send.channel)).ok().and_then(|at| lanes.get(at));
+            let index = search(lanes, send.channel.as_str(), |lane| lane.channel.as_str());
+            let lane = index.ok().and_then(|index| lanes.get(index));
             let entry = lane.and_then(|lane| lane.entries.get(lane.index(send.key)?));
             entry.is_some_and(|entry| entry.is_waiting_for(send.req))
         });
