@@ -160,7 +160,7 @@ export class Driver implements Doer, Engine {
     settings.raw(seed);
     this.parts.settings(settings);
     settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
-    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now());
+    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now(), (failure) => this.fail(failure));
     if (handle === 0) throw new Reader(refusal).failure();
     this.core = core;
     this.handle = handle;

@@ -156,7 +156,7 @@ fn a_backup_of_a_running_server_is_served_as_another_epoch() {
     let mut wire = Wire::hello(restored.address(), "dev:bob");
     wire.say(&json!({"t": "subscribe", "channel": "room:1", "req": 1, "since": {"last": 1}}));
     wire.expect("subscribed");
-    assert_eq!(wire.expect("deliver")["id"], "51", "what was answered before is in it");
+    assert_eq!(wire.expect("deliver")["messages"][0]["id"], "51", "what was answered before is in it");
     let (code, said) = run([Path::new("backup"), dir.path(), &to]);
     assert!(code == 1 && said.contains("there is something already"), "{said}");
 }

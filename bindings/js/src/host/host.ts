@@ -31,7 +31,7 @@ export interface Host {
   random(into: Uint8Array): void;
   /** Calls `fire` once after `ms`; what is returned stops that. */
   timer(ms: number, fire: () => void): () => void;
-  /** Reports what happens to the app or the device, until what is returned is called. */
+  /** Reports what happens to the app or the device, until what is returned is called; at once that the app is in the background, if it is. */
   signals?(emit: (signal: HostSignal) => void): () => void;
   /** The store a client has if it is given none, under this name if there are several; absent: memory. */
   store?(name?: string): Store;
