@@ -6,6 +6,7 @@
 mod bench;
 mod browsers;
 mod cargo;
+mod chroot;
 mod conformance;
 mod error;
 mod fuzz;
@@ -16,6 +17,7 @@ mod readme;
 mod run;
 mod sizes;
 mod step;
+mod swift;
 mod test;
 mod tools;
 mod tree;
@@ -56,6 +58,8 @@ enum Command {
     Wasm,
     /// Builds the npm package in bindings/js (installs what it needs).
     Npm(npm::Npm),
+    /// Builds the Swift package in bindings/swift (puts Swift into a folder on Debian).
+    Swift(swift::Swift),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
     Browsers(browsers::Browsers),
     /// Formats all Rust code.
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Command::Conformance => conformance::command(),
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
+        Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),

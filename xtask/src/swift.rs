@@ -1,0 +1,176 @@
+//! The Swift package: built and tested against the real server, with Swift from the path or from a newer Debian in a folder.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::cargo::{self, TEST_FAST};
+use crate::chroot::{CHECKOUT, Chroot};
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::step::{Counts, Steps};
+use crate::{tools, tree};
+
+/// What the static library of the core is called.
+const LIBRARY: &str = "libmoorline_mobile.a";
+/// The release of Debian that has Swift, and what compiling with it takes.
+const RELEASE: &str = "trixie";
+const PACKAGES: &[&str] = &["swiftlang", "libc6-dev", "libstdc++-14-dev"];
+
+/// The public API, one symbol per line: a change of it is a change of this file.
+const API: &str = "bindings/swift/api.txt";
+/// Sources that are only read, not compiled: they need frameworks of Apple's.
+const PARSED: &str = "examples/chat-ios/ChatApp";
+const ELSEWHERE: &str = "Swift 6 is missing: install it from https://swift.org/install";
+
+/// Where the linker finds the library.
+const LINK: &str = "-Xlinker -Ltarget/swift/lib";
+
+const NAME: &str = "Swift package";
+
+/// `cargo xtask swift`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Swift {
+    /// Run its tests, too, and compare its public API with `bindings/swift/api.txt`.
+    #[arg(long)]
+    test: bool,
+    /// Only the tests whose name matches this, such as `SeamTests` or `test_goes_on`.
+    #[arg(long, requires = "test", value_name = "PATTERN")]
+    filter: Option<String>,
+    /// Write down the public API anew.
+    #[arg(long, conflicts_with = "test")]
+    api: bool,
+}
+
+impl Swift {
+    pub(crate) fn run(&self) -> Result {
+        let swift = Toolchain::find()?;
+        swift.build()?;
+        match (&self.filter, self.test, self.api) {
+            (Some(filter), ..) => swift.test(&["--filter", filter], &mut Counts::default()),
+            (_, true, _) => swift.check(&mut Counts::default()),
+            (.., true) => tree::write(&tree::root().join(API), &swift.api()?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The step of `cargo xtask test`.
+pub(crate) fn step(steps: &mut Steps) {
+    if tools::answers("swift", &["--version"]) || tools::can_install() {
+        steps.count(NAME, |counts| {
+            let swift = Toolchain::find()?;
+            swift.build()?;
+            swift.check(counts)
+        });
+    } else {
+        steps.not_checked(NAME, ELSEWHERE);
+    }
+}
+
+/// Where Swift runs: in a newer Debian, or here, from the path.
+struct Toolchain {
+    chroot: Option<Chroot>,
+}
+
+impl Toolchain {
+    /// Takes Swift from the path, or from a newer Debian, which is made if need be.
+    fn find() -> Result<Self> {
+        let is_here = tools::answers("swift", &["--version"]);
+        let chroot = if is_here { None } else { Some(Chroot::debian(RELEASE, PACKAGES, ELSEWHERE)?) };
+        Ok(Self { chroot })
+    }
+
+    /// Begins a script in the checkout.
+    fn shell(&self, script: &str) -> Process {
+        match &self.chroot {
+            Some(chroot) => chroot.shell(&format!("export HOME=/root; cd {CHECKOUT}; {script}")),
+            None => Process::new("sh").args(["-ec", script, "sh"]).directory(tree::root()),
+        }
+    }
+
+    /// Builds the core's library, the package and its tests.
+    fn build(&self) -> Result {
+        cargo::cargo(["build", "--profile", TEST_FAST, "-p", "moorline-mobile", "--lib"]).run()?;
+        let folder = folder().join("lib");
+        tree::create(&folder)?;
+        // A folder with nothing else: a linker would prefer the library for loading.
+        tree::copy(&cargo::target()?.join(TEST_FAST).join(LIBRARY), &folder.join(LIBRARY))?;
+        let build = "swift build --build-tests --package-path bindings/swift --scratch-path target/swift/build";
+        // SwiftPM does not notice a library that is new.
+        self.shell(&format!(
+            "find target/swift/build -name 'Probe' -o -name '*.xctest' -type f -exec rm -f {{}} +; {build} {LINK}"
+        ))
+        .run()
+    }
+
+    /// Runs all tests, compares the public API, and reads what cannot be compiled here.
+    fn check(&self, counts: &mut Counts) -> Result {
+        self.test(&[], counts)?;
+        let path = tree::root().join(API);
+        if tree::read_if_present(&path)?.is_none_or(|found| self.api().is_ok_and(|api| api != found)) {
+            return Err(Error::Rules(vec![format!("{API} is old: cargo xtask swift --api")]));
+        }
+        self.shell(&format!("swiftc -frontend -parse -swift-version 6 {PARSED}/*.swift")).run()
+    }
+
+    fn test(&self, filter: &[&str], counts: &mut Counts) -> Result {
+        let built =
+            cargo::build(TEST_FAST, &[("moorline-server", "moorline-server"), ("moorline-crash", "moorline-crash")])?;
+        let lab = cargo::built(&built, "moorline-crash")
+            .args(["lab"])
+            .arg("--server", &built.join("moorline-server"))
+            .serve()?;
+        let test = "swift test --skip-build --disable-swift-testing --package-path bindings/swift --scratch-path target/swift/build";
+        let process = self.shell(&format!("exec {test} \"$@\" 2>&1")).args(filter).env("MOORLINE_LAB", lab.line());
+        process.run_tests(counts)
+    }
+
+    /// Returns the public API, as the compiler sees it.
+    fn api(&self) -> Result<String> {
+        let out = folder().join("api");
+        tree::create(&out)?;
+        let modules = "$(dirname \"$(find target/swift/build -name Moorline.swiftmodule | head -n 1)\")";
+        let extract =
+            "swift symbolgraph-extract -module-name Moorline -minimum-access-level public -output-dir target/swift/api";
+        let target =
+            "-target \"$(swiftc -print-target-info | sed -n 's/.*\"triple\": \"\\(.*\\)\",/\\1/p' | head -n 1)\"";
+        self.shell(&format!(
+            "{extract} {target} -I {modules} -Xcc -fmodule-map-file=bindings/swift/Sources/CMoorline/module.modulemap"
+        ))
+        .run()?;
+        symbols(&tree::read(&out.join("Moorline.symbols.json"))?)
+    }
+}
+
+/// Where Swift builds, in the checkout, so that it is the same inside.
+fn folder() -> PathBuf {
+    tree::root().join("target").join("swift")
+}
+
+/// Reads the compiler's symbols: one line each, by their places.
+fn symbols(text: &str) -> Result<String> {
+    let graph: Value = serde_json::from_str(text).map_err(|_| Error::Answer("swift symbolgraph-extract"))?;
+    let symbols = graph.get("symbols").and_then(Value::as_array).ok_or(Error::Answer("swift symbolgraph-extract"))?;
+    let mut lines: Vec<String> = symbols.iter().filter_map(symbol).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let foreign: Vec<String> =
+        lines.iter().filter(|line| line.contains("Ffi")).map(|line| format!("generated in public: {line}")).collect();
+    Error::unless_empty(foreign)?;
+    Ok(lines.join("\n") + "\n")
+}
+
+/// Returns a symbol's place and declaration; what the compiler makes by itself is left out.
+fn symbol(symbol: &Value) -> Option<String> {
+    if symbol.pointer("/identifier/precise")?.as_str()?.contains("::SYNTHESIZED::") {
+        return None;
+    }
+    let words = |pointer: &str, of: &str| -> Option<Vec<String>> {
+        let parts = symbol.pointer(pointer)?.as_array()?.iter();
+        Some(parts.filter_map(|part| part.get(of).unwrap_or(part).as_str().map(str::to_owned)).collect())
+    };
+    let (path, declaration) =
+        (words("/pathComponents", "")?.join("."), words("/declarationFragments", "spelling")?.concat());
+    Some(format!("{path}: {}", declaration.split_whitespace().collect::<Vec<_>>().join(" ")))
+}
