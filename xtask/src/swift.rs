@@ -1,13 +1,19 @@
 //! The Swift package: built and tested against the real server, with Swift from the path or from a newer Debian in a folder.
 
+mod pages;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
+use pages::Pages;
+
 use crate::cargo::{self, TEST_FAST};
 use crate::chroot::{CHECKOUT, Chroot};
 use crate::error::{Error, Result};
-use crate::process::Process;
+use crate::process::{Process, Serving};
 use crate::step::{Counts, Steps};
 use crate::{tools, tree};
 
@@ -23,6 +29,9 @@ const API: &str = "bindings/swift/api.txt";
 const PARSED: &str = "examples/chat-ios/ChatApp";
 const ELSEWHERE: &str = "Swift 6 is missing: install it from https://swift.org/install";
 
+/// Where the compiler finds the modules of the package.
+const MODULES: &str =
+    "-I target/swift/build/debug/Modules -Xcc -fmodule-map-file=bindings/swift/Sources/CMoorline/module.modulemap";
 /// Where the linker finds the library.
 const LINK: &str = "-Xlinker -Ltarget/swift/lib";
 
@@ -104,43 +113,76 @@ impl Toolchain {
         .run()
     }
 
-    /// Runs all tests, compares the public API, and reads what cannot be compiled here.
+    /// Runs all tests, compares the public API, compiles what the pages say, and reads what cannot be compiled here.
     fn check(&self, counts: &mut Counts) -> Result {
         self.test(&[], counts)?;
         let path = tree::root().join(API);
         if tree::read_if_present(&path)?.is_none_or(|found| self.api().is_ok_and(|api| api != found)) {
             return Err(Error::Rules(vec![format!("{API} is old: cargo xtask swift --api")]));
         }
+        self.pages()?;
         self.shell(&format!("swiftc -frontend -parse -swift-version 6 {PARSED}/*.swift")).run()
     }
 
     fn test(&self, filter: &[&str], counts: &mut Counts) -> Result {
-        let built =
-            cargo::build(TEST_FAST, &[("moorline-server", "moorline-server"), ("moorline-crash", "moorline-crash")])?;
-        let lab = cargo::built(&built, "moorline-crash")
-            .args(["lab"])
-            .arg("--server", &built.join("moorline-server"))
-            .serve()?;
+        let lab = lab()?;
         let test = "swift test --skip-build --disable-swift-testing --package-path bindings/swift --scratch-path target/swift/build";
         let process = self.shell(&format!("exec {test} \"$@\" 2>&1")).args(filter).env("MOORLINE_LAB", lab.line());
         process.run_tests(counts)
+    }
+
+    /// Compiles what the pages say, and runs the program of the first one.
+    fn pages(&self) -> Result {
+        let pages = Pages::read()?;
+        let (out, lab) = (folder().join("pages"), lab()?);
+        tree::create(&out)?;
+        tree::write(&out.join("main.swift"), &pages.program.replace(pages::SERVER, &server(lab.line())?))?;
+        tree::write(&out.join("pieces.swift"), &pages.pieces)?;
+        let objects = "target/swift/build/debug/Moorline.build/*.o target/swift/build/debug/MoorlineFFI.build/*.o";
+        let swiftc = format!("swiftc -swift-version 6 {MODULES} -suppress-warnings");
+        let link = format!("{objects} -Ltarget/swift/lib -lmoorline_mobile -o target/swift/pages/program");
+        let compile = format!(
+            "{swiftc} -typecheck target/swift/pages/pieces.swift && {swiftc} target/swift/pages/main.swift {link}"
+        );
+        let printed = self.shell(&format!("{compile} && target/swift/pages/program")).output()?;
+        if printed.contains("alice says hello") {
+            Ok(())
+        } else {
+            Err(Error::Rules(vec![format!("the README's program printed: {printed}")]))
+        }
     }
 
     /// Returns the public API, as the compiler sees it.
     fn api(&self) -> Result<String> {
         let out = folder().join("api");
         tree::create(&out)?;
-        let modules = "$(dirname \"$(find target/swift/build -name Moorline.swiftmodule | head -n 1)\")";
-        let extract =
-            "swift symbolgraph-extract -module-name Moorline -minimum-access-level public -output-dir target/swift/api";
+        let tool = "$(xcrun --find swift-symbolgraph-extract 2>/dev/null || \
+                    echo \"$(dirname \"$(readlink -f \"$(command -v swiftc)\")\")/swift-symbolgraph-extract\")";
+        let extract = format!("{tool} -module-name Moorline -minimum-access-level public -output-dir target/swift/api");
         let target =
             "-target \"$(swiftc -print-target-info | sed -n 's/.*\"triple\": \"\\(.*\\)\",/\\1/p' | head -n 1)\"";
-        self.shell(&format!(
-            "{extract} {target} -I {modules} -Xcc -fmodule-map-file=bindings/swift/Sources/CMoorline/module.modulemap"
-        ))
-        .run()?;
+        self.shell(&format!("{extract} {target} {MODULES}")).run()?;
         symbols(&tree::read(&out.join("Moorline.symbols.json"))?)
     }
+}
+
+/// Starts the server and the proxies that the tests steer.
+fn lab() -> Result<Serving> {
+    let built =
+        cargo::build(TEST_FAST, &[("moorline-server", "moorline-server"), ("moorline-crash", "moorline-crash")])?;
+    cargo::built(&built, "moorline-crash").args(["lab"]).arg("--server", &built.join("moorline-server")).serve()
+}
+
+/// Asks the lab where its server is.
+fn server(lab: &str) -> Result<String> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(lab)?;
+        stream.write_all(b"server\n")?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        Ok(answer.trim_end().to_owned())
+    };
+    ask().map_err(|source| Error::Start { command: format!("the lab on {lab}"), source })
 }
 
 /// Where Swift builds, in the checkout, so that it is the same inside.

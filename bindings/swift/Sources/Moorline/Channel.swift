@@ -13,7 +13,9 @@ public struct Channel: Sendable {
     ///
     /// With ``Acknowledgement/automatic`` a message counts as done when the next one is asked for.
     public var messages: Feed<Message> {
-        Feed(channel: self, confirms: confirms) { try core.get().reader() } map: { event in
+        Feed(channel: self, confirms: confirms) {
+            try core.get().reader()
+        } map: { event in
             guard case .message(let message) = event else { return nil }
             return Message(message)
         }
@@ -21,7 +23,11 @@ public struct Channel: Sendable {
 
     /// Everything that happens on the channel, messages included, for `for try await`.
     public var events: Feed<ChannelEvent> {
-        Feed(channel: self, confirms: confirms) { try core.get().reader() } map: { ChannelEvent($0) }
+        Feed(channel: self, confirms: confirms) {
+            try core.get().reader()
+        } map: {
+            ChannelEvent($0)
+        }
     }
 
     /// Who is in the channel.

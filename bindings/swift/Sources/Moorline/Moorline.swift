@@ -58,7 +58,9 @@ public final class Moorline: Sendable {
 
     /// The connection's state and its changes, for `for await`.
     public var states: Latest<ConnectionState> {
-        Latest { [core] in core.connections() } map: { event in
+        Latest { [core] in
+            core.connections()
+        } map: { event in
             guard case .connection(let connection) = event else { return nil }
             return ConnectionState(connection)
         }
@@ -72,7 +74,9 @@ public final class Moorline: Sendable {
 
     /// What waits to be sent and its changes, for `for await`.
     public var outboxes: Latest<Outbox> {
-        Latest { [core] in core.outboxes() } map: { event in
+        Latest { [core] in
+            core.outboxes()
+        } map: { event in
             guard case .outbox(let outbox) = event else { return nil }
             return Outbox(outbox)
         }
@@ -138,7 +142,9 @@ public final class Moorline: Sendable {
     /// The iteration throws what the server refuses, and `request.malformed` for what is no list of users.
     public func statuses(of users: [String]) -> Feed<[String: Status]> {
         signals?.begin()
-        return Feed { [core] in try core.statuses(users: users) } map: { event in
+        return Feed { [core] in
+            try core.statuses(users: users)
+        } map: { event in
             guard case .statuses(let users) = event else { return nil }
             return users.byUser
         }

@@ -33,7 +33,9 @@ public struct Presence: Sendable {
     /// Follows the members, beginning with a snapshot of all; the channel is read meanwhile. A reader that is slow gets what is
     /// different at last, not every step. Ends when the channel is left or the client closed, throws if the server refuses.
     public var changes: Feed<MembersChange> {
-        Feed(channel: channel) { try channel.core.get().presence().changes() } map: { event in
+        Feed(channel: channel) {
+            try channel.core.get().presence().changes()
+        } map: { event in
             guard case .members(let count, let changes, let snapshot) = event else { return nil }
             return MembersChange(count: Int(count), changes: changes.map(MemberChange.init), isSnapshot: snapshot)
         }

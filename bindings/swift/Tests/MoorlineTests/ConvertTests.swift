@@ -54,11 +54,13 @@ final class ConvertTests: XCTestCase {
         func connection(_ state: FfiConnectionState) -> ConnectionState {
             ConnectionState(
                 FfiConnection(
-                    state: state, reason: "silent", closeCode: 4001, cause: failure, sinceMs: 1_500, attempt: 3, retryAtMs: 2_500, user: "alice"
+                    state: state, reason: "silent", closeCode: 4001, cause: failure, sinceMs: 1_500, attempt: 3, retryAtMs: 2_500,
+                    user: "alice"
                 )
             )
         }
-        let attempt = ConnectionState.Attempt(count: 3, next: Date(timeIntervalSince1970: 2.5), reason: .silent, cause: MoorlineError(failure))
+        let attempt = ConnectionState.Attempt(
+            count: 3, next: Date(timeIntervalSince1970: 2.5), reason: .silent, cause: MoorlineError(failure))
         XCTAssertEqual(connection(.idle), .idle)
         XCTAssertEqual(connection(.connecting), .connecting(attempt))
         XCTAssertEqual(connection(.online), .online(since: Date(timeIntervalSince1970: 1.5)))

@@ -14,7 +14,10 @@ final class GateTests: XCTestCase {
     }
 
     func test_the_sources_say_nothing_that_has_no_place_in_them() throws {
-        let nowhere = [#"\btry!"#, #"\bas!"#, #"\bfatalError\b"#, #"\bpreconditionFailure\b"#, #"\bDispatchQueue\b"#, #"\bprint\("#, #"\bObjC\b"#, #"\bTimeInterval\b"#]
+        let nowhere = [
+            #"\btry!"#, #"\bas!"#, #"\bfatalError\b"#, #"\bpreconditionFailure\b"#, #"\bDispatchQueue\b"#, #"\bprint\("#, #"\bObjC\b"#,
+            #"\bTimeInterval\b"#,
+        ]
         let onlyInside = [#"@unchecked"#, #"\bTask \{"#, #"\bTask\.detached"#, #"\bmakeStream\b"#, #"\bNSLock\b"#]
         var found: [String] = []
         for path in try Checkout.files(sources, ".swift") {

@@ -21,7 +21,8 @@ final class VectorTests: XCTestCase {
             } else if let bytes = fields["bin"] as? String {
                 payload = Payload(bytes: try XCTUnwrap(Data(base64Encoded: bytes), name))
             } else if let value = fields["data"] {
-                payload = Payload(kind: .json, data: try JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys]))
+                payload = Payload(
+                    kind: .json, data: try JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys]))
             } else {
                 return nil
             }

@@ -9,7 +9,8 @@ final class Probe: Sendable {
         let process = Process()
         process.executableURL = Bundle(for: Anchor.self).bundleURL.deletingLastPathComponent().appendingPathComponent("Probe")
         #if os(Linux)
-            process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("Probe")
+            process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent(
+                "Probe")
         #endif
         process.arguments = [url.absoluteString, user, store, channel]
         let pipe = Pipe()

@@ -18,7 +18,9 @@ final class World: @unchecked Sendable {
     }
 
     /// A client in development mode, or with what `configure` says; with a store of its own, or the one of this name.
-    func client(_ name: String, proxied: Bool = false, store: String? = nil, configure: (inout Options) -> Void = { _ in }) throws -> Moorline {
+    func client(_ name: String, proxied: Bool = false, store: String? = nil, configure: (inout Options) -> Void = { _ in }) throws
+        -> Moorline
+    {
         var options = Options(url: proxied ? lab.proxied : lab.url)
         options.token = .fixed("dev:\(user(name))")
         options.store = .file(path(store ?? "\(name)-\(clients.count)"))

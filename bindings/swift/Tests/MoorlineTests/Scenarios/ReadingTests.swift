@@ -137,7 +137,8 @@ final class ReadingTests: XCTestCase {
                 try await room.history(range, limit: limit).messages.map(\.number)
             }
             let found = [
-                try await numbers(.after(3)), try await numbers(.before(3)), try await numbers(.since(.init(timeIntervalSince1970: 0)), limit: 1),
+                try await numbers(.after(3)), try await numbers(.before(3)),
+                try await numbers(.since(.init(timeIntervalSince1970: 0)), limit: 1),
                 try await numbers(.until(Date().addingTimeInterval(60)), limit: 1),
             ]
             XCTAssertEqual(found, [[4, 5], [1, 2], [1], [5]])
