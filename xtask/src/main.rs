@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "these commands speak to the person who typed them")]
 
 mod bench;
+mod bindings;
 mod browsers;
 mod cargo;
 mod chroot;
@@ -58,6 +59,8 @@ enum Command {
     Wasm,
     /// Builds the npm package in bindings/js (installs what it needs).
     Npm(npm::Npm),
+    /// Makes what UniFFI makes: the lowest layer of the packages for Kotlin, Swift and Python, and their error codes.
+    Bindings(bindings::Bindings),
     /// Builds the Swift package in bindings/swift (puts Swift into a folder on Debian).
     Swift(swift::Swift),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Conformance => conformance::command(),
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
+        Command::Bindings(bindings) => bindings.run(),
         Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
         Command::Fmt { check } => cargo::fmt(check),
