@@ -7,6 +7,7 @@ mod bench;
 mod bindings;
 mod browsers;
 mod cargo;
+mod chroot;
 mod conformance;
 mod error;
 mod fuzz;
@@ -17,6 +18,7 @@ mod readme;
 mod run;
 mod sizes;
 mod step;
+mod swift;
 mod test;
 mod tools;
 mod tree;
@@ -59,6 +61,8 @@ enum Command {
     Npm(npm::Npm),
     /// Makes what UniFFI makes: the lowest layer of the packages for Kotlin, Swift and Python, and their error codes.
     Bindings(bindings::Bindings),
+    /// Builds the Swift package in bindings/swift (puts Swift into a folder on Debian).
+    Swift(swift::Swift),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
     Browsers(browsers::Browsers),
     /// Formats all Rust code.
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
         Command::Bindings(bindings) => bindings.run(),
+        Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
