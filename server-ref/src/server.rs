@@ -7,15 +7,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moorline_protocol::Durability;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use crate::engine::hooks::HookRules;
-use crate::engine::host::EngineThread;
+use crate::engine::host::{EngineHandle, EngineThread};
 use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook};
+use crate::http::{self, ApiKeys, Handed, HttpConfig};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
@@ -88,6 +89,14 @@ pub struct Options {
     pub drain_window_ms: u32,
     /// The files of the log: its directory, or what stands between.
     pub files: Arc<dyn Fn(Directory) -> Arc<dyn Files> + Send + Sync>,
+    /// Whose requests the HTTP API takes.
+    pub api_keys: ApiKeys,
+    /// Where the HTTP API listens; `None` = where WebSockets do, if anybody has a key.
+    pub http_listen: Option<SocketAddr>,
+    /// Requests and messages per second and API key; `None` = no limit.
+    pub api_rate: Option<u32>,
+    /// Of those, so many at once.
+    pub api_burst: u32,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
     /// Called when the engine has to stop; the server is of no use then.
@@ -120,6 +129,10 @@ impl Options {
             head_within_ms: 5_000,
             tcp_user_timeout_ms: 60_000,
             drain_window_ms: 3_000,
+            api_keys: ApiKeys::default().with_dev(),
+            http_listen: None,
+            api_rate: None,
+            api_burst: 4_000,
             hooks: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
@@ -160,8 +173,10 @@ pub enum StartError {
 /// A running server. Dropping it drains it and waits.
 pub struct Server {
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
+    http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
     engine: Option<EngineThread>,
 }
@@ -174,6 +189,8 @@ impl Server {
     pub fn start(options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
+        let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
+        let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let on_fatal = Arc::clone(&options.on_fatal);
         let mut rules = hooks::rules(&options.hooks);
         rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
@@ -193,17 +210,9 @@ impl Server {
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
-        let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
-        let mut couriers = None;
-        if !options.hooks.is_empty() {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let (run, placed) = hooks::prepare(options.hooks, &engine.handle(), clock.clone(), seed, stopped.clone())?;
-            couriers = Some(std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?);
-            // A new hook is told what happens from now on: all that clients do.
-            let _ = placed.recv();
-        }
+        let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
+        let (http, handed) = http_thread(&options, http_listener, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
             head_within: Duration::from_millis(options.head_within_ms.into()),
@@ -213,15 +222,15 @@ impl Server {
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.proxies,
             page: options.page,
+            http: handed,
         }));
+        let auth = Arc::new(options.tokens);
         let mut shards = Vec::new();
         for (id, listener) in (0_u16..).zip(listeners) {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
             let config = ShardConfig {
                 node: node(id),
                 auth: Arc::clone(&auth) as _,
-                seed,
+                seed: seed()?,
                 listener,
                 engine: engine.handle(),
                 clock: clock.clone(),
@@ -232,7 +241,7 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, stop, shards, couriers, engine: Some(engine) })
+        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine) })
     }
 
     /// Returns where it listens.
@@ -243,6 +252,11 @@ impl Server {
     /// Returns the URL for clients of the app `default`.
     pub fn url(&self) -> String {
         format!("ws://{}/ws", self.address)
+    }
+
+    /// Returns where the HTTP API is.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address.unwrap_or(self.address)
     }
 
     /// Begins a graceful stop; [`wait`](Self::wait) ends with it.
@@ -256,7 +270,7 @@ impl Server {
     }
 
     fn join(&mut self) {
-        for shard in self.shards.drain(..).chain(self.couriers.take()) {
+        for shard in self.shards.drain(..).chain(self.http.take()).chain(self.couriers.take()) {
             // A panic of the thread has been printed.
             let _ = shard.join();
         }
@@ -271,6 +285,63 @@ impl Drop for Server {
         self.drain();
         self.join();
     }
+}
+
+/// Starts the couriers of the hooks, if there are any.
+fn hooks_thread(
+    options: &Options,
+    engine: &EngineHandle,
+    clock: &WallClock,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<Option<JoinHandle<()>>> {
+    if options.hooks.is_empty() {
+        return Ok(None);
+    }
+    let (run, placed) = hooks::prepare(options.hooks.clone(), engine, clock.clone(), seed()?, stop.clone())?;
+    let couriers = std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?;
+    // A new hook is told what happens from now on: all that clients do.
+    let _ = placed.recv();
+    Ok(Some(couriers))
+}
+
+/// Starts the HTTP API, if it has a listener or anybody has a key. Without a listener of its own, it takes connections
+/// from the shards.
+fn http_thread(
+    options: &Options,
+    listener: Option<TcpListener>,
+    engine: &EngineHandle,
+    clock: &WallClock,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<HttpThread> {
+    if listener.is_none() && options.api_keys.is_empty() {
+        return Ok((None, None));
+    }
+    let (hand, handed) = mpsc::channel(HANDED);
+    let hand = listener.is_none().then_some(hand);
+    let config = HttpConfig {
+        keys: options.api_keys.clone(),
+        listener,
+        handed,
+        max_message: options.max_message,
+        rate: options.api_rate,
+        burst: options.api_burst,
+        max_connections: HTTP_CONNECTIONS,
+        within: Duration::from_millis(options.head_within_ms.into()),
+        clock: clock.clone(),
+        stop: stop.clone(),
+    };
+    let run = http::prepare(config, engine, seed()?)?;
+    Ok((Some(std::thread::Builder::new().name("moorline-http".into()).spawn(run)?), hand))
+}
+
+/// Its thread, and where connections that came in elsewhere go.
+type HttpThread = (Option<JoinHandle<()>>, Option<mpsc::Sender<Handed>>);
+
+/// Returns random bytes.
+fn seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(seed)
 }
 
 fn start_engine(
@@ -351,5 +422,9 @@ fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartErro
 
 /// ms after which, beyond the window, whoever has not come back after a start counts as gone.
 const RETURN_MS: u64 = 30_000;
+/// Connections for the HTTP API that wait for its thread.
+const HANDED: usize = 256;
+/// Connections of the HTTP API at a time.
+const HTTP_CONNECTIONS: u32 = 1_024;
 /// Clients that the system keeps until they are taken in.
 const BACKLOG: i32 = 4_096;

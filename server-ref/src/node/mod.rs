@@ -3,6 +3,7 @@
 //! One node per shard. Inputs change its state; [`Node::poll_output`] drains one ordered queue;
 //! [`Node::poll_timeout`] names the next deadline.
 
+pub mod backend;
 mod cohorts;
 mod config;
 mod connect;

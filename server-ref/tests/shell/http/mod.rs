@@ -1,0 +1,19 @@
+//! The HTTP API, from a backend to the real program.
+
+mod bad;
+mod client;
+mod keys;
+mod publish;
+
+use std::path::Path;
+
+use crate::support::program::Program;
+
+pub(crate) use self::client::Http;
+
+/// A development server and a backend with its key.
+fn backend(data: &Path) -> (Program, Http) {
+    let program = Program::dev(data);
+    let http = Http::new(program.address(), "dev");
+    (program, http)
+}
