@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use moorline_protocol::ErrorCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, malformed};
 use super::{Api, MAX_BODY};
@@ -55,6 +56,11 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 impl Body {
+    /// Reads the body as one value.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_slice(&self.0).map_err(|error| malformed(error.to_string()))
+    }
+
     /// Reads the body as one value or a list of them; says whether it is a list.
     pub(super) fn read_some<'a, T: Deserialize<'a>>(&'a self) -> Result<(Vec<T>, bool), Problem> {
         let first = self.0.iter().find(|byte| !byte.is_ascii_whitespace());

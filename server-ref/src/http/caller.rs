@@ -7,15 +7,16 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use moorline_protocol::ErrorFrame;
 
-use super::problem::Problem;
+use super::problem::{Problem, malformed};
 use super::{Api, Caller, lock};
 
 impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, api).await.ok();
-        let app = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "app"));
+        let params = RawPathParams::from_request_parts(parts, api).await;
+        let params = params.map_err(|_| malformed("the path is not UTF-8 with what has to be percent-encoded"))?;
+        let app = params.iter().find(|(name, _)| *name == "app");
         let shown = parts.headers.get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
         let caller = api.keys.verify(app.map_or("", |(_, app)| app), shown, api.unix());
         let caller = caller.map_err(|(code, text)| Problem::new(&code, text))?;

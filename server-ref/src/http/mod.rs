@@ -3,14 +3,19 @@
 //! Nothing is decided here: what a request wants is made a command by [`node::backend`](crate::node::backend), and the
 //! engine answers when that is durable. See `docs/adr/0021-http-api.md`.
 
+mod asyncapi;
 mod body;
 mod caller;
 mod keys;
 mod log;
 mod message;
+mod meta;
 mod problem;
 mod publish;
+#[expect(unused_qualifications, reason = "what utoipa makes of parameters")]
+mod read;
 mod serve;
+mod users;
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +28,7 @@ use moorline_protocol::time::{Timestamp, UnixMillis};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use tokio::sync::{mpsc, watch};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -80,6 +86,7 @@ struct Api {
     clock: Mutex<WallClock>,
     random: Mutex<ChaCha8Rng>,
     stop: watch::Receiver<bool>,
+    openapi: String,
 }
 
 impl Api {
@@ -107,8 +114,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The handlers, and what they say of themselves.
+fn described() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(meta::Document::openapi())
+        .routes(routes!(publish::publish))
+        .routes(routes!(read::channels))
+        .routes(routes!(read::messages))
+        .routes(routes!(read::presence))
+        .routes(routes!(users::status))
+        .routes(routes!(users::disconnect))
+        .routes(routes!(users::revoke))
+        .routes(routes!(meta::healthz))
+        .routes(routes!(meta::readyz))
+        .routes(routes!(meta::openapi))
+        .routes(routes!(meta::asyncapi))
+}
+
 fn router(api: Arc<Api>) -> axum::Router {
-    let (router, _openapi) = OpenApiRouter::new().routes(routes!(publish::publish)).split_for_parts();
+    let router = described().split_for_parts().0;
     let router = router.fallback(unknown).method_not_allowed_fallback(not_allowed);
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(&api), log::logged)).with_state(api)
 }
@@ -150,6 +173,7 @@ pub fn prepare(
         clock: Mutex::new(config.clock),
         random: Mutex::new(ChaCha8Rng::from_seed(seed)),
         stop: config.stop.clone(),
+        openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
     });
     let serving = serve::Serving {
         router: router(api),

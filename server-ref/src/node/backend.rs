@@ -103,6 +103,11 @@ pub fn publish(
     Ok(Command::Append(Append { channel, id, scope, user, headers, payload, ttl, hash, producer, verdict }))
 }
 
+/// Says why the engine did not do it.
+pub fn storage(error: EngineError) -> ErrorFrame {
+    storage_error(error)
+}
+
 /// Returns the text that stands for the scope of a key's message ids. Names of users have no control characters, so that
 /// nobody else's ids are these.
 pub fn scope(key: &str) -> Arc<str> {

@@ -64,6 +64,10 @@ impl Http {
         Self { address, key: key.to_owned() }
     }
 
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], None)
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_with(path, &[], body)
     }

@@ -4,6 +4,7 @@ mod bad;
 mod client;
 mod keys;
 mod publish;
+mod reading;
 
 use std::path::Path;
 
