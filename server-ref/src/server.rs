@@ -330,8 +330,10 @@ fn http_thread(
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    let run = http::prepare(config, engine, seed()?)?;
-    Ok((Some(std::thread::Builder::new().name("moorline-http".into()).spawn(run)?), hand))
+    let (run, recovered) = http::prepare(config, engine, seed()?)?;
+    let thread = std::thread::Builder::new().name("moorline-http".into()).spawn(run)?;
+    let _ = recovered.recv();
+    Ok((Some(thread), hand))
 }
 
 /// Its thread, and where connections that came in elsewhere go.

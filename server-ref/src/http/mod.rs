@@ -10,6 +10,7 @@ mod keys;
 mod log;
 mod message;
 mod meta;
+mod operations;
 mod problem;
 mod publish;
 #[expect(unused_qualifications, reason = "what utoipa makes of parameters")]
@@ -27,7 +28,7 @@ use moorline_protocol::ErrorCode;
 use moorline_protocol::time::{Timestamp, UnixMillis};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -39,6 +40,7 @@ use crate::asker::Asker;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::node::backend::Rates;
+use crate::node::operations::Operations;
 use crate::wall_clock::WallClock;
 
 /// No node has so many shards, and hooks ask under the number after it.
@@ -87,6 +89,9 @@ struct Api {
     random: Mutex<ChaCha8Rng>,
     stop: watch::Receiver<bool>,
     openapi: String,
+    operations: Mutex<Operations>,
+    /// An operation waits.
+    accepted: Notify,
 }
 
 impl Api {
@@ -118,6 +123,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn described() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(meta::Document::openapi())
         .routes(routes!(publish::publish))
+        .routes(routes!(operations::operation))
         .routes(routes!(read::channels))
         .routes(routes!(read::messages))
         .routes(routes!(read::presence))
@@ -146,7 +152,8 @@ async fn not_allowed(request: Request) -> Problem {
     Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, &ErrorCode::RequestUnsupported, detail)
 }
 
-/// Makes everything that can fail. What it returns serves on the thread that calls it, until `stop` is true.
+/// Makes everything that can fail. What it returns serves on the thread that calls it, until `stop` is true; the receiver
+/// beside it ends once what was half done is done: before that nobody may be served.
 ///
 /// # Errors
 /// The system's, if runtime or listener cannot be set up.
@@ -154,7 +161,7 @@ pub fn prepare(
     config: HttpConfig,
     engine: &EngineHandle,
     seed: [u8; 32],
-) -> std::io::Result<impl FnOnce() + Send + 'static> {
+) -> std::io::Result<(impl FnOnce() + Send + 'static, std::sync::mpsc::Receiver<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
     let listener = config.listener.map(|listener| {
@@ -174,12 +181,23 @@ pub fn prepare(
         random: Mutex::new(ChaCha8Rng::from_seed(seed)),
         stop: config.stop.clone(),
         openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
+        operations: Mutex::default(),
+        accepted: Notify::new(),
     });
     let serving = serve::Serving {
-        router: router(api),
+        router: router(Arc::clone(&api)),
         within: config.within,
         most: config.max_connections as usize,
         stop: config.stop,
     };
-    Ok(move || runtime.block_on(serving.run(listener, config.handed)))
+    let (recovering, recovered) = std::sync::mpsc::channel();
+    let run = async move {
+        api.recover().await;
+        drop::<std::sync::mpsc::Sender<()>>(recovering);
+        let working = tokio::spawn(async move { api.work().await });
+        serving.run(listener, config.handed).await;
+        // What is half done is ended by the next start.
+        working.abort();
+    };
+    Ok((move || runtime.block_on(run), recovered))
 }

@@ -26,7 +26,7 @@ pub(super) struct Problem {
     #[schema(example = "request.malformed", value_type = String)]
     code: String,
     /// Whether the same request can succeed later.
-    retry: bool,
+    pub(super) retry: bool,
     /// ms to wait before that.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u32>,
@@ -54,6 +54,11 @@ impl Problem {
     #[must_use]
     pub(super) fn after(self, ms: u32) -> Self {
         Self { after: Some(ms), ..self }
+    }
+
+    /// Returns the code.
+    pub(super) fn code(&self) -> &str {
+        &self.code
     }
 }
 

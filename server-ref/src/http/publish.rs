@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::message::{MessageIn, entries, key};
 use super::problem::{Problem, malformed};
-use super::{Api, Caller};
+use super::{Api, Caller, operations};
 use crate::engine::{Command, EngineError};
 use crate::node::backend::{self, Outcome, Wanted};
 
@@ -74,11 +74,13 @@ pub(super) enum Answer {
     operation_id = "publish",
     params(
         ("app" = String, Path, description = "The app."),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: answers 202 when the request is durable, and executes it afterwards, once. At most 2 MiB, not at QoS 0.", example = "respond-async"),
         ("Idempotency-Key" = Option<String>, Header, description = "The message's id, if it names none; entry *i* of a list gets `<key>/<i>`.", min_length = 1, max_length = 120),
     ),
     request_body(content = super::message::MessagesIn),
     responses(
         (status = 200, description = "All are stored.", body = Answer),
+        (status = 202, description = "The request is durable, and will be executed once.", body = operations::Operation, headers(("Location" = String, description = "Where its results will be, for 24 h."))),
         (status = 207, description = "Some messages of a list were refused.", body = Vec<Published>),
         (status = "default", description = "The request was refused as a whole.", body = Problem, content_type = "application/problem+json"),
     ),
@@ -102,7 +104,13 @@ pub(super) async fn publish(
         return Err(malformed("a request has at most 1,000 messages; one for several channels counts for each"));
     }
     api.take(&caller, wanted.len().saturating_sub(1) as u32)?;
-    let mut results = api.publish_all(&caller, wanted).await?;
+    if operations::is_asked(&headers) {
+        return api.accept(&caller, &key, &body, &wanted).await;
+    }
+    if api.is_stopping() {
+        return Err(stopping());
+    }
+    let mut results = api.publish_behind(&caller, None, wanted).await?;
     if is_single {
         return match results.pop() {
             Some(Published::Stored(stored)) => Ok(Json(stored).into_response()),
@@ -116,13 +124,16 @@ pub(super) async fn publish(
 }
 
 impl Api {
-    /// Publishes in order, and waits until all of it is durable or refused.
-    async fn publish_all(&self, caller: &Caller, wanted: Vec<Wanted>) -> Result<Vec<Published>, Problem> {
-        if self.is_stopping() {
-            return Err(stopping());
-        }
+    /// Publishes in order, behind a command that is no message, and waits until all of it is durable or refused.
+    pub(super) async fn publish_behind(
+        &self,
+        caller: &Caller,
+        before: Option<Command>,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Published>, Problem> {
         let now = self.unix();
-        let (mut planned, mut commands) = (Vec::new(), Vec::new());
+        let has_before = before.is_some();
+        let (mut planned, mut commands) = (Vec::new(), Vec::from_iter(before));
         for wanted in wanted {
             let channel = wanted.channel.clone();
             match backend::publish(&caller.app, &caller.key, wanted, self.max_message, now) {
@@ -135,6 +146,9 @@ impl Api {
             }
         }
         let mut answers = self.asker.ask_all(commands).await.into_iter();
+        if has_before && let Some(Err(error)) = answers.next() {
+            return Err(Problem::from(backend::storage(error)));
+        }
         let result = |(channel, planned): (String, Result<bool, Box<ErrorFrame>>)| {
             let outcome = match planned {
                 Ok(true) => backend::published(answers.next().unwrap_or(Err(EngineError::Unavailable))),
@@ -154,6 +168,19 @@ pub(super) fn stopping() -> Problem {
 }
 
 impl Published {
+    /// A message that was refused.
+    pub(super) fn refused(channel: String, problem: Problem) -> Self {
+        Self::Refused(Refused { channel, problem })
+    }
+
+    /// Returns the problem of a message that can be stored later.
+    pub(super) fn retryable(&self) -> Option<Problem> {
+        match self {
+            Self::Refused(refused) if refused.problem.retry => Some(refused.problem.clone()),
+            Self::Refused(_) | Self::Stored(_) => None,
+        }
+    }
+
     fn of(channel: String, outcome: Result<Outcome, Box<ErrorFrame>>) -> Self {
         match outcome {
             Ok(Outcome { position, is_duplicate }) => Self::Stored(Stored {

@@ -12,6 +12,7 @@ mod heartbeat;
 mod hub;
 mod io;
 mod limits;
+pub mod operations;
 mod outputs;
 mod packing;
 mod presence;

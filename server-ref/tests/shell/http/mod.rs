@@ -3,6 +3,7 @@
 mod bad;
 mod client;
 mod keys;
+mod operations;
 mod publish;
 mod reading;
 
