@@ -16,11 +16,11 @@ use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook};
-use crate::http::{self, ApiKeys, Handed, HttpConfig};
+use crate::http::{self, ApiKeys, Handed, HttpConfig, SyncTimes};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
-use crate::shard::{self, Door, DoorConfig, ShardConfig};
+use crate::shard::{self, AskNumbers, Door, DoorConfig, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -191,10 +191,10 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
         let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
-        let on_fatal = Arc::clone(&options.on_fatal);
+        let (on_fatal, sync_times) = (Arc::clone(&options.on_fatal), SyncTimes::default());
         let mut rules = hooks::rules(&options.hooks);
         rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
-        let (engine, clock, durability) = start_engine(&options, &rules, move |fatal| on_fatal(&fatal))?;
+        let (engine, clock, durability) = start_engine(&options, &rules, &sync_times, move |fatal| on_fatal(&fatal))?;
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -212,7 +212,9 @@ impl Server {
         };
         let (stop, stopped) = watch::channel(false);
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
-        let (http, handed) = http_thread(&options, http_listener, &engine.handle(), &clock, &stopped)?;
+        let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
+        let watched = Watched { sync_times, shards: ask };
+        let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
             head_within: Duration::from_millis(options.head_within_ms.into()),
@@ -226,7 +228,7 @@ impl Server {
         }));
         let auth = Arc::new(options.tokens);
         let mut shards = Vec::new();
-        for (id, listener) in (0_u16..).zip(listeners) {
+        for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
             let config = ShardConfig {
                 node: node(id),
                 auth: Arc::clone(&auth) as _,
@@ -236,6 +238,7 @@ impl Server {
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
+                asked,
                 stop: stopped.clone(),
             };
             let run = shard::prepare(config)?;
@@ -309,6 +312,7 @@ fn hooks_thread(
 fn http_thread(
     options: &Options,
     listener: Option<TcpListener>,
+    watched: Watched,
     engine: &EngineHandle,
     clock: &WallClock,
     stop: &watch::Receiver<bool>,
@@ -317,6 +321,7 @@ fn http_thread(
         return Ok((None, None));
     }
     let (hand, handed) = mpsc::channel(HANDED);
+    let shows_metrics = listener.is_some() || options.page;
     let hand = listener.is_none().then_some(hand);
     let config = HttpConfig {
         keys: options.api_keys.clone(),
@@ -327,6 +332,9 @@ fn http_thread(
         burst: options.api_burst,
         max_connections: HTTP_CONNECTIONS,
         within: Duration::from_millis(options.head_within_ms.into()),
+        shows_metrics,
+        sync_times: watched.sync_times,
+        shards: watched.shards,
         clock: clock.clone(),
         stop: stop.clone(),
     };
@@ -334,6 +342,12 @@ fn http_thread(
     let thread = std::thread::Builder::new().name("moorline-http".into()).spawn(run)?;
     let _ = recovered.recv();
     Ok((Some(thread), hand))
+}
+
+/// What has numbers.
+struct Watched {
+    sync_times: SyncTimes,
+    shards: Vec<mpsc::Sender<AskNumbers>>,
 }
 
 /// Its thread, and where connections that came in elsewhere go.
@@ -349,6 +363,7 @@ fn seed() -> std::io::Result<[u8; 32]> {
 fn start_engine(
     options: &Options,
     rules: &HookRules,
+    sync_times: &SyncTimes,
     on_fatal: impl FnOnce(Fatal) + Send + 'static,
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
@@ -369,7 +384,7 @@ fn start_engine(
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
             config.core.hooks = rules.clone();
-            let opened = log::open_over(&config, options.files.as_ref());
+            let opened = log::open_over(&config, |directory| sync_times.watch((options.files)(directory)));
             let (core, clock) = opened.map_err(|error| refused(error, dir))?;
             let durability = if sync { Durability::Disk } else { Durability::Process };
             Ok((spawn(core, &clock, on_fatal)?, clock, durability))
@@ -426,6 +441,8 @@ fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartErro
 const RETURN_MS: u64 = 30_000;
 /// Connections for the HTTP API that wait for its thread.
 const HANDED: usize = 256;
+/// Questions for its numbers that a shard has not answered.
+const NUMBERS_ASKED: usize = 4;
 /// Connections of the HTTP API at a time.
 const HTTP_CONNECTIONS: u32 = 1_024;
 /// Clients that the system keeps until they are taken in.

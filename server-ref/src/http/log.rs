@@ -8,8 +8,8 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::Api;
 use super::problem::Code;
+use super::{Api, lock};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bytes of an id that a client or a proxy gives.
@@ -25,6 +25,7 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
     let code = response.extensions().get::<Code>().map(|code| code.0.as_str());
+    *lock(&api.answered).entry((status, code.unwrap_or_default().to_owned())).or_default() += 1;
     match status {
         500.. => tracing::warn!(request_id, %method, path, status, code, ms, "request"),
         400..500 => tracing::info!(request_id, %method, path, status, code, ms, "request"),

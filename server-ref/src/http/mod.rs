@@ -10,12 +10,14 @@ mod keys;
 mod log;
 mod message;
 mod meta;
+mod metrics;
 mod operations;
 mod problem;
 mod publish;
 #[expect(unused_qualifications, reason = "what utoipa makes of parameters")]
 mod read;
 mod serve;
+mod timed;
 mod users;
 
 use std::net::TcpListener;
@@ -36,11 +38,13 @@ use utoipa_axum::routes;
 pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
 use self::problem::Problem;
 pub use self::serve::Handed;
+pub use self::timed::SyncTimes;
 use crate::asker::Asker;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
+use crate::shard::AskNumbers;
 use crate::wall_clock::WallClock;
 
 /// No node has so many shards, and hooks ask under the number after it.
@@ -66,6 +70,12 @@ pub struct HttpConfig {
     pub max_connections: u32,
     /// The head of a request, and its body, must be whole within this time each.
     pub within: Duration,
+    /// Whether `/metrics` is answered.
+    pub shows_metrics: bool,
+    /// How long syncs took.
+    pub sync_times: SyncTimes,
+    /// Who knows numbers.
+    pub shards: Vec<mpsc::Sender<AskNumbers>>,
     /// The server's time.
     pub clock: WallClock,
     /// Set to true for a graceful stop.
@@ -89,6 +99,10 @@ struct Api {
     random: Mutex<ChaCha8Rng>,
     stop: watch::Receiver<bool>,
     openapi: String,
+    shows_metrics: bool,
+    sync_times: SyncTimes,
+    shards: Vec<mpsc::Sender<AskNumbers>>,
+    answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
     accepted: Notify,
@@ -132,6 +146,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(users::revoke))
         .routes(routes!(meta::healthz))
         .routes(routes!(meta::readyz))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(meta::openapi))
         .routes(routes!(meta::asyncapi))
 }
@@ -181,6 +196,10 @@ pub fn prepare(
         random: Mutex::new(ChaCha8Rng::from_seed(seed)),
         stop: config.stop.clone(),
         openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
+        shows_metrics: config.shows_metrics,
+        sync_times: config.sync_times,
+        shards: config.shards,
+        answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),
     });

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use moorline_protocol::{Epoch, ErrorCode, Offset, Payload, Qos};
+use moorline_protocol::{Epoch, ErrorCode, Offset, Payload, Position, Qos};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use super::problem::{Problem, malformed};
 use super::publish::Published;
 use super::{Api, Caller, lock};
 use crate::engine::{Appended, Command, Completion, Read, ReadRange, Stored};
-use crate::node::backend::Wanted;
+use crate::node::backend::{self, Wanted};
 use crate::node::operations::{self, Record, Request};
 
 /// Bytes of a body that is to be executed later: it stands in the log as one record.
@@ -152,14 +152,7 @@ impl Api {
             }
             Ok::<_, Problem>(answer)
         });
-        let position = match storing.await.map_err(|_| super::read::foreign())?? {
-            Completion::Appended(Appended::Stored(position) | Appended::Duplicate(position)) => position,
-            Completion::Appended(Appended::Reused(_)) => {
-                let text = "the key belongs to another request; a retry repeats the same body";
-                return Err(Problem::new(&ErrorCode::PublishReused, text));
-            }
-            _ => return Err(super::read::foreign()),
-        };
+        let position = stands_at(storing.await.map_err(|_| super::read::foreign())??)?;
         let id = name(position.epoch, position.offset);
         let place = format!("/v1/apps/{}/operations/{id}", caller.app);
         let applied = (HeaderName::from_static("preference-applied"), "respond-async".to_owned());
@@ -178,10 +171,8 @@ impl Api {
         let Some(channel) = operations::channel() else { return Err(super::read::foreign()) };
         let range = ReadRange::After(after);
         let read = Read { channel, range, max_messages: most, max_bytes: READ_BYTES };
-        match self.ask(Command::Read(read)).await? {
-            Completion::Read(page) => Ok((page.epoch, page.messages, page.more)),
-            _ => Err(super::read::foreign()),
-        }
+        let Completion::Read(page) = self.ask(Command::Read(read)).await? else { return Err(super::read::foreign()) };
+        Ok((page.epoch, page.messages, page.more))
     }
 
     /// Learns what the log holds, and ends what was half done: to be called before anybody is served, so that nothing
@@ -245,13 +236,9 @@ impl Api {
         let text = serde_json::to_string(&results).map_err(|_| super::read::foreign())?;
         let results = RawValue::from_string(text).map_err(|_| super::read::foreign())?;
         let done = store(&Record::Done { of: of.0, results }, of, "done")?;
-        match self.ask(done).await? {
-            Completion::Appended(Appended::Stored(at) | Appended::Duplicate(at)) => {
-                lock(&self.operations).finish(of, at.offset);
-                Ok(())
-            }
-            _ => Err(super::read::foreign()),
-        }
+        let at = stands_at(self.ask(done).await?)?;
+        lock(&self.operations).finish(of, at.offset);
+        Ok(())
     }
 
     /// Publishes what a request says, behind the mark that it was begun. What can succeed later fails all of it: it is
@@ -275,6 +262,12 @@ impl Api {
             None => Ok(results),
         }
     }
+}
+
+/// Returns where a record stands.
+fn stands_at(answer: Completion) -> Result<Position, Problem> {
+    let outcome = backend::published(Ok(answer)).map_err(|error| Problem::from(*error))?;
+    outcome.position.ok_or_else(super::read::foreign)
 }
 
 fn record(stored: &Stored) -> Option<Record> {

@@ -7,6 +7,7 @@ pub mod backend;
 mod cohorts;
 mod config;
 mod connect;
+mod counters;
 mod drain;
 mod heartbeat;
 mod hub;
@@ -36,6 +37,8 @@ use rustc_hash::FxHashMap;
 
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::connect::Revocations;
+pub use self::counters::AppNumbers;
+use self::counters::Counters;
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
@@ -64,6 +67,7 @@ pub struct Node {
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
     outputs: Outputs,
+    counters: Counters,
     packer: Packer,
     /// Publishes whose answers are pending.
     publishing: usize,
@@ -118,6 +122,7 @@ impl Node {
             next_ticket: 1,
             deadlines: BTreeSet::new(),
             outputs: Outputs::default(),
+            counters: Counters::default(),
             packer: Packer::new(bugs),
             publishing: 0,
             draining: None,
@@ -360,6 +365,7 @@ impl Node {
     }
 
     fn send(&mut self, conn: ConnId, frame: &ServerFrame) {
+        self.count(conn, frame);
         let Some(entry) = self.conns.get(&conn) else { return };
         let mut message = Vec::new();
         entry.codec.encode_server(frame, &mut message);

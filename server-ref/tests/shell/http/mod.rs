@@ -3,9 +3,11 @@
 mod bad;
 mod client;
 mod keys;
+mod metrics;
 mod operations;
 mod publish;
 mod reading;
+mod slow;
 
 use std::path::Path;
 
