@@ -36,6 +36,7 @@ impl Node {
         let Some(last) = messages.last() else { return };
         *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
         let outputs = &mut self.outputs;
+        self.counters.deliver(&channel.app, hub.live() * fresh.len());
         hub.fan_out(&fresh, Some(&mut self.packer), |output| outputs.push_back(output));
     }
 
@@ -46,6 +47,7 @@ impl Node {
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         behind.iter().for_each(|(conn, codec)| hub.join(*conn, Seat::plain(*codec)));
         let outputs = &mut self.outputs;
+        self.counters.deliver(&channel.app, hub.live());
         hub.fan_out(std::slice::from_ref(&message), None, |output| outputs.push_back(output));
         if self.config.bugs.has(Bug::PackedWithEphemeral) {
             hub.remember_ephemeral(&message);
@@ -288,6 +290,9 @@ impl Node {
             reader.pages.push_back(last);
         } else {
             subscription.flow = Flow::Live;
+        }
+        if let Some(hub) = self.hubs.get(&number) {
+            self.counters.deliver(&hub.key.app, page.messages.len());
         }
         let frame = PageFrame { codec, channel, packs, more, at, sent, messages: &page.messages };
         let message = encode_page(&frame, &mut self.packer);

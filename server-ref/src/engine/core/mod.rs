@@ -4,6 +4,7 @@
 //! durable in order, and only then releases [`EngineCore::take_replies`].
 
 mod append;
+mod backend;
 mod channel;
 mod conflict;
 mod cursor;
@@ -27,6 +28,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{Epoch, ProducerId, ProducerRequest};
 use rustc_hash::FxHashMap;
 
+use self::backend::Published;
 use self::channel::Channel;
 use self::conflict::Takeovers;
 use self::cursor::Cursors;
@@ -137,10 +139,11 @@ pub struct EngineCore<S> {
     records: Vec<Record>,
     replies: Vec<(ShardId, Reply)>,
     /// Messages of this batch that are not yet in `replies`, per channel, in the order of their first append.
-    published: Vec<(ChannelId, Vec<Stored>)>,
-    /// Replies that must stand behind the events of `published`.
+    published_now: Vec<(ChannelId, Vec<Stored>)>,
+    /// Replies that must stand behind the events of `published_now`.
     behind_events: Vec<(ShardId, Reply)>,
     pending: Vec<PendingRead>,
+    published: Published,
 }
 
 /// What is revoked: the app, whether it is a user or else a token, and its name.
@@ -167,7 +170,10 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Open(open) => self.open(shard, ticket, open, now),
             Command::Unwatch(channel) => self.unwatch(shard, &channel, now),
             Command::Append(append) => {
-                let appended = self.append(append, now).map(Completion::Appended);
+                let app = append.channel.app.clone();
+                let appended = self.append(append, now);
+                appended.iter().for_each(|appended| self.published.count(&app, appended));
+                let appended = appended.map(Completion::Appended);
                 self.behind_events.push((shard, Reply::Completed(ticket, appended)));
             }
             Command::Broadcast(broadcast) => {
@@ -184,6 +190,9 @@ impl<S: MessageStore> EngineCore<S> {
                 self.reply(shard, Reply::Completed(ticket, forgotten));
             }
             Command::Revoke(revocation) => self.revoke(shard, ticket, revocation, now),
+            Command::Channels(query) => self.list_channels(shard, ticket, &query),
+            Command::Disconnect(app, user) => self.disconnect(shard, ticket, (app, user), now),
+            Command::Stats => self.numbers(shard, ticket),
             Command::Presence(presence) => self.presence(shard, ticket, presence, now),
             Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
             Command::Status(query) => self.status(shard, ticket, query),
@@ -236,6 +245,9 @@ impl<S: MessageStore> EngineCore<S> {
             | Command::Status(_)
             | Command::Park(..)
             | Command::PushHandles(..)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats
             | Command::UnwatchStatus(..) => false,
         }
     }
@@ -279,7 +291,7 @@ impl<S: MessageStore> EngineCore<S> {
 
     /// Puts the messages of the batch in front of the replies that reflect them.
     fn flush_events(&mut self) {
-        for (id, messages) in std::mem::take(&mut self.published) {
+        for (id, messages) in std::mem::take(&mut self.published_now) {
             let Some(channel) = self.channels.get(&id) else { continue };
             let event = |messages| Event::Published { channel: channel.key.clone(), epoch: channel.epoch, messages };
             if let Some((last, others)) = channel.watchers.split_last() {

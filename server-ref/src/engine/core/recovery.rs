@@ -53,7 +53,8 @@ impl<S: MessageStore> EngineCore<S> {
             shards: Vec::new(),
             records: Vec::new(),
             replies: Vec::new(),
-            published: Vec::new(),
+            published_now: Vec::new(),
+            published: Default::default(),
             behind_events: Vec::new(),
             pending: Vec::new(),
         }

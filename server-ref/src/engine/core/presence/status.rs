@@ -44,6 +44,15 @@ impl Status {
         }
     }
 
+    /// Returns how many users of each app have a connection.
+    pub(super) fn per_app(&self) -> BTreeMap<AppName, u64> {
+        let mut apps = BTreeMap::new();
+        for (app, _) in self.online.keys() {
+            *apps.entry(app.clone()).or_default() += 1;
+        }
+        apps
+    }
+
     pub(super) fn of(&self, app: &AppName, user: UserName) -> UserStatus {
         let key = (app.clone(), user);
         let since = self.online.get(&key).copied();

@@ -331,7 +331,10 @@ impl Rules {
             | Command::Status(_)
             | Command::Park(..)
             | Command::PushHandles(..)
-            | Command::UnwatchStatus(..) => false,
+            | Command::UnwatchStatus(..)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats => false,
         }
     }
 }
