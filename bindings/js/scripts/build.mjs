@@ -32,8 +32,8 @@ for (const entry of ['index', 'slim', 'blackbox', 'asm']) {
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry}.js';\n`);
 }
 
-// What takes the client it is given, or is taken by one, and so brings nothing of it.
-for (const entry of ['react', 'vue', 'tabs/index']) {
+// What takes the client it is given or is taken by one, and what brings a host of its own.
+for (const entry of ['react', 'vue', 'tabs/index', 'wechat', 'alipay', 'douyin', 'uni', 'taro', 'react-native']) {
   await build({
     entryPoints: [here(`dist/${entry}.js`)],
     outfile: here(`dist/${entry}.cjs`),
@@ -41,6 +41,7 @@ for (const entry of ['react', 'vue', 'tabs/index']) {
     format: 'cjs',
     target: 'es2018',
     external: ['react', 'vue'],
+    minifyWhitespace: true,
     legalComments: 'none',
   });
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry.split('/').pop()}.js';\n`);
