@@ -2,15 +2,29 @@
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
-export function encodeBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 3) {
-    const three = (bytes[i]! << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    text += alphabet.charAt(three >> 18) + alphabet.charAt((three >> 12) & 63);
-    text += i + 1 < bytes.length ? alphabet.charAt((three >> 6) & 63) : '=';
-    text += i + 2 < bytes.length ? alphabet.charAt(three & 63) : '=';
+let pairs: readonly string[] | undefined;
+
+/** What each 12 bits come to; made when it is needed. */
+function pairsOfCharacters(): readonly string[] {
+  if (!pairs) {
+    const made: string[] = [];
+    for (const first of alphabet.split('')) for (const second of alphabet.split('')) made.push(first + second);
+    pairs = made;
   }
-  return text;
+  return pairs;
+}
+
+export function encodeBase64(bytes: Uint8Array): string {
+  const table = pairsOfCharacters();
+  const whole = bytes.length - (bytes.length % 3);
+  let text = '';
+  for (let i = 0; i < whole; i += 3) {
+    const three = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!;
+    text += table[three >> 12]! + table[three & 4095]!;
+  }
+  if (whole === bytes.length) return text;
+  const three = (bytes[whole]! << 16) | ((bytes[whole + 1] ?? 0) << 8);
+  return text + table[three >> 12]! + (whole + 1 < bytes.length ? alphabet.charAt((three >> 6) & 63) : '=') + '=';
 }
 
 /** What is no character of base64 ends it. */

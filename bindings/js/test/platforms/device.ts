@@ -60,7 +60,7 @@ export class Device {
   private take(request: Request): void {
     switch (request.t) {
       case 'open': return this.open(request.id, request.url, request.protocols);
-      case 'send': return this.sockets.get(request.id)?.send(request.text ?? new Uint8Array(Buffer.from(request.bytes!, 'base64')));
+      case 'send': return this.sockets.get(request.id)?.send(request.text ?? new Uint8Array(Buffer.from(request.bytes!, 'latin1')));
       case 'close': return this.sockets.get(request.id)?.close(request.code, request.reason);
       case 'timer': {
         const fire = (): void => {
@@ -70,9 +70,9 @@ export class Device {
         return void this.timers.set(request.id, setTimeout(fire, request.ms));
       }
       case 'clear': return clearTimeout(this.timers.get(request.id));
-      case 'random': return this.answer(request.id, Promise.resolve(randomBytes(request.length).toString('base64')));
+      case 'random': return this.answer(request.id, Promise.resolve(randomBytes(request.length).toString('latin1')));
       case 'fetch': return this.answer(request.id, fetch(request.url, { method: request.method }).then((response) => response.text()));
-      case 'file': return this.answer(request.id, fileOf(request.path).then((bytes) => bytes.toString('base64'), () => ''));
+      case 'file': return this.answer(request.id, fileOf(request.path).then((bytes) => bytes.toString('latin1'), () => ''));
       case 'facts': return this.settle?.resolve(request.facts);
       case 'failed': return this.settle?.reject(new Error(request.why));
     }
@@ -83,7 +83,7 @@ export class Device {
     const tell = (event: Event): void => void setImmediate(() => this.sockets.has(id) && this.tell(event));
     const socket = openRaw(url, protocols, {
       opened: () => tell({ t: 'opened', id }),
-      frame: (data) => tell(typeof data === 'string' ? { t: 'frame', id, text: data } : { t: 'frame', id, bytes: Buffer.from(data).toString('base64') }),
+      frame: (data) => tell(typeof data === 'string' ? { t: 'frame', id, text: data } : { t: 'frame', id, bytes: Buffer.from(data).toString('latin1') }),
       closed: (code, reason, failed) => tell({ t: 'closed', id, code, reason, failed }),
     });
     this.sockets.set(id, socket);

@@ -16,7 +16,6 @@ interface Context {
   evalCode(code: string, name: string): { value?: Handle; error?: Handle };
   dump(handle: Handle): unknown;
   readonly runtime: { executePendingJobs(): { error?: Handle }; setMemoryLimit(bytes: number): void };
-  dispose(): void;
 }
 
 /** QuickJS, itself in WebAssembly: an interpreter without WebAssembly, timers, TextDecoder and crypto. */
@@ -51,8 +50,8 @@ export const quickjs: Boot = async (bundle, heard) => {
     run: (code) => settle(vm.evalCode(code, 'test.js')),
     close() {
       isClosed = true;
+      // What the app still holds keeps the machine from being taken apart; it goes with this process.
       receive.dispose();
-      vm.dispose();
     },
   };
 };

@@ -5,8 +5,9 @@ import { scenarios } from '../scenarios/index.js';
 import { Device } from './device.js';
 import type { Boot } from './engine.js';
 
-/** Runs every scenario on a device, against the real server. Between steps the app is started anew over the same storage. */
-export function suite(title: string, entry: string, platform: string, boot: Boot): void {
+/** Runs every scenario on a device, against the real server. Between steps the app's clients are made anew over the same storage. `patience`:
+ * what a scenario may take, in ms. */
+export function suite(title: string, entry: string, platform: string, boot: Boot, patience = 20_000): void {
   let lab: Lab;
   let device: Device;
   beforeAll(async () => {
@@ -25,5 +26,5 @@ export function suite(title: string, entry: string, platform: string, boot: Boot
     let facts: unknown = null;
     for (const step of steps.keys()) facts = await device.step({ name, step, places: lab.places, id, before: facts });
     expect(facts).toEqual(expected);
-  });
+  }, patience);
 }

@@ -2,7 +2,6 @@
 // names of a platform in place: which entry `moorline-entry` is, and `platform`.
 import * as entry from 'moorline-entry';
 import { platform } from 'moorline-platform';
-import { decodeBase64, encodeBase64 } from '../../../src/core/base64.js';
 import { World, scenarios } from '../../scenarios/index.js';
 import { Machine } from '../sim/machine.js';
 import { Kernel, type Step } from './kernel.js';
@@ -11,7 +10,7 @@ declare const __global: Record<string, unknown>;
 declare const __post: (line: string) => void;
 declare const __instantiate: ((bytes: Uint8Array) => Promise<object>) | undefined;
 
-const kernel = new Kernel((line) => __post(line), { encode: encodeBase64, decode: decodeBase64 }, (step) => void take(step));
+const kernel = new Kernel((line) => __post(line), (step) => void take(step));
 const machine = new Machine(kernel);
 machine.hasManySockets = true;
 const install = (globals: Record<string, unknown>): void => Object.keys(globals).forEach((name) => (__global[name] = globals[name]));
