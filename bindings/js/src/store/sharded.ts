@@ -105,7 +105,7 @@ class Sharded implements Store {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(new MoorlineError('storage.unavailable', 'the store is closed'));
       this.queue.push({ batch: kept, resolve, reject });
-      this.working ??= this.work().then(() => void (this.working = undefined));
+      this.working ??= this.work();
     });
   }
 
@@ -126,6 +126,7 @@ class Sharded implements Store {
       if (isDone) for (const { resolve } of group) resolve();
       else if (group.length > 1) for (const { batch, resolve, reject } of group) await this.write([batch]).then(resolve, reject);
     }
+    this.working = undefined;
   }
 
   private async write(batches: readonly StoreBatch[]): Promise<void> {
@@ -138,11 +139,11 @@ class Sharded implements Store {
     if (batches.some(({ puts }) => puts.length > 0) && !isClear) await this.makeRoom(added);
     await this.append(parts);
     if (isClear) await this.forget();
-    while (this.shards.size > 1 && this.total() > 2 * this.live() + slack) await this.clean();
+    await this.cleanWhile(() => this.total() > 2 * this.live() + slack);
   }
 
   private async makeRoom(added: number): Promise<void> {
-    while (this.shards.size > 1 && this.total() + added > this.options.bytes && this.total() > this.live() + fullShard) await this.clean();
+    await this.cleanWhile(() => this.total() + added > this.options.bytes);
     if (this.total() + added > this.options.bytes) {
       throw new MoorlineError('storage.full', `the storage of this app has no room for more: ${this.options.bytes} bytes are this client's`);
     }
@@ -185,10 +186,16 @@ class Sharded implements Store {
     }
   }
 
+  /** Cleans from the oldest on, each shard once at most. */
+  private async cleanWhile(isNeeded: () => boolean): Promise<void> {
+    for (const number of [...this.shards.keys()]) {
+      if (number === this.tail.number || !isNeeded()) return;
+      await this.clean(number);
+    }
+  }
+
   /** Moves what is still needed of the oldest shard to the end, and removes it. */
-  private async clean(): Promise<void> {
-    const [oldest] = this.shards.keys();
-    if (oldest === undefined || oldest === this.tail.number) return;
+  private async clean(oldest: number): Promise<void> {
     const needed = new Map<string, string>();
     for (const { puts } of partsIn((await this.storage.get(this.key(oldest))) ?? '')) {
       for (const [key, value] of puts) if (this.index.get(key)?.shard === oldest) needed.set(key, value);
