@@ -13,6 +13,7 @@ mod error;
 mod fuzz;
 mod layers;
 mod npm;
+mod platforms;
 mod process;
 mod readme;
 mod run;
@@ -65,6 +66,8 @@ enum Command {
     Swift(swift::Swift),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
     Browsers(browsers::Browsers),
+    /// Runs the npm package on simulated mini-programs and React Native, in V8, Hermes and QuickJS (fetched from npm).
+    MiniPrograms(platforms::MiniPrograms),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Bindings(bindings) => bindings.run(),
         Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
+        Command::MiniPrograms(platforms) => platforms.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -92,7 +92,10 @@ fn server() -> Result<PathBuf> {
 }
 
 /// Installs what a folder's lockfile names.
-fn install(folder: &Path) -> Result {
+///
+/// # Errors
+/// A missing tool, or a package that cannot be had.
+pub(crate) fn install(folder: &Path) -> Result {
     tools::node()?;
     tools::npm()?;
     Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)

@@ -38,8 +38,8 @@ for (const entry of ['index', 'slim', 'blackbox', 'asm', 'goeasy/index']) {
   writeFileSync(here(`dist/${entry}.d.cts`), entry === 'goeasy/index' ? goEasyTypes : `export * from './${entry}.js';\n`);
 }
 
-// What takes the client it is given, or is taken by one, and so brings nothing of it.
-for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make']) {
+// What takes the client it is given or is taken by one, and what brings a host of its own.
+for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make', 'wechat', 'alipay', 'douyin', 'uni', 'taro', 'react-native']) {
   await build({
     entryPoints: [here(`dist/${entry}.js`)],
     outfile: here(`dist/${entry}.cjs`),
@@ -47,6 +47,7 @@ for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make']) {
     format: 'cjs',
     target: 'es2018',
     external: ['react', 'vue'],
+    minifyWhitespace: true,
     legalComments: 'none',
   });
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry.split('/').pop()}.js';\n`);

@@ -39,7 +39,7 @@ export class Driver implements Doer, Engine {
     if (this.phase !== 'new') return;
     this.phase = 'starting';
     const loaded = Promise.resolve().then(() => this.parts.store.load());
-    Promise.all([this.parts.load(), loaded]).then(
+    Promise.all([this.parts.load(), loaded, this.parts.host.prepare?.()]).then(
       ([core, stored]) => this.guard(() => this.create(core, stored)),
       (error: unknown) => this.fail(wrap('storage.unavailable', error)),
     );

@@ -21,6 +21,9 @@ export type HostSignal = 'online' | 'offline' | 'foreground' | 'background' | 'w
  */
 export interface Host {
   readonly name: HostName;
+  /** Fetches what the host needs before its first use, such as random bytes of a platform that gives them late. Called once, with
+   * the start of the core; a failure ends the client. Absent: nothing. */
+  prepare?(): Promise<void>;
   /** Opens a WebSocket with subprotocol `moorline.v1.bin`. Never throws: a failure arrives as `closed()`. */
   open(url: string, events: SocketEvents): Socket;
   /** A clock that does not jump, in ms since any moment. */
