@@ -38,12 +38,13 @@ macro_rules! error_codes {
 
             /// Returns the code with this name.
             pub fn from_name(name: &str) -> Self {
-                match name { $($name => Self::$variant,)* other => Self::Other(other.into()) }
+                let known = Self::ALL.iter().find(|code| code.name() == name);
+                known.cloned().unwrap_or_else(|| Self::Other(name.into()))
             }
 
             /// Returns the code with this number, if this version knows it.
             pub fn from_number(number: u16) -> Option<Self> {
-                match number { $($number => Some(Self::$variant),)* _ => None }
+                Self::ALL.iter().find(|code| code.number() == number).cloned()
             }
 
             /// Returns one sentence that says what the code means.

@@ -14,6 +14,15 @@ pub fn decimal(number: u64) -> String {
     digits.iter().skip(20 - length).map(|digit| char::from(*digit)).collect()
 }
 
+/// Returns the parts as one text.
+pub fn joined(parts: &[&str]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        text.push_str(part);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ mod types;
 
 pub use code::{CloseCode, CloseVerdict, ErrorCode};
 pub use codec::{Codec, DecodeError, Decoded};
-pub use decimal::decimal;
+pub use decimal::{decimal, joined};
 pub use frame::{
     Ack, Acked, Auth, Authed, ChannelRef, ClientFrame, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason,
     Hello, History, HistoryRange, Limits, Member, Members, MembersView, More, Packed, PackedDictionary, Page, Park,

@@ -51,6 +51,13 @@ impl std::ops::Add<Duration> for Timestamp {
     }
 }
 
+/// Returns a span in whole milliseconds; what is longer than 584 million years is that.
+///
+/// The standard library's answer has 128 bits, and dividing those would be a good part of a small client.
+pub const fn whole_millis(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000).saturating_add(span.subsec_millis() as u64)
+}
+
 /// Milliseconds since 1970 by the local clock.
 pub type UnixMillis = u64;
 

@@ -144,8 +144,18 @@ macro_rules! name {
             /// # Errors
             /// [`NameError`] if the text breaks the rule of this type.
             pub fn new(text: &str) -> Result<Self, NameError> {
+                Self::check(text).map(|()| Self::checked(text.into()))
+            }
+
+            /// Tells which rule of this type a text breaks, if any.
+            pub(crate) fn check(text: &str) -> Result<(), NameError> {
                 let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.into())) } else { Err(NameError::$error) }
+                if check(text) { Ok(()) } else { Err(NameError::$error) }
+            }
+
+            /// Wraps a text that was checked.
+            pub(crate) fn checked(text: Arc<str>) -> Self {
+                Self(text)
             }
 
             /// Returns the text.

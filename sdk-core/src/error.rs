@@ -1,6 +1,6 @@
 use std::fmt::{Display, Formatter};
 
-use moorline_protocol::{ErrorCode, NameError, decimal};
+use moorline_protocol::{ErrorCode, NameError, decimal, joined};
 
 /// Why a publish was refused on the spot. Nothing was queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl PublishError {
             Self::OutboxFull => "the outbox is full: wait for earlier messages to be stored".to_owned(),
             Self::TooLarge { size, limit } => {
                 let (size, limit) = (decimal(*size as u64), decimal(*limit as u64));
-                ["the message has ", &size, " bytes; at most ", &limit, " are allowed"].concat()
+                joined(&["the message has ", &size, " bytes; at most ", &limit, " are allowed"])
             }
             Self::Channel(error) => error.sentence().to_owned(),
             Self::Id => "a message id is 1 to 128 bytes".to_owned(),
@@ -95,10 +95,11 @@ impl SubscribeError {
     pub fn sentence(&self) -> String {
         match self {
             Self::Channel(error) => error.sentence().to_owned(),
-            Self::Conflict(name) => {
-                ["the channel is already read with another value of `", name, "`; omit the option to inherit it"]
-                    .concat()
-            }
+            Self::Conflict(name) => joined(&[
+                "the channel is already read with another value of `",
+                name,
+                "`; omit the option to inherit it",
+            ]),
             Self::Options(text) => (*text).to_owned(),
             Self::Closed => "the client is closed".to_owned(),
         }
@@ -163,27 +164,25 @@ impl StoreError {
                              its own"
                     .to_owned()
             }
-            Self::Corrupt(what) => [
+            Self::Corrupt(what) => joined(&[
                 "the store is damaged (",
                 what,
                 "): move it away and start with a new one; unsent messages in it are lost",
-            ]
-            .concat(),
+            ]),
             Self::NewerSchema { found, known } => {
                 let (found, known) = (decimal(u64::from(*found)), decimal(u64::from(*known)));
-                [
+                joined(&[
                     "the store has schema ",
                     &found,
                     " and this version reads up to ",
                     &known,
                     ": use the newer version again",
-                ]
-                .concat()
+                ])
             }
             Self::Uncertain(why) => {
-                ["the store failed, and whether it kept the last writes cannot be known: ", why].concat()
+                joined(&["the store failed, and whether it kept the last writes cannot be known: ", why])
             }
-            Self::Io(why) => ["the store failed: ", why].concat(),
+            Self::Io(why) => joined(&["the store failed: ", why]),
         }
     }
 }

@@ -90,15 +90,15 @@ impl Client {
             ServerFrame::Error(error) => self.on_error(error, now),
             ServerFrame::Presence(events) => self.subscriptions.on_presence(events, now, &mut self.out),
             ServerFrame::Members(members) => self.subscriptions.on_members(members, &mut self.out),
-            ServerFrame::Statuses(statuses) => self.on_statuses(statuses),
+            ServerFrame::Statuses(statuses) => self.on_statuses(statuses, now),
         }
         Ok(())
     }
 
-    fn on_statuses(&mut self, statuses: Statuses) {
+    fn on_statuses(&mut self, statuses: Statuses, now: Now) {
         match statuses.req {
             Some(req) if !self.feed.is_asking(req) => self.subscriptions.asks.on_statuses(req, statuses, &mut self.out),
-            Some(_) | None => self.feed.on_statuses(statuses, &mut self.out),
+            Some(_) | None => self.feed.on_statuses(statuses, now.mono, &mut self.out),
         }
     }
 
@@ -111,8 +111,12 @@ impl Client {
 
     fn on_error(&mut self, error: ErrorFrame, now: Now) {
         let Some(req) = error.req else {
-            if error.channel.is_none() {
-                self.connection.refusal = Some(failure(&error));
+            match &error.channel {
+                None => self.connection.refusal = Some(failure(&error)),
+                Some(inbox) if error.code == ErrorCode::ChannelDenied => {
+                    self.feed.on_denied(inbox, now.mono, &mut self.out);
+                }
+                Some(_) => {}
             }
             return;
         };

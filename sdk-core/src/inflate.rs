@@ -6,11 +6,17 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+#[cfg(feature = "fast-inflate")]
+use crc32c::crc32c as checksum;
+#[cfg(feature = "fast-inflate")]
 use miniz_oxide::inflate::TINFLStatus;
+#[cfg(feature = "fast-inflate")]
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use moorline_protocol::binary::decode_deliver_body;
 use moorline_protocol::{Deliver, Offset, Packed, PackedDictionary, limits};
 
+#[cfg(not(feature = "fast-inflate"))]
+use crate::deflate::crc32c as checksum;
 use crate::planted::{Bug, Bugs};
 
 /// Deflate makes at most so many bytes of one.
@@ -43,6 +49,15 @@ pub enum InflateError {
     /// The inflated bytes are no messages.
     #[error("the inflated bytes are no messages")]
     Body,
+}
+
+/// Why deflated data cannot be inflated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is no deflate stream, ends early or late, or refers to bytes before the first.
+    Stream,
+    /// There is more than there is room for.
+    Room,
 }
 
 /// The newest stored messages of a channel that arrived on this connection: contiguous and whole, at most 16 and
@@ -97,11 +112,10 @@ impl Recent {
 #[derive(Default)]
 pub struct Inflater {
     /// 11 KB: made when first needed.
+    #[cfg(feature = "fast-inflate")]
     state: Option<Box<DecompressorOxide>>,
     /// The dictionary, and what is inflated behind it.
     room: Vec<u8>,
-    #[cfg(not(feature = "fast-crc"))]
-    crc: Option<Box<crc::Crc<u32>>>,
     bugs: Bugs,
 }
 
@@ -122,21 +136,10 @@ impl Inflater {
             Some(of) => recent.dictionary(of)?,
         };
         let mut body = self.inflate(packed, dictionary)?;
-        if self.checksum(&body) != packed.crc && !self.bugs.has(Bug::ChecksumIgnored) {
+        if checksum(&body) != packed.crc && !self.bugs.has(Bug::ChecksumIgnored) {
             return Err(InflateError::Checksum);
         }
         decode_deliver_body(packed.channel.clone(), &mut body).map_err(|_| InflateError::Body)
-    }
-
-    #[cfg(feature = "fast-crc")]
-    fn checksum(&self, bytes: &[u8]) -> u32 {
-        crc32c::crc32c(bytes)
-    }
-
-    /// Its table is made when first needed, rather than carried along.
-    #[cfg(not(feature = "fast-crc"))]
-    fn checksum(&mut self, bytes: &[u8]) -> u32 {
-        self.crc.get_or_insert_with(|| Box::new(crc::Crc::<u32>::new(&crc::CRC_32_ISCSI))).checksum(bytes)
     }
 
     fn inflate(&mut self, packed: &Packed, dictionary: &[u8]) -> Result<Bytes, InflateError> {
@@ -148,19 +151,36 @@ impl Inflater {
         self.room.reserve_exact(dictionary.len() + length);
         self.room.extend_from_slice(dictionary);
         self.room.resize(dictionary.len() + length, 0);
-        let state = self.state.get_or_insert_default();
-        state.init();
-        let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (status, taken, made) = decompress(state, &packed.data, &mut self.room, dictionary.len(), flags);
+        let made = self.run(&packed.data, dictionary.len());
         let body = self.room.get(dictionary.len()..).map(Bytes::copy_from_slice);
         if self.room.capacity() > KEPT_ROOM {
             self.room = Vec::new();
         }
-        let is_whole = status == TINFLStatus::Done && taken == packed.data.len();
-        match body {
-            Some(body) if is_whole && made == length => Ok(body),
-            _ if is_whole || status == TINFLStatus::HasMoreOutput => Err(InflateError::Announced),
-            _ => Err(InflateError::Stream),
+        match (made, body) {
+            (Ok(made), Some(body)) if made == length => Ok(body),
+            (Ok(_) | Err(Fault::Room), _) => Err(InflateError::Announced),
+            (Err(Fault::Stream), _) => Err(InflateError::Stream),
         }
+    }
+
+    /// Inflates into the room from `at` on; returns how many bytes that made.
+    #[cfg(feature = "fast-inflate")]
+    fn run(&mut self, data: &[u8], at: usize) -> Result<usize, Fault> {
+        let state = self.state.get_or_insert_default();
+        state.init();
+        let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, taken, made) = decompress(state, data, &mut self.room, at, flags);
+        if status == TINFLStatus::Done && taken == data.len() {
+            Ok(made)
+        } else if status == TINFLStatus::HasMoreOutput {
+            Err(Fault::Room)
+        } else {
+            Err(Fault::Stream)
+        }
+    }
+
+    #[cfg(not(feature = "fast-inflate"))]
+    fn run(&mut self, data: &[u8], at: usize) -> Result<usize, Fault> {
+        crate::deflate::inflate(data, &mut self.room, at).map(|end| end - at)
     }
 }

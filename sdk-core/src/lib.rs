@@ -39,6 +39,8 @@ mod client;
 mod closing;
 mod config;
 mod connection;
+#[cfg(any(test, not(feature = "fast-inflate")))]
+mod deflate;
 mod dice;
 mod error;
 mod event;

@@ -72,6 +72,8 @@ pub enum Bug {
     ResendRefusedFails,
     /// Users that were followed are not asked for again after a reconnect.
     StatusForgotten,
+    /// Who may not follow a user any more does not hear it.
+    StatusDenialUnheard,
     /// A message to one's own inbox is numbered by the name the app gave.
     InboxTwice,
     /// A store counts as its finder's.

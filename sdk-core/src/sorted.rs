@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 /// A map of few hundred users, in the order of their names. A sorted list is a tenth of the code of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sorted<T>(Vec<T>);
@@ -58,8 +60,27 @@ impl<T: Named> Sorted<T> {
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|entry| entry.name().cmp(name))
+        search(&self.0, name, T::name)
     }
+}
+
+/// Finds a name in a list that is in the order of names, or where it would be.
+pub(crate) fn search<T>(list: &[T], name: &str, of: impl Fn(&T) -> &str) -> Result<usize, usize> {
+    search_by(list.len(), name, &|index| list.get(index).map_or("", &of))
+}
+
+/// The search for all types of lists: one each would be many times the code.
+fn search_by<'a>(length: usize, name: &str, at: &dyn Fn(usize) -> &'a str) -> Result<usize, usize> {
+    let (mut low, mut high) = (0, length);
+    while low < high {
+        let middle = low.midpoint(high);
+        match at(middle).cmp(name) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => high = middle,
+        }
+    }
+    Err(low)
 }
 
 #[cfg(test)]

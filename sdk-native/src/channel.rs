@@ -1,5 +1,5 @@
 use moorline_core::protocol::{self, Epoch, HistoryRange, Offset, Position, Qos, ResetMode};
-use moorline_core::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions};
+use moorline_core::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions, SubscriptionId};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -8,7 +8,9 @@ use crate::error::Error;
 use crate::message::{Message, Payload};
 use crate::messages::Messages;
 use crate::presence::{Members, Presence, json};
+use crate::readers::Readers;
 use crate::receipt::{Progress, Receipt};
+use crate::sink::Sink;
 
 /// Where a subscription begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,17 +121,42 @@ impl Channel {
     /// # Errors
     /// A name or options that are not allowed. What the server refuses comes as an event of the stream.
     pub async fn subscribe(&self) -> Result<Messages, Error> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let id = self.attach(Sink::Stream(sender))?;
+        tokio::task::yield_now().await;
+        Ok(Messages::new(self.client.clone(), id, receiver, self.auto_ack))
+    }
+
+    /// Makes a handle whose readers are pulled in batches, for hosts that can lose what they were handed. Nothing is read
+    /// before one is opened.
+    ///
+    /// # Errors
+    /// A name or a position that is not allowed.
+    pub fn readers(&self) -> Result<Readers, Error> {
+        channel_name(&self.name)?;
+        self.start_at()?;
+        Ok(Readers::new(self.clone()))
+    }
+
+    /// Subscribes.
+    pub(crate) fn attach(&self, sink: Sink) -> Result<SubscriptionId, Error> {
         let name = channel_name(&self.name)?;
         let options = SubscribeOptions { since: Some(self.start_at()?), ..self.options.clone() };
         self.client.start()?;
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let id = self.client.shared.run(|state, now| {
+        self.client.shared.run(|state, now| {
             let id = state.core.subscribe(&name, options, now)?;
-            state.readers.insert(id, sender);
-            Ok::<_, Error>(id)
-        })?;
-        tokio::task::yield_now().await;
-        Ok(Messages::new(self.client.clone(), id, receiver, self.auto_ack))
+            state.readers.insert(id, sink);
+            Ok(id)
+        })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Tells whether messages are acknowledged when the app is done with them.
+    pub(crate) fn acks_by_itself(&self) -> bool {
+        self.auto_ack
     }
 
     fn start_at(&self) -> Result<StartAt, Error> {

@@ -1,309 +1,28 @@
-use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
-use moorline_core::protocol::time::{Now, Timestamp};
-use moorline_core::protocol::{ChannelName, ErrorCode};
-use moorline_core::{
-    ClientConfig, ConnectionState, HistoryPage, HostSignal, OutboxStats, Output, PublishId, PublishOutcome, RequestId,
-    StateReason, SubscriptionId, TokenReason, TokenSource,
-};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use moorline_core::protocol::ChannelName;
+use moorline_core::{ConnectionState, HostSignal, OutboxStats, StateReason};
+use tokio::sync::{mpsc, watch};
 
+use crate::builder::Builder;
 use crate::channel::Channel;
-use crate::driver::{self, Driver};
+use crate::connection::Connection;
+use crate::driver;
 use crate::error::Error;
-use crate::messages::Event;
-use crate::presence::Waiting;
-use crate::receipt::{Progress, Receipt, ReceiptState, Restored};
-use crate::store::{MemoryStore, Store};
-use crate::{socket, tls};
+use crate::reader::{Nobody, Reader};
+use crate::receipt::Restored;
+use crate::shared::{Life, Shared};
 
 /// What happens to the app or the device around the client.
 pub use moorline_core::HostSignal as Lifecycle;
 
-pub(crate) type TokenFuture = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
-pub(crate) type TokenProvider = Arc<dyn Fn(TokenReason) -> TokenFuture + Send + Sync>;
-
-/// Settings of a client before it is built.
-pub struct Builder {
-    config: ClientConfig,
-    provider: Option<TokenProvider>,
-    store: Box<dyn Store>,
-    roots: Vec<Vec<u8>>,
-}
-
-impl Builder {
-    /// Adds a URL that is tried when the others fail.
-    #[must_use]
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.config.urls.push(url.into());
-        self
-    }
-
-    /// Uses always this token.
-    #[must_use]
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.config.token = TokenSource::Fixed(token.into());
-        self
-    }
-
-    /// Asks for a token whenever one is needed: at the first connection, before one expires, when one was refused.
-    #[must_use]
-    pub fn token_provider<F, R>(mut self, provider: F) -> Self
-    where
-        F: Fn(TokenReason) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<String, Error>> + Send + 'static,
-    {
-        self.config.token = TokenSource::Provider;
-        self.provider = Some(Arc::new(move |reason| Box::pin(provider(reason))));
-        self
-    }
-
-    /// Trusts this root certificate, too, given as PEM (one or more) or DER: for a server with a certificate of your
-    /// own or of your company.
-    ///
-    /// Mozilla's roots are part of this crate and the same on every platform; certificates that were added to the
-    /// device are not looked at.
-    #[must_use]
-    pub fn root_certificate(mut self, certificate: impl Into<Vec<u8>>) -> Self {
-        self.roots.push(certificate.into());
-        self
-    }
-
-    /// Keeps outbox, device and positions here (default: in memory; [`FileStore`](crate::FileStore) outlives the
-    /// process).
-    #[must_use]
-    pub fn store(mut self, store: impl Store) -> Self {
-        self.store = Box::new(store);
-        self
-    }
-
-    /// Sets whether the server may compress what it sends (default true). Inflating costs a few µs per message.
-    #[must_use]
-    pub fn compression(mut self, allowed: bool) -> Self {
-        self.config.compression = allowed;
-        self
-    }
-
-    /// Changes settings that have good defaults: backoff, limits of the outbox and of the queues.
-    #[must_use]
-    pub fn configure(mut self, change: impl FnOnce(&mut ClientConfig)) -> Self {
-        change(&mut self.config);
-        self
-    }
-
-    /// Makes the client. Nothing is connected yet: the first use does, or [`Client::connect`].
-    ///
-    /// # Errors
-    /// `request.malformed` for what is no URL of a server, `client.certificate` for what is no certificate, or the
-    /// store's error.
-    pub fn build(mut self) -> Result<Client, Error> {
-        for url in &self.config.urls {
-            socket::request(url)?;
-        }
-        let tls = tls::config(&self.roots)?;
-        self.config.sdk = concat!("moorline-rust/", env!("CARGO_PKG_VERSION")).into();
-        let stored = self.store.load()?;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Error::client("client.random", error.to_string()))?;
-        let clock = Clock(Instant::now());
-        let core = moorline_core::Client::new(self.config, stored, seed, clock.now())?;
-        let (mut receipts, mut restored) = (HashMap::new(), Vec::new());
-        for (id, channel, message) in core.restored() {
-            let (sender, receiver) = watch::channel(Progress::RESTORED);
-            receipts.insert(id, sender);
-            let receipt = Receipt::new(message.to_owned(), receiver);
-            restored.push(Restored { channel: channel.as_str().to_owned(), receipt });
-        }
-        let (state, _) = watch::channel((core.state(), StateReason::Requested));
-        let (happened, happenings) = mpsc::unbounded_channel();
-        let shared = Shared {
-            core: Mutex::new(State {
-                core,
-                readers: HashMap::new(),
-                receipts,
-                queries: HashMap::new(),
-                presence: Waiting::default(),
-                todo: Vec::new(),
-                flushed: Err(Error::closed()),
-                life: Life::Idle(Box::new(Driver::new(self.store, self.provider, tls, happenings, happened.clone()))),
-            }),
-            wake: Notify::new(),
-            clock,
-            state,
-            closed: watch::channel(false).0,
-            restored,
-        };
-        let shared = Arc::new(shared);
-        Ok(Client { guard: Arc::new(Guard { shared: Arc::clone(&shared), happened }), shared })
-    }
-}
-
-/// Both clocks, from this process's start of the client.
-#[derive(Clone, Copy)]
-pub(crate) struct Clock(Instant);
-
-impl Clock {
-    pub(crate) fn now(self) -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        Now { mono: Timestamp::new(self.0.elapsed()), unix }
-    }
-
-    pub(crate) fn instant(self, at: Timestamp) -> Option<Instant> {
-        self.0.checked_add(at.since_origin())
-    }
-}
-
-/// What handles, streams and the driver share.
-pub(crate) struct Shared {
-    core: Mutex<State>,
-    pub(crate) wake: Notify,
-    pub(crate) clock: Clock,
-    state: watch::Sender<(ConnectionState, StateReason)>,
-    closed: watch::Sender<bool>,
-    restored: Vec<Restored>,
-}
-
-pub(crate) struct State {
-    pub(crate) core: moorline_core::Client,
-    pub(crate) readers: HashMap<SubscriptionId, mpsc::UnboundedSender<Event>>,
-    pub(crate) receipts: HashMap<PublishId, watch::Sender<Progress>>,
-    pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
-    pub(crate) presence: Waiting,
-    /// What the driver has to do.
-    pub(crate) todo: Vec<Output>,
-    life: Life,
-    /// Whether the store had everything, or was cleared, when the core was done.
-    flushed: Result<(), Error>,
-}
-
-/// Where the driver is.
-enum Life {
-    /// Here, before the first use.
-    Idle(Box<Driver>),
-    Running,
-    Ended,
-}
-
-impl State {
-    /// Nobody drives the core any more: tells everybody whom it has not told.
-    fn end(&mut self) {
-        self.readers.clear();
-        for (_, receipt) in self.receipts.drain() {
-            receipt.send_modify(|progress| progress.end = Some(Error::closed()));
-        }
-        self.queries.clear();
-        self.presence.end();
-    }
-
-    /// Takes readers off that get nothing more.
-    fn end_readers(&mut self, ids: &[SubscriptionId], error: Error) {
-        for reader in ids.iter().filter_map(|id| self.readers.remove(id)) {
-            if error.code() != ErrorCode::ClientClosed.name() {
-                // A reader that is being dropped wants nothing more.
-                let _ = reader.send(Event::Ended(error.clone()));
-            }
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs a command or an input on the core, hands out its events, and wakes the driver for the rest.
-    pub(crate) fn run<R>(&self, act: impl FnOnce(&mut State, Now) -> R) -> R {
-        let mut state = self.lock();
-        let result = act(&mut state, self.clock.now());
-        while let Some(output) = state.core.poll_output() {
-            if let Output::Event(event) = output {
-                self.hand_out(&mut state, event);
-            } else {
-                state.todo.push(output);
-            }
-        }
-        drop(state);
-        self.wake.notify_one();
-        result
-    }
-
-    pub(crate) fn input(&self, input: moorline_core::Input) {
-        self.run(|state, now| state.core.handle_input(input, now));
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not named here is treated alike, also in later versions"
-    )]
-    fn hand_out(&self, state: &mut State, event: moorline_core::Event) {
-        use moorline_core::Event as Core;
-        match event {
-            Core::StateChanged { state: now, reason } => {
-                self.state.send_replace((now, reason));
-            }
-            Core::PublishQueued { id } => progress(state, id, |progress| progress.is_kept = true),
-            Core::PublishSent { id } => progress(state, id, |progress| progress.state = ReceiptState::Sent),
-            Core::PublishSettled { id, outcome, .. } => {
-                progress(state, id, |progress| match outcome {
-                    PublishOutcome::Sent => progress.state = ReceiptState::Sent,
-                    PublishOutcome::Stored(stored) => progress.state = ReceiptState::Stored(stored.into()),
-                    PublishOutcome::Failed(failure) => progress.state = ReceiptState::Failed(failure.into()),
-                    PublishOutcome::Uncertain => progress.state = ReceiptState::Uncertain,
-                    PublishOutcome::Kept(failure) => progress.end = Some(failure.into()),
-                });
-                state.receipts.remove(&id);
-            }
-            Core::HistoryFinished { id, result } => {
-                if let Some(query) = state.queries.remove(&id) {
-                    // Whoever asked may have gone.
-                    let _ = query.send(result.map_err(Into::into));
-                }
-            }
-            Core::SubscriptionEnded { readers, failure } => state.end_readers(&readers, failure.into()),
-            Core::Closed { result } => {
-                state.flushed = result.clone().map_err(Error::from);
-                state.todo.push(Output::Event(Core::Closed { result }));
-            }
-            event => {
-                if let Some(event) = state.presence.hand_out(event) {
-                    Event::dispatch(event, &state.readers);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn take_todo(&self) -> (Vec<Output>, Option<Instant>) {
-        let mut state = self.lock();
-        let todo = std::mem::take(&mut state.todo);
-        (todo, state.core.poll_timeout().and_then(|at| self.clock.instant(at)))
-    }
-
-    /// The driver has ended: closed, or its runtime is gone.
-    pub(crate) fn end(&self) {
-        self.run(|state, now| {
-            state.life = Life::Ended;
-            state.core.close(false, now);
-            state.end();
-        });
-        self.state.send_if_modified(|(state, reason)| {
-            let is_open = *state != ConnectionState::Closed;
-            if is_open {
-                (*state, *reason) = (ConnectionState::Closed, StateReason::Requested);
-            }
-            is_open
-        });
-        self.closed.send_replace(true);
-    }
-}
-
-fn progress(state: &State, id: PublishId, change: impl FnOnce(&mut Progress)) {
-    if let Some(receipt) = state.receipts.get(&id) {
-        receipt.send_modify(change);
-    }
+/// Where a client runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In the runtime of whoever uses it first.
+    Caller,
+    /// On a thread of its own.
+    Own,
 }
 
 /// Ends the driver with the last handle.
@@ -329,13 +48,17 @@ impl Drop for Guard {
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
     guard: Arc<Guard>,
+    home: Home,
 }
 
 impl Client {
     /// Begins to make a client for a server.
     pub fn builder(url: impl Into<String>) -> Builder {
-        let store = Box::new(MemoryStore::default());
-        Builder { config: ClientConfig::new(url), provider: None, store, roots: Vec::new() }
+        Builder::new(url.into())
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, home: Home, happened: mpsc::UnboundedSender<driver::Happened>) -> Self {
+        Self { guard: Arc::new(Guard { shared: Arc::clone(&shared), happened }), shared, home }
     }
 
     /// Names a channel, to read it or to publish on it.
@@ -355,12 +78,15 @@ impl Client {
                 return Err(Error::closed());
             }
         };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            state.life = Life::Idle(driver);
-            return Err(Error::client("client.runtime", "a client is used inside a tokio runtime"));
+        let runtime = match self.home.runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                state.life = Life::Idle(driver);
+                return Err(error);
+            }
         };
         drop(state);
-        runtime.spawn(driver.run(Arc::clone(&self.shared)));
+        runtime.start(driver.run(Arc::clone(&self.shared)))?;
         self.shared.run(|state, now| state.core.connect(now));
         Ok(())
     }
@@ -387,6 +113,11 @@ impl Client {
         }
     }
 
+    /// Disconnects; subscriptions and the outbox stay. [`connect`](Self::connect) goes on.
+    pub fn disconnect(&self) {
+        self.shared.run(|state, now| state.core.disconnect(now));
+    }
+
     /// Returns the connection's state.
     pub fn state(&self) -> ConnectionState {
         self.shared.state.borrow().0
@@ -397,9 +128,24 @@ impl Client {
         self.shared.state.subscribe()
     }
 
+    /// Returns the connection with what is known of it.
+    pub fn connection(&self) -> Connection {
+        self.shared.connection()
+    }
+
+    /// Follows the connection, beginning with what it is now. What is not read is told as one: the newest.
+    pub fn connections(&self) -> Reader<Connection> {
+        Reader::new(self.shared.lock().standing.follow_connection(), Box::new(Nobody))
+    }
+
     /// Returns what waits in the outbox.
     pub fn outbox(&self) -> OutboxStats {
-        self.shared.lock().core.outbox()
+        self.shared.outbox()
+    }
+
+    /// Follows the outbox, beginning with what it is now. What is not read is told as one: the newest.
+    pub fn outboxes(&self) -> Reader<OutboxStats> {
+        Reader::new(self.shared.lock().standing.follow_outbox(), Box::new(Nobody))
     }
 
     /// Returns what the store had in its outbox when this client was built. It goes out by itself once the client is
@@ -453,6 +199,53 @@ impl Client {
         // The sender lives as long as this client.
         let _ = closed.wait_for(|closed| *closed).await;
         self.shared.lock().flushed.clone()
+    }
+}
+
+impl Home {
+    /// # Errors
+    /// There is none, or the system gives none.
+    fn runtime(self) -> Result<Runtime, Error> {
+        let missing = |error: &dyn std::fmt::Display| Error::client("client.runtime", error.to_string());
+        match self {
+            Self::Caller => match tokio::runtime::Handle::try_current() {
+                Ok(handle) => Ok(Runtime::Caller(handle)),
+                Err(_) => Err(missing(&"a client is used inside a tokio runtime")),
+            },
+            Self::Own => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => Ok(Runtime::Own(runtime)),
+                Err(error) => Err(missing(&error)),
+            },
+        }
+    }
+}
+
+/// What a driver runs on.
+enum Runtime {
+    Caller(tokio::runtime::Handle),
+    Own(tokio::runtime::Runtime),
+}
+
+impl Runtime {
+    /// Starts the driver.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    fn start(self, driver: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        let runtime = match self {
+            Self::Caller(handle) => {
+                handle.spawn(driver);
+                return Ok(());
+            }
+            Self::Own(runtime) => runtime,
+        };
+        let work = move || {
+            runtime.block_on(driver);
+            // A name that is still being looked up keeps nobody.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("moorline".into()).spawn(work);
+        thread.map(drop).map_err(|error| Error::client("client.runtime", format!("no thread for the client: {error}")))
     }
 }
 

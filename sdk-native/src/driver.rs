@@ -7,8 +7,9 @@ use moorline_core::{Event, Failure, Input, Output, StoreBatch, StoreError, Ticke
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use crate::client::{Shared, TokenProvider};
+use crate::builder::TokenProvider;
 use crate::error::Error;
+use crate::shared::Shared;
 use crate::socket::Socket;
 use crate::store::{Store, StoreThread};
 

@@ -21,28 +21,39 @@
 
 #![forbid(unsafe_code)]
 
+mod builder;
 mod channel;
 mod client;
+mod connection;
 mod driver;
 mod error;
 mod message;
 mod messages;
 mod presence;
+mod queue;
+mod reader;
+mod readers;
 mod receipt;
+mod shared;
+mod sink;
 mod socket;
+mod status;
 mod store;
 mod tcp;
 mod tls;
 
+pub use builder::Builder;
 pub use channel::{Channel, History, Page, Publish, Since};
-pub use client::{Builder, Client, Lifecycle};
-pub use error::{Error, Origin};
+pub use client::{Client, Lifecycle};
+pub use connection::Connection;
+pub use error::{Error, Kind, Origin};
 pub use message::{Message, Payload};
 pub use messages::{Event, Messages};
 pub use moorline_core::protocol::Qos;
 pub use moorline_core::{ClientConfig, ConnectionState, OutboxStats, StateReason, TokenReason};
-pub use presence::{
-    Member, MemberChange, MemberEvent, Members, MembersPage, Presence, PresenceState, Status, StatusFeed,
-};
+pub use presence::{Member, MemberChange, MemberEvent, Members, MembersChange, MembersPage, Presence, PresenceState};
+pub use reader::Reader;
+pub use readers::Readers;
 pub use receipt::{Receipt, ReceiptState, Restored, Stored};
+pub use status::{Status, StatusFeed, Statuses};
 pub use store::{FileStore, MemoryStore, Store, StoreBatch, StoreEntry, StoreError};

@@ -22,6 +22,17 @@ impl Payload {
         Ok(Self(protocol::Payload::Json(text.into())))
     }
 
+    /// Makes a payload of JSON text.
+    ///
+    /// # Errors
+    /// `request.malformed` if it is no JSON.
+    pub fn json_text(text: impl Into<String>) -> Result<Self, Error> {
+        let text = text.into();
+        let checked = serde_json::from_str::<serde::de::IgnoredAny>(&text);
+        checked.map_err(|error| Error::client("request.malformed", format!("the payload is no JSON: {error}")))?;
+        Ok(Self(protocol::Payload::Json(text.into())))
+    }
+
     /// Makes a payload of a text.
     pub fn text(text: impl Into<String>) -> Self {
         Self(protocol::Payload::Text(text.into().into()))

@@ -1,5 +1,5 @@
-use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -37,6 +37,8 @@ pub enum Event {
         epoch: String,
         /// The oldest offset kept.
         first: u64,
+        /// The newest offset.
+        head: u64,
         /// Messages go on after here.
         from: u64,
     },
@@ -63,21 +65,18 @@ impl Event {
         clippy::wildcard_enum_match_arm,
         reason = "what is not named here is treated alike, also in later versions"
     )]
-    /// Hands an event of the core to its readers.
-    pub(crate) fn dispatch(
-        event: moorline_core::Event,
-        readers: &HashMap<SubscriptionId, mpsc::UnboundedSender<Self>>,
-    ) {
+    /// Makes one of an event of the core, and says for whom.
+    pub(crate) fn of(event: moorline_core::Event) -> Option<(Arc<[SubscriptionId]>, Self)> {
         use moorline_core::Event as Core;
-        let (ids, event) = match event {
+        Some(match event {
             Core::Message { readers, message } => (readers, Self::Message(message.into())),
             Core::Subscribed { readers, head, from, start } => {
                 let (epoch, replay) = (head.epoch.as_str().to_owned(), start == Start::Replay);
                 (readers, Self::Subscribed { epoch, from: from.0, head: head.offset.0, replay })
             }
-            Core::Reset { readers, reason, epoch, first, from, .. } => {
-                let reason = format!("{reason:?}").to_lowercase();
-                (readers, Self::Reset { reason, epoch: epoch.as_str().to_owned(), first: first.0, from: from.0 })
+            Core::Reset { readers, reason, epoch, first, head, from } => {
+                let (reason, epoch) = (format!("{reason:?}").to_lowercase(), epoch.as_str().to_owned());
+                (readers, Self::Reset { reason, epoch, first: first.0, head: head.0, from: from.0 })
             }
             Core::Dropped { readers, count } => (readers, Self::Dropped(count)),
             Core::PresenceChanged { readers, count, is_snapshot, changes, .. } => {
@@ -85,14 +84,8 @@ impl Event {
                 (readers, Self::Presence { count, changes, snapshot: is_snapshot })
             }
             Core::Acked { readers, position } => (readers, Self::Acked(position.offset.0)),
-            _ => return,
-        };
-        for id in ids.iter() {
-            if let Some(reader) = readers.get(id) {
-                // A reader that is being dropped wants nothing more.
-                let _ = reader.send(event.clone());
-            }
-        }
+            _ => return None,
+        })
     }
 }
 

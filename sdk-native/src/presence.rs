@@ -1,19 +1,18 @@
-//! Who is present in a channel, and which users are online.
+//! Who is present in a channel.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_core::Stream;
 use moorline_core::RequestId;
-use moorline_core::protocol::{self, MembersView, PresenceChangeKind, PresenceMode, UserName, UserStatus, Utf8Bytes};
+use moorline_core::protocol::{self, MembersView, PresenceChangeKind, PresenceMode, UserStatus, Utf8Bytes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::client::{Client, State, channel_name};
+use crate::client::{Client, channel_name};
 use crate::error::Error;
+use crate::queue::Item;
+use crate::status::Feed;
 
 /// Whether a channel's members are watched while it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +41,16 @@ impl From<Presence> for PresenceMode {
 pub struct PresenceState(Bytes);
 
 impl PresenceState {
+    /// Takes JSON text.
+    ///
+    /// # Errors
+    /// `request.malformed` if it is no JSON.
+    pub fn json_text(text: &str) -> Result<Self, Error> {
+        serde_json::from_str::<serde::de::IgnoredAny>(text)
+            .map_err(|error| Error::client("request.malformed", format!("the presence state is no JSON: {error}")))?;
+        Ok(Self(Bytes::copy_from_slice(text.as_bytes())))
+    }
+
     /// Reads it.
     ///
     /// # Errors
@@ -53,6 +62,14 @@ impl PresenceState {
     /// Returns the JSON text.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
+    }
+}
+
+impl Serialize for PresenceState {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = std::str::from_utf8(&self.0).map_err(serde::ser::Error::custom)?;
+        let value: &serde_json::value::RawValue = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
+        value.serialize(serializer)
     }
 }
 
@@ -144,6 +161,34 @@ impl From<protocol::PresenceChange> for MemberChange {
     }
 }
 
+/// What happened to the members of a channel since the reader looked last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MembersChange {
+    /// How many there are.
+    pub count: u64,
+    /// What is different, in order; nothing while there are more than 200, and after a burst that was not read.
+    pub changes: Vec<MemberChange>,
+    /// Whether this comes of a new look at all members: at the beginning, after a reconnect, after such a burst.
+    pub snapshot: bool,
+}
+
+/// Changes that are told one by one.
+const CHANGES: usize = 256;
+
+impl Item for MembersChange {
+    fn absorb(&mut self, later: &Self) -> bool {
+        self.count = later.count;
+        self.snapshot |= later.snapshot;
+        if self.changes.len() + later.changes.len() > CHANGES {
+            (self.changes, self.snapshot) = (Vec::new(), true);
+        } else {
+            self.changes.extend_from_slice(&later.changes);
+        }
+        true
+    }
+}
+
 /// Some members of a channel, in the order of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MembersPage {
@@ -153,15 +198,6 @@ pub struct MembersPage {
     pub members: Vec<Member>,
     /// Where the next ones begin, if there are more.
     pub cursor: Option<String>,
-}
-
-/// Whether a user is online.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Whether it has a connection.
-    pub online: bool,
-    /// If so, since when, ms since 1970.
-    pub since: Option<u64>,
 }
 
 /// A channel's members; see [`Channel::members`](crate::Channel::members).
@@ -258,8 +294,8 @@ pub(crate) fn json<T: Serialize + ?Sized>(state: &T) -> Result<Bytes, Error> {
 #[derive(Default)]
 pub(crate) struct Waiting {
     members: BTreeMap<RequestId, oneshot::Sender<Result<MembersView, Error>>>,
-    statuses: BTreeMap<RequestId, oneshot::Sender<Result<Vec<UserStatus>, Error>>>,
-    feed: Option<mpsc::UnboundedSender<Result<Vec<UserStatus>, Error>>>,
+    pub(crate) statuses: BTreeMap<RequestId, oneshot::Sender<Result<Vec<UserStatus>, Error>>>,
+    pub(crate) feed: Option<Feed>,
 }
 
 impl Waiting {
@@ -279,10 +315,14 @@ impl Waiting {
                 self.statuses.remove(&id).map(|asked| asked.send(result.map_err(Into::into)).ok());
             }
             Core::StatusChanged { users } => {
-                self.feed.as_ref().map(|feed| feed.send(Ok(users)).ok());
+                if let Some(feed) = &self.feed {
+                    feed.push(users);
+                }
             }
             Core::StatusEnded { failure } => {
-                self.feed.take().map(|feed| feed.send(Err(failure.into())).ok());
+                if let Some(feed) = self.feed.take() {
+                    feed.fail(failure.into());
+                }
             }
             other => return Some(other),
         }
@@ -292,110 +332,5 @@ impl Waiting {
     /// Nobody answers any more.
     pub(crate) fn end(&mut self) {
         *self = Self::default();
-    }
-}
-
-/// What changes of the status of users, over reconnects; dropping it ends that.
-pub struct StatusFeed {
-    client: Client,
-    changes: mpsc::UnboundedReceiver<Result<Vec<UserStatus>, Error>>,
-    ready: std::vec::IntoIter<UserStatus>,
-}
-
-impl StatusFeed {
-    /// Waits for the next user that came or went; at first, each one's status. `None` when the client is closed, or
-    /// another feed has taken over.
-    pub async fn next(&mut self) -> Option<Result<(String, Status), Error>> {
-        std::future::poll_fn(|context| self.poll(context)).await
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<(String, Status), Error>>> {
-        loop {
-            if let Some(status) = self.ready.next() {
-                return Poll::Ready(Some(Ok(named(status))));
-            }
-            match std::task::ready!(self.changes.poll_recv(context)) {
-                Some(Ok(users)) => self.ready = users.into_iter(),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-}
-
-impl Stream for StatusFeed {
-    type Item = Result<(String, Status), Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll(context)
-    }
-}
-
-impl Drop for StatusFeed {
-    fn drop(&mut self) {
-        self.client.shared.run(|state, now| {
-            // Once another feed has taken over, nobody sends to this one.
-            if self.changes.sender_strong_count() > 0 {
-                state.presence.feed = None;
-                // An empty list is short enough.
-                let _ = state.core.watch_status(Vec::new(), now);
-            }
-        });
-    }
-}
-
-fn named(status: UserStatus) -> (String, Status) {
-    (status.user.as_str().to_owned(), Status { online: status.online, since: status.since })
-}
-
-fn names<I, S>(users: I) -> Result<Vec<UserName>, Error>
-where
-    I: IntoIterator<Item = S>,
-    S: AsRef<str>,
-{
-    let name = |user: S| UserName::new(user.as_ref()).map_err(|e| Error::client("request.malformed", e.to_string()));
-    users.into_iter().map(name).collect()
-}
-
-impl Client {
-    /// Asks which of at most 500 users are online. That needs the grant `presence` for each one's inbox (`@alice`).
-    ///
-    /// # Errors
-    /// `request.malformed` for what is no list of users, or what the server answers, such as `channel.denied`.
-    pub async fn status<I, S>(&self, users: I) -> Result<BTreeMap<String, Status>, Error>
-    where
-        I: IntoIterator<Item = S>,
-        S: AsRef<str>,
-    {
-        let users = names(users)?;
-        self.start()?;
-        let (sender, receiver) = oneshot::channel();
-        self.shared.run(|state, now| {
-            let id = state.core.status(users, now);
-            state.presence.statuses.insert(id, sender);
-        });
-        let statuses = receiver.await.map_err(|_| Error::closed())??;
-        Ok(statuses.into_iter().map(named).collect())
-    }
-
-    /// Follows whether at most 500 users are online. A later feed of this client replaces this one.
-    ///
-    /// # Errors
-    /// `request.malformed` for what is no list of users. What the server refuses comes in the feed.
-    pub fn watch_status<I, S>(&self, users: I) -> Result<StatusFeed, Error>
-    where
-        I: IntoIterator<Item = S>,
-        S: AsRef<str>,
-    {
-        let users = names(users)?;
-        self.start()?;
-        let (sender, changes) = mpsc::unbounded_channel();
-        self.shared.run(|state: &mut State, now| {
-            state.core.watch_status(Vec::new(), now)?;
-            state.core.watch_status(users, now)?;
-            state.presence.feed = Some(sender);
-            Ok::<_, moorline_core::Failure>(())
-        })?;
-        Ok(StatusFeed { client: self.clone(), changes, ready: Vec::new().into_iter() })
     }
 }

@@ -1,7 +1,7 @@
 //! Calls and inputs, as the host writes them into a batch.
 
 use moorline_core::protocol::{
-    CloseCode, ErrorCode, HistoryRange, Offset, Payload, Position, PresenceMode, Qos, ResetMode, UserName,
+    ChannelName, CloseCode, ErrorCode, HistoryRange, Offset, Payload, Position, PresenceMode, Qos, ResetMode, UserName,
 };
 use moorline_core::{
     Client, Failure, HistoryQuery, HostSignal, Input, Now, Origin, PublishOptions, StartAt, StoreError,
@@ -18,39 +18,28 @@ pub(crate) fn refusal(code: ErrorCode, message: String) -> Failure {
 
 /// Makes the next call of a batch. What it returns goes to `out`, before what comes of it.
 pub(crate) fn call(client: &mut Client, from: &mut Reader<'_>, now: Now, out: &mut Writer) -> Result<()> {
-    match from.byte()? {
+    match from.byte() {
         1 => client.connect(now),
         2 => client.disconnect(now),
-        3 => client.close(from.is_set()?, now),
-        4 => {
-            let channel = from.channel()?;
-            let options = subscribe_options(from)?;
-            let made = client.subscribe(&channel, options, now).map(|id| id.0);
-            outputs::answer(made.map_err(|error| refusal(error.code(), error.sentence())), out);
+        3 => {
+            let wipe = from.is_set();
+            client.close(from.whole(wipe)?, now);
         }
-        5 => client.unsubscribe(reader(from)?, from.is_set()?, now),
-        6 => client.consumed(reader(from)?, from.size()?, now),
-        7 => client.ack(reader(from)?, position(from)?, now),
-        8 => publish(client, from, now, out)?,
-        9 => {
+        op @ (4 | 8..=13) => {
             let channel = from.channel()?;
-            let query = HistoryQuery { range: range(from)?, limit: from.maybe(Reader::number)?.map(clamped) };
-            outputs::answer(Ok(client.history(&channel, query, now).0), out);
+            on_channel(client, op, &channel, from, now, out)?;
         }
-        op @ 10..=12 => {
-            let channel = from.channel()?;
-            let state = from.maybe(Reader::bytes)?;
-            let id = match op {
-                10 => client.enter(&channel, state, now),
-                11 => client.update(&channel, state, now),
-                _ => client.leave(&channel, now),
-            };
-            outputs::answer(Ok(id.0), out);
+        5 => {
+            let (id, forget) = (reader(from), from.is_set());
+            client.unsubscribe(from.whole(id)?, forget, now);
         }
-        13 => {
-            let channel = from.channel()?;
-            let cursor = from.maybe(Reader::utf8)?;
-            outputs::answer(Ok(client.members(&channel, cursor, now).0), out);
+        6 => {
+            let (id, messages) = (reader(from), from.size());
+            client.consumed(from.whole(id)?, messages, now);
+        }
+        7 => {
+            let (id, position) = (reader(from), position(from));
+            client.ack(from.whole(id)?, position, now);
         }
         14 => {
             let users = users(from)?;
@@ -66,126 +55,166 @@ pub(crate) fn call(client: &mut Client, from: &mut Reader<'_>, now: Now, out: &m
         19 => outputs::stats(client, out),
         20 => outputs::position(client.position(&from.channel()?), out),
         21 => client.handle_timeout(now),
-        op => client.handle_input(input(op, from)?, now),
+        op => {
+            let input = input(op, from)?;
+            client.handle_input(from.whole(input)?, now);
+        }
     }
+    Ok(())
+}
+
+/// The same for calls that begin with a channel.
+fn on_channel(
+    client: &mut Client,
+    op: u8,
+    channel: &ChannelName,
+    from: &mut Reader<'_>,
+    now: Now,
+    out: &mut Writer,
+) -> Result<()> {
+    let answer = match op {
+        4 => {
+            let options = subscribe_options(from)?;
+            let made = client.subscribe(channel, from.whole(options)?, now).map(|id| id.0);
+            made.map_err(|error| refusal(error.code(), error.sentence()))
+        }
+        8 => {
+            let (payload, options) = (payload(from), publish_options(from)?);
+            let made = client.publish(channel, payload, from.whole(options)?, now).map(|id| id.0);
+            made.map_err(|error| refusal(error.code(), error.sentence()))
+        }
+        9 => {
+            let query = HistoryQuery { range: range(from), limit: from.maybe(Reader::clamped) };
+            Ok(client.history(channel, from.whole(query)?, now).0)
+        }
+        10..=12 => {
+            let state = from.maybe(Reader::bytes);
+            let state = from.whole(state)?;
+            let id = match op {
+                10 => client.enter(channel, state, now),
+                11 => client.update(channel, state, now),
+                _ => client.leave(channel, now),
+            };
+            Ok(id.0)
+        }
+        _ => {
+            let cursor = from.maybe(Reader::utf8);
+            Ok(client.members(channel, from.whole(cursor)?, now).0)
+        }
+    };
+    outputs::answer(answer, out);
     Ok(())
 }
 
 fn input(op: u8, from: &mut Reader<'_>) -> Result<Input> {
     Ok(match op {
-        32 => Input::TransportOpened { id: transport(from)? },
-        33 => Input::Message { id: transport(from)?, bytes: from.bytes()? },
-        34 => Input::Activity { id: transport(from)? },
-        35 => Input::Buffered { id: transport(from)?, bytes: from.size()? },
+        32 => Input::TransportOpened { id: transport(from) },
+        33 => Input::Message { id: transport(from), bytes: from.bytes() },
+        34 => Input::Activity { id: transport(from) },
+        35 => Input::Buffered { id: transport(from), bytes: from.size() },
         36 => {
-            let id = transport(from)?;
-            let code = from.maybe(Reader::number)?.and_then(|code| u16::try_from(code).ok());
+            let id = transport(from);
+            let code = from.maybe(Reader::number).and_then(|code| u16::try_from(code).ok());
             Input::TransportClosed { id, code: code.map(CloseCode) }
         }
-        37 => Input::TransportFailed { id: transport(from)?, failure: from.failure()? },
-        38 => Input::Token(Ok(from.maybe(Reader::text)?.map(str::to_owned))),
-        39 => Input::Token(Err(from.failure()?)),
-        40 => Input::Persisted { ticket: Ticket(from.number()?), result: stored(from)? },
-        41 => Input::Host(match from.byte()? {
+        37 => Input::TransportFailed { id: transport(from), failure: from.failure() },
+        38 => Input::Token(Ok(from.maybe(Reader::string))),
+        39 => Input::Token(Err(from.failure())),
+        40 => Input::Persisted { ticket: Ticket(from.number()), result: stored(from) },
+        41 => Input::Host(match from.byte() {
             0 => HostSignal::Online,
             1 => HostSignal::Offline,
             2 => HostSignal::Foreground,
             3 => HostSignal::Background,
             4 => HostSignal::Wake,
-            _ => HostSignal::Network(from.number()?),
+            _ => HostSignal::Network(from.number()),
         }),
         _ => return Err(Malformed),
     })
 }
 
-fn stored(from: &mut Reader<'_>) -> Result<std::result::Result<(), StoreError>> {
-    Ok(Err(match from.byte()? {
-        0 => return Ok(Ok(())),
+fn stored(from: &mut Reader<'_>) -> std::result::Result<(), StoreError> {
+    Err(match from.byte() {
+        0 => return Ok(()),
         1 => StoreError::Full,
         2 => StoreError::Locked,
-        3 => StoreError::Uncertain(from.text()?.to_owned()),
-        _ => StoreError::Io(from.text()?.to_owned()),
-    }))
+        3 => StoreError::Uncertain(from.string()),
+        _ => StoreError::Io(from.string()),
+    })
 }
 
-fn publish(client: &mut Client, from: &mut Reader<'_>, now: Now, out: &mut Writer) -> Result<()> {
-    let channel = from.channel()?;
-    let payload = match from.byte()? {
-        0 => Payload::Json(from.bytes()?),
-        1 => Payload::Text(from.utf8()?),
-        _ => Payload::Binary(from.bytes()?),
-    };
-    let options = PublishOptions {
-        qos: from.maybe(qos)?,
-        id: from.maybe(Reader::utf8)?,
-        ttl: from.maybe(Reader::number)?.map(clamped),
-        headers: from.list(|from| Ok((from.utf8()?, from.utf8()?)))?,
-    };
-    let made = client.publish(&channel, payload, options, now).map(|id| id.0);
-    outputs::answer(made.map_err(|error| refusal(error.code(), error.sentence())), out);
-    Ok(())
+fn payload(from: &mut Reader<'_>) -> Payload {
+    match from.byte() {
+        0 => Payload::Json(from.bytes()),
+        1 => Payload::Text(from.utf8()),
+        _ => Payload::Binary(from.bytes()),
+    }
+}
+
+fn publish_options(from: &mut Reader<'_>) -> Result<PublishOptions> {
+    Ok(PublishOptions {
+        qos: from.maybe(qos).transpose()?,
+        id: from.maybe(Reader::utf8),
+        ttl: from.maybe(Reader::clamped),
+        headers: from.list(|from| (from.utf8(), from.utf8())),
+    })
 }
 
 fn subscribe_options(from: &mut Reader<'_>) -> Result<SubscribeOptions> {
     Ok(SubscribeOptions {
-        since: from.maybe(start)?,
-        reset: from.maybe(|from| Ok(if from.is_set()? { ResetMode::Live } else { ResetMode::First }))?,
-        qos: from.maybe(qos)?,
-        durable: from.maybe(Reader::is_set)?,
-        auto_ack: from.maybe(Reader::is_set)?,
-        presence: from.maybe(|from| {
-            Ok(match from.byte()? {
-                0 => PresenceMode::None,
-                1 => PresenceMode::Watch,
-                _ => PresenceMode::Join,
-            })
-        })?,
-        state: from.maybe(Reader::bytes)?,
+        since: from.maybe(start),
+        reset: from.maybe(|from| if from.is_set() { ResetMode::Live } else { ResetMode::First }),
+        qos: from.maybe(qos).transpose()?,
+        durable: from.maybe(Reader::is_set),
+        auto_ack: from.maybe(Reader::is_set),
+        presence: from.maybe(|from| match from.byte() {
+            0 => PresenceMode::None,
+            1 => PresenceMode::Watch,
+            _ => PresenceMode::Join,
+        }),
+        state: from.maybe(Reader::bytes),
     })
 }
 
-fn start(from: &mut Reader<'_>) -> Result<StartAt> {
-    Ok(match from.byte()? {
+fn start(from: &mut Reader<'_>) -> StartAt {
+    match from.byte() {
         0 => StartAt::Resume,
         1 => StartAt::Live,
         2 => StartAt::Cursor,
         3 => StartAt::First,
-        4 => StartAt::Last(clamped(from.number()?)),
-        5 => StartAt::Position(position(from)?),
-        _ => StartAt::Time(from.number()?),
-    })
+        4 => StartAt::Last(from.clamped()),
+        5 => StartAt::Position(position(from)),
+        _ => StartAt::Time(from.number()),
+    }
 }
 
-fn range(from: &mut Reader<'_>) -> Result<HistoryRange> {
-    Ok(match from.byte()? {
+fn range(from: &mut Reader<'_>) -> HistoryRange {
+    match from.byte() {
         0 => HistoryRange::Newest,
-        1 => HistoryRange::After(Offset(from.number()?)),
-        2 => HistoryRange::Before(Offset(from.number()?)),
-        3 => HistoryRange::AfterTime(from.number()?),
-        _ => HistoryRange::BeforeTime(from.number()?),
-    })
+        1 => HistoryRange::After(Offset(from.number())),
+        2 => HistoryRange::Before(Offset(from.number())),
+        3 => HistoryRange::AfterTime(from.number()),
+        _ => HistoryRange::BeforeTime(from.number()),
+    }
 }
 
 fn qos(from: &mut Reader<'_>) -> Result<Qos> {
-    Qos::from_level(from.byte()?).ok_or(Malformed)
+    Qos::from_level(from.byte()).ok_or(Malformed)
 }
 
 fn users(from: &mut Reader<'_>) -> Result<Vec<UserName>> {
-    from.list(|from| UserName::new(from.text()?).map_err(|_| Malformed))
+    let names = from.list(Reader::text);
+    from.whole(names)?.into_iter().map(|name| UserName::new(name).map_err(|_| Malformed)).collect()
 }
 
-fn reader(from: &mut Reader<'_>) -> Result<SubscriptionId> {
-    from.number().map(SubscriptionId)
+fn reader(from: &mut Reader<'_>) -> SubscriptionId {
+    SubscriptionId(from.number())
 }
 
-fn transport(from: &mut Reader<'_>) -> Result<TransportId> {
-    from.number().map(TransportId)
+fn transport(from: &mut Reader<'_>) -> TransportId {
+    TransportId(from.number())
 }
 
-fn position(from: &mut Reader<'_>) -> Result<Position> {
-    Ok(Position { epoch: from.epoch()?, offset: Offset(from.number()?) })
-}
-
-fn clamped(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+fn position(from: &mut Reader<'_>) -> Position {
+    Position { epoch: from.epoch(), offset: Offset(from.number()) }
 }

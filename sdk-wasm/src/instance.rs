@@ -41,7 +41,7 @@ impl Instance {
     pub fn create(&mut self, now: Now) -> usize {
         self.begin();
         let input = std::mem::take(&mut self.input);
-        let made = match settings(&mut Reader(&input)) {
+        let made = match settings(&mut Reader::new(&input)) {
             Ok((config, seed, stored)) => Client::new(config, stored, seed, now)
                 .map_err(|error| self.output.failure(&calls::refusal(error.code(), error.sentence()))),
             Err(_) => {
@@ -68,7 +68,7 @@ impl Instance {
         self.begin();
         let Self { input, output, clients } = self;
         if let Some(client) = handle.checked_sub(1).and_then(|index| clients.get_mut(index)?.as_mut()) {
-            let mut reader = Reader(input);
+            let mut reader = Reader::new(input);
             while !reader.is_empty() {
                 if calls::call(client, &mut reader, now, output).is_err() {
                     output.byte(outputs::MALFORMED);
@@ -105,16 +105,16 @@ impl Instance {
 fn settings(from: &mut Reader<'_>) -> Result<(ClientConfig, [u8; 32], Vec<StoreEntry>)> {
     let mut seed = [0; 32];
     for byte in &mut seed {
-        *byte = from.byte()?;
+        *byte = from.byte();
     }
-    let urls = from.list(|from| from.text().map(str::to_owned))?;
-    let token = match from.byte()? {
+    let urls = from.list(Reader::string);
+    let token = match from.byte() {
         0 => TokenSource::Anonymous,
-        1 => TokenSource::Fixed(from.text()?.to_owned()),
+        1 => TokenSource::Fixed(from.string()),
         _ => TokenSource::Provider,
     };
-    let mut config = ClientConfig { urls, token, sdk: from.text()?.to_owned(), ..ClientConfig::new("") };
-    config.compression = from.is_set()?;
+    let mut config = ClientConfig { urls, token, sdk: from.string(), ..ClientConfig::new("") };
+    config.compression = from.is_set();
     let milliseconds = [
         &mut config.min_backoff_ms,
         &mut config.max_backoff_ms,
@@ -123,7 +123,7 @@ fn settings(from: &mut Reader<'_>) -> Result<(ClientConfig, [u8; 32], Vec<StoreE
         &mut config.probe_ms,
     ];
     for setting in milliseconds {
-        *setting = from.maybe(Reader::number)?.unwrap_or(*setting);
+        *setting = from.maybe(Reader::number).unwrap_or(*setting);
     }
     let sizes = [
         &mut config.outbox_messages,
@@ -134,8 +134,8 @@ fn settings(from: &mut Reader<'_>) -> Result<(ClientConfig, [u8; 32], Vec<StoreE
         &mut config.blackbox_bytes,
     ];
     for setting in sizes {
-        *setting = from.maybe(Reader::size)?.unwrap_or(*setting);
+        *setting = from.maybe(Reader::size).unwrap_or(*setting);
     }
-    let stored = from.list(|from| Ok((from.slice()?.to_vec(), from.slice()?.to_vec())))?;
-    Ok((config, seed, stored))
+    let stored = from.list(|from| (from.slice().to_vec(), from.slice().to_vec()));
+    from.whole((config, seed, stored))
 }

@@ -9,6 +9,8 @@ mod codes;
 mod events;
 pub mod exports;
 mod instance;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod memory;
 mod outputs;
 mod reader;
 mod writer;

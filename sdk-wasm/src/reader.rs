@@ -9,91 +9,125 @@ pub(crate) struct Malformed;
 pub(crate) type Result<T> = std::result::Result<T, Malformed>;
 
 /// Reads what the host wrote: varints, texts and bytes behind their lengths.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+///
+/// Whether that was there is asked once, with [`whole`](Self::whole), before anything is done with it: what could not be
+/// read is empty, or zero.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    is_broken: bool,
+}
 
 impl<'a> Reader<'a> {
+    pub(crate) fn new(rest: &'a [u8]) -> Self {
+        Self { rest, is_broken: false }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rest.is_empty()
     }
 
-    pub(crate) fn byte(&mut self) -> Result<u8> {
-        let (first, rest) = self.0.split_first().ok_or(Malformed)?;
-        self.0 = rest;
-        Ok(*first)
+    /// Passes on what was made of the batch so far, if all of it could be read.
+    pub(crate) fn whole<T>(&self, value: T) -> Result<T> {
+        if self.is_broken { Err(Malformed) } else { Ok(value) }
     }
 
-    pub(crate) fn is_set(&mut self) -> Result<bool> {
-        Ok(self.byte()? != 0)
+    /// Notes what cannot be read.
+    fn broken<T: Default>(&mut self) -> T {
+        self.is_broken = true;
+        self.rest = &[];
+        T::default()
     }
 
-    pub(crate) fn number(&mut self) -> Result<u64> {
+    pub(crate) fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.rest.split_first() else { return self.broken() };
+        self.rest = rest;
+        *first
+    }
+
+    pub(crate) fn is_set(&mut self) -> bool {
+        self.byte() != 0
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
         let mut value = 0;
         for shift in 0..10 {
-            let byte = self.byte()?;
+            let byte = self.byte();
             value |= u64::from(byte & 127) << (shift * 7);
             if byte < 128 {
-                return Ok(value);
+                return value;
             }
         }
-        Err(Malformed)
+        self.broken()
     }
 
-    pub(crate) fn size(&mut self) -> Result<usize> {
-        self.number().map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    pub(crate) fn size(&mut self) -> usize {
+        usize::try_from(self.number()).unwrap_or(usize::MAX)
     }
 
-    pub(crate) fn slice(&mut self) -> Result<&'a [u8]> {
-        let length = self.size()?;
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
-        self.0 = rest;
-        Ok(taken)
+    /// Reads a number; what is above 2^32−1 is that.
+    pub(crate) fn clamped(&mut self) -> u32 {
+        u32::try_from(self.number()).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<Bytes> {
-        self.slice().map(Bytes::copy_from_slice)
+    pub(crate) fn slice(&mut self) -> &'a [u8] {
+        let length = self.size();
+        let Some((taken, rest)) = self.rest.split_at_checked(length) else { return self.broken() };
+        self.rest = rest;
+        taken
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str> {
-        std::str::from_utf8(self.slice()?).map_err(|_| Malformed)
+    pub(crate) fn bytes(&mut self) -> Bytes {
+        Bytes::copy_from_slice(self.slice())
     }
 
-    pub(crate) fn utf8(&mut self) -> Result<Utf8Bytes> {
-        self.text().map(Utf8Bytes::from)
+    pub(crate) fn text(&mut self) -> &'a str {
+        std::str::from_utf8(self.slice()).unwrap_or_else(|_| self.broken())
+    }
+
+    pub(crate) fn string(&mut self) -> String {
+        self.text().to_owned()
+    }
+
+    pub(crate) fn utf8(&mut self) -> Utf8Bytes {
+        Utf8Bytes::from(self.text())
     }
 
     pub(crate) fn channel(&mut self) -> Result<ChannelName> {
-        ChannelName::new(self.text()?).map_err(|_| Malformed)
+        ChannelName::new(self.text()).map_err(|_| Malformed)
     }
 
-    pub(crate) fn epoch(&mut self) -> Result<Epoch> {
-        Epoch::new(self.text()?).map_err(|_| Malformed)
+    pub(crate) fn epoch(&mut self) -> Epoch {
+        Epoch::new(self.text()).unwrap_or_else(|_| self.broken())
     }
 
-    pub(crate) fn failure(&mut self) -> Result<Failure> {
-        let code = match u16::try_from(self.number()?).unwrap_or(0) {
-            0 => ErrorCode::Other(self.text()?.into()),
+    pub(crate) fn failure(&mut self) -> Failure {
+        let code = match u16::try_from(self.number()).unwrap_or(0) {
+            0 => ErrorCode::Other(self.text().into()),
             number => ErrorCode::from_number(number).unwrap_or(ErrorCode::ServerInternal),
         };
-        let message = self.text()?.to_owned();
-        let origin = match self.byte()? {
+        let message = self.string();
+        let origin = match self.byte() {
             0 => Origin::Client,
             1 => Origin::Server,
             _ => Origin::Transport,
         };
-        Ok(Failure { code, message, origin })
+        Failure { code, message, origin }
     }
 
     /// Reads what may be absent: a zero, or a one and the value.
-    pub(crate) fn maybe<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
-        if self.is_set()? { read(self).map(Some) } else { Ok(None) }
+    pub(crate) fn maybe<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.is_set().then(|| read(self))
     }
 
     /// Reads a count and so many values.
-    pub(crate) fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(crate) fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let mut list = Vec::new();
-        for _ in 0..self.number()? {
-            list.push(read(self)?);
+        for _ in 0..self.number() {
+            list.push(read(self));
+            if self.is_broken {
+                break;
+            }
         }
-        Ok(list)
+        list
     }
 }

@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "shell")]
+mod asker;
+#[cfg(feature = "shell")]
 pub mod config;
 pub mod engine;
 #[cfg(feature = "shell")]
 pub mod hooks;
+#[cfg(feature = "shell")]
+pub mod http;
 #[cfg(feature = "shell")]
 pub mod jwt;
 pub mod node;

@@ -30,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   moorline-server --dev                        try it: everybody may connect, from this machine
   moorline-server --config moorline.toml       run it with apps, keys and rules
   moorline-server check-config moorline.toml   look for mistakes first
+  moorline-server backup moorline-data /backup/today
 
 Flags win over environment variables, these over the file, this over the defaults.
 
@@ -43,10 +44,32 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Copies a data directory, also while a server runs on it. Everything that was answered before is in the copy.
+    ///
+    /// To restore, start a server on the copy: every channel begins a new epoch, and every client is told.
+    Backup {
+        /// The data directory.
+        dir: PathBuf,
+        /// The copy: a directory that does not exist yet. It is there completely or not at all.
+        to: PathBuf,
+    },
+    /// API keys for the HTTP API.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Shows what is in a data directory, and whether it is damaged. Changes nothing.
     Inspect {
         /// The directory.
         dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Makes a key. Prints it once, and what to write into the configuration: its hash.
+    New {
+        /// Names it in the configuration and in the server's log. To replace a key, keep its name.
+        #[arg(long, default_value = "backend")]
+        name: String,
     },
 }
 
@@ -55,7 +78,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::CheckConfig { file }) => check_config(&file),
+        Some(Command::Backup { dir, to }) => backup(&dir, &to),
         Some(Command::Inspect { dir }) => inspect(&dir),
+        Some(Command::Key(KeyCommand::New { name })) => new_key(&name),
         None => match start(&cli.run) {
             Ok(code) => code,
             Err(Misuse(text)) => {
@@ -89,6 +114,33 @@ fn check_config(path: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn backup(dir: &Path, to: &Path) -> ExitCode {
+    match moorline_server::engine::log::backup(dir, to) {
+        Ok(made) => {
+            say(format_args!("{}: {} files, {} bytes, no damage", to.display(), made.files, made.bytes));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn new_key(name: &str) -> ExitCode {
+    let mut random = [0; 32];
+    if let Err(error) = getrandom::fill(&mut random) {
+        complain(format_args!("the system gave no random numbers: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let (key, hash) = moorline_server::http::make(random);
+    say(format_args!(
+        "# The key, for the backend; it is shown only now:\n#   {key}\n# For the configuration, below its [[apps]]:\n\
+         [[apps.api_keys]]\nname = \"{name}\"\nhash = \"{hash}\""
+    ));
+    ExitCode::SUCCESS
 }
 
 fn inspect(dir: &Path) -> ExitCode {
@@ -154,6 +206,9 @@ fn serve(options: Options, dev: bool) -> ExitCode {
     }
     // Tests and scripts wait for this line.
     say(format_args!("moorline-server: listening on {}", server.url()));
+    if server.http_address() != server.address() {
+        say(format_args!("moorline-server: HTTP API on http://{}", server.http_address()));
+    }
     let signals = signals.wait();
     tracing::info!("stopping: clients are sent away; a second signal stops at once");
     server.drain();

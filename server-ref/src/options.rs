@@ -1,6 +1,6 @@
 //! What flags, environment and file ask for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +21,9 @@ pub(crate) struct Run {
     /// Address and port [default: 127.0.0.1:8000].
     #[arg(long, env = "MOORLINE_LISTEN")]
     listen: Option<Listen>,
+    /// Address and port of the HTTP API [default: those of --listen].
+    #[arg(long, env = "MOORLINE_HTTP_LISTEN")]
+    http_listen: Option<Listen>,
     /// The data directory [default: ./moorline-data].
     #[arg(long, env = "MOORLINE_DATA")]
     data: Option<PathBuf>,
@@ -70,11 +73,8 @@ impl Run {
             return Err(Misuse(text.into()));
         }
         let listen = self.listen.or(file.server.listen).map_or_else(default_listen, |listen| listen.0);
-        if self.dev && !listen.ip().is_loopback() {
-            return Err(Misuse(format!(
-                "--dev lets everybody in, so it listens on the loopback interface only, not on {listen}"
-            )));
-        }
+        self.keep_to_loopback(listen)?;
+        let api_keys = config::api_keys(&file).map_err(Misuse)?;
         let tokens = Tokens::new(keys);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shards =
@@ -82,6 +82,10 @@ impl Run {
         let (limits, defaults) = (&file.limits, Options::dev());
         let options = Options {
             listen,
+            api_keys: if self.dev { api_keys.with_dev() } else { api_keys },
+            http_listen: self.http_listen(&file)?,
+            api_rate: self.or_none(limits.api_rate, API_RATE),
+            api_burst: limits.api_burst.unwrap_or(defaults.api_burst),
             hooks: config::hooks(&file, &dir).map_err(Misuse)?,
             engine: self.engine(&file),
             retention: config::retention(&file),
@@ -100,6 +104,7 @@ impl Run {
             max_message: limits.message.map_or(defaults.max_message, |size| size.0 as u32),
             max_channels: limits.channels.unwrap_or(defaults.max_channels),
             max_connections: limits.connections_per_user.unwrap_or(defaults.max_connections),
+            max_cursors: limits.cursors_per_user.unwrap_or(defaults.max_cursors),
             publish_rate: self.or_none(limits.publish_rate, PUBLISH_RATE),
             publish_burst: limits.publish_burst.unwrap_or(defaults.publish_burst),
             max_sockets: descriptors::for_clients(),
@@ -112,6 +117,20 @@ impl Run {
         let log_format = self.log_format.or(file.server.log_format).unwrap_or(LogFormat::Text);
         let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
         Ok(Settings { options, log_format, warnings })
+    }
+
+    fn http_listen(&self, file: &File) -> Result<Option<SocketAddr>, Misuse> {
+        let listen = self.http_listen.or(file.server.http_listen).map(|listen| listen.0);
+        listen.map(|listen| self.keep_to_loopback(listen).map(|()| listen)).transpose()
+    }
+
+    fn keep_to_loopback(&self, listen: SocketAddr) -> Result<(), Misuse> {
+        if self.dev && !listen.ip().is_loopback() {
+            return Err(Misuse(format!(
+                "--dev lets everybody in, so it listens on the loopback interface only, not on {listen}"
+            )));
+        }
+        Ok(())
     }
 
     /// Returns a limit: the one that is set, where 0 is none, or the default, which is none with `--dev`.
@@ -139,6 +158,8 @@ impl Run {
 const STATE_CACHE: usize = 64 << 20;
 /// Publishes per second and connection, where nothing else is said.
 const PUBLISH_RATE: u32 = 50;
+/// Requests and messages per second and API key, where nothing else is said.
+const API_RATE: u32 = 2_000;
 /// Connections taken in per second, where nothing else is said: as many as `reconnect_window` is meant for.
 const ACCEPT_RATE: u32 = 5_000;
 /// Connections per address without a good `hello`, where nothing else is said: many people behind one address that come
@@ -150,8 +171,8 @@ fn this_machine() -> Vec<IpAddr> {
     vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
 }
 
-fn default_listen() -> std::net::SocketAddr {
-    std::net::SocketAddr::from(([127, 0, 0, 1], 8000))
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8000))
 }
 
 /// Finds environment variables that were meant to be settings.

@@ -150,6 +150,10 @@ pub enum Bug {
     NobodysIdsLast,
     /// An anonymous connection may have a cursor.
     NobodyIsDurable,
+    /// A rewind that crosses a reset undoes it.
+    RewindBeforeReset,
+    /// Nobody counts how many cursors a user has.
+    CursorsUncounted,
     /// A frame that the server does not know ends the connection.
     UnknownEnds,
     /// Messages are kept whatever their age.

@@ -7,19 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moorline_protocol::Durability;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use crate::engine::hooks::HookRules;
-use crate::engine::host::EngineThread;
+use crate::engine::host::{EngineHandle, EngineThread};
 use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook};
+use crate::http::{self, ApiKeys, Handed, HttpConfig, SyncTimes};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
-use crate::shard::{self, Door, DoorConfig, ShardConfig};
+use crate::shard::{self, AskNumbers, Door, DoorConfig, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -68,6 +69,8 @@ pub struct Options {
     pub max_channels: u32,
     /// Connections per user.
     pub max_connections: u32,
+    /// Durable cursors per user, over all devices and channels.
+    pub max_cursors: u32,
     /// Publishes per second and connection; `None` = no limit.
     pub publish_rate: Option<u32>,
     /// Publishes in a burst.
@@ -88,6 +91,14 @@ pub struct Options {
     pub drain_window_ms: u32,
     /// The files of the log: its directory, or what stands between.
     pub files: Arc<dyn Fn(Directory) -> Arc<dyn Files> + Send + Sync>,
+    /// Whose requests the HTTP API takes.
+    pub api_keys: ApiKeys,
+    /// Where the HTTP API listens; `None` = where WebSockets do, if anybody has a key.
+    pub http_listen: Option<SocketAddr>,
+    /// Requests and messages per second and API key; `None` = no limit.
+    pub api_rate: Option<u32>,
+    /// Of those, so many at once.
+    pub api_burst: u32,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
     /// Called when the engine has to stop; the server is of no use then.
@@ -111,6 +122,7 @@ impl Options {
             max_message: moorline_protocol::limits::MESSAGE_BYTES as u32,
             max_channels: 256,
             max_connections: 20,
+            max_cursors: 1_000,
             publish_rate: None,
             publish_burst: 100,
             max_sockets: None,
@@ -120,6 +132,10 @@ impl Options {
             head_within_ms: 5_000,
             tcp_user_timeout_ms: 60_000,
             drain_window_ms: 3_000,
+            api_keys: ApiKeys::default().with_dev(),
+            http_listen: None,
+            api_rate: None,
+            api_burst: 4_000,
             hooks: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
@@ -160,8 +176,10 @@ pub enum StartError {
 /// A running server. Dropping it drains it and waits.
 pub struct Server {
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
+    http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
     engine: Option<EngineThread>,
 }
@@ -174,10 +192,12 @@ impl Server {
     pub fn start(options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
-        let on_fatal = Arc::clone(&options.on_fatal);
+        let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
+        let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let (on_fatal, sync_times) = (Arc::clone(&options.on_fatal), SyncTimes::default());
         let mut rules = hooks::rules(&options.hooks);
         rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
-        let (engine, clock, durability) = start_engine(&options, &rules, move |fatal| on_fatal(&fatal))?;
+        let (engine, clock, durability) = start_engine(&options, &rules, &sync_times, move |fatal| on_fatal(&fatal))?;
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -193,17 +213,11 @@ impl Server {
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
-        let auth = Arc::new(options.tokens);
         let (stop, stopped) = watch::channel(false);
-        let mut couriers = None;
-        if !options.hooks.is_empty() {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let (run, placed) = hooks::prepare(options.hooks, &engine.handle(), clock.clone(), seed, stopped.clone())?;
-            couriers = Some(std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?);
-            // A new hook is told what happens from now on: all that clients do.
-            let _ = placed.recv();
-        }
+        let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
+        let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
+        let watched = Watched { sync_times, shards: ask };
+        let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
             head_within: Duration::from_millis(options.head_within_ms.into()),
@@ -213,26 +227,27 @@ impl Server {
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.proxies,
             page: options.page,
+            http: handed,
         }));
+        let auth = Arc::new(options.tokens);
         let mut shards = Vec::new();
-        for (id, listener) in (0_u16..).zip(listeners) {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+        for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
             let config = ShardConfig {
                 node: node(id),
                 auth: Arc::clone(&auth) as _,
-                seed,
+                seed: seed()?,
                 listener,
                 engine: engine.handle(),
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
+                asked,
                 stop: stopped.clone(),
             };
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, stop, shards, couriers, engine: Some(engine) })
+        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine) })
     }
 
     /// Returns where it listens.
@@ -243,6 +258,11 @@ impl Server {
     /// Returns the URL for clients of the app `default`.
     pub fn url(&self) -> String {
         format!("ws://{}/ws", self.address)
+    }
+
+    /// Returns where the HTTP API is.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address.unwrap_or(self.address)
     }
 
     /// Begins a graceful stop; [`wait`](Self::wait) ends with it.
@@ -256,7 +276,7 @@ impl Server {
     }
 
     fn join(&mut self) {
-        for shard in self.shards.drain(..).chain(self.couriers.take()) {
+        for shard in self.shards.drain(..).chain(self.http.take()).chain(self.couriers.take()) {
             // A panic of the thread has been printed.
             let _ = shard.join();
         }
@@ -273,9 +293,80 @@ impl Drop for Server {
     }
 }
 
+/// Starts the couriers of the hooks, if there are any.
+fn hooks_thread(
+    options: &Options,
+    engine: &EngineHandle,
+    clock: &WallClock,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<Option<JoinHandle<()>>> {
+    if options.hooks.is_empty() {
+        return Ok(None);
+    }
+    let (run, placed) = hooks::prepare(options.hooks.clone(), engine, clock.clone(), seed()?, stop.clone())?;
+    let couriers = std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?;
+    // A new hook is told what happens from now on: all that clients do.
+    let _ = placed.recv();
+    Ok(Some(couriers))
+}
+
+/// Starts the HTTP API, if it has a listener or anybody has a key. Without a listener of its own, it takes connections
+/// from the shards.
+fn http_thread(
+    options: &Options,
+    listener: Option<TcpListener>,
+    watched: Watched,
+    engine: &EngineHandle,
+    clock: &WallClock,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<HttpThread> {
+    if listener.is_none() && options.api_keys.is_empty() {
+        return Ok((None, None));
+    }
+    let (hand, handed) = mpsc::channel(HANDED);
+    let shows_metrics = listener.is_some() || options.page;
+    let hand = listener.is_none().then_some(hand);
+    let config = HttpConfig {
+        keys: options.api_keys.clone(),
+        listener,
+        handed,
+        max_message: options.max_message,
+        rate: options.api_rate,
+        burst: options.api_burst,
+        max_connections: HTTP_CONNECTIONS,
+        within: Duration::from_millis(options.head_within_ms.into()),
+        shows_metrics,
+        sync_times: watched.sync_times,
+        shards: watched.shards,
+        clock: clock.clone(),
+        stop: stop.clone(),
+    };
+    let (run, recovered) = http::prepare(config, engine, seed()?)?;
+    let thread = std::thread::Builder::new().name("moorline-http".into()).spawn(run)?;
+    let _ = recovered.recv();
+    Ok((Some(thread), hand))
+}
+
+/// What has numbers.
+struct Watched {
+    sync_times: SyncTimes,
+    shards: Vec<mpsc::Sender<AskNumbers>>,
+}
+
+/// Its thread, and where connections that came in elsewhere go.
+type HttpThread = (Option<JoinHandle<()>>, Option<mpsc::Sender<Handed>>);
+
+/// Returns random bytes.
+fn seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(seed)
+}
+
 fn start_engine(
     options: &Options,
     rules: &HookRules,
+    sync_times: &SyncTimes,
     on_fatal: impl FnOnce(Fatal) + Send + 'static,
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
@@ -286,6 +377,7 @@ fn start_engine(
             let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes([a, b, c, d])));
             (config.salt, config.retention) = (u64::from_le_bytes(salt), options.retention.clone());
             config.hooks = rules.clone();
+            config.cursors_per_user = options.max_cursors as usize;
             let mut clock = WallClock::new(0);
             let mut core = EngineCore::new(config, MemoryStore::default());
             core.begin(false, clock.now_ms());
@@ -296,7 +388,8 @@ fn start_engine(
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
             config.core.retention = options.retention.clone();
             config.core.hooks = rules.clone();
-            let opened = log::open_over(&config, options.files.as_ref());
+            config.core.cursors_per_user = options.max_cursors as usize;
+            let opened = log::open_over(&config, |directory| sync_times.watch((options.files)(directory)));
             let (core, clock) = opened.map_err(|error| refused(error, dir))?;
             let durability = if sync { Durability::Disk } else { Durability::Process };
             Ok((spawn(core, &clock, on_fatal)?, clock, durability))
@@ -351,5 +444,11 @@ fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartErro
 
 /// ms after which, beyond the window, whoever has not come back after a start counts as gone.
 const RETURN_MS: u64 = 30_000;
+/// Connections for the HTTP API that wait for its thread.
+const HANDED: usize = 256;
+/// Questions for its numbers that a shard has not answered.
+const NUMBERS_ASKED: usize = 4;
+/// Connections of the HTTP API at a time.
+const HTTP_CONNECTIONS: u32 = 1_024;
 /// Clients that the system keeps until they are taken in.
 const BACKLOG: i32 = 4_096;

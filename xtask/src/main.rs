@@ -4,18 +4,22 @@
 #![expect(clippy::print_stdout, reason = "these commands speak to the person who typed them")]
 
 mod bench;
+mod bindings;
 mod browsers;
 mod cargo;
+mod chroot;
 mod conformance;
 mod error;
 mod fuzz;
 mod layers;
 mod npm;
+mod platforms;
 mod process;
 mod readme;
 mod run;
 mod sizes;
 mod step;
+mod swift;
 mod test;
 mod tools;
 mod tree;
@@ -56,8 +60,14 @@ enum Command {
     Wasm,
     /// Builds the npm package in bindings/js (installs what it needs).
     Npm(npm::Npm),
+    /// Makes what UniFFI makes: the lowest layer of the packages for Kotlin, Swift and Python, and their error codes.
+    Bindings(bindings::Bindings),
+    /// Builds the Swift package in bindings/swift (puts Swift into a folder on Debian).
+    Swift(swift::Swift),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
     Browsers(browsers::Browsers),
+    /// Runs the npm package on simulated mini-programs and React Native, in V8, Hermes and QuickJS (fetched from npm).
+    MiniPrograms(platforms::MiniPrograms),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -80,7 +90,10 @@ fn main() -> ExitCode {
         Command::Conformance => conformance::command(),
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
+        Command::Bindings(bindings) => bindings.run(),
+        Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
+        Command::MiniPrograms(platforms) => platforms.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -39,6 +39,7 @@ pub(crate) fn build() -> Result {
     for (features, name) in [(&["blackbox"][..], "blackbox"), (&[], "core")] {
         node("scripts/core.mjs").args([wasm::module("moorline-wasm", features)?]).args([name]).run()?;
     }
+    node("scripts/asm.mjs").run()?;
     node("scripts/server.mjs").args([wasm::module("moorline-server-wasm", &[])?]).run()?;
     node("scripts/build.mjs").run()
 }
@@ -91,7 +92,10 @@ fn server() -> Result<PathBuf> {
 }
 
 /// Installs what a folder's lockfile names.
-fn install(folder: &Path) -> Result {
+///
+/// # Errors
+/// A missing tool, or a package that cannot be had.
+pub(crate) fn install(folder: &Path) -> Result {
     tools::node()?;
     tools::npm()?;
     Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)

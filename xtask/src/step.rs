@@ -14,8 +14,14 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Adds a line such as `test result: ok. 12 passed; 0 failed; …`; other lines count nothing.
+    /// Adds a line such as `test result: ok. 12 passed; 0 failed; …` (Rust), or `Test Case 'Some.test' passed (0.1 seconds)`
+    /// (XCTest); other lines count nothing.
     pub(crate) fn add_test_line(&mut self, line: &str) {
+        if line.starts_with("Test Case '") {
+            self.passed += usize::from(line.contains("' passed ("));
+            self.failed += usize::from(line.contains("' failed ("));
+            return;
+        }
         let Some(result) = line.trim_start().strip_prefix("test result:") else { return };
         let words: Vec<&str> = result.split([' ', ';', '.']).filter(|word| !word.is_empty()).collect();
         for pair in words.windows(2) {
@@ -121,5 +127,9 @@ mod tests {
         counts.add_test_line("test result: FAILED. 3 passed; 2 failed; 0 ignored");
         counts.add_test_line("test a::b ... ok, 7 passed");
         assert_eq!((counts.passed, counts.failed), (15, 2));
+        counts.add_test_line("Test Case 'Messages.test_order' started at 2026-01-01 00:00:00.000");
+        counts.add_test_line("Test Case 'Messages.test_order' passed (0.2 seconds)");
+        counts.add_test_line("Test Case 'Messages.test_passed' failed (0.2 seconds)");
+        assert_eq!((counts.passed, counts.failed), (16, 3));
     }
 }

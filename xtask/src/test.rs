@@ -3,7 +3,7 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{browsers, conformance, layers, npm, readme, run, sizes, tools, wasm};
+use crate::{bindings, browsers, conformance, layers, npm, platforms, readme, run, sizes, swift, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -35,6 +35,9 @@ const STEPS: &[Step] = &[
     |steps| steps.check("cores on wasm32", wasm::build),
     |steps| steps.check("npm package", npm::test),
     |steps| steps.check("npm package in browsers", browsers::test),
+    |steps| steps.check("npm package on mini-programs and React Native", platforms::test),
+    |steps| steps.check("generated bindings are current", bindings::check),
+    swift::step,
     deny,
     conformance::step,
     runs,

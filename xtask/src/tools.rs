@@ -11,7 +11,7 @@ use crate::process::Process;
 /// # Errors
 /// [`Error::Missing`] with `elsewhere`, one sentence that says what to do on other machines, or as [`Process::run`].
 pub(crate) fn install_debian(packages: &[&str], elsewhere: &str) -> Result {
-    if !is_debian() || !is_root() {
+    if !can_install() {
         let names = packages.join(" ");
         return Err(Error::Missing(format!("{elsewhere} (on Debian, as root: apt-get install {names})")));
     }
@@ -99,6 +99,11 @@ pub(crate) fn cargo_fuzz() -> Result {
 /// Tells whether a command answers.
 pub(crate) fn answers(program: &str, args: &[&str]) -> bool {
     Process::new(program).args(args).succeeds()
+}
+
+/// Tells whether [`install_debian`] can install anything.
+pub(crate) fn can_install() -> bool {
+    is_debian() && is_root()
 }
 
 fn is_debian() -> bool {

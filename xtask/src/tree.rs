@@ -26,6 +26,27 @@ pub(crate) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_path_buf(), source })
 }
 
+/// Writes a file.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn write(path: &Path, text: &str) -> Result {
+    std::fs::write(path, text).map_err(|source| Error::File { path: path.to_path_buf(), source })
+}
+
+/// Copies a file, if the copy is not the same already: what was built from it stays.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn copy(from: &Path, to: &Path) -> Result {
+    let read = |path: &Path| std::fs::read(path).map_err(|source| Error::File { path: path.to_path_buf(), source });
+    let bytes = read(from)?;
+    if to.exists() && read(to)? == bytes {
+        return Ok(());
+    }
+    std::fs::write(to, bytes).map_err(|source| Error::File { path: to.to_path_buf(), source })
+}
+
 /// Makes a folder, and those above it.
 ///
 /// # Errors

@@ -13,6 +13,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const WEB: &str = "web";
 const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 const IMMEDIATE_ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
+/// What LLVM leaves undone for size: whatever is larger than one word is copied by `memory.copy`, and addresses in loops are
+/// not counted up beside the index.
+const SMALL: [&str; 2] = ["-Cllvm-args=-max-store-memcpy=1", "-Cllvm-args=-disable-lsr"];
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.
@@ -63,12 +66,14 @@ pub(crate) fn build() -> Result {
 pub(crate) fn module(package: &str, features: &[&str]) -> Result<PathBuf> {
     let toolchain = toolchain()?;
     let folder = cargo::target()?.join(WEB);
-    let mut process = toolchain.cargo_build()?.args(["--profile", WEB, "--lib", "-p", package]);
+    let mut process = toolchain.cargo("rustc")?.args(["--profile", WEB, "--lib", "-p", package]);
+    // Beside a module for Rust, link-time optimisation would do less.
+    process = process.args(["--crate-type", "cdylib"]);
     process = process.args(["--features", &features.join(",")]).env("CARGO_TARGET_DIR", &folder);
     if let Toolchain::Debian = toolchain {
         process = process.args(["-Zbuild-std-features=optimize_for_size"]).env(RUSTFLAGS, IMMEDIATE_ABORT);
     }
-    process.run()?;
+    process.args(["--"]).args(SMALL).run()?;
     Ok(folder.join(TARGET).join(WEB).join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
@@ -126,18 +131,22 @@ fn target() -> Result<PathBuf> {
 impl Toolchain {
     /// Begins a build for wasm32.
     fn cargo_build(&self) -> Result<Process> {
+        self.cargo("build")
+    }
+
+    fn cargo(&self, command: &str) -> Result<Process> {
         let process = match self {
-            Self::Present => cargo::cargo(["build"]),
-            Self::Debian => debian_cargo(),
+            Self::Present => cargo::cargo([command]),
+            Self::Debian => debian_cargo(command),
         };
         Ok(process.args(["--target", TARGET]).env("CARGO_TARGET_DIR", target()?))
     }
 }
 
-fn debian_cargo() -> Process {
+fn debian_cargo(command: &str) -> Process {
     let path = std::env::var("PATH").unwrap_or_default();
     Process::new("/usr/bin/cargo")
-        .args(["build", "-Zbuild-std=std,panic_abort"])
+        .args([command, "-Zbuild-std=std,panic_abort"])
         .directory(tree::root())
         .env("PATH", format!("/usr/bin:{path}"))
         .env("RUSTC", DEBIAN_RUSTC)

@@ -154,7 +154,10 @@ impl Hub {
             | Command::Broadcast(_)
             | Command::Ack(_)
             | Command::Forget { .. }
-            | Command::Revoke(_) => None,
+            | Command::Revoke(_)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats => None,
         }
     }
 }

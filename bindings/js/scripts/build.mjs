@@ -10,13 +10,14 @@ for (const name of readdirSync(here('dist'))) if (!/\.wasm(\.br)?$/.test(name)) 
 // ES modules, one per source: bundlers leave out what an app does not use.
 execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
 copyFileSync(here('src/testing/server.wasm'), here('dist/testing/server.wasm'));
+copyFileSync(here('src/core/asm.gen.js'), here('dist/core/asm.gen.js'));
 
 const goEasyTypes = `declare const goEasy: import('./facade.js', { with: { 'resolution-mode': 'import' } }).GoEasy;
 export = goEasy;
 `;
 
 // CommonJS: one file per entry and platform.
-for (const entry of ['index', 'slim', 'blackbox', 'goeasy/index']) {
+for (const entry of ['index', 'slim', 'blackbox', 'asm', 'goeasy/index']) {
   for (const [suffix, host, platform] of [['', 'default', 'neutral'], ['.node', 'default.node', 'node']]) {
     await build({
       entryPoints: [here(`dist/${entry}.js`)],
@@ -27,6 +28,7 @@ for (const entry of ['index', 'slim', 'blackbox', 'goeasy/index']) {
       platform,
       external: ['ws'],
       alias: { '#host': here(`dist/host/${host}.js`) },
+      minifyWhitespace: entry === 'asm',
       legalComments: 'none',
       // What `require('goeasy')` returns is the class itself.
       ...(entry === 'goeasy/index' ? { footer: { js: 'module.exports = module.exports.default;' } } : {}),
@@ -36,8 +38,8 @@ for (const entry of ['index', 'slim', 'blackbox', 'goeasy/index']) {
   writeFileSync(here(`dist/${entry}.d.cts`), entry === 'goeasy/index' ? goEasyTypes : `export * from './${entry}.js';\n`);
 }
 
-// What takes the client it is given, or is taken by one, and so brings nothing of it.
-for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make']) {
+// What takes the client it is given or is taken by one, and what brings a host of its own.
+for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make', 'wechat', 'alipay', 'douyin', 'uni', 'taro', 'react-native']) {
   await build({
     entryPoints: [here(`dist/${entry}.js`)],
     outfile: here(`dist/${entry}.cjs`),
@@ -45,6 +47,7 @@ for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make']) {
     format: 'cjs',
     target: 'es2018',
     external: ['react', 'vue'],
+    minifyWhitespace: true,
     legalComments: 'none',
   });
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry.split('/').pop()}.js';\n`);

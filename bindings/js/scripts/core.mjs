@@ -17,7 +17,7 @@ execFileSync(process.execPath, [here('node_modules/binaryen/bin/wasm-opt'), ...p
 const bytes = readFileSync(optimised);
 const compressed = brotli(bytes);
 writeFileSync(`${optimised}.br`, compressed);
-const { order, text } = encode(bytes);
+const { frequent, text } = encode(bytes);
 writeFileSync(here(`src/core/${name}.gen.ts`),
-  `// Made by scripts/core.mjs.\nexport const order =\n  '${order}';\nexport const length = ${bytes.length};\nexport const text =\n  '${text}';\n`);
+  `// Made by scripts/core.mjs.\nexport const frequent = '${frequent}';\nexport const length = ${bytes.length};\nexport const text =\n  '${text}';\n`);
 console.log(`${name}.wasm: ${bytes.length} bytes, ${compressed.length} in brotli`);

@@ -68,8 +68,7 @@ export class Channel {
    * `error`: the server refused or ended the subscription, or its options disagree with another handle's.
    */
   on<Name extends keyof ChannelEvents>(name: Name, handler: (...args: ChannelEvents[Name]) => void): () => void {
-    const off = this.events.on(name, handler);
-    this.read();
+    const off = this.events.start(name, handler, () => this.read());
     if (name === 'message' && this.left) {
       const { left } = this;
       this.left = undefined;
@@ -156,7 +155,10 @@ export class Channel {
     this.main = main;
     main.pushTo({
       message: (message) => this.hand(message, main),
-      subscribed: (subscribed) => this.events.emit('subscribed', subscribed),
+      subscribed: (subscribed) => {
+        this.events.emit('subscribed', subscribed);
+        this.presence.onSubscribed();
+      },
       reset: (reset) => this.events.emit('reset', reset),
       dropped: (count) => this.events.emit('dropped', count),
       acked: (position) => this.events.emit('acked', position),

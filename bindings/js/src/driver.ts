@@ -39,7 +39,7 @@ export class Driver implements Doer, Engine {
     if (this.phase !== 'new') return;
     this.phase = 'starting';
     const loaded = Promise.resolve().then(() => this.parts.store.load());
-    Promise.all([this.parts.load(), loaded]).then(
+    Promise.all([this.parts.load(), loaded, this.parts.host.prepare?.()]).then(
       ([core, stored]) => this.guard(() => this.create(core, stored)),
       (error: unknown) => this.fail(wrap('storage.unavailable', error)),
     );
@@ -160,7 +160,7 @@ export class Driver implements Doer, Engine {
     settings.raw(seed);
     this.parts.settings(settings);
     settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
-    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now());
+    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now(), (failure) => this.fail(failure));
     if (handle === 0) throw new Reader(refusal).failure();
     this.core = core;
     this.handle = handle;

@@ -19,6 +19,18 @@ export class Emitter<Events extends { [Name in keyof Events]: readonly unknown[]
     return () => void set.delete(entry);
   }
 
+  /** Adds a handler and begins with what brings its events; if that cannot begin, it stays out. */
+  start<Name extends keyof Events & string>(name: Name, handle: (...args: Events[Name]) => void, begin: () => void): () => void {
+    const off = this.on(name, handle);
+    try {
+      begin();
+    } catch (error) {
+      off();
+      throw error;
+    }
+    return off;
+  }
+
   has(name: keyof Events): boolean {
     return (this.handlers.get(name)?.size ?? 0) > 0;
   }

@@ -35,6 +35,7 @@ export class Presence {
 
   private readonly value: Value<Members>;
   private readonly events: Emitter<PresenceEvents>;
+  private hasEnded = false;
 
   /** @internal */
   constructor(
@@ -60,9 +61,7 @@ export class Presence {
 
   /** Adds a handler, and begins to read the channel. Returns its own undo. */
   on<Name extends keyof PresenceEvents>(name: Name, handler: (...args: PresenceEvents[Name]) => void): () => void {
-    const off = this.events.on(name, handler);
-    this.read();
-    return off;
+    return this.events.start(name, handler, () => this.read());
   }
 
   /** Becomes a member, with this state. Done again by itself after a reconnect. */
@@ -87,11 +86,20 @@ export class Presence {
 
   /** @internal */
   onChanged(changed: PresenceChanged): void {
-    const list = this.session.driver.ask(calls.present(this.channel), (from) =>
-      from.maybe((reader) => [reader.number(), reader.maybe(readMembers)] as const),
-    );
-    this.value.set({ count: changed.count, list: list?.[1] });
+    this.value.set({ count: changed.count, list: this.known()?.list });
     this.events.emit('change', changed.changes, { snapshot: changed.snapshot, count: changed.count });
+  }
+
+  /** Reading has begun: what another handle knows of the channel is known here, too. @internal */
+  onSubscribed(): void {
+    // The first handle is told by what follows: only what nobody tells is left to be asked for.
+    void Promise.resolve().then(() => {
+      const known = this.hasEnded || this.value.current !== unknown || !this.session.driver.isRunning ? undefined : this.known();
+      if (!known) return;
+      this.value.set(known);
+      const changes = known.list?.map(({ since: _, ...member }) => ({ event: 'join', ...member }) as const) ?? [];
+      this.events.emit('change', changes, { snapshot: true, count: known.count });
+    });
   }
 
   /** @internal */
@@ -101,8 +109,15 @@ export class Presence {
 
   /** @internal */
   end(): void {
+    this.hasEnded = true;
     this.events.clear();
     if (this.value.current !== unknown) this.value.set(unknown);
+  }
+
+  private known(): { readonly count: number; readonly list: readonly Member[] | undefined } | undefined {
+    return this.session.driver.ask(calls.present(this.channel), (from) =>
+      from.maybe((reader) => ({ count: reader.number(), list: reader.maybe(readMembers) })),
+    );
   }
 
   private async act(op: 'enter' | 'update' | 'leave', state: unknown): Promise<void> {

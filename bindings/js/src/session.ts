@@ -156,7 +156,8 @@ export class Session implements Listener {
   }
 
   onFatal(error: MoorlineError): void {
-    this.events.emit('state', 'closed', { kind: 'store', error });
+    void this.releaseStore();
+    this.events.emit('state', 'closed', { kind: error.code === 'client.runtime' ? 'runtime' : 'store', error });
     this.finish(error, error);
   }
 
@@ -232,10 +233,13 @@ export class Session implements Listener {
 
   onClosed(error: MoorlineError | undefined): void {
     this.driver.end();
-    void Promise.resolve()
+    void this.releaseStore().then(() => this.finish(closedError(), error));
+  }
+
+  private releaseStore(): Promise<void> {
+    return Promise.resolve()
       .then(() => this.parts.store.close?.())
-      .catch((cause: unknown) => this.report(cause))
-      .then(() => this.finish(closedError(), error));
+      .catch((cause: unknown) => this.report(cause));
   }
 
   /** Tells everybody who still waits. */

@@ -13,7 +13,12 @@ let load: (() => Promise<Core>) | undefined;
 
 /** Says where the core comes from; before the first use of a client. It is started with that use, once. */
 export function init(source: CoreSource | Promise<CoreSource>): void {
-  load = once(async () => start(await source));
+  // A response is read once; a core that has failed is started anew from what was read.
+  let read: Promise<Source> | undefined;
+  load = once(async () => {
+    const from = await (read ??= readOf(source));
+    return typeof from === 'function' ? from() : instantiate(from);
+  });
 }
 
 /** Makes a client. Nothing is connected yet: the first use does, or `connect()`. Throws for options that make no sense. */
@@ -25,8 +30,10 @@ function missing(): MoorlineError {
   return new MoorlineError('client.runtime', "moorline/slim has no core yet: call init() with 'moorline/core.wasm' first");
 }
 
-async function start(source: CoreSource): Promise<Instantiated> {
-  if (typeof source === 'function') return source();
-  if (source instanceof Uint8Array || source instanceof WebAssembly.Module) return instantiate(source);
-  return instantiate(new Uint8Array(source instanceof ArrayBuffer ? source : await source.arrayBuffer()));
+type Source = Uint8Array | WebAssembly.Module | (() => Promise<Instantiated>);
+
+async function readOf(given: CoreSource | Promise<CoreSource>): Promise<Source> {
+  const source = await given;
+  if (typeof source === 'function' || source instanceof Uint8Array || source instanceof WebAssembly.Module) return source;
+  return new Uint8Array(source instanceof ArrayBuffer ? source : await source.arrayBuffer());
 }

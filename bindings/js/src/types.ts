@@ -93,7 +93,8 @@ export interface StateReason {
     | 'token'
     | 'refused'
     | 'protocol-violation'
-    | 'store';
+    | 'store'
+    | 'runtime';
   /** The close code, if the peer sent one. */
   readonly code?: number;
   readonly error?: MoorlineError;

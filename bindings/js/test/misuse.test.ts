@@ -62,6 +62,39 @@ describe('misuse', () => {
     expect(alice.blackbox()).toHaveLength(0);
   });
 
+  test('a handler of a handle that has left is refused, and not kept', async () => {
+    const alice = client('alice');
+    const [left, closed] = [alice.channel(fresh()), alice.channel(fresh())];
+    const handlers = (of: object): number => {
+      const { events } = of as unknown as { events: { handlers: Map<string, Set<unknown>> } };
+      return [...events.handlers.values()].reduce((sum, set) => sum + set.size, 0);
+    };
+    left.leave();
+    const never = (): never => expect.unreachable();
+    expect(() => left.on('message', never)).toThrow(/has left .*take a new one/);
+    expect(() => left.presence.on('change', never)).toThrow(malformed);
+    await alice.close();
+    expect(() => closed.on('message', never)).toThrow(expect.objectContaining({ code: 'client.closed' }));
+    expect([left, left.presence, closed].map(handlers)).toEqual([0, 0, 0]);
+  });
+
+  test('a handler that throws stops nobody, and its error is reported', async () => {
+    const reported: unknown[] = [];
+    const { nodeHost } = await import('../src/host/node.js');
+    const alice = client('alice', { host: { ...nodeHost(), report: (error) => reported.push(error) } });
+    const room = alice.channel(fresh());
+    const fault = new Error('of the app');
+    const seen: unknown[] = [];
+    room.on('message', () => {
+      throw fault;
+    });
+    room.on('message', (message) => void seen.push(message.data));
+    await Promise.all([1, 2].map((n) => room.publish(n).stored));
+    await vi.waitFor(() => expect(seen).toEqual([1, 2]));
+    expect(reported).toEqual([fault, fault]);
+    expect(alice.state).toBe('online');
+  });
+
   test('a client that was never used is closed, too', async () => {
     const alice = client('alice');
     await alice.close();

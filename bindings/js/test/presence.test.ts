@@ -34,6 +34,24 @@ describe('presence', () => {
     await expect(alice.presence.update('x'.repeat(5000))).rejects.toMatchObject({ code: 'request.malformed' });
   });
 
+  test('shows a second handle who is there, without waiting for a change', async () => {
+    const [name, bob] = [fresh(), client('bob')];
+    const alice = client('alice').channel(name, { presence: 'join', state: { nick: 'Al' } });
+    await once((handler) => alice.on('subscribed', handler));
+    const first = bob.channel(name, { presence: 'watch' });
+    const told: [readonly MemberChange[], boolean][] = [];
+    const begins = once((handler) => first.presence.on('change', handler));
+    first.presence.on('change', (changes, { snapshot }) => told.push([changes, snapshot]));
+    await begins;
+    const second = bob.channel(name, { presence: 'watch' });
+    const [changes, info] = await once<[readonly MemberChange[], { snapshot: boolean; count: number }]>((handler) => second.presence.on('change', handler));
+    expect(second.presence.members).toEqual(first.presence.members);
+    expect(second.presence.members).toMatchObject([{ user: 'alice', state: { nick: 'Al' } }]);
+    expect([changes, info]).toEqual([[{ event: 'join', user: 'alice', state: { nick: 'Al' } }], { snapshot: true, count: 1 }]);
+    // The first one was told once.
+    expect(told).toEqual([[changes, true]]);
+  });
+
   test('tells who is online, once and from now on', async () => {
     const bob = client('bob');
     expect(await bob.status(['nobody', '__proto__'])).toEqual(Object.assign(Object.create(null) as object, { nobody: { online: false }, ['__proto__']: { online: false } }));

@@ -2,7 +2,7 @@ import './kit/dom.js';
 import { renderToString } from '@vue/server-renderer';
 import { type App, createApp, createSSRApp, h, nextTick, ref, shallowRef } from 'vue';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { Channel, Client, Message } from '../src/index.js';
+import { type Channel, type Client, type Message, memory } from '../src/index.js';
 import { type Followed, type MessageList, moorline, useChannel, useClient, useConnection, useEvent, useMessages, usePresence } from '../src/vue.js';
 import { fresh, kit, once } from './kit/kit.js';
 
@@ -128,8 +128,9 @@ describe('a channel', () => {
   });
 });
 
-test('a server renders the beginning, and connects nothing', async () => {
-  const alice = client('alice');
+test('a server renders the beginning, and starts nothing', async () => {
+  const [store, loads] = [memory(), vi.fn()];
+  const alice = client('alice', { store: { ...store, load: () => (loads(), store.load()) } });
   const page = createSSRApp({
     setup() {
       const { list } = room('room:1');
@@ -140,6 +141,9 @@ test('a server renders the beginning, and connects nothing', async () => {
   page.use(moorline, alice);
   expect(await renderToString(page)).toBe('<p>idle 0</p>');
   expect(alice.state).toBe('idle');
+  // A client that is used reads its store before anything else.
+  await new Promise(setImmediate);
+  expect(loads).not.toHaveBeenCalled();
 });
 
 test('without a client says what to do', () => {

@@ -2,13 +2,10 @@
 
 use bytes::Bytes;
 
-use super::message::{payload, payload_tag, put_headers, take_headers, take_id};
-use super::parts::{
-    flag, put_caps, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, take_caps, take_channel,
-    take_device, take_epoch, take_few, take_name, take_offset, take_opt, take_position, take_positive, take_producer,
-    take_qos, take_short, take_state, take_token, take_user, when,
-};
-use super::varint::{put, put_bytes, take, take_safe, take_text, take_u8, take_u32};
+use super::body::Body;
+use super::message::{payload_tag, put_headers, take_headers, take_id, take_payload};
+use super::parts::{flag, put_caps, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, when};
+use super::varint::{put, put_bytes};
 use super::{frame, next, unknown};
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
@@ -82,59 +79,60 @@ pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
 /// # Errors
 /// [`DecodeError`].
 pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>, DecodeError> {
-    let Some((kind, mut body)) = next(message)? else { return Ok(None) };
-    let body = &mut body;
+    let Some((kind, mut frame)) = next(message)? else { return Ok(None) };
+    let body = &mut frame;
     let value = match kind {
-        kind::HELLO => ClientFrame::Hello(take_hello(body)?),
+        kind::HELLO => ClientFrame::Hello(take_hello(body)),
         kind::AUTH => {
-            let flags = take(body)?;
-            let (req, token) = (take_safe(body)?, take_token(body)?);
-            ClientFrame::Auth(Auth { req, token, channel: take_opt(flags, 1, body, take_name)? })
+            let flags = body.number();
+            let (req, token) = (body.safe(), body.token());
+            ClientFrame::Auth(Auth { req, token, channel: body.opt(flags & 1 != 0, Body::channel_name) })
         }
-        kind::SUBSCRIBE => ClientFrame::Subscribe(take_subscribe(body)?),
+        kind::SUBSCRIBE => ClientFrame::Subscribe(take_subscribe(body)),
         kind::UNSUBSCRIBE => {
-            let flags = take(body)?;
-            let (req, channel) = (take_safe(body)?, take_channel(body)?);
+            let flags = body.number();
+            let (req, channel) = (body.safe(), body.channel());
             ClientFrame::Unsubscribe(Unsubscribe { req, channel, forget: flags & 1 != 0 })
         }
-        kind::PUBLISH => ClientFrame::Publish(take_publish(body)?),
+        kind::PUBLISH => ClientFrame::Publish(take_publish(body)),
         kind::ACK => {
-            let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
-            ClientFrame::Ack(Ack { channel, epoch, offset: take_offset(body)? })
+            let (channel, epoch) = (body.channel(), body.epoch());
+            ClientFrame::Ack(Ack { channel, epoch, offset: body.offset() })
         }
         kind::MORE => {
-            let flags = take(body)?;
-            let channel = take_channel(body)?;
-            let epoch = take_opt(flags, 1, body, take_epoch)?;
-            ClientFrame::More(More { channel, epoch, after: take_offset(body)?, rewind: flags & 2 != 0 })
+            let flags = body.number();
+            let channel = body.channel();
+            let epoch = body.opt(flags & 1 != 0, Body::epoch);
+            ClientFrame::More(More { channel, epoch, after: body.offset(), rewind: flags & 2 != 0 })
         }
-        kind::PAUSE => ClientFrame::Pause(Pause { channel: take_channel(body)? }),
-        kind::HISTORY => ClientFrame::History(take_history(body)?),
-        kind::PRESENCE => ClientFrame::Presence(take_presence(body)?),
+        kind::PAUSE => ClientFrame::Pause(Pause { channel: body.channel() }),
+        kind::HISTORY => ClientFrame::History(take_history(body)),
+        kind::PRESENCE => ClientFrame::Presence(take_presence(body)),
         kind::STATUS => {
-            let flags = take(body)?;
-            let (req, users) = (take_safe(body)?, take_few(body, "users", limits::STATUS_USERS, take_user)?);
+            let flags = body.number();
+            let (req, users) = (body.safe(), body.few("users", limits::STATUS_USERS, Body::user));
             ClientFrame::Status(StatusRequest { req, users, watch: flags & 1 != 0 })
         }
         kind::PARK => {
-            let flags = take(body)?;
-            ClientFrame::Park(Park { ping: take_opt(flags, 1, body, take_u32)? })
+            let flags = body.number();
+            ClientFrame::Park(Park { ping: body.opt(flags & 1 != 0, Body::u32) })
         }
         kind::UNPARK => ClientFrame::Unpark,
         kind::PUSH => {
-            let flags = take(body)?;
-            ClientFrame::Push(Push { handle: take_opt(flags, 1, body, take_handle)? })
+            let flags = body.number();
+            ClientFrame::Push(Push { handle: body.opt(flags & 1 != 0, take_handle) })
         }
-        kind::PING => ClientFrame::Ping(take_ping(body)?),
-        kind::PONG => ClientFrame::Pong(Pong { n: take_safe(body)? }),
+        kind::PING => ClientFrame::Ping(take_ping(body)),
+        kind::PONG => ClientFrame::Pong(Pong { n: body.safe() }),
         _ => return Ok(Some(unknown(kind))),
     };
-    Ok(Some(Decoded::Frame(value)))
+    frame.finish(Some(Decoded::Frame(value)))
 }
 
-fn take_handle(body: &mut Bytes) -> Result<Utf8Bytes, DecodeError> {
-    let handle = take_short(body, "handle", limits::PUSH_HANDLE_BYTES)?;
-    if handle.is_empty() { Err(DecodeError::Field("handle")) } else { Ok(handle) }
+fn take_handle(body: &mut Body) -> Utf8Bytes {
+    let handle = body.short("handle", limits::PUSH_HANDLE_BYTES);
+    body.check("handle", !handle.is_empty());
+    handle
 }
 
 pub(super) fn put_ping(ping: Ping, out: &mut Vec<u8>) {
@@ -143,9 +141,9 @@ pub(super) fn put_ping(ping: Ping, out: &mut Vec<u8>) {
     put_opt(ping.next, out, |next, out| put(u64::from(next), out));
 }
 
-pub(super) fn take_ping(body: &mut Bytes) -> Result<Ping, DecodeError> {
-    let flags = take(body)?;
-    Ok(Ping { n: take_safe(body)?, next: take_opt(flags, 1, body, take_u32)? })
+pub(super) fn take_ping(body: &mut Body) -> Ping {
+    let flags = body.number();
+    Ping { n: body.safe(), next: body.opt(flags & 1 != 0, Body::u32) }
 }
 
 fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
@@ -175,23 +173,25 @@ fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
     }
 }
 
-fn take_hello(body: &mut Bytes) -> Result<Hello, DecodeError> {
-    let flags = take(body)?;
-    let v = take_u32(body)?;
-    let token = take_opt(flags, 1, body, take_token)?;
-    let device = take_opt(flags, 2, body, take_device)?;
-    let run = take_opt(flags, 4, body, |body| Ok(Run { boot: take_safe(body)?, transport: take_safe(body)? }))?;
-    let sdk = take_opt(flags, 8, body, |body| take_short(body, "sdk", limits::SDK))?;
+fn take_hello(body: &mut Body) -> Hello {
+    let flags = body.number();
+    let v = body.u32();
+    let token = body.opt(flags & 1 != 0, Body::token);
+    let device = body.opt(flags & 2 != 0, Body::device);
+    let run = body.opt(flags & 4 != 0, |body| Run { boot: body.safe(), transport: body.safe() });
+    let sdk = body.opt(flags & 8 != 0, |body| body.short("sdk", limits::SDK));
     let producer = match (flags >> 4) & 3 {
         0 => None,
         1 => Some(ProducerRequest::New),
-        2 => Some(ProducerRequest::Resume(take_producer(body)?)),
-        _ => return Err(DecodeError::Field("producer")),
+        2 => Some(ProducerRequest::Resume(body.producer())),
+        _ => {
+            body.check("producer", false);
+            None
+        }
     };
-    let caps = take_caps(body)?;
-    let entry = |body: &mut Bytes| take_subscribe(&mut super::varint::take_bytes(body)?);
-    let subscribe = take_few(body, "subscribe", limits::HELLO_SUBSCRIPTIONS, entry)?;
-    Ok(Hello { v, token, device, run, sdk, producer, caps, subscribe })
+    let caps = body.caps();
+    let subscribe = body.few("subscribe", limits::HELLO_SUBSCRIPTIONS, |body| body.within(take_subscribe));
+    Hello { v, token, device, run, sdk, producer, caps, subscribe }
 }
 
 /// Since: 0 now, 1 position, 2 last, 3 first, 4 time, 5 cursor, 6 cursor with the client's own position.
@@ -219,16 +219,19 @@ fn put_since(since: Since, out: &mut Vec<u8>) {
     }
 }
 
-fn take_since(body: &mut Bytes) -> Result<Since, DecodeError> {
-    match take_u8(body)? {
-        0 => Ok(Since::Now),
-        1 => take_position(body).map(Since::Position),
-        2 => take_u32(body).map(Since::Last),
-        3 => Ok(Since::First),
-        4 => take_safe(body).map(Since::Time),
-        5 => Ok(Since::Cursor(None)),
-        6 => take_position(body).map(|position| Since::Cursor(Some(position))),
-        _ => Err(DecodeError::Field("since")),
+fn take_since(body: &mut Body) -> Since {
+    match body.byte() {
+        0 => Since::Now,
+        1 => Since::Position(body.position()),
+        2 => Since::Last(body.u32()),
+        3 => Since::First,
+        4 => Since::Time(body.safe()),
+        5 => Since::Cursor(None),
+        6 => Since::Cursor(Some(body.position())),
+        _ => {
+            body.check("since", false);
+            Since::Now
+        }
     }
 }
 
@@ -248,22 +251,25 @@ fn put_subscribe(subscribe: &Subscribe, out: &mut Vec<u8>) {
     put_opt(subscribe.token.as_ref(), out, |token, out| put_bytes(token.as_bytes(), out));
 }
 
-fn take_subscribe(body: &mut Bytes) -> Result<Subscribe, DecodeError> {
-    let flags = take(body)?;
-    let req = take_safe(body)?;
-    let channel = take_name(body)?;
-    let since = take_since(body)?;
-    let qos = take_qos(body)?;
+fn take_subscribe(body: &mut Body) -> Subscribe {
+    let flags = body.number();
+    let req = body.safe();
+    let channel = body.channel_name();
+    let since = take_since(body);
+    let qos = body.qos();
     let presence = match (flags >> 2) & 3 {
         0 => PresenceMode::None,
         1 => PresenceMode::Watch,
         2 => PresenceMode::Join,
-        _ => return Err(DecodeError::Field("presence")),
+        _ => {
+            body.check("presence", false);
+            PresenceMode::None
+        }
     };
     let reset = if flags & 2 == 0 { ResetMode::First } else { ResetMode::Live };
-    let state = take_opt(flags, 16, body, take_state)?;
-    let token = take_opt(flags, 32, body, take_token)?;
-    Ok(Subscribe { req, channel, since, reset, qos, durable: flags & 1 != 0, presence, state, token })
+    let state = body.opt(flags & 16 != 0, Body::state);
+    let token = body.opt(flags & 32 != 0, Body::token);
+    Subscribe { req, channel, since, reset, qos, durable: flags & 1 != 0, presence, state, token }
 }
 
 /// Flags: 3 bits QoS and payload tag (qos | tag << 2), then req, id, seq, gen, ttl, headers.
@@ -286,18 +292,18 @@ fn put_publish(publish: &Publish, out: &mut Vec<u8>) {
     put_bytes(publish.payload.bytes(), out);
 }
 
-fn take_publish(body: &mut Bytes) -> Result<Publish, DecodeError> {
-    let flags = take(body)?;
-    let qos = crate::types::Qos::from_level((flags & 3) as u8).ok_or(DecodeError::Field("qos"))?;
-    let channel = take_channel(body)?;
-    let req = take_opt(flags, 16, body, take_safe)?;
-    let id = take_opt(flags, 32, body, take_id)?;
-    let seq = take_opt(flags, 64, body, |body| take_positive(body, "seq"))?;
-    let generation = take_opt(flags, 128, body, take_safe)?;
-    let ttl = take_opt(flags, 256, body, take_u32)?;
-    let headers = take_opt(flags, 512, body, take_headers)?.unwrap_or_default();
-    let payload = payload(((flags >> 2) & 3) as u8, super::varint::take_bytes(body)?)?;
-    Ok(Publish { channel, qos, req, id, seq, generation, ttl, headers, payload })
+fn take_publish(body: &mut Body) -> Publish {
+    let flags = body.number();
+    let qos = body.level((flags & 3) as u8);
+    let channel = body.channel();
+    let req = body.opt(flags & 16 != 0, Body::safe);
+    let id = body.opt(flags & 32 != 0, take_id);
+    let seq = body.opt(flags & 64 != 0, |body| body.positive("seq"));
+    let generation = body.opt(flags & 128 != 0, Body::safe);
+    let ttl = body.opt(flags & 256 != 0, Body::u32);
+    let headers = body.opt(flags & 512 != 0, take_headers).unwrap_or_default();
+    let payload = body.within(|body| take_payload(((flags >> 2) & 3) as u8, body));
+    Publish { channel, qos, req, id, seq, generation, ttl, headers, payload }
 }
 
 /// Range: 0 newest, 1 after offset, 2 after time, 3 before offset, 4 before time.
@@ -317,30 +323,36 @@ fn put_history(history: &History, out: &mut Vec<u8>) {
     put_opt(history.limit, out, |limit, out| put(u64::from(limit), out));
 }
 
-fn take_history(body: &mut Bytes) -> Result<History, DecodeError> {
-    let flags = take(body)?;
-    let (req, channel) = (take_safe(body)?, take_channel(body)?);
-    let range = match take_u8(body)? {
+fn take_history(body: &mut Body) -> History {
+    let flags = body.number();
+    let (req, channel) = (body.safe(), body.channel());
+    let range = match body.byte() {
         0 => HistoryRange::Newest,
-        1 => HistoryRange::After(take_offset(body)?),
-        2 => HistoryRange::AfterTime(take_safe(body)?),
-        3 => HistoryRange::Before(take_offset(body)?),
-        4 => HistoryRange::BeforeTime(take_safe(body)?),
-        _ => return Err(DecodeError::Field("range")),
+        1 => HistoryRange::After(body.offset()),
+        2 => HistoryRange::AfterTime(body.safe()),
+        3 => HistoryRange::Before(body.offset()),
+        4 => HistoryRange::BeforeTime(body.safe()),
+        _ => {
+            body.check("range", false);
+            HistoryRange::Newest
+        }
     };
-    Ok(History { req, channel, range, limit: take_opt(flags, 1, body, take_u32)? })
+    History { req, channel, range, limit: body.opt(flags & 1 != 0, Body::u32) }
 }
 
-fn take_presence(body: &mut Bytes) -> Result<PresenceRequest, DecodeError> {
-    let flags = take(body)?;
-    let (req, channel) = (take_safe(body)?, take_channel(body)?);
-    let op = match take_u8(body)? {
+fn take_presence(body: &mut Body) -> PresenceRequest {
+    let flags = body.number();
+    let (req, channel) = (body.safe(), body.channel());
+    let op = match body.byte() {
         0 => PresenceOp::Get,
         1 => PresenceOp::Enter,
         2 => PresenceOp::Update,
         3 => PresenceOp::Leave,
-        _ => return Err(DecodeError::Field("op")),
+        _ => {
+            body.check("op", false);
+            PresenceOp::Get
+        }
     };
-    let state = take_opt(flags, 1, body, take_state)?;
-    Ok(PresenceRequest { req, channel, op, state, cursor: take_opt(flags, 2, body, take_text)? })
+    let state = body.opt(flags & 1 != 0, Body::state);
+    PresenceRequest { req, channel, op, state, cursor: body.opt(flags & 2 != 0, Body::text) }
 }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
-use super::parts::{take_offset, take_positive};
-use super::varint::{put, put_bytes, take_bytes, take_safe, take_text, take_u8};
+use super::body::Body;
+use super::varint::{put, put_bytes, take_bytes};
 use crate::codec::DecodeError;
 use crate::limits;
 use crate::message::{Headers, Message, Payload};
@@ -51,15 +51,21 @@ pub(super) fn prefix_length(at: usize, out: &mut Vec<u8>) {
 /// # Errors
 /// [`DecodeError`].
 pub fn decode_message(bytes: &mut Bytes) -> Result<Message, DecodeError> {
-    let mut body = take_bytes(bytes)?;
-    let flags = take_u8(&mut body)?;
-    let offset = if flags & OFFSET == 0 { None } else { Some(Offset(take_positive(&mut body, "offset")?)) };
-    let prev = if flags & PREV == 0 { None } else { Some(take_offset(&mut body)?) };
-    let time = take_safe(&mut body)?;
-    let id = take_id(&mut body)?;
-    let user = if flags & USER == 0 { None } else { Some(take_text(&mut body)?) };
-    let headers = if flags & HEADERS == 0 { Headers::new() } else { take_headers(&mut body)? };
-    Ok(Message { offset, prev, id, user, time, headers, payload: payload(flags & 3, body)? })
+    let mut body = Body::new(take_bytes(bytes)?);
+    let message = take_message(&mut body);
+    body.finish(message)
+}
+
+/// Takes a message that goes to the end.
+pub(super) fn take_message(body: &mut Body) -> Message {
+    let flags = body.byte();
+    let offset = body.opt(flags & OFFSET != 0, |body| Offset(body.positive("offset")));
+    let prev = body.opt(flags & PREV != 0, Body::offset);
+    let time = body.safe();
+    let id = take_id(body);
+    let user = body.opt(flags & USER != 0, Body::text);
+    let headers = body.opt(flags & HEADERS != 0, take_headers).unwrap_or_default();
+    Message { offset, prev, id, user, time, headers, payload: take_payload(flags & 3, body) }
 }
 
 pub(super) fn payload_tag(payload: &Payload) -> u8 {
@@ -70,19 +76,25 @@ pub(super) fn payload_tag(payload: &Payload) -> u8 {
     }
 }
 
-pub(super) fn payload(tag: u8, bytes: Bytes) -> Result<Payload, DecodeError> {
+/// Takes a payload that goes to the end.
+pub(super) fn take_payload(tag: u8, body: &mut Body) -> Payload {
+    let bytes = body.rest();
     match tag {
-        0 => Ok(Payload::Json(bytes)),
-        1 => Utf8Bytes::from_bytes(bytes).map(Payload::Text).map_err(|_| DecodeError::Utf8),
-        2 => Ok(Payload::Binary(bytes)),
-        _ => Err(DecodeError::Field("payload")),
+        0 => Payload::Json(bytes),
+        1 => Payload::Text(body.utf8(bytes)),
+        2 => Payload::Binary(bytes),
+        _ => {
+            body.check("payload", false);
+            Payload::Binary(bytes)
+        }
     }
 }
 
 /// Takes a message id: 1–128 bytes.
-pub(super) fn take_id(bytes: &mut Bytes) -> Result<Utf8Bytes, DecodeError> {
-    let id = take_text(bytes)?;
-    if (1..=limits::MESSAGE_ID).contains(&id.as_bytes().len()) { Ok(id) } else { Err(DecodeError::Field("id")) }
+pub(super) fn take_id(body: &mut Body) -> Utf8Bytes {
+    let id = body.text();
+    body.check("id", (1..=limits::MESSAGE_ID).contains(&id.as_bytes().len()));
+    id
 }
 
 /// Appends a count and the pairs; nothing where there are none.
@@ -97,14 +109,13 @@ pub(super) fn put_headers(headers: &Headers, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn take_headers(bytes: &mut Bytes) -> Result<Headers, DecodeError> {
-    let count = take_safe(bytes)?;
-    if count > limits::HEADERS as u64 {
-        return Err(DecodeError::Field("headers"));
-    }
+pub(super) fn take_headers(body: &mut Body) -> Headers {
+    let count = body.safe();
+    body.check("headers", count <= limits::HEADERS as u64);
     let mut headers = Headers::new();
-    for _ in 0..count {
-        headers.push((take_text(bytes)?, take_text(bytes)?));
+    for _ in 0..count.min(limits::HEADERS as u64) {
+        headers.push((body.text(), body.text()));
     }
-    if crate::message::headers_are_valid(&headers) { Ok(headers) } else { Err(DecodeError::Field("headers")) }
+    body.check("headers", crate::message::headers_are_valid(&headers));
+    headers
 }

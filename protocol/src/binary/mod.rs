@@ -1,5 +1,6 @@
 //! The binary codec: each frame is a varint length, a type byte and a body (`docs/protocol.md`, Binary form).
 
+mod body;
 mod client;
 mod message;
 mod parts;
@@ -11,6 +12,8 @@ use bytes::Bytes;
 pub use client::{decode_client, encode_client};
 pub use message::{decode_message, encode_message};
 pub use server::{decode_deliver_body, decode_server, encode_server};
+
+use body::Body;
 
 use crate::codec::{DecodeError, Decoded};
 use crate::types::{ChannelNumber, Offset};
@@ -67,12 +70,12 @@ fn frame(kind: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Takes the next frame's type and body; `None` at the end.
-fn next(message: &mut Bytes) -> Result<Option<(u8, Bytes)>, DecodeError> {
+fn next(message: &mut Bytes) -> Result<Option<(u8, Body)>, DecodeError> {
     if message.is_empty() {
         return Ok(None);
     }
     let mut body = varint::take_bytes(message)?;
-    Ok(Some((varint::take_u8(&mut body)?, body)))
+    Ok(Some((varint::take_u8(&mut body)?, Body::new(body))))
 }
 
 /// What a frame of an unknown type is.

@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 
+use super::body::Body;
 use super::client::{put_ping, take_ping};
-use super::message::{decode_message, encode_message};
+use super::message::{encode_message, take_message};
 use super::parts::{
-    flag, put_caps, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_version, take_caps,
-    take_channel, take_device, take_epoch, take_list, take_name, take_offset, take_open, take_opt, take_positive,
-    take_producer, take_state, take_user, take_version, when,
+    flag, put_caps, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_version, when,
 };
-use super::varint::{put, put_bytes, take, take_bytes, take_safe, take_text, take_u8, take_u32};
+use super::varint::{put, put_bytes};
 use super::{frame, next, unknown};
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
@@ -96,56 +95,56 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
 /// # Errors
 /// [`DecodeError`].
 pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>, DecodeError> {
-    let Some((kind, mut body)) = next(message)? else { return Ok(None) };
-    let body = &mut body;
+    let Some((kind, mut frame)) = next(message)? else { return Ok(None) };
+    let body = &mut frame;
     let value = match kind {
-        kind::WELCOME => ServerFrame::Welcome(take_welcome(body)?),
+        kind::WELCOME => ServerFrame::Welcome(take_welcome(body)),
         kind::AUTHED => {
-            let flags = take(body)?;
-            ServerFrame::Authed(Authed { req: take_safe(body)?, expires: take_opt(flags, 1, body, take_safe)? })
+            let flags = body.number();
+            ServerFrame::Authed(Authed { req: body.safe(), expires: body.opt(flags & 1 != 0, Body::safe) })
         }
-        kind::SUBSCRIBED => ServerFrame::Subscribed(take_subscribed(body)?),
+        kind::SUBSCRIBED => ServerFrame::Subscribed(take_subscribed(body)),
         kind::UNSUBSCRIBED => {
-            let flags = take(body)?;
-            let req = take_opt(flags, 1, body, take_safe)?;
-            let channel = take_name(body)?;
-            ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: take_opt(flags, 2, body, take_open)? })
+            let flags = body.number();
+            let req = body.opt(flags & 1 != 0, Body::safe);
+            let channel = body.channel_name();
+            ServerFrame::Unsubscribed(Unsubscribed { req, channel, code: body.opt(flags & 2 != 0, Body::open) })
         }
         kind::PUBLISHED => {
-            let flags = take(body)?;
-            let (req, epoch) = (take_safe(body)?, take_epoch(body)?);
-            let offset = take_opt(flags, 2, body, |body| take_positive(body, "offset"))?.map(Offset);
+            let flags = body.number();
+            let (req, epoch) = (body.safe(), body.epoch());
+            let offset = body.opt(flags & 2 != 0, |body| Offset(body.positive("offset")));
             ServerFrame::Published(Published { req, epoch, offset, duplicate: flags & 1 != 0 })
         }
         kind::ACKED => {
-            let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
-            ServerFrame::Acked(Acked { channel, epoch, offset: take_offset(body)? })
+            let (channel, epoch) = (body.channel(), body.epoch());
+            ServerFrame::Acked(Acked { channel, epoch, offset: body.offset() })
         }
-        kind::DELIVER => ServerFrame::Deliver(take_deliver(body)?),
-        kind::PACKED => ServerFrame::Packed(take_packed(body)?),
+        kind::DELIVER => ServerFrame::Deliver(take_deliver(body)),
+        kind::PACKED => ServerFrame::Packed(take_packed(body)),
         kind::RESET => {
-            let (channel, epoch) = (take_channel(body)?, take_epoch(body)?);
-            let (first, head, from) = (take_offset(body)?, take_offset(body)?, take_offset(body)?);
-            ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: take_open(body)? })
+            let (channel, epoch) = (body.channel(), body.epoch());
+            let (first, head, from) = (body.offset(), body.offset(), body.offset());
+            ServerFrame::Reset(Reset { channel, epoch, first, head, from, reason: body.open() })
         }
-        kind::DROPPED => ServerFrame::Dropped(Dropped { channel: take_channel(body)?, count: take_safe(body)? }),
-        kind::PAGE => ServerFrame::Page(take_page(body)?),
+        kind::DROPPED => ServerFrame::Dropped(Dropped { channel: body.channel(), count: body.safe() }),
+        kind::PAGE => ServerFrame::Page(take_page(body)),
         kind::MEMBERS => {
-            let (req, channel) = (take_safe(body)?, take_name(body)?);
-            ServerFrame::Members(Members { req, channel, view: take_view(body)? })
+            let (req, channel) = (body.safe(), body.channel_name());
+            ServerFrame::Members(Members { req, channel, view: take_view(body) })
         }
-        kind::PRESENCE => ServerFrame::Presence(take_presence(body)?),
-        kind::STATUSES => ServerFrame::Statuses(take_statuses(body)?),
+        kind::PRESENCE => ServerFrame::Presence(take_presence(body)),
+        kind::STATUSES => ServerFrame::Statuses(take_statuses(body)),
         kind::GOAWAY => {
-            let (after, window) = (take_u32(body)?, take_u32(body)?);
-            ServerFrame::Goaway(Goaway { after, window, reason: take_open(body)? })
+            let (after, window) = (body.u32(), body.u32());
+            ServerFrame::Goaway(Goaway { after, window, reason: body.open() })
         }
-        kind::PING => ServerFrame::Ping(take_ping(body)?),
-        kind::PONG => ServerFrame::Pong(Pong { n: take_safe(body)? }),
-        kind::ERROR => ServerFrame::Error(take_error(body)?),
+        kind::PING => ServerFrame::Ping(take_ping(body)),
+        kind::PONG => ServerFrame::Pong(Pong { n: body.safe() }),
+        kind::ERROR => ServerFrame::Error(take_error(body)),
         _ => return Ok(Some(unknown(kind))),
     };
-    Ok(Some(Decoded::Frame(value)))
+    frame.finish(Some(Decoded::Frame(value)))
 }
 
 fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
@@ -168,29 +167,24 @@ fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
     limits.iter().for_each(|limit| put(u64::from(*limit), out));
 }
 
-fn take_welcome(body: &mut Bytes) -> Result<Welcome, DecodeError> {
-    let flags = take(body)?;
-    Ok(Welcome {
-        v: take_u32(body)?,
-        session: take_text(body)?,
-        user: take_opt(flags, 1, body, take_user)?,
-        device: take_device(body)?,
-        time: take_safe(body)?,
-        ping: take_u32(body)?,
-        durability: take_open(body)?,
-        producer: take_opt(flags, 2, body, |body| {
-            let (id, generation) = (take_producer(body)?, take_safe(body)?);
-            Ok(ProducerGrant { id, generation, state: take_open(body)? })
-        })?,
-        expires: take_opt(flags, 4, body, take_safe)?,
-        caps: take_caps(body)?,
-        limits: Limits {
-            message: take_u32(body)?,
-            channels: take_u32(body)?,
-            window: take_u32(body)?,
-            spread: take_u32(body)?,
-        },
-    })
+fn take_welcome(body: &mut Body) -> Welcome {
+    let flags = body.number();
+    Welcome {
+        v: body.u32(),
+        session: body.text(),
+        user: body.opt(flags & 1 != 0, Body::user),
+        device: body.device(),
+        time: body.safe(),
+        ping: body.u32(),
+        durability: body.open(),
+        producer: body.opt(flags & 2 != 0, |body| {
+            let (id, generation) = (body.producer(), body.safe());
+            ProducerGrant { id, generation, state: body.open() }
+        }),
+        expires: body.opt(flags & 4 != 0, Body::safe),
+        caps: body.caps(),
+        limits: Limits { message: body.u32(), channels: body.u32(), window: body.u32(), spread: body.u32() },
+    }
 }
 
 fn put_subscribed(subscribed: &Subscribed, out: &mut Vec<u8>) {
@@ -209,24 +203,27 @@ fn put_subscribed(subscribed: &Subscribed, out: &mut Vec<u8>) {
     put_opt(subscribed.members.as_ref(), out, put_view);
 }
 
-fn take_subscribed(body: &mut Bytes) -> Result<Subscribed, DecodeError> {
-    let flags = take(body)?;
-    Ok(Subscribed {
-        req: take_safe(body)?,
-        channel: take_name(body)?,
-        number: match take_u32(body)? {
-            0 => return Err(DecodeError::Field("number")),
-            number => ChannelNumber(number),
-        },
-        epoch: take_epoch(body)?,
-        head: take_offset(body)?,
-        from: take_offset(body)?,
-        start: take_open(body)?,
-        reason: take_opt(flags, 1, body, take_open)?,
-        first: take_opt(flags, 2, body, take_offset)?,
-        expires: take_opt(flags, 4, body, take_safe)?,
-        members: take_opt(flags, 8, body, take_view)?,
-    })
+fn take_subscribed(body: &mut Body) -> Subscribed {
+    let flags = body.number();
+    Subscribed {
+        req: body.safe(),
+        channel: body.channel_name(),
+        number: ChannelNumber(take_channel_number(body)),
+        epoch: body.epoch(),
+        head: body.offset(),
+        from: body.offset(),
+        start: body.open(),
+        reason: body.opt(flags & 1 != 0, Body::open),
+        first: body.opt(flags & 2 != 0, Body::offset),
+        expires: body.opt(flags & 4 != 0, Body::safe),
+        members: body.opt(flags & 8 != 0, take_view),
+    }
+}
+
+fn take_channel_number(body: &mut Body) -> u32 {
+    let number = body.u32();
+    body.check("number", number > 0);
+    number
 }
 
 /// Flags: replay 1, more 2, at 4.
@@ -235,8 +232,8 @@ pub(super) fn put_deliver_head(replay: bool, more: bool, at: Option<Offset>, out
     put_opt(at, out, |at, out| put(at.0, out));
 }
 
-fn take_deliver(body: &mut Bytes) -> Result<Deliver, DecodeError> {
-    let channel = take_channel(body)?;
+fn take_deliver(body: &mut Body) -> Deliver {
+    let channel = body.channel();
     take_deliver_body(channel, body, usize::MAX)
 }
 
@@ -246,24 +243,24 @@ fn take_deliver(body: &mut Bytes) -> Result<Deliver, DecodeError> {
 /// # Errors
 /// [`DecodeError`].
 pub fn decode_deliver_body(channel: ChannelRef, body: &mut Bytes) -> Result<Deliver, DecodeError> {
-    take_deliver_body(channel, body, limits::PAGE_MESSAGES)
+    let mut body = Body::new(std::mem::take(body));
+    let deliver = take_deliver_body(channel, &mut body, limits::PAGE_MESSAGES);
+    body.finish(deliver)
 }
 
-fn take_deliver_body(channel: ChannelRef, body: &mut Bytes, most: usize) -> Result<Deliver, DecodeError> {
-    let flags = take(body)?;
-    let at = take_opt(flags, 4, body, take_offset)?;
-    Ok(Deliver { channel, replay: flags & 1 != 0, more: flags & 2 != 0, at, messages: take_messages(body, most)? })
+fn take_deliver_body(channel: ChannelRef, body: &mut Body, most: usize) -> Deliver {
+    let flags = body.number();
+    let at = body.opt(flags & 4 != 0, Body::offset);
+    Deliver { channel, replay: flags & 1 != 0, more: flags & 2 != 0, at, messages: take_messages(body, most) }
 }
 
-fn take_messages(body: &mut Bytes, most: usize) -> Result<Vec<crate::Message>, DecodeError> {
+fn take_messages(body: &mut Body, most: usize) -> Vec<crate::Message> {
     let mut messages = Vec::new();
     while !body.is_empty() {
-        if messages.len() >= most {
-            return Err(DecodeError::Field("messages"));
-        }
-        messages.push(decode_message(body)?);
+        body.check("messages", messages.len() < most);
+        messages.push(body.within(take_message));
     }
-    Ok(messages)
+    messages
 }
 
 fn put_packed(packed: &Packed, out: &mut Vec<u8>) {
@@ -278,28 +275,26 @@ fn put_packed(packed: &Packed, out: &mut Vec<u8>) {
     put_bytes(&packed.data, out);
 }
 
-fn take_packed(body: &mut Bytes) -> Result<Packed, DecodeError> {
-    let flags = take(body)?;
-    let channel = take_channel(body)?;
-    let dictionary =
-        take_opt(flags, 1, body, |body| Ok(PackedDictionary { count: take_u8(body)?, oldest: take_offset(body)? }))?;
-    let length = take_u32(body)?;
-    let crc = body.get(..4).and_then(|bytes| bytes.try_into().ok()).ok_or(DecodeError::Truncated)?;
-    let _ = body.split_to(4);
-    Ok(Packed { channel, dictionary, length, crc: u32::from_be_bytes(crc), data: take_bytes(body)? })
+fn take_packed(body: &mut Body) -> Packed {
+    let flags = body.number();
+    let channel = body.channel();
+    let dictionary = body.opt(flags & 1 != 0, |body| PackedDictionary { count: body.byte(), oldest: body.offset() });
+    let length = body.u32();
+    let crc = u32::from_be_bytes(body.array());
+    Packed { channel, dictionary, length, crc, data: body.bytes() }
 }
 
-fn take_page(body: &mut Bytes) -> Result<Page, DecodeError> {
-    let flags = take(body)?;
-    Ok(Page {
-        req: take_safe(body)?,
-        channel: take_name(body)?,
-        epoch: take_epoch(body)?,
-        first: take_offset(body)?,
-        head: take_offset(body)?,
+fn take_page(body: &mut Body) -> Page {
+    let flags = body.number();
+    Page {
+        req: body.safe(),
+        channel: body.channel_name(),
+        epoch: body.epoch(),
+        first: body.offset(),
+        head: body.offset(),
         more: flags & 1 != 0,
-        messages: take_messages(body, usize::MAX)?,
-    })
+        messages: take_messages(body, usize::MAX),
+    }
 }
 
 fn put_view(view: &MembersView, out: &mut Vec<u8>) {
@@ -316,15 +311,15 @@ fn put_view(view: &MembersView, out: &mut Vec<u8>) {
     put_opt(view.cursor.as_ref(), out, |cursor, out| put_bytes(cursor.as_bytes(), out));
 }
 
-fn take_view(body: &mut Bytes) -> Result<MembersView, DecodeError> {
-    let flags = take(body)?;
-    let (version, count) = (take_version(body)?, take_safe(body)?);
-    let members = take_list(body, |body| {
-        let flags = take(body)?;
-        let user = take_user(body)?;
-        Ok(Member { user, state: take_opt(flags, 1, body, take_state)?, since: take_safe(body)? })
-    })?;
-    Ok(MembersView { version, count, members, cursor: take_opt(flags, 1, body, take_text)? })
+fn take_view(body: &mut Body) -> MembersView {
+    let flags = body.number();
+    let (version, count) = (body.version(), body.safe());
+    let members = body.list(|body| {
+        let flags = body.number();
+        let user = body.user();
+        Member { user, state: body.opt(flags & 1 != 0, Body::state), since: body.safe() }
+    });
+    MembersView { version, count, members, cursor: body.opt(flags & 1 != 0, Body::text) }
 }
 
 fn put_presence(events: &PresenceEvents, out: &mut Vec<u8>) {
@@ -340,14 +335,14 @@ fn put_presence(events: &PresenceEvents, out: &mut Vec<u8>) {
     }
 }
 
-fn take_presence(body: &mut Bytes) -> Result<PresenceEvents, DecodeError> {
-    let (channel, version, count) = (take_channel(body)?, take_version(body)?, take_safe(body)?);
-    let events = take_list(body, |body| {
-        let flags = take(body)?;
-        let (event, user) = (take_open(body)?, take_user(body)?);
-        Ok(PresenceChange { event, user, state: take_opt(flags, 1, body, take_state)? })
-    })?;
-    Ok(PresenceEvents { channel, version, count, events })
+fn take_presence(body: &mut Body) -> PresenceEvents {
+    let (channel, version, count) = (body.channel(), body.version(), body.safe());
+    let events = body.list(|body| {
+        let flags = body.number();
+        let (event, user) = (body.open(), body.user());
+        PresenceChange { event, user, state: body.opt(flags & 1 != 0, Body::state) }
+    });
+    PresenceEvents { channel, version, count, events }
 }
 
 fn put_statuses(statuses: &Statuses, out: &mut Vec<u8>) {
@@ -361,15 +356,16 @@ fn put_statuses(statuses: &Statuses, out: &mut Vec<u8>) {
     }
 }
 
-fn take_statuses(body: &mut Bytes) -> Result<Statuses, DecodeError> {
-    let flags = take(body)?;
-    let req = take_opt(flags, 1, body, take_safe)?;
-    let users = take_list(body, |body| {
-        let flags = take(body)?;
-        let user = take_user(body)?;
-        Ok(UserStatus { user, online: flags & 1 != 0, since: take_opt(flags, 2, body, take_safe)? })
-    })?;
-    if each_user_once(&users) { Ok(Statuses { req, users }) } else { Err(DecodeError::Field("users")) }
+fn take_statuses(body: &mut Body) -> Statuses {
+    let flags = body.number();
+    let req = body.opt(flags & 1 != 0, Body::safe);
+    let users = body.list(|body| {
+        let flags = body.number();
+        let user = body.user();
+        UserStatus { user, online: flags & 1 != 0, since: body.opt(flags & 2 != 0, Body::safe) }
+    });
+    body.check("users", each_user_once(&users));
+    Statuses { req, users }
 }
 
 fn put_error(error: &ErrorFrame, out: &mut Vec<u8>) {
@@ -388,22 +384,25 @@ fn put_error(error: &ErrorFrame, out: &mut Vec<u8>) {
     put_opt(error.expected, out, put);
 }
 
-fn take_error(body: &mut Bytes) -> Result<ErrorFrame, DecodeError> {
-    let flags = take(body)?;
+fn take_error(body: &mut Body) -> ErrorFrame {
+    let flags = body.number();
     let by = match (flags >> 5) & 3 {
         0 => None,
         1 => Some(ReusedBy::Id),
         2 => Some(ReusedBy::Seq),
-        _ => return Err(DecodeError::Field("by")),
+        _ => {
+            body.check("by", false);
+            None
+        }
     };
-    Ok(ErrorFrame {
-        req: take_opt(flags, 1, body, take_safe)?,
-        channel: take_opt(flags, 2, body, take_name)?,
-        code: take_open(body)?,
-        message: take_text(body)?,
+    ErrorFrame {
+        req: body.opt(flags & 1 != 0, Body::safe),
+        channel: body.opt(flags & 2 != 0, Body::channel_name),
+        code: body.open(),
+        message: body.text(),
         retry: flags & 4 != 0,
-        after: take_opt(flags, 8, body, take_u32)?,
-        expected: take_opt(flags, 16, body, take_safe)?,
+        after: body.opt(flags & 8 != 0, Body::u32),
+        expected: body.opt(flags & 16 != 0, Body::safe),
         by,
-    })
+    }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{Auth as AuthFrame, Authed, ClientFrame, ErrorCode, Utf8Bytes, decimal, limits};
+use moorline_protocol::time::{Now, Timestamp, whole_millis};
+use moorline_protocol::{Auth as AuthFrame, Authed, ClientFrame, ErrorCode, Utf8Bytes, decimal, joined, limits};
 
 use super::backoff::doubled;
 use crate::config::TokenSource;
@@ -240,8 +240,8 @@ impl Auth {
 
     fn schedule(&mut self, expires: Option<u64>, now: Timestamp) {
         let expires = expires.map(|unix| {
-            let shown = u128::from(self.clock.unix) + now.since(self.clock.at).as_millis();
-            now + Duration::from_millis(u64::try_from(u128::from(unix).saturating_sub(shown)).unwrap_or(u64::MAX))
+            let shown = self.clock.unix.saturating_add(whole_millis(now.since(self.clock.at)));
+            now + Duration::from_millis(unix.saturating_sub(shown))
         });
         if let Some(held) = &mut self.held {
             held.expires = expires;
@@ -272,6 +272,6 @@ fn check(token: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let (size, limit) = (decimal(token.len() as u64), decimal(limits::TOKEN_BYTES as u64));
-    let message = ["the token has ", &size, " bytes; at most ", &limit, " are allowed"].concat();
+    let message = joined(&["the token has ", &size, " bytes; at most ", &limit, " are allowed"]);
     Err(Failure::new(ErrorCode::AuthInvalid, message, Origin::Client))
 }

@@ -60,7 +60,7 @@ pub(crate) fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
 
 /// Returns a moment of `(0, window]`, in whole microseconds.
 pub(crate) fn spread(window: Duration, dice: &mut Dice) -> Duration {
-    let most = u64::try_from(window.as_micros()).unwrap_or(u64::MAX).max(1);
+    let most = window.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(window.subsec_micros())).max(1);
     Duration::from_micros(1 + dice.up_to(most - 1))
 }
 

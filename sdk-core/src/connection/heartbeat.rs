@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::time::{Now, Timestamp, whole_millis};
 
 use crate::timer::{earliest, is_due};
 
@@ -55,7 +55,7 @@ impl Heartbeat {
 
     /// Returns the interval in ms.
     pub(crate) fn interval_ms(&self) -> u32 {
-        u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX)
+        u32::try_from(whole_millis(self.interval)).unwrap_or(u32::MAX)
     }
 
     /// Tells whether what was heard last came after the silence of about an interval.
@@ -93,9 +93,8 @@ impl Heartbeat {
     pub(crate) fn is_jump(&self, before: Now, now: Now) -> bool {
         let limit = self.interval * 2;
         let mono = now.mono.since(before.mono);
-        let wall = i128::from(now.unix) - i128::from(before.unix);
-        let drift = (wall - i128::try_from(mono.as_millis()).unwrap_or(i128::MAX)).unsigned_abs();
-        mono > limit || drift > limit.as_millis()
+        let drift = now.unix.abs_diff(before.unix.saturating_add(whole_millis(mono)));
+        mono > limit || drift > whole_millis(limit)
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {

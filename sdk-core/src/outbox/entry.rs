@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::time::{Now, Timestamp, whole_millis};
 use moorline_protocol::{ChannelName, Headers, Payload, ProducerId, Qos, Sequence, Utf8Bytes};
 
 use crate::ids::PublishId;
@@ -195,7 +195,7 @@ impl Entry {
 
     /// Returns the seconds that remain, at least one: what has a sequence is not given up.
     pub(super) fn remaining_ttl(&self, now: Timestamp) -> Option<u32> {
-        let left = self.expires?.mono.since(now).as_millis().div_ceil(1_000).max(1);
+        let left = whole_millis(self.expires?.mono.since(now)).div_ceil(1_000).max(1);
         Some(u32::try_from(left).unwrap_or(u32::MAX))
     }
 

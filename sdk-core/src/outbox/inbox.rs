@@ -1,6 +1,6 @@
 //! `@me`, the caller's own inbox, is the channel `@<user>`: two names of one sequence.
 
-use moorline_protocol::{ChannelName, UserName};
+use moorline_protocol::{ChannelName, UserName, joined};
 
 use super::Outbox;
 use crate::planted::Bug;
@@ -18,7 +18,7 @@ impl Outbox {
 
     /// Learns who the user is: what waits for the inbox gets its name before it is numbered.
     pub(crate) fn on_user(&mut self, user: Option<&UserName>) {
-        self.inbox = user.and_then(|user| ChannelName::new(&["@", user.as_str()].concat()).ok());
+        self.inbox = user.and_then(|user| ChannelName::new(&joined(&["@", user.as_str()])).ok());
         let Some(inbox) = self.inbox.clone() else { return };
         let Some(at) = self.lanes.iter().position(|lane| lane.channel.as_str() == ME) else { return };
         let waiting = self.lanes.remove(at).entries;

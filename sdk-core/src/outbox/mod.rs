@@ -24,6 +24,7 @@ use crate::ids::PublishId;
 use crate::io::Ticket;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
+use crate::sorted::search;
 use crate::store::{Key, StoredPublish};
 use crate::timer::earliest;
 use entry::{Entry, Lane};
@@ -236,7 +237,7 @@ impl Outbox {
 
     /// Returns the channel's lane, a new one if there is none.
     fn lane(&mut self, channel: &ChannelName) -> &mut Lane {
-        let index = match self.lanes.binary_search_by(|lane| lane.channel.cmp(channel)) {
+        let index = match search(&self.lanes, channel.as_str(), |lane| lane.channel.as_str()) {
             Ok(index) => index,
             Err(index) => {
                 self.lanes.insert(index, Lane::new(channel.clone()));
@@ -249,7 +250,7 @@ impl Outbox {
     }
 
     fn find_lane(&mut self, channel: &ChannelName) -> Option<&mut Lane> {
-        let index = self.lanes.binary_search_by(|lane| lane.channel.cmp(channel)).ok()?;
+        let index = search(&self.lanes, channel.as_str(), |lane| lane.channel.as_str()).ok()?;
         self.lanes.get_mut(index)
     }
 
@@ -281,7 +282,7 @@ impl Outbox {
     /// Tells of every message that it is kept; of one that the store is about to take, when it has.
     pub(crate) fn end_all(&mut self, failure: &Failure, out: &mut Outgoing) {
         self.ended = Some(failure.clone());
-        for (channel, key, _) in self.all_entries() {
+        for (channel, key) in self.entries(&|_| true) {
             if !self.storing.iter().any(|(_, _, of)| *of == key) {
                 self.release(&channel, key, PublishOutcome::Kept(failure.clone()), out);
             }
@@ -290,24 +291,29 @@ impl Outbox {
 
     /// The store has not said in time whether it has the rest.
     pub(crate) fn give_up(&mut self, out: &mut Outgoing) {
-        for (channel, key, _) in self.all_entries() {
+        for (channel, key) in self.entries(&|_| true) {
             self.release(&channel, key, PublishOutcome::Uncertain, out);
         }
     }
 
     /// Settles everything, for a store that is cleared: what was sent may have been stored.
     pub(crate) fn wipe(&mut self, failure: &Failure, out: &mut Outgoing) {
-        for (channel, key, was_sent) in self.all_entries() {
+        let sent = self.entries(&Entry::may_be_sent);
+        for (channel, key) in self.entries(&|_| true) {
+            let was_sent = sent.iter().any(|(_, of)| *of == key);
             let outcome = if was_sent { PublishOutcome::Uncertain } else { PublishOutcome::Failed(failure.clone()) };
             self.settle(&channel, key, outcome, out);
         }
     }
 
-    fn all_entries(&self) -> Vec<(ChannelName, Key, bool)> {
-        let of = |lane: &Lane| {
-            let channel = lane.channel.clone();
-            lane.entries.iter().map(move |entry| (channel.clone(), entry.key, entry.may_be_sent())).collect::<Vec<_>>()
-        };
-        self.lanes.iter().flat_map(of).collect()
+    /// Returns which messages are such, by channels.
+    fn entries(&self, is_such: &dyn Fn(&Entry) -> bool) -> Vec<(ChannelName, Key)> {
+        let mut found = Vec::new();
+        for lane in &self.lanes {
+            for entry in lane.entries.iter().filter(|entry| is_such(entry)) {
+                found.push((lane.channel.clone(), entry.key));
+            }
+        }
+        found
     }
 }

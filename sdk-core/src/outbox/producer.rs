@@ -22,14 +22,10 @@ pub(super) enum Lost {
 impl Outbox {
     /// Gives the producer up.
     pub(super) fn leave_producer(&mut self, lost: Lost, out: &mut Outgoing) {
-        let mut uncertain = Vec::new();
-        for lane in &mut self.lanes {
-            for entry in lane.entries.iter_mut().filter(|entry| entry.qos == Qos::ExactlyOnce) {
-                if entry.may_be_sent() || (lost == Lost::RolledBack && entry.origin == Origin::Restored) {
-                    uncertain.push((lane.channel.clone(), entry.key));
-                }
-            }
-        }
+        let uncertain = self.entries(&|entry| {
+            let may_be_taken = lost == Lost::RolledBack && entry.origin == Origin::Restored;
+            entry.qos == Qos::ExactlyOnce && (entry.may_be_sent() || may_be_taken)
+        });
         for (channel, key) in uncertain {
             self.settle(&channel, key, PublishOutcome::Uncertain, out);
         }
@@ -56,12 +52,7 @@ impl Outbox {
 
     /// Settles what an earlier process numbered under a producer that is not ours any more.
     pub(crate) fn settle_orphans(&mut self, out: &mut Outgoing) {
-        let of = |lane: &Lane| {
-            let channel = lane.channel.clone();
-            let is_orphan = |entry: &&Entry| entry.origin == Origin::Orphaned;
-            lane.entries.iter().filter(is_orphan).map(move |entry| (channel.clone(), entry.key)).collect::<Vec<_>>()
-        };
-        for (channel, key) in self.lanes.iter().flat_map(of).collect::<Vec<_>>() {
+        for (channel, key) in self.entries(&|entry| entry.origin == Origin::Orphaned) {
             self.settle(&channel, key, PublishOutcome::Uncertain, out);
         }
     }

@@ -3,7 +3,7 @@
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{
     ChannelName, ChannelRef, ClientFrame, ErrorCode, Generation, Payload, ProducerGrant, ProducerId, ProducerState,
-    Publish, Qos, decimal,
+    Publish, Qos, decimal, joined,
 };
 
 use super::entry::{Entry, Flow, Lane, Number, Progress};
@@ -12,6 +12,7 @@ use crate::config::PublishOptions;
 use crate::event::{Event, Failure, Origin as FailureOrigin, PublishOutcome};
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
+use crate::sorted::search;
 use crate::store::Key;
 use crate::timer::{PATIENCE, is_due};
 
@@ -119,7 +120,8 @@ impl Outbox {
         }
         let lanes = &self.lanes;
         self.sends.retain(|send| {
-            let lane = lanes.binary_search_by(|lane| lane.channel.cmp(&send.channel)).ok().and_then(|at| lanes.get(at));
+            let index = search(lanes, send.channel.as_str(), |lane| lane.channel.as_str());
+            let lane = index.ok().and_then(|index| lanes.get(index));
             let entry = lane.and_then(|lane| lane.entries.get(lane.index(send.key)?));
             entry.is_some_and(|entry| entry.is_waiting_for(send.req))
         });
@@ -136,7 +138,7 @@ impl Outbox {
         {
             let (key, size) = (entry.key, entry.payload.bytes().len());
             let (size, limit) = (decimal(size as u64), decimal(limit as u64));
-            let text = ["the message has ", &size, " bytes; at most ", &limit, " are allowed now"].concat();
+            let text = joined(&["the message has ", &size, " bytes; at most ", &limit, " are allowed now"]);
             let failure = Failure::new(ErrorCode::LimitMessage, text, FailureOrigin::Client);
             self.settle(channel, key, PublishOutcome::Failed(failure), out);
         }

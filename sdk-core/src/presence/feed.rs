@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ClientFrame, ErrorFrame, StatusRequest, Statuses, UserName, UserStatus};
+use moorline_protocol::{ChannelName, ClientFrame, ErrorFrame, StatusRequest, Statuses, UserName, UserStatus};
 
 use crate::event::Event;
 use crate::inbound::failure;
@@ -35,10 +35,11 @@ enum Sending {
     /// There is no connection, or nothing to be sent.
     #[default]
     Idle,
-    /// An answer is awaited.
+    /// An answer is awaited. In doubt: a user was taken off a list meanwhile, perhaps off this one.
     Asked {
         req: u64,
         deadline: Timestamp,
+        in_doubt: bool,
     },
     /// The server takes it then.
     Later(Timestamp),
@@ -62,7 +63,7 @@ impl Feed {
 
     fn send(&mut self, now: Timestamp, out: &mut Outgoing) {
         let req = out.req();
-        self.sending = Sending::Asked { req, deadline: now + PATIENCE };
+        self.sending = Sending::Asked { req, deadline: now + PATIENCE, in_doubt: false };
         out.send(&ClientFrame::Status(StatusRequest { req, users: self.users.clone(), watch: true }));
     }
 
@@ -82,9 +83,13 @@ impl Feed {
     }
 
     /// Takes an answer or a change; tells the app what it does not know.
-    pub(crate) fn on_statuses(&mut self, statuses: Statuses, out: &mut Outgoing) {
+    pub(crate) fn on_statuses(&mut self, statuses: Statuses, now: Timestamp, out: &mut Outgoing) {
         if statuses.req.is_some() {
+            let in_doubt = matches!(self.sending, Sending::Asked { in_doubt: true, .. });
             self.sending = Sending::Stands;
+            if in_doubt {
+                self.send(now, out);
+            }
         }
         let (known, users) = (&mut self.known, &self.users);
         let mut news = Vec::new();
@@ -108,6 +113,21 @@ impl Feed {
         }
         *self = Self::new(self.bugs);
         out.event(Event::StatusEnded { failure: failure(error) });
+    }
+
+    /// The server took a user off the list, whose inbox this is: it takes the whole list once more, or refuses it.
+    pub(crate) fn on_denied(&mut self, inbox: &ChannelName, now: Timestamp, out: &mut Outgoing) {
+        let user = inbox.as_str().strip_prefix('@');
+        let is_followed = self.users.iter().any(|followed| Some(followed.as_str()) == user);
+        if !is_followed || self.bugs.has(Bug::StatusDenialUnheard) {
+            return;
+        }
+        match &mut self.sending {
+            Sending::Stands => self.send(now, out),
+            Sending::Asked { in_doubt, .. } => *in_doubt = true,
+            // It is sent anyway.
+            Sending::Idle | Sending::Later(_) => {}
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {

@@ -1,9 +1,9 @@
 //! The records' bytes: varints and length-prefixed texts, schema 1.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use moorline_protocol::{
-    ChannelName, DeviceId, Epoch, Headers, Offset, Payload, Position, ProducerId, Qos, Sequence, UserName, Utf8Bytes,
-    limits,
+    ChannelName, DeviceId, Epoch, Headers, NameError, Offset, Payload, Position, ProducerId, Qos, Sequence, UserName,
+    Utf8Bytes, limits,
 };
 
 use super::Key;
@@ -201,9 +201,10 @@ pub(super) fn encode_publish(publish: &StoredPublish) -> Vec<u8> {
 }
 
 pub(super) fn decode(key: &[u8], value: Bytes) -> Result<(Key, Record), StoreError> {
-    let mut reader = Reader(value);
+    let mut reader = Reader { rest: value, fault: None };
     if key == META_KEY {
-        return Ok((0, Record::Meta(reader.meta()?)));
+        let meta = reader.meta()?;
+        return reader.finish((0, Record::Meta(meta)));
     }
     let Some((kind, digits)) = key.split_first() else { return Err(StoreError::Corrupt("a key is empty")) };
     let number = std::str::from_utf8(digits)
@@ -215,18 +216,19 @@ pub(super) fn decode(key: &[u8], value: Bytes) -> Result<(Key, Record), StoreErr
         .ok_or(StoreError::Corrupt("a key is not one of this client's"))?;
     let record = match kind {
         b'e' => Record::Publish(reader.publish()?),
-        b'q' => Record::Sequence { channel: reader.channel()?, producer: reader.producer()?, next: reader.varint()? },
+        b'q' => Record::Sequence { channel: reader.channel()?, producer: reader.producer(), next: reader.varint() },
         b'p' => {
             let channel = reader.channel()?;
-            let epoch = Epoch::new(&reader.text()?).map_err(|_| StoreError::Corrupt("an epoch"))?;
-            Record::Cursor { channel, position: Position { epoch, offset: Offset(reader.varint()?) } }
+            let epoch = reader.epoch();
+            Record::Cursor { channel, position: Position { epoch, offset: Offset(reader.varint()) } }
         }
         b'f' => Record::Forgotten { channel: reader.channel()? },
-        b'N' if number == 0 => Record::Networks(reader.networks()?),
+        b'N' if number == 0 => Record::Networks(reader.networks()),
         b'A'..=b'Z' => return Ok((number, Record::Later)),
         _ => return Err(StoreError::Corrupt("a key is not one of this client's")),
     };
-    if reader.0.is_empty() { Ok((number, record)) } else { Err(StoreError::Corrupt("a record is too long")) }
+    reader.check("a record is too long", reader.rest.is_empty());
+    reader.finish((number, record))
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {
@@ -242,113 +244,159 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-struct Reader(Bytes);
+/// Reads a record. What is wrong with it is asked once, at the end, but for names: they have no value then.
+struct Reader {
+    rest: Bytes,
+    /// The first fault; nothing is left to read then.
+    fault: Option<&'static str>,
+}
 
 impl Reader {
-    fn byte(&mut self) -> Result<u8, StoreError> {
-        self.0.try_get_u8().map_err(|_| StoreError::Corrupt("a record is cut short"))
+    fn finish<T>(&self, value: T) -> Result<T, StoreError> {
+        self.fault.map_or(Ok(value), |fault| Err(StoreError::Corrupt(fault)))
     }
 
-    fn varint(&mut self) -> Result<u64, StoreError> {
+    /// Notes what is wrong, unless `is_right`.
+    fn check(&mut self, fault: &'static str, is_right: bool) {
+        if !is_right {
+            self.fault.get_or_insert(fault);
+            self.rest.clear();
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Bytes {
+        let is_there = length <= self.rest.len();
+        self.check("a record is cut short", is_there);
+        if is_there { self.rest.split_to(length) } else { Bytes::new() }
+    }
+
+    /// Takes so many bytes.
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        self.take(N).first_chunk().copied().unwrap_or([0; N])
+    }
+
+    fn byte(&mut self) -> u8 {
+        let [byte] = self.array();
+        byte
+    }
+
+    fn varint(&mut self) -> u64 {
         let mut value = 0u64;
         for shift in (0..63).step_by(7) {
-            let byte = self.byte()?;
+            let byte = self.byte();
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
-                return Ok(value);
+                return value;
             }
         }
-        Err(StoreError::Corrupt("a number is too long"))
+        self.check("a number is too long", false);
+        value
     }
 
-    fn bytes(&mut self) -> Result<Bytes, StoreError> {
-        let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
-        if length > self.0.len() {
-            return Err(StoreError::Corrupt("a record is cut short"));
-        }
-        Ok(self.0.split_to(length))
+    fn bytes(&mut self) -> Bytes {
+        let length = usize::try_from(self.varint()).unwrap_or(usize::MAX);
+        self.take(length)
     }
 
-    fn text(&mut self) -> Result<Utf8Bytes, StoreError> {
-        Utf8Bytes::from_bytes(self.bytes()?).map_err(|_| StoreError::Corrupt("a text is not UTF-8"))
+    fn text(&mut self) -> Utf8Bytes {
+        let bytes = self.bytes();
+        self.utf8(bytes)
+    }
+
+    fn utf8(&mut self, bytes: Bytes) -> Utf8Bytes {
+        Utf8Bytes::from_bytes(bytes).unwrap_or_else(|_| {
+            self.check("a text is not UTF-8", false);
+            Utf8Bytes::default()
+        })
+    }
+
+    /// Takes a name.
+    fn name<T>(&mut self, fault: &'static str, make: fn(&str) -> Result<T, NameError>) -> Result<T, StoreError> {
+        let text = self.text();
+        self.finish(())?;
+        make(&text).map_err(|_| StoreError::Corrupt(fault))
     }
 
     fn channel(&mut self) -> Result<ChannelName, StoreError> {
-        ChannelName::new(&self.text()?).map_err(|_| StoreError::Corrupt("a channel name"))
+        self.name("a channel name", ChannelName::new)
     }
 
-    fn user(&mut self) -> Result<UserName, StoreError> {
-        UserName::new(&self.text()?).map_err(|_| StoreError::Corrupt("a user name"))
+    fn epoch(&mut self) -> Epoch {
+        let text = self.text();
+        Epoch::new(&text).unwrap_or_else(|_| {
+            self.check("an epoch", false);
+            Epoch::default()
+        })
     }
 
-    fn producer(&mut self) -> Result<ProducerId, StoreError> {
-        self.0.try_get_u128_le().map(ProducerId).map_err(|_| StoreError::Corrupt("a record is cut short"))
+    fn producer(&mut self) -> ProducerId {
+        ProducerId(u128::from_le_bytes(self.array()))
     }
 
-    fn is_present(&mut self) -> Result<bool, StoreError> {
-        match self.byte()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(StoreError::Corrupt("a flag")),
-        }
+    fn is_present(&mut self) -> bool {
+        let flag = self.byte();
+        self.check("a flag", flag < 2);
+        flag == 1
+    }
+
+    fn maybe<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.is_present().then(|| read(self))
     }
 
     fn meta(&mut self) -> Result<Meta, StoreError> {
-        let schema = self.varint()?;
+        let schema = self.varint();
         if schema > SCHEMA {
             let found = u32::try_from(schema).unwrap_or(u32::MAX);
-            return Err(StoreError::NewerSchema { found, known: SCHEMA as u32 });
+            return self.finish(()).and(Err(StoreError::NewerSchema { found, known: SCHEMA as u32 }));
         }
-        let device = DeviceId::new(&self.text()?).map_err(|_| StoreError::Corrupt("the device id"))?;
-        let boot = self.varint()?;
-        let producer = if self.is_present()? { Some(self.producer()?) } else { None };
-        let user = if self.is_present()? { Some(self.user()?) } else { None };
-        if schema == 0 || !self.0.is_empty() {
-            return Err(StoreError::Corrupt("the first record"));
-        }
+        let device = self.name("the device id", DeviceId::new)?;
+        let boot = self.varint();
+        let producer = self.maybe(Self::producer);
+        let user = self.maybe(|reader| reader.name("a user name", UserName::new)).transpose()?;
+        self.check("the first record", schema > 0 && self.rest.is_empty());
         Ok(Meta { device, boot, producer, user })
     }
 
-    fn networks(&mut self) -> Result<Vec<StoredNetwork>, StoreError> {
+    fn networks(&mut self) -> Vec<StoredNetwork> {
         let mut networks = Vec::new();
-        while !self.0.is_empty() {
-            let flags = self.byte()?;
-            let has = |bit: u8| flags & bit != 0;
-            let cut = StoreError::Corrupt("a record is cut short");
-            let id = if has(1) { Some(self.0.try_get_u64_le().map_err(|_| cut)?) } else { None };
-            let good = if has(2) { Some(self.ms()?) } else { None };
-            let bad = if has(4) { Some(self.ms()?) } else { None };
-            networks.push(StoredNetwork { id, good, bad, most: self.ms()? });
+        while !self.rest.is_empty() {
+            let flags = self.byte();
+            let id = (flags & 1 != 0).then(|| u64::from_le_bytes(self.array()));
+            let good = (flags & 2 != 0).then(|| self.ms());
+            let bad = (flags & 4 != 0).then(|| self.ms());
+            networks.push(StoredNetwork { id, good, bad, most: self.ms() });
         }
-        Ok(networks)
+        networks
     }
 
-    fn ms(&mut self) -> Result<u32, StoreError> {
-        u32::try_from(self.varint()?).map_err(|_| StoreError::Corrupt("an interval"))
+    fn ms(&mut self) -> u32 {
+        u32::try_from(self.varint()).unwrap_or_else(|_| {
+            self.check("an interval", false);
+            0
+        })
     }
 
     fn publish(&mut self) -> Result<StoredPublish, StoreError> {
         let channel = self.channel()?;
-        let qos = Qos::from_level(self.byte()?).ok_or(StoreError::Corrupt("a QoS"))?;
-        let id = self.text()?;
-        let seq = if self.is_present()? { Some((self.producer()?, self.varint()?)) } else { None };
-        let expires = if self.is_present()? { Some(self.varint()?) } else { None };
-        let count = self.varint()?;
-        if count > limits::HEADERS as u64 {
-            return Err(StoreError::Corrupt("headers"));
-        }
+        let qos = Qos::from_level(self.byte());
+        self.check("a QoS", qos.is_some());
+        let id = self.text();
+        let seq = self.maybe(|reader| (reader.producer(), reader.varint()));
+        let expires = self.maybe(Self::varint);
+        let count = self.varint();
+        self.check("headers", count <= limits::HEADERS as u64);
         let mut headers = Headers::new();
-        for _ in 0..count {
-            headers.push((self.text()?, self.text()?));
+        for _ in 0..count.min(limits::HEADERS as u64) {
+            headers.push((self.text(), self.text()));
         }
-        let kind = self.byte()?;
-        let bytes = std::mem::take(&mut self.0);
+        let kind = self.byte();
+        self.check("a payload", kind < 3);
+        let bytes = std::mem::take(&mut self.rest);
         let payload = match kind {
             0 => Payload::Json(bytes),
-            1 => Payload::Text(Utf8Bytes::from_bytes(bytes).map_err(|_| StoreError::Corrupt("a text is not UTF-8"))?),
-            2 => Payload::Binary(bytes),
-            _ => return Err(StoreError::Corrupt("a payload")),
+            1 => Payload::Text(self.utf8(bytes)),
+            _ => Payload::Binary(bytes),
         };
-        Ok(StoredPublish { channel, qos, id, seq, expires, headers, payload })
+        Ok(StoredPublish { channel, qos: qos.unwrap_or(Qos::AtMostOnce), id, seq, expires, headers, payload })
     }
 }

@@ -9,7 +9,7 @@ mod presence;
 mod recovery;
 
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, ChannelNumber, ChannelRef, ClientFrame, Position, Qos, Since, Subscribe};
+use moorline_protocol::{ChannelName, ChannelRef, ClientFrame, Position, Qos, Since, Subscribe};
 
 use crate::closing::closed_failure;
 use crate::config::{ClientConfig, StartAt, SubscribeOptions};
@@ -19,6 +19,7 @@ use crate::ids::SubscriptionId;
 use crate::outgoing::Outgoing;
 use crate::planted::{Bug, Bugs};
 use crate::presence::{Asks, Room as Presence};
+use crate::sorted::search;
 use crate::store::Key;
 use crate::timer::is_due;
 use channel::{Channel, Options};
@@ -33,9 +34,9 @@ const REMEMBERED: usize = 256;
 pub(crate) struct Subscriptions {
     channels: Vec<Channel>,
     /// Where a number leads; rebuilt when a channel comes or goes.
-    numbers: Vec<(ChannelNumber, usize)>,
+    numbers: Vec<(u64, usize)>,
     /// Where a reader leads; rebuilt likewise.
-    readers: Vec<(SubscriptionId, usize)>,
+    readers: Vec<(u64, usize)>,
     /// Durable cursors found in the store and kept there, of channels that are not read.
     cursors: Vec<(ChannelName, Cursor)>,
     /// Where channels without a cursor were left.
@@ -119,7 +120,7 @@ impl Subscriptions {
     /// Gives a channel what an earlier subscription or process left for it.
     fn recall(&mut self, channel: &mut Channel) {
         if channel.options.is_durable {
-            if let Ok(index) = self.cursors.binary_search_by(|(name, _)| name.cmp(&channel.name)) {
+            if let Ok(index) = search(&self.cursors, channel.name.as_str(), |(name, _)| name.as_str()) {
                 channel.acks.adopt(self.cursors.remove(index).1);
             }
         } else if channel.options.since == StartAt::Resume
@@ -163,7 +164,7 @@ impl Subscriptions {
         if let Some(cursor) = channel.acks.cursor() {
             if forget {
                 out.store.delete_cursor(cursor.key);
-            } else if let Err(index) = self.cursors.binary_search_by(|(name, _)| name.cmp(&channel.name)) {
+            } else if let Err(index) = search(&self.cursors, channel.name.as_str(), |(name, _)| name.as_str()) {
                 self.cursors.insert(index, (channel.name, cursor));
             }
         } else if let Some(position) = channel.position {
@@ -246,11 +247,11 @@ impl Subscriptions {
     }
 
     fn find(&self, name: &ChannelName) -> Result<usize, usize> {
-        self.channels.binary_search_by(|channel| channel.name.cmp(name))
+        search(&self.channels, name.as_str(), |channel| channel.name.as_str())
     }
 
     fn reader_index(&self, id: SubscriptionId) -> Option<usize> {
-        let index = self.readers.binary_search_by_key(&id, |(reader, _)| *reader).ok()?;
+        let index = self.readers.binary_search_by_key(&id.0, |(reader, _)| *reader).ok()?;
         self.readers.get(index).map(|(_, channel)| *channel)
     }
 
@@ -263,7 +264,7 @@ impl Subscriptions {
     fn joined_index(&self, reference: &ChannelRef) -> Option<usize> {
         match reference {
             ChannelRef::Number(number) => {
-                let Ok(index) = self.numbers.binary_search_by_key(number, |(present, _)| *present) else {
+                let Ok(index) = self.numbers.binary_search_by_key(&u64::from(number.0), |(present, _)| *present) else {
                     return self.bugs.has(Bug::EndedDelivers).then_some(0);
                 };
                 self.numbers.get(index).map(|(_, index)| *index)
@@ -278,8 +279,8 @@ impl Subscriptions {
         self.numbers.clear();
         self.readers.clear();
         for (index, channel) in self.channels.iter().enumerate() {
-            self.numbers.extend(channel.number().map(|number| (number, index)));
-            self.readers.extend(channel.readers.iter().map(|reader| (reader.id, index)));
+            self.numbers.extend(channel.number().map(|number| (u64::from(number.0), index)));
+            self.readers.extend(channel.readers.iter().map(|reader| (reader.id.0, index)));
         }
         self.numbers.sort_unstable();
         self.readers.sort_unstable();

@@ -256,3 +256,44 @@ fn users_are_followed_over_reconnects_and_only_news_is_told() {
     again(&mut host);
     assert_eq!(lists(&mut host).len(), 0);
 }
+
+fn denied(host: &mut Host, req: Option<u64>, name: &str) {
+    let channel = Some(channel(&format!("@{name}")));
+    host.send(ServerFrame::Error(ErrorFrame { req, channel, ..ErrorFrame::new(ErrorCode::ChannelDenied, "no grant") }));
+}
+
+fn is_ended(host: &mut Host) -> bool {
+    host.take_events().iter().any(|event| matches!(event, Event::StatusEnded { .. }))
+}
+
+#[test]
+fn who_may_not_follow_a_user_any_more_asks_whether_it_may_follow_the_others() {
+    let mut host = Host::online();
+    host.take_frames();
+    host.client.watch_status(vec![user("alice"), user("bob")], host.now()).unwrap();
+    host.drain();
+    let req = lists(&mut host)[0].req;
+    host.send(ServerFrame::Statuses(Statuses { req: Some(req), users: vec![status("alice", true)] }));
+    // Nobody follows carol.
+    denied(&mut host, None, "carol");
+    assert_eq!(lists(&mut host).len(), 0);
+    denied(&mut host, None, "alice");
+    denied(&mut host, None, "bob");
+    let list = lists(&mut host);
+    assert_eq!((list.len(), list[0].users.len()), (1, 2));
+    // The answer may be older than what was said of bob: once more, and not again.
+    host.send(ServerFrame::Statuses(Statuses { req: Some(list[0].req), users: vec![status("alice", true)] }));
+    let list = lists(&mut host);
+    assert_eq!(list.len(), 1);
+    assert!(!is_ended(&mut host));
+    host.send(ServerFrame::Statuses(Statuses { req: Some(list[0].req), users: vec![status("alice", false)] }));
+    assert_eq!(lists(&mut host).len(), 0);
+    assert_eq!(news(&mut host), [vec![status("alice", false)]]);
+    // Now the server refuses it.
+    denied(&mut host, None, "bob");
+    let req = lists(&mut host)[0].req;
+    denied(&mut host, Some(req), "bob");
+    assert!(is_ended(&mut host));
+    denied(&mut host, None, "alice");
+    assert_eq!(lists(&mut host).len(), 0);
+}

@@ -74,8 +74,14 @@ fn limits(limits: &Limits) -> Result<(), String> {
     if limits.channels.is_some_and(|channels| !CHANNELS.contains(&channels)) {
         return Err(format!("limits.channels is {} to {}", CHANNELS.start(), CHANNELS.end()));
     }
+    if limits.api_burst.is_some_and(|burst| burst < 1_000) {
+        return Err("limits.api_burst is 1,000 at least: so many messages fit into one request".into());
+    }
     if limits.connections_per_user == Some(0) {
         return zero("limits.connections_per_user");
+    }
+    if limits.cursors_per_user == Some(0) {
+        return zero("limits.cursors_per_user");
     }
     if limits.publish_burst == Some(0) && limits.publish_rate != Some(0) {
         return zero("limits.publish_burst");

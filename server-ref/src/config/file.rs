@@ -28,6 +28,8 @@ pub struct File {
 pub struct ServerSection {
     /// Address and port.
     pub listen: Option<Listen>,
+    /// Where the HTTP API listens (default: where WebSockets do).
+    pub http_listen: Option<Listen>,
     /// The data directory.
     pub data: Option<PathBuf>,
     /// Where messages live.
@@ -86,10 +88,16 @@ pub struct Limits {
     pub channels: Option<u32>,
     /// Connections per user (default 20).
     pub connections_per_user: Option<u32>,
+    /// Durable cursors per user, over all devices and channels (default 1,000).
+    pub cursors_per_user: Option<u32>,
     /// Publishes per second and connection (default 50; 0 = no limit).
     pub publish_rate: Option<u32>,
     /// Publishes in a burst (default 100).
     pub publish_burst: Option<u32>,
+    /// Requests and messages per second and API key (default 2,000; 0 = no limit).
+    pub api_rate: Option<u32>,
+    /// Of those, so many at once (default 4,000, at least 1,000).
+    pub api_burst: Option<u32>,
     /// Ping interval (default 25 s, 5 s to 25 s).
     pub ping: Option<Age>,
     /// Connections that are taken in per second (default 5,000; 0 = no limit).
@@ -111,6 +119,9 @@ pub struct App {
     /// The keys its tokens are signed with.
     #[serde(default)]
     pub keys: Vec<SigningKey>,
+    /// What its backend shows to the HTTP API.
+    #[serde(default)]
+    pub api_keys: Vec<ApiKeySection>,
     /// Whether connections without a token are let in (without any grant).
     #[serde(default)]
     pub anonymous: bool,
@@ -137,6 +148,19 @@ impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SigningKey({})", self.alg)
     }
+}
+
+/// `[[apps.api_keys]]`. To replace a key, add another one of the same name; what was published with one is known with
+/// the other.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeySection {
+    /// Names it in the server's log.
+    pub name: String,
+    /// `sha256:` and the hash of the key in hexadecimal, as `moorline-server key new` prints it.
+    pub hash: String,
+    /// When it stops being good: a date, or a date and a time with its offset.
+    pub expires: Option<toml::value::Datetime>,
 }
 
 /// `[[channels]]`: how messages are kept and sent in channels whose name begins with `prefix`.

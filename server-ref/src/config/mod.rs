@@ -1,5 +1,6 @@
 //! The configuration file, and what flags and environment make of it.
 
+mod api_keys;
 mod check;
 mod file;
 mod hooks;
@@ -10,9 +11,11 @@ use std::path::{Path, PathBuf};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moorline_protocol::AppName;
 
+pub use self::api_keys::api_keys;
 pub use self::check::SHARDS;
 pub use self::file::{
-    App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection, SigningKey,
+    ApiKeySection, App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
+    SigningKey,
 };
 pub use self::hooks::hooks;
 pub use self::units::{Age, Listen, Size};
@@ -40,6 +43,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     check::check(&file).map_err(error)?;
     let dir = path.parent().map(PathBuf::from).unwrap_or_default();
     app_keys(&file, &dir).map_err(error)?;
+    api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
     Ok(file)
 }
@@ -157,6 +161,7 @@ mod tests {
             ("[limits]\n", "[limits]\n"),
             ("[[apps]]\n", "[[apps]]\nname = \"a\"\n"),
             ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
+            ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
             ("[[hooks]]", "[[hooks]]\nname = \"a\"\nurl = \"https://a\"\n"),
         ] {
@@ -167,7 +172,7 @@ mod tests {
                 let documented = [format!("`{key}`"), format!("`server.{key}`")].iter().any(|name| docs.contains(name));
                 assert!(documented, "docs/server.md says nothing of `{key}`");
                 let shown = of_section.contains(&format!("{key} =")) || of_section.contains(&format!("`{key}`"));
-                assert!(shown || key == "keys", "docs/moorline.toml does not show `{key}` in {section}");
+                assert!(shown || key.ends_with("keys"), "docs/moorline.toml does not show `{key}` in {section}");
             }
         }
     }
@@ -214,8 +219,10 @@ mod tests {
             ("[limits]\nreconnect_window = \"6m\"", "limits.reconnect_window"),
             ("[limits]\ntcp_user_timeout = \"9s\"", "limits.tcp_user_timeout"),
             ("[limits]\ntcp_user_timeout = \"16m\"", "limits.tcp_user_timeout"),
+            ("[limits]\napi_burst = 999", "limits.api_burst"),
             ("[limits]\nchannels = 0", "limits.channels"),
             ("[limits]\nconnections_per_user = 0", "limits.connections_per_user"),
+            ("[limits]\ncursors_per_user = 0", "limits.cursors_per_user"),
             ("[limits]\npublish_burst = 0", "limits.publish_burst"),
             ("[[channels]]\nprefix = \"a\"\nmax_age = \"0s\"", "max_age"),
             ("[[channels]]\nprefix = \"a\"\nmax_bytes = 0", "max_bytes"),

@@ -15,6 +15,9 @@ use super::ChannelKey;
 /// The channel of an app's events. No client may name a channel that begins with `$`.
 pub const HOOKS: &str = "$hooks";
 
+/// The channel of requests that are answered before they are executed, of all apps.
+pub const OPERATIONS: &str = "$operations";
+
 /// Tells whether a channel is the server's own: clients can neither read nor write it.
 pub fn is_reserved(channel: &str) -> bool {
     channel.starts_with('$')

@@ -24,6 +24,8 @@
 //! The engine knows nothing of silence: nodes watch their connections and say [`Gone::Silent`]. An engine of several
 //! nodes must do that for a node that has died: its connections are silent ones.
 
+mod backend;
+mod content;
 pub mod core;
 pub mod hooks;
 #[cfg(feature = "shell")]
@@ -46,6 +48,8 @@ use moorline_protocol::{
 
 use moorline_protocol::time::UnixMillis;
 
+pub use self::backend::{AppStats, ChannelInfo, ChannelsPage, ChannelsQuery, EngineStats};
+pub use self::content::content_hash;
 use self::hooks::PushDevice;
 pub use self::presence::{Gone, Presence, PresenceAct, PresenceEntry, StatusQuery};
 
@@ -121,6 +125,13 @@ pub enum Command {
     Push(Owner, Option<Utf8Bytes>),
     /// Reads where the devices of users are reached.
     PushHandles(AppName, Vec<UserName>),
+    /// Lists channels, for an app's backend.
+    Channels(ChannelsQuery),
+    /// Ends all connections of a user: each is closed with [`CloseCode::TOKEN_EXPIRED`], so that it comes back with a new
+    /// token or not at all.
+    Disconnect(AppName, UserName),
+    /// Asks for numbers.
+    Stats,
     /// Revokes tokens, durably; every shard gets [`Event::Revoked`].
     Revoke(Revocation),
 }
@@ -299,6 +310,12 @@ pub enum Completion {
     PushHandles(Vec<Vec<PushDevice>>),
     /// To [`Command::Presence`].
     Members(MembersView),
+    /// To [`Command::Channels`].
+    Channels(ChannelsPage),
+    /// To [`Command::Disconnect`]: how many connections there were.
+    Disconnected(u32),
+    /// To [`Command::Stats`].
+    Stats(EngineStats),
     /// To [`Command::Status`], in the order of the query.
     Statuses(Vec<UserStatus>),
 }
@@ -313,6 +330,9 @@ pub enum EngineError {
     /// There is no room left.
     #[error("the storage is full")]
     Full,
+    /// The user has as many durable cursors as it may.
+    #[error("the user has too many durable cursors")]
+    TooManyCursors,
 }
 
 /// The outcome of [`Command::Attach`].
@@ -475,26 +495,4 @@ pub enum Event {
 pub struct EngineInfo {
     /// What an answer `published` is worth.
     pub durability: Durability,
-}
-
-/// Hashes what makes two publishes the same: id, payload tag and bytes, and headers (XXH3-64; stable, it is stored).
-pub fn content_hash(id: &str, payload: &Payload, headers: &Headers) -> u64 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    let tag: u8 = match payload {
-        Payload::Json(_) => 0,
-        Payload::Text(_) => 1,
-        Payload::Binary(_) => 2,
-    };
-    let mut part = |bytes: &[u8]| {
-        hash.update(&(bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    part(id.as_bytes());
-    part(&[tag]);
-    part(payload.bytes());
-    for (name, value) in headers {
-        part(name.as_bytes().as_ref());
-        part(value.as_bytes().as_ref());
-    }
-    hash.digest()
 }

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Hook;
-use super::asker::Asker;
 use super::post::{self, Refusal};
 use super::queue::{Batch, Next, Queue, Queued};
+use crate::asker::Asker;
 use crate::engine::hooks::{HOOKS, HookEvent, HookKind, PushDevice, hooks_channel};
 use crate::engine::{ChannelKey, Command, Completion, CursorAck, Open, Opened, Owner, Read, ReadRange, Stored};
 use crate::wall_clock::WallClock;

@@ -3,7 +3,6 @@
 //! A courier is a reader like any other, with a durable cursor. What is not settled stands in the log, so that a
 //! receiver that is dead for days costs a courier's window of memory, and publishers nothing.
 
-mod asker;
 mod courier;
 mod guard;
 mod post;
@@ -20,9 +19,14 @@ pub use self::guard::is_public;
 pub use self::post::Refusal;
 pub use self::queue::{Batch, DeadLetter, Key, Next, Queue, Queued};
 pub use self::sign::{BadSecret, Secret, sign};
+use crate::asker::Asker;
+use crate::engine::ShardId;
 use crate::engine::hooks::{HookRule, HookRules};
 use crate::engine::host::EngineHandle;
 use crate::wall_clock::WallClock;
+
+/// No node has so many shards.
+const SHARD: ShardId = ShardId(u16::MAX);
 
 /// A hook: what is told to whom.
 #[derive(Clone, Debug)]
@@ -93,7 +97,7 @@ pub fn prepare(
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<(impl FnOnce() + Send + 'static, mpsc::Receiver<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asker = Arc::new(asker::Asker::new(engine.clone()));
+    let asker = Arc::new(Asker::new(engine.clone(), SHARD));
     let (placing, placed) = mpsc::channel();
     let run = move || {
         let couriers = async move {

@@ -360,6 +360,11 @@ pub(super) fn storage_error(error: EngineError) -> ErrorFrame {
     let (code, text) = match error {
         EngineError::Unavailable => (ErrorCode::StorageUnavailable, "the log takes no writes now; try again"),
         EngineError::Full => (ErrorCode::StorageFull, "the log has no room left; tell the operator"),
+        EngineError::TooManyCursors => {
+            let text = "the user has too many durable cursors; unsubscribe from channels with `forget` first";
+            // Waiting does not help.
+            return ErrorFrame { retry: false, ..ErrorFrame::new(ErrorCode::LimitChannels, text) };
+        }
     };
     ErrorFrame { after: Some(STORAGE_RETRY_MS), ..ErrorFrame::new(code, text) }
 }

@@ -59,6 +59,12 @@ impl Hub {
         self.cohorts.leave(conn, codec);
     }
 
+    /// Returns how many connections are live.
+    pub(super) fn live(&self) -> usize {
+        let Cohorts { json, plain, packed, .. } = &self.cohorts;
+        json.len() + plain.len() + packed.len()
+    }
+
     /// The channel begins a new life: nobody is live until it has joined again.
     pub(super) fn begin_anew(&mut self, tip: Tip, bugs: Bugs) {
         self.tip = Some(tip);

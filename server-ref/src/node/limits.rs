@@ -15,15 +15,21 @@ impl Bucket {
 
     /// Takes one publish. `Err` says in how many ms there is one.
     pub(super) fn take(&mut self, rate: u32, burst: u32, now: Timestamp) -> Result<(), u32> {
+        self.take_many(1, rate, burst, now)
+    }
+
+    /// Takes several, or none. `Err` says in how many ms there are as many.
+    pub(super) fn take_many(&mut self, count: u32, rate: u32, burst: u32, now: Timestamp) -> Result<(), u32> {
+        let wanted = u64::from(count) * 1000;
         let ms = now.since(self.at).as_millis() as u64;
         self.at = self.at.max(now);
         self.filled = (self.filled + ms * u64::from(rate)).min(u64::from(burst) * 1000);
-        match self.filled.checked_sub(1000) {
+        match self.filled.checked_sub(wanted) {
             Some(rest) => {
                 self.filled = rest;
                 Ok(())
             }
-            None => Err((1000 - self.filled).div_ceil(u64::from(rate.max(1))) as u32),
+            None => Err((wanted - self.filled).div_ceil(u64::from(rate.max(1))) as u32),
         }
     }
 }

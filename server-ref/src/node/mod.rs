@@ -3,14 +3,17 @@
 //! One node per shard. Inputs change its state; [`Node::poll_output`] drains one ordered queue;
 //! [`Node::poll_timeout`] names the next deadline.
 
+pub mod backend;
 mod cohorts;
 mod config;
 mod connect;
+mod counters;
 mod drain;
 mod heartbeat;
 mod hub;
 mod io;
 mod limits;
+pub mod operations;
 mod outputs;
 mod packing;
 mod presence;
@@ -34,6 +37,8 @@ use rustc_hash::FxHashMap;
 
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::connect::Revocations;
+pub use self::counters::AppNumbers;
+use self::counters::Counters;
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
@@ -62,6 +67,7 @@ pub struct Node {
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
     outputs: Outputs,
+    counters: Counters,
     packer: Packer,
     /// Publishes whose answers are pending.
     publishing: usize,
@@ -116,6 +122,7 @@ impl Node {
             next_ticket: 1,
             deadlines: BTreeSet::new(),
             outputs: Outputs::default(),
+            counters: Counters::default(),
             packer: Packer::new(bugs),
             publishing: 0,
             draining: None,
@@ -358,6 +365,7 @@ impl Node {
     }
 
     fn send(&mut self, conn: ConnId, frame: &ServerFrame) {
+        self.count(conn, frame);
         let Some(entry) = self.conns.get(&conn) else { return };
         let mut message = Vec::new();
         entry.codec.encode_server(frame, &mut message);

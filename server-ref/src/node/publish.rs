@@ -163,6 +163,7 @@ impl Node {
                 Ok(_) => return,
                 Err(error) => ServerFrame::Error(ErrorFrame { req: Some(req), ..storage_error(error) }),
             };
+            self.count(conn, &frame);
             self.outputs.answer(conn, self.codec(conn), &frame);
         }
         self.drain_on(now);

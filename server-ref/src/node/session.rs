@@ -129,6 +129,8 @@ pub(super) struct Subscription {
     pub(super) durable: bool,
     /// Since the last `subscribed`, `reset` or rewind, this connection was sent every message from here on.
     pub(super) held: Offset,
+    /// Where the last `reset` of this life of the channel put it; a rewind to before that was sent before it came.
+    pub(super) begins: Offset,
     pub(super) flow: Flow,
 }
 

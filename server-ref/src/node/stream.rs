@@ -36,6 +36,7 @@ impl Node {
         let Some(last) = messages.last() else { return };
         *tip = Tip { epoch, fanned: last.offset.max(tip.fanned) };
         let outputs = &mut self.outputs;
+        self.counters.deliver(&channel.app, hub.live() * fresh.len());
         hub.fan_out(&fresh, Some(&mut self.packer), |output| outputs.push_back(output));
     }
 
@@ -46,6 +47,7 @@ impl Node {
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         behind.iter().for_each(|(conn, codec)| hub.join(*conn, Seat::plain(*codec)));
         let outputs = &mut self.outputs;
+        self.counters.deliver(&channel.app, hub.live());
         hub.fan_out(std::slice::from_ref(&message), None, |output| outputs.push_back(output));
         if self.config.bugs.has(Bug::PackedWithEphemeral) {
             hub.remember_ephemeral(&message);
@@ -88,7 +90,7 @@ impl Node {
                     true
                 }
             };
-            subscription.held = head.next();
+            (subscription.held, subscription.begins) = (head.next(), Offset::ZERO);
             let reset = (head.next(), head, head, ResetReason::Epoch);
             self.send_reset(conn, number, epoch, reset);
             if live {
@@ -262,6 +264,7 @@ impl Node {
             if !bugs.has(Bug::PackedAcrossResets) {
                 subscription.held = from.next();
             }
+            subscription.begins = from;
             let reset = (page.first, tip.fanned, from, ResetReason::Trimmed);
             return self.send_reset(conn, number, tip.epoch, reset);
         }
@@ -288,6 +291,9 @@ impl Node {
         } else {
             subscription.flow = Flow::Live;
         }
+        if let Some(hub) = self.hubs.get(&number) {
+            self.counters.deliver(&hub.key.app, page.messages.len());
+        }
         let frame = PageFrame { codec, channel, packs, more, at, sent, messages: &page.messages };
         let message = encode_page(&frame, &mut self.packer);
         self.outputs.push_back(Output::Send { conn, message });
@@ -309,18 +315,19 @@ impl Node {
         }
         let codec = self.codec(conn);
         let Some(subscription) = self.session(conn).and_then(|session| session.find_mut(number)) else { return };
+        let rewind = more.rewind && (more.after >= subscription.begins || bugs.has(Bug::RewindBeforeReset));
         match &mut subscription.flow {
-            Flow::Behind(reader) if more.rewind || bugs.has(Bug::MoreMovesBack) => {
+            Flow::Behind(reader) if rewind || bugs.has(Bug::MoreMovesBack) => {
                 let (turn, delivered) = (reader.turn + 1, reader.delivered.max(reader.sent));
                 let after = more.after.min(tip.fanned);
                 let delivered = if bugs.has(Bug::RewindLowersDelivered) { after } else { delivered };
-                let plain = more.rewind && !bugs.has(Bug::PackedAfterRewind);
+                let plain = rewind && !bugs.has(Bug::PackedAfterRewind);
                 *reader = Reader { turn, delivered, plain, ..Reader::at(after, true, false) };
                 subscription.held = after.next();
             }
             Flow::Dropping { paused, .. } => *paused = false,
             // At QoS 0 there is nothing to go back to.
-            Flow::Live if more.rewind && subscription.qos > Qos::AtMostOnce => {
+            Flow::Live if rewind && subscription.qos > Qos::AtMostOnce => {
                 let after = more.after.min(tip.fanned);
                 let plain = !bugs.has(Bug::PackedAfterRewind);
                 let delivered = if bugs.has(Bug::RewindLowersDelivered) { after } else { tip.fanned };

@@ -38,7 +38,7 @@ impl Node {
         let flow = Flow::Opening { req, expires: own.and_then(|extra| extra.claims.expires) };
         let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
         let held = Offset::ZERO;
-        session.insert(Subscription { number, serial, qos, reset, durable, held, flow });
+        session.insert(Subscription { number, serial, qos, reset, durable, held, begins: Offset::ZERO, flow });
         let since = if live_only { Since::Now } else { subscribe.since };
         let presence = self.take_part(conn, id, number, &subscribe);
         let open = Open { channel: key, since, reset, cursor, presence };

@@ -10,6 +10,7 @@ use super::door::{Door, Seat};
 use super::goodbye::linger;
 use super::rate::Stranger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
+use crate::http::{self, Handed};
 use crate::node::{ConnId, Pressure};
 use crate::page;
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
@@ -52,6 +53,9 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, f
                 }
                 Err(refusal) => refusal,
             },
+            Ok(Some((Err(_), read))) if is_for_http(&handle, &read) => {
+                return hand_over(&handle, stream, seat, read).await;
+            }
             Ok(Some((Err(refusal), _))) => match page_for(&handle, &refusal) {
                 Some(page) => return show(&handle, stream, &page).await,
                 None => plain(&handle, refusal),
@@ -111,8 +115,21 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
                 let rest = head.split_off(upgrade.head);
                 return Some((Ok(upgrade), rest));
             }
-            Err(refusal) => return Some((Err(refusal), Vec::new())),
+            Err(refusal) => return Some((Err(refusal), head)),
         }
+    }
+}
+
+/// Tells whether a request is for the HTTP API, and the API has no listener of its own.
+fn is_for_http(handle: &Handle, read: &[u8]) -> bool {
+    handle.door.config.http.is_some() && ws::path(read).is_some_and(http::has_path)
+}
+
+/// Lets the HTTP API go on with a connection. Where it has no room, nobody is told: telling takes room.
+async fn hand_over(handle: &Handle, stream: TcpStream, seat: Seat, read: Vec<u8>) {
+    if let (Some(http), Ok(stream)) = (&handle.door.config.http, stream.into_std()) {
+        // Its thread takes them at once, or is gone.
+        let _ = http.send(Handed { stream, read: read.into(), seat: Box::new(seat) }).await;
     }
 }
 

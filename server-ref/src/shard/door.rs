@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 use super::rate::{Rate, Stranger, Strangers};
+use crate::http::Handed;
 use crate::ws::{Refusal, Upgrade};
 
 /// Who is let in.
-#[derive(Debug)]
 pub struct DoorConfig {
     /// Pages that may open a WebSocket; empty = any.
     pub origins: Vec<String>,
@@ -25,6 +27,8 @@ pub struct DoorConfig {
     pub proxies: Vec<IpAddr>,
     /// Whether `/` shows the chat.
     pub page: bool,
+    /// Where requests for the HTTP API go, if it has no listener of its own.
+    pub http: Option<mpsc::Sender<Handed>>,
 }
 
 /// Lets clients in, or not; one for all shards of a server.

@@ -12,15 +12,16 @@ mod socket;
 mod tcp;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use moorline_protocol::Codec;
 use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::{AppName, Codec};
 use rustc_hash::FxHashMap;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 pub use self::door::{Door, DoorConfig};
@@ -28,7 +29,7 @@ use self::outbox::Outbox;
 use self::rate::Stranger;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
-use crate::node::{Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
+use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -50,9 +51,14 @@ pub struct ShardConfig {
     pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
+    /// Who asks for its numbers.
+    pub asked: mpsc::Receiver<AskNumbers>,
     /// Set to true for a graceful stop.
     pub stop: watch::Receiver<bool>,
 }
+
+/// Where a shard's numbers go.
+pub type AskNumbers = oneshot::Sender<BTreeMap<AppName, AppNumbers>>;
 
 /// The app whose messages are sent back, with the feature `echo`.
 const ECHO: &str = "echo";
@@ -147,7 +153,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         door: config.door,
     };
     let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
-    let mut stop = config.stop;
+    let (mut stop, mut asked) = (config.stop, config.asked);
     let mut replies = Vec::new();
     let mut stopping = false;
     loop {
@@ -174,6 +180,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
                 let _ = changed;
                 handle.with(|shard, now| shard.node.drain(500, window, now));
             }
+            Some(ask) = asked.recv() => drop(ask.send(handle.shard.borrow().node.numbers())),
             () = handle.rearm.notified() => {}
             () = sleep => handle.with(|shard, now| shard.node.handle_timeout(now)),
         }

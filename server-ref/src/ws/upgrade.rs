@@ -158,6 +158,13 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
     Ok(Some(Upgrade { app, codec, origin, response, head }))
 }
 
+/// Returns the path of a request whose first line is whole.
+pub fn path(bytes: &[u8]) -> Option<&str> {
+    let line = bytes.split(|byte| *byte == b'\r').next()?;
+    let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
+    target.split('?').next()
+}
+
 /// Returns a header's value. Several lines are one list; bytes that are not UTF-8 fit nothing.
 fn value(headers: &[httparse::Header<'_>], name: &str) -> Option<String> {
     let lines = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));

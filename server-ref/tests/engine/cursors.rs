@@ -1,8 +1,8 @@
 //! Durable cursors.
 
-use moorline_protocol::{Epoch, Offset, Position, ResetMode, ResetReason, Since};
+use moorline_protocol::{DeviceId, Epoch, Offset, Position, ResetMode, ResetReason, Since};
 use moorline_server::engine::core::RetentionRule;
-use moorline_server::engine::{Command, Completion, CursorAck, Open, Opened, Owner};
+use moorline_server::engine::{Command, Completion, CursorAck, EngineError, Open, Opened, Owner};
 
 use crate::rig::{DAY, HERE, HOUR, Rig, Setup, at, channel, each, each_with, message, open, owner};
 
@@ -248,5 +248,83 @@ fn an_acknowledgement_brings_an_expired_cursor_back() {
         rig.middle();
         rig.pass(HOUR);
         assert_eq!(resume(rig, &alice).from.0, 2);
+    });
+}
+
+/// A user may have three cursors.
+fn three() -> Setup {
+    Setup { cursors_per_user: 3, ..for_ever() }
+}
+
+/// Another device of a user.
+fn another(of: &Owner) -> Owner {
+    Owner { device: DeviceId::new("another-device-of-it").unwrap(), ..of.clone() }
+}
+
+/// Whether a device may read a channel durably.
+fn may(rig: &mut Rig, owner: &Owner, channel: &str) -> bool {
+    let open = Open { cursor: Some(owner.clone()), ..open(channel, Since::Cursor(None)) };
+    match rig.ask(Command::Open(open)) {
+        Ok(Completion::Opened(_)) => true,
+        Err(EngineError::TooManyCursors) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_user_has_so_many_cursors_over_all_devices_and_no_more() {
+    each_with(three(), |rig| {
+        let alice = owner("alice");
+        let laptop = another(&alice);
+        assert!(may(rig, &alice, "room") && may(rig, &alice, "other") && may(rig, &laptop, "room"));
+        assert!(!may(rig, &laptop, "other"));
+        rig.middle();
+        // Those that there are stay, and whoever has none reads as before.
+        assert!(!may(rig, &laptop, "other") && !may(rig, &alice, "third"));
+        assert!(may(rig, &alice, "room") && may(rig, &laptop, "room"));
+        assert_eq!(rig.open("third", Since::Now).head.0, 0);
+        assert!(may(rig, &owner("bob"), "third"));
+        // One that is forgotten makes room for one.
+        forget(rig, &alice);
+        rig.middle();
+        assert!(may(rig, &laptop, "other") && !may(rig, &laptop, "third") && !may(rig, &alice, "room"));
+    });
+}
+
+#[test]
+fn cursors_are_counted_over_many_starts() {
+    each_with(three(), |rig| {
+        // Of the tables that these starts leave, some are merged.
+        let alice = owner("alice");
+        for n in 0..9 {
+            assert!(may(rig, &alice, "room") && may(rig, &alice, "other"), "{n}");
+            rig.middle();
+            assert!(may(rig, &alice, "third"), "{n}");
+            assert!(!may(rig, &alice, "fourth"), "{n}");
+            rig.middle();
+            assert!(!may(rig, &alice, "fourth"), "{n}");
+            forget(rig, &alice);
+            rig.middle();
+        }
+    });
+}
+
+#[test]
+fn cursors_that_are_over_make_room_and_those_in_use_do_not() {
+    each_with(three(), |rig| {
+        let alice = owner("alice");
+        let opened = resume(rig, &alice);
+        rig.fill("room", "m", 1);
+        assert!(may(rig, &alice, "other") && may(rig, &alice, "third"));
+        rig.middle();
+        // Three months in which one of them is used, by acknowledgements alone.
+        for _ in 0..9 {
+            rig.pass(10 * DAY);
+            rig.ack(&alice, "room", at(&opened, 1));
+            rig.middle();
+        }
+        assert!(may(rig, &alice, "fourth") && may(rig, &alice, "fifth"));
+        assert!(!may(rig, &alice, "sixth"));
+        assert_eq!(resume(rig, &alice).from.0, 1);
     });
 }

@@ -184,6 +184,28 @@ fn a_device_that_fell_silent_is_told_of_what_it_did_not_acknowledge() {
 }
 
 #[test]
+fn what_was_not_acknowledged_is_told_after_a_crash_although_others_were_owed_less() {
+    each(&[HookKind::MessageOffline], |rig| {
+        let silent = reader(rig, "silent", "room");
+        reader(rig, "gone", "room");
+        rig.fill("room", "m", 3);
+        rig.disconnect("gone");
+        // One window for both: for who is gone from the fourth on, for who fell silent from the first.
+        rig.fill("room", "n", 1);
+        rig.tell(HERE, Command::Detach(silent.session, Gone::Silent));
+        rig.disconnect("silent");
+        rig.middle();
+        rig.pass(RETURN);
+        let told = away(rig);
+        assert!(told.contains(&is("silent", "room", 1, 4)), "{told:?}");
+        assert!(told.iter().any(|(user, _, first, last)| user == "gone" && *first <= 4 && *last == 4), "{told:?}");
+        rig.middle();
+        rig.pass(RETURN);
+        assert_eq!(away(rig).len(), 2);
+    });
+}
+
+#[test]
 fn a_connection_that_closed_has_time_to_come_back() {
     each(&[HookKind::MessageOffline], |rig| {
         let back = reader(rig, "back", "room");

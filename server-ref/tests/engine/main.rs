@@ -9,6 +9,7 @@
     reason = "a test that meets something else fails"
 )]
 
+mod backend;
 mod cursors;
 mod disk;
 mod events;

@@ -372,3 +372,29 @@ fn a_user_is_online_while_it_has_a_connection() {
         assert_eq!(rig.events(HERE), []);
     });
 }
+
+#[test]
+fn whoever_asks_between_two_changes_is_told_of_the_second() {
+    each(|rig| {
+        let alice = connect(rig, "alice", 1);
+        assert!(status(rig, &["alice"], true)[0].online);
+        let bob = connect(rig, "bob", 1);
+        pass(rig, 100);
+        rig.events(HERE);
+        // Within one batch alice goes, is asked for, and comes back.
+        status(rig, &["bob"], true);
+        detach(rig, bob, Gone::Left);
+        detach(rig, alice, CLOSED);
+        assert!(!status(rig, &["alice"], true)[0].online);
+        connect(rig, "alice", 2);
+        connect(rig, "bob", 2);
+        pass(rig, 200);
+        let event = |event| match event {
+            Event::Statuses { users, .. } => users,
+            _ => Vec::new(),
+        };
+        let told: Vec<_> = rig.events(HERE).into_iter().flat_map(event).collect();
+        let last = told.iter().rev().find(|status| status.user.as_str() == "alice");
+        assert!(last.is_some_and(|status| status.online), "{told:?}");
+    });
+}

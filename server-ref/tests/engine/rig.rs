@@ -1,6 +1,7 @@
 //! Runs a scenario on every engine, with and without a restart in its middle.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -85,12 +86,13 @@ pub(crate) fn each_with(setup: Setup, scenario: impl Fn(&mut Rig)) {
 pub(crate) struct Setup {
     pub(crate) rules: Vec<RetentionRule>,
     pub(crate) ids_per_channel: usize,
+    pub(crate) cursors_per_user: usize,
     pub(crate) hooks: HookRules,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { rules: Vec::new(), ids_per_channel: 100_000, hooks: HookRules::default() }
+        Self { rules: Vec::new(), ids_per_channel: 100_000, cursors_per_user: 1_000, hooks: HookRules::default() }
     }
 }
 
@@ -221,6 +223,11 @@ impl Rig {
         rig
     }
 
+    /// The data directory, if it has one.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub(crate) fn now(&self) -> u64 {
         self.clock.load(Ordering::Relaxed)
     }
@@ -230,6 +237,7 @@ impl Rig {
         let core_config = CoreConfig {
             retention: RetentionRules::new(self.setup.rules.clone()),
             ids_per_channel: self.setup.ids_per_channel,
+            cursors_per_user: self.setup.cursors_per_user,
             hooks: self.setup.hooks.clone(),
             ..CoreConfig::new("model-00")
         };

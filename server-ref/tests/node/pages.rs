@@ -1,5 +1,6 @@
 //! What a page shows, and where it ends.
 
+use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRule, RetentionRules};
 use moorline_server::node::{Claims, Permissions};
 use serde_json::{Value, json};
 
@@ -78,4 +79,39 @@ fn who_may_subscribe_may_have_what_was_missed() {
         bench.say(2, json!({"t": "unsubscribe", "channel": "room", "req": 3}));
         bench.hear(2);
     }
+}
+
+#[test]
+fn a_rewind_that_crosses_a_reset_does_not_undo_it() {
+    let mut bench = Bench::new();
+    let rule = RetentionRule { prefix: String::new(), max_age_ms: None, max_bytes: None, max_count: Some(3) };
+    let config = CoreConfig { retention: RetentionRules::new(vec![rule]), ..CoreConfig::new("bench000") };
+    bench.core = EngineCore::new(config, MemoryStore::default());
+    let now = bench.now().unix;
+    bench.core.begin(false, now);
+    bench.join(9, "bob");
+    bench.join(1, "alice");
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    bench.say(1, json!({"t": "pause", "channel": "room"}));
+    bench.hear(1);
+    for n in 1..=8 {
+        bench.publish(9, "room", &n.to_string(), "hello");
+    }
+    bench.core.expire(now);
+    bench.say(1, json!({"t": "more", "channel": "room", "after": 0}));
+    let told = bench.frames(1);
+    assert_eq!((&told[0]["t"], &told[0]["from"], offsets(&told[1..])), (&json!("reset"), &json!(5), vec![6, 7, 8]));
+    // Alice had lost her way before the reset came, and asked for what was before it.
+    rewind(&mut bench, 0);
+    assert_eq!(bench.frames(1), Vec::<Value>::new());
+    bench.publish(9, "room", "9", "goes on");
+    assert_eq!(offsets(&bench.frames(1)), [9]);
+    // One that is sent after it counts, and so does what else a late one says.
+    rewind(&mut bench, 7);
+    assert_eq!(offsets(&bench.frames(1)), [8, 9]);
+    bench.say(1, json!({"t": "pause", "channel": "room"}));
+    bench.publish(9, "room", "10", "waits");
+    assert_eq!(bench.frames(1), Vec::<Value>::new());
+    rewind(&mut bench, 0);
+    assert_eq!(offsets(&bench.frames(1)), [10], "it ends a pause");
 }

@@ -134,3 +134,29 @@ fn a_restored_directory_begins_new_epochs() {
     let server = Program::start(command.arg(dir.path()));
     assert_ne!(epoch(&server), before);
 }
+
+#[test]
+fn a_backup_of_a_running_server_is_served_as_another_epoch() {
+    let dir = with_messages();
+    let server = Program::dev(dir.path());
+    let mut wire = Wire::hello(server.address(), "dev:alice");
+    wire.say(&json!({"t": "publish", "channel": "room:1", "req": 51, "id": "51", "text": "the last before"}));
+    assert_eq!(wire.expect("published")["offset"], 51);
+    let copies = tempfile::tempdir().unwrap();
+    let to = copies.path().join("today");
+    let (code, said) = run([Path::new("backup"), dir.path(), &to]);
+    assert!(code == 0 && said.contains("no damage") && said.contains(to.to_str().unwrap()), "{said}");
+    wire.say(&json!({"t": "publish", "channel": "room:1", "req": 52, "id": "52", "text": "the first after"}));
+    assert_eq!(wire.expect("published")["offset"], 52, "the server goes on");
+    let restored = Program::dev(&to);
+    let mut wire = Wire::hello(restored.address(), "dev:alice");
+    let since = json!({"epoch": "k3v9x2ab.1", "offset": 52});
+    wire.say(&json!({"t": "subscribe", "channel": "room:1", "req": 1, "since": since}));
+    assert_eq!(wire.expect("subscribed")["reason"], "epoch");
+    let mut wire = Wire::hello(restored.address(), "dev:bob");
+    wire.say(&json!({"t": "subscribe", "channel": "room:1", "req": 1, "since": {"last": 1}}));
+    wire.expect("subscribed");
+    assert_eq!(wire.expect("deliver")["messages"][0]["id"], "51", "what was answered before is in it");
+    let (code, said) = run([Path::new("backup"), dir.path(), &to]);
+    assert!(code == 1 && said.contains("there is something already"), "{said}");
+}

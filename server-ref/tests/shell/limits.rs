@@ -88,6 +88,30 @@ fn a_page_has_256_messages_at_most() {
 }
 
 #[test]
+fn a_user_has_so_many_cursors() {
+    let mut world = World::start(Options { max_cursors: 2, ..Options::dev() }, "dev:healthy");
+    let mut wire = Wire::open(world.address());
+    wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "device": "device-9876543210"}));
+    wire.expect("welcome");
+    let durable = |channel: &str, req: u64| json!({"t": "subscribe", "channel": channel, "req": req, "durable": true});
+    wire.say(&durable("one", 1));
+    wire.say(&durable("two", 2));
+    wire.expect("subscribed");
+    wire.expect("subscribed");
+    wire.say(&durable("three", 3));
+    let error = wire.expect_error("limit.channels");
+    assert_eq!((&error["req"], &error["channel"], &error["retry"]), (&json!(3), &json!("three"), &json!(false)));
+    // It is read without a cursor, or once another one is given up.
+    wire.say(&json!({"t": "subscribe", "channel": "three", "req": 4}));
+    wire.expect("subscribed");
+    wire.say(&json!({"t": "unsubscribe", "channel": "one", "req": 5, "forget": true}));
+    wire.expect("unsubscribed");
+    wire.say(&durable("four", 6));
+    wire.expect("subscribed");
+    world.is_well();
+}
+
+#[test]
 fn a_user_has_so_many_connections() {
     let mut world = World::start(Options { max_connections: 2, ..Options::dev() }, "dev:healthy");
     let first = Wire::hello(world.address(), "dev:alice");

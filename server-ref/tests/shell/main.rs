@@ -15,6 +15,7 @@ mod devices;
 mod disk;
 mod frames;
 mod hooks;
+mod http;
 mod limits;
 mod order;
 mod signals;

@@ -61,7 +61,7 @@ fn mistakes_in_the_file_are_named_with_file_line_and_key() {
         ("[serverr]\n".into(), "did you mean `server`?"),
         ("[limits]\nmesage = 1\n".into(), "did you mean `message`?"),
         ("[[channels]]\nprefix = \"a\"\nmaxage = \"1d\"\n".into(), "did you mean `max_age`?"),
-        ("[server]\ncolour = \"red\"\n".into(), "known are: listen, data"),
+        ("[server]\ncolour = \"red\"\n".into(), "known are: listen, http_listen, data"),
         ("[server]\nlisten = 8000\n".into(), "line 2, `listen`"),
         ("[server]\nshards = \"two\"\n".into(), "line 2, `shards`"),
         ("[limits]\nping = \"1h\"\n".into(), "limits.ping is 5s to 25s"),

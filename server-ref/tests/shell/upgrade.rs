@@ -152,7 +152,7 @@ fn plain_requests_say_how_the_server_is() {
     assert!(get("/healthz").contains(" 200 OK"));
     assert!(get("/readyz").contains("ready"));
     assert!(get("/").contains("/ws"));
-    assert!(get("/metrics?x=1").contains(" 404 "));
+    assert!(get("/nothing?x=1").contains(" 404 "));
 }
 
 /// Sends a request with these lines and returns the head and the body of the answer.

@@ -9,6 +9,7 @@ pub mod checker;
 pub mod demo;
 pub mod dice;
 pub mod kills;
+pub mod lab;
 pub mod load;
 pub mod log_reader;
 pub mod proxy;

@@ -1,4 +1,4 @@
-//! `moorline-crash`: the demo and the crash test.
+//! `moorline-crash`: the demo, the crash test, and the lab for tests of bindings.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "both tell what happens to whoever started them")]
@@ -12,6 +12,7 @@ use moorline_crash::away::Away;
 use moorline_crash::demo::Demo;
 use moorline_crash::dice::Dice;
 use moorline_crash::kills::Kills;
+use moorline_crash::lab::Lab;
 use moorline_crash::run::RunError;
 use moorline_crash::scripts::Scripts;
 use moorline_crash::storm::Storm;
@@ -72,6 +73,13 @@ enum Command {
         #[arg(long, default_value_t = 8)]
         window: u64,
     },
+    /// The server and a proxy that fails on demand, for the tests of bindings; prints where it takes commands, and ends with
+    /// its input.
+    Lab {
+        /// The server's binary.
+        #[arg(long, env = "MOORLINE_SERVER")]
+        server: PathBuf,
+    },
     /// Groups of clients whose networks fail as seeds say.
     Scripts {
         /// The server's binary.
@@ -93,6 +101,7 @@ async fn main() -> ExitCode {
         Command::Kills { server, kills, seed } => crash(server, kills, seed).await,
         Command::Away { server, messages } => away(server, messages).await,
         Command::Storm { server, clients, window } => storm(server, clients, window).await,
+        Command::Lab { server } => Lab { server }.run(|address| println!("{address}")).await.map(|()| true),
         Command::Scripts { server, scripts, seed } => networks(server, scripts, seed).await,
     };
     match result {

@@ -146,6 +146,8 @@ pub struct Keeps {
     pub producers_ms: Option<u64>,
     /// ms of an unused cursor or channel.
     pub cursors_ms: Option<u64>,
+    /// Cursors of a user.
+    pub cursors: Option<usize>,
 }
 
 /// The plan of a run.

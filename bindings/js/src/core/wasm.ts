@@ -27,28 +27,57 @@ export interface Run {
   readonly outbox: { readonly messages: number; readonly bytes: number };
 }
 
-/** The core behind the seam; any number of clients. */
+/**
+ * The core behind the seam; any number of clients. A trap leaves its memory in a state that nobody knows: then it has failed,
+ * for all of them.
+ */
 export class Core {
+  /** Why it can be used no more. */
+  failure: MoorlineError | undefined;
   private readonly exports: Exports;
+  private readonly users = new Map<number, (failure: MoorlineError) => void>();
 
   constructor(loaded: Instantiated) {
     this.exports = ('instance' in loaded ? loaded.instance : loaded).exports as Exports;
   }
 
-  /** Makes a client of its settings; returns a handle. Throws what the core refuses, as its output's records. */
-  create(settings: Uint8Array, mono: number, unix: number): { handle: number; refusal: Uint8Array } {
-    this.write(settings);
-    const handle = this.exports.create(mono, unix);
-    return { handle, refusal: this.read(this.exports.output()).records };
+  /**
+   * Makes a client of its settings; returns a handle. Throws what the core refuses, as its output's records. `onFailure`: it has
+   * failed, here or in the hands of another client.
+   */
+  create(settings: Uint8Array, mono: number, unix: number, onFailure: (failure: MoorlineError) => void): { handle: number; refusal: Uint8Array } {
+    return this.guard(() => {
+      this.write(settings);
+      const handle = this.exports.create(mono, unix);
+      if (handle !== 0) this.users.set(handle, onFailure);
+      return { handle, refusal: this.read(this.exports.output()).records };
+    });
   }
 
   run(handle: number, batch: Uint8Array, mono: number, unix: number): Run {
-    this.write(batch);
-    return this.read(this.exports.run(handle, mono, unix));
+    return this.guard(() => {
+      this.write(batch);
+      return this.read(this.exports.run(handle, mono, unix));
+    });
   }
 
   remove(handle: number): void {
-    this.exports.remove(handle);
+    this.users.delete(handle);
+    if (!this.failure) this.guard(() => this.exports.remove(handle));
+  }
+
+  private guard<T>(act: () => T): T {
+    if (this.failure) throw this.failure;
+    try {
+      return act();
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const failure = new MoorlineError('client.runtime', `the core has failed (${why}), and with it all clients of this page: make new ones`, 'client', cause);
+      this.failure = failure;
+      const users = [...this.users.values()];
+      void Promise.resolve().then(() => users.forEach((onFailure) => onFailure(failure)));
+      throw failure;
+    }
   }
 
   // The memory is looked up anew each time: it moves when it grows.
@@ -69,14 +98,16 @@ export class Core {
   }
 }
 
-/** Makes a loader that runs once; a failure is not kept. */
+/** Makes a loader that runs once; a failure is not kept, nor is a core that has failed. */
 export function once(instantiate: () => Promise<Instantiated>): () => Promise<Core> {
   let loading: Promise<Core> | undefined;
+  let core: Core | undefined;
   return () => {
-    if (!loading) {
+    if (!loading || core?.failure) {
+      core = undefined;
       loading = Promise.resolve()
         .then(instantiate)
-        .then((loaded) => new Core(loaded));
+        .then((loaded) => (core = new Core(loaded)));
       loading.catch(() => (loading = undefined));
     }
     return loading.catch((cause: unknown) => {

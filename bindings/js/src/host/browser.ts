@@ -17,6 +17,7 @@ export function browserHost(): Host {
       document.addEventListener('visibilitychange', changed);
       document.addEventListener('resume', resumed);
       globalThis.addEventListener('pageshow', shown);
+      if (document.visibilityState === 'hidden') changed();
       return () => {
         stop();
         document.removeEventListener('visibilitychange', changed);

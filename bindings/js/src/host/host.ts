@@ -21,6 +21,9 @@ export type HostSignal = 'online' | 'offline' | 'foreground' | 'background' | 'w
  */
 export interface Host {
   readonly name: HostName;
+  /** Fetches what the host needs before its first use, such as random bytes of a platform that gives them late. Called once, with
+   * the start of the core; a failure ends the client. Absent: nothing. */
+  prepare?(): Promise<void>;
   /** Opens a WebSocket with subprotocol `moorline.v1.bin`. Never throws: a failure arrives as `closed()`. */
   open(url: string, events: SocketEvents): Socket;
   /** A clock that does not jump, in ms since any moment. */
@@ -31,7 +34,7 @@ export interface Host {
   random(into: Uint8Array): void;
   /** Calls `fire` once after `ms`; what is returned stops that. */
   timer(ms: number, fire: () => void): () => void;
-  /** Reports what happens to the app or the device, until what is returned is called. */
+  /** Reports what happens to the app or the device, until what is returned is called; at once that the app is in the background, if it is. */
   signals?(emit: (signal: HostSignal) => void): () => void;
   /** The store a client has if it is given none, under this name if there are several; absent: memory. */
   store?(name?: string): Store;

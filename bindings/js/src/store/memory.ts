@@ -8,7 +8,7 @@ export function memory(): Store {
     commit(batch: StoreBatch): void {
       if (batch.clear) entries.clear();
       for (const key of batch.deletes) entries.delete(key);
-      for (const [key, value] of batch.puts) entries.set(key, value);
+      for (const [key, value] of batch.puts) entries.set(key, value.slice());
     },
   };
 }

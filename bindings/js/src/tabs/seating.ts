@@ -112,7 +112,7 @@ export class Seating {
     }
     if (channel === undefined) return;
     const told: Told = { tag, rest: from.rest(), to: [...to] };
-    this.tell(tag === 44 ? { ...told, present: this.present(channel) } : told);
+    this.tell(tag === 34 || tag === 44 ? { ...told, present: this.present(channel) } : told);
   }
 
   private present(channel: string): Uint8Array {

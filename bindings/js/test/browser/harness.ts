@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +6,7 @@ import { join } from 'node:path';
 import { type CDPSession, type Page as ChromiumPage, chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { Builder, Capabilities } from 'selenium-webdriver';
+import { ServiceBuilder } from 'selenium-webdriver/safari.js';
 
 export { Lab, type Served } from './lab.js';
 
@@ -39,6 +39,8 @@ export const binaries = {
   firefox: process.env['MOORLINE_FIREFOX'] ?? '/usr/bin/firefox-esr',
   webkit: process.env['MOORLINE_WEBKIT'] ?? '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser',
 };
+
+const webDriver = '/usr/bin/WebKitWebDriver';
 
 /** Arguments of a browser. */
 export interface Arguments {
@@ -107,16 +109,14 @@ async function launchFirefox(executablePath: string): Promise<Browser> {
 
 async function launchWebkit(binary: string): Promise<Browser> {
   const screen = await startScreen();
-  const port = await freePort();
-  const service = spawn('WebKitWebDriver', [`--port=${port}`], { stdio: 'ignore', env: { ...process.env, DISPLAY: screen.display } });
-  const stop = (): void => {
-    service.kill();
+  const service = new ServiceBuilder(webDriver).setEnvironment({ ...process.env, DISPLAY: screen.display } as Record<string, string>).build();
+  const stop = async (): Promise<void> => {
+    await service.kill();
     screen.process.kill();
   };
   try {
-    await listening(port);
     const wanted = new Capabilities({ browserName: 'MiniBrowser', 'webkitgtk:browserOptions': { binary, args: ['--automation'] } });
-    const driver = await new Builder().usingServer(`http://127.0.0.1:${port}`).withCapabilities(wanted).build();
+    const driver = await new Builder().usingServer(await service.start()).withCapabilities(wanted).build();
     await driver.manage().setTimeouts({ script: 60_000, pageLoad: 60_000 });
     const page: Page = {
       async evaluate(expression) {
@@ -140,7 +140,7 @@ async function launchWebkit(binary: string): Promise<Browser> {
       close: () => driver.quit().finally(stop),
     };
   } catch (error) {
-    stop();
+    await stop();
     throw error;
   }
 }
@@ -158,25 +158,4 @@ async function startScreen(): Promise<{ process: ChildProcess; display: string }
     process.once('exit', (code) => reject(new Error(`Xvfb ended with ${code}`)));
   });
   return { process, display: `:${number}` };
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer();
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const { port } = listener.address() as AddressInfo;
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
-}
-
-/** Waits until a service answers: it does not say when it is ready. */
-async function listening(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const isThere = await fetch(`http://127.0.0.1:${port}/status`).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error('WebKitWebDriver does not answer');
 }

@@ -3,17 +3,52 @@ import { createClient } from 'moorline';
 import type { CDPSession, Page as ChromiumPage } from 'playwright-core';
 import type { Browser, Lab, Page } from './harness.js';
 
+/** A channel as another client sees it. */
+export class Elsewhere {
+  constructor(
+    protected readonly lab: Lab,
+    readonly user = `user-${randomUUID().slice(0, 8)}`,
+    readonly channel = `room:${user}`,
+  ) {}
+
+  /** Publishes numbers from elsewhere. */
+  async publish(first: number, count: number): Promise<void> {
+    const client = createClient({ url: this.lab.server.url, token: 'dev:elsewhere' });
+    const room = client.channel(this.channel, { qos: 2 });
+    await Promise.all(Array.from({ length: count }, (_, i) => room.publish(first + i).stored));
+    await client.close();
+  }
+
+  /** Everything in the channel's log. */
+  async log(): Promise<{ ids: string[]; data: unknown[] }> {
+    const client = createClient({ url: this.lab.server.url, token: 'dev:elsewhere' });
+    const room = client.channel(this.channel);
+    const [ids, data]: [string[], unknown[]] = [[], []];
+    for (let after = 0, more = true; more; ) {
+      const page = await room.history({ after, limit: 256 });
+      for (const message of page.messages) {
+        ids.push(message.id);
+        data.push(message.data ?? message.text);
+        after = message.offset!;
+      }
+      more = page.more;
+    }
+    await client.close();
+    return { ids, data };
+  }
+}
+
 /** The small app of `app.ts` in a page of Chromium, and its channel as another client sees it. */
-export class Visit {
-  readonly user = `user-${randomUUID().slice(0, 8)}`;
-  readonly channel = `room:${this.user}`;
+export class Visit extends Elsewhere {
   page!: Page;
 
   constructor(
-    private readonly lab: Lab,
+    lab: Lab,
     private readonly browser: Pick<Browser, 'open'>,
     private readonly url: string,
-  ) {}
+  ) {
+    super(lab);
+  }
 
   get cdp(): CDPSession {
     return this.page.chromium!.cdp;
@@ -41,32 +76,6 @@ export class Visit {
   /** Waits in the page until an expression holds. */
   until(expression: string): Promise<unknown> {
     return this.run(`app.until(() => ${expression})`);
-  }
-
-  /** Publishes numbers from elsewhere. */
-  async publish(first: number, count: number): Promise<void> {
-    const client = createClient({ url: this.lab.server.url, token: 'dev:elsewhere' });
-    const room = client.channel(this.channel, { qos: 2 });
-    await Promise.all(Array.from({ length: count }, (_, i) => room.publish(first + i).stored));
-    await client.close();
-  }
-
-  /** Everything in the channel's log. */
-  async log(): Promise<{ ids: string[]; data: unknown[] }> {
-    const client = createClient({ url: this.lab.server.url, token: 'dev:elsewhere' });
-    const room = client.channel(this.channel);
-    const [ids, data]: [string[], unknown[]] = [[], []];
-    for (let after = 0, more = true; more; ) {
-      const page = await room.history({ after, limit: 256 });
-      for (const message of page.messages) {
-        ids.push(message.id);
-        data.push(message.data);
-        after = message.offset!;
-      }
-      more = page.more;
-    }
-    await client.close();
-    return { ids, data };
   }
 }
 

@@ -2,6 +2,8 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type Client, type ClientOptions, createClient } from '../../src/index.js';
 import { Server } from './server.js';
 
+export { once, take } from '../scenarios/world.js';
+
 /** A server for a file of tests, and clients that are closed after each test. */
 export function kit(): { readonly server: Server; client(user: string, options?: Partial<ClientOptions>): Client } {
   let server: Server | undefined;
@@ -19,26 +21,6 @@ export function kit(): { readonly server: Server; client(user: string, options?:
       return client;
     },
   };
-}
-
-/** Waits for an event. */
-export function once<T extends readonly unknown[]>(on: (handler: (...args: T) => void) => () => void): Promise<T> {
-  return new Promise((resolve) => {
-    const off = on((...args) => {
-      off();
-      resolve(args);
-    });
-  });
-}
-
-/** Takes so many items of an iteration. */
-export async function take<T>(count: number, from: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of from) {
-    items.push(item);
-    if (items.length === count) break;
-  }
-  return items;
 }
 
 let names = 0;

@@ -145,9 +145,9 @@ impl<S: MessageStore> EngineCore<S> {
         }
         self.store.append(id, Kept { offset, time, expires, bytes: bytes.clone() });
         let stored = Stored { offset, prev: None, bytes };
-        match self.published.iter_mut().find(|(channel, _)| *channel == id) {
+        match self.published_now.iter_mut().find(|(channel, _)| *channel == id) {
             Some((_, messages)) => messages.push(stored),
-            None => self.published.push((id, vec![stored])),
+            None => self.published_now.push((id, vec![stored])),
         }
         Appended::Stored(position)
     }

@@ -129,6 +129,9 @@ impl<S: MessageStore> EngineCore<S> {
         self.residency.change_cursor(&mut mark);
         self.refer(channel, used);
         self.follow(&owner, channel, used);
+        if known.is_none() {
+            self.enroll(&owner, channel, used);
+        }
         self.cursors.put(owner.clone(), channel, position, used, mark);
         Record::Cursor { owner, channel, position, used }
     }
@@ -144,6 +147,7 @@ impl<S: MessageStore> EngineCore<S> {
         let mark = self.cursors.remove(&owner, channel)?;
         self.residency.drop_cursor(owner.clone(), channel, Some(mark));
         self.unfollow(&owner, channel);
+        self.strike(&owner, channel);
         Some(Record::ForgetCursor { owner, channel })
     }
 
@@ -155,7 +159,8 @@ impl<S: MessageStore> EngineCore<S> {
         if now.saturating_sub(cursor.noted) >= NOTE_EVERY_MS {
             cursor.noted = now;
             let (owner, position) = (owner.clone(), cursor.position);
-            self.records.push(Record::Cursor { owner, channel, position, used: now });
+            self.records.push(Record::Cursor { owner: owner.clone(), channel, position, used: now });
+            self.enroll(&owner, channel, now);
         }
         self.touch_follower(owner, now);
         self.refer(channel, now);
@@ -214,6 +219,7 @@ impl<S: MessageStore> EngineCore<S> {
                 (cursor.dirty, cursor.noted) = (false, now);
                 self.residency.change_cursor(&mut cursor.mark);
                 let position = cursor.position;
+                self.enroll(&owner, channel, now);
                 self.records.push(Record::Cursor { owner, channel, position, used: now });
                 // As after a start, which reads this record: no channel is forgotten before its cursors.
                 self.refer(channel, now);

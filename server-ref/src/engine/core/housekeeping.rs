@@ -6,7 +6,7 @@ use moorline_protocol::{Offset, ProducerId};
 use super::retention::RetentionRule;
 use super::store::MessageStore;
 use super::{ChannelId, EngineCore, NOTE_EVERY_MS};
-use crate::engine::hooks::HOOKS;
+use crate::engine::hooks::{HOOKS, OPERATIONS};
 use crate::engine::record::Record;
 use crate::engine::{ChannelKey, Owner};
 use crate::planted::Bug;
@@ -219,7 +219,11 @@ impl<S: MessageStore> EngineCore<S> {
         let Some(channel) = self.channels.get(&id).filter(|channel| channel.first <= channel.head) else { return };
         let (old_first, head) = (channel.first, channel.head);
         let name = channel.key.name.as_str();
-        let own = (name == HOOKS).then(|| RetentionRule::of_hooks(self.config.hooks.max_age_ms));
+        let own = match name {
+            HOOKS => Some(RetentionRule::of_hooks(self.config.hooks.max_age_ms)),
+            OPERATIONS => Some(RetentionRule::of_operations()),
+            _ => None,
+        };
         let Some(rule) = own.as_ref().or_else(|| self.config.retention.of(name)) else { return };
         let (age, bytes) = (rule.max_age_ms, rule.max_bytes);
         let age = age.filter(|_| !self.config.bugs.has(Bug::AgeIgnored));

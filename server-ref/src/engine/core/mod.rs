@@ -4,6 +4,7 @@
 //! durable in order, and only then releases [`EngineCore::take_replies`].
 
 mod append;
+mod backend;
 mod channel;
 mod conflict;
 mod cursor;
@@ -16,6 +17,7 @@ mod producer;
 mod recovery;
 mod resident;
 mod retention;
+mod roster;
 mod session;
 mod state;
 mod store;
@@ -26,6 +28,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{Epoch, ProducerId, ProducerRequest};
 use rustc_hash::FxHashMap;
 
+use self::backend::Published;
 use self::channel::Channel;
 use self::conflict::Takeovers;
 use self::cursor::Cursors;
@@ -34,6 +37,7 @@ use self::housekeeping::Housekeeping;
 use self::presence::Registry;
 use self::producer::Producer;
 use self::resident::Residency;
+use self::roster::Rosters;
 use self::session::Sessions;
 use super::hooks::HookRules;
 use super::record::{ChannelId, Record, Verdict};
@@ -66,6 +70,8 @@ pub struct CoreConfig {
     pub producers_ms: u64,
     /// ms that an unused cursor or channel is kept (default 30 days).
     pub cursors_ms: u64,
+    /// Cursors of a user, over all devices and channels (default 1,000).
+    pub cursors_per_user: usize,
     /// ms that a revocation is kept (default 400 days): no token may live longer.
     pub revocations_ms: u64,
     /// What hooks are told of.
@@ -86,6 +92,7 @@ impl CoreConfig {
             ids_per_channel: 100_000,
             producers_ms: 7 * DAY,
             cursors_ms: 30 * DAY,
+            cursors_per_user: 1_000,
             revocations_ms: 400 * DAY,
             hooks: HookRules::default(),
             bugs: Bugs::default(),
@@ -119,6 +126,7 @@ pub struct EngineCore<S> {
     by_key: BTreeMap<ChannelKey, ChannelId>,
     producers: BTreeMap<ProducerId, Producer>,
     cursors: Cursors,
+    rosters: Rosters,
     residency: Residency,
     sessions: Sessions,
     takeovers: Takeovers,
@@ -131,10 +139,11 @@ pub struct EngineCore<S> {
     records: Vec<Record>,
     replies: Vec<(ShardId, Reply)>,
     /// Messages of this batch that are not yet in `replies`, per channel, in the order of their first append.
-    published: Vec<(ChannelId, Vec<Stored>)>,
-    /// Replies that must stand behind the events of `published`.
+    published_now: Vec<(ChannelId, Vec<Stored>)>,
+    /// Replies that must stand behind the events of `published_now`.
     behind_events: Vec<(ShardId, Reply)>,
     pending: Vec<PendingRead>,
+    published: Published,
 }
 
 /// What is revoked: the app, whether it is a user or else a token, and its name.
@@ -161,7 +170,10 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Open(open) => self.open(shard, ticket, open, now),
             Command::Unwatch(channel) => self.unwatch(shard, &channel, now),
             Command::Append(append) => {
-                let appended = self.append(append, now).map(Completion::Appended);
+                let app = append.channel.app.clone();
+                let appended = self.append(append, now);
+                appended.iter().for_each(|appended| self.published.count(&app, appended));
+                let appended = appended.map(Completion::Appended);
                 self.behind_events.push((shard, Reply::Completed(ticket, appended)));
             }
             Command::Broadcast(broadcast) => {
@@ -178,6 +190,9 @@ impl<S: MessageStore> EngineCore<S> {
                 self.reply(shard, Reply::Completed(ticket, forgotten));
             }
             Command::Revoke(revocation) => self.revoke(shard, ticket, revocation, now),
+            Command::Channels(query) => self.list_channels(shard, ticket, &query),
+            Command::Disconnect(app, user) => self.disconnect(shard, ticket, (app, user), now),
+            Command::Stats => self.numbers(shard, ticket),
             Command::Presence(presence) => self.presence(shard, ticket, presence, now),
             Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
             Command::Status(query) => self.status(shard, ticket, query),
@@ -230,6 +245,9 @@ impl<S: MessageStore> EngineCore<S> {
             | Command::Status(_)
             | Command::Park(..)
             | Command::PushHandles(..)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats
             | Command::UnwatchStatus(..) => false,
         }
     }
@@ -273,7 +291,7 @@ impl<S: MessageStore> EngineCore<S> {
 
     /// Puts the messages of the batch in front of the replies that reflect them.
     fn flush_events(&mut self) {
-        for (id, messages) in std::mem::take(&mut self.published) {
+        for (id, messages) in std::mem::take(&mut self.published_now) {
             let Some(channel) = self.channels.get(&id) else { continue };
             let event = |messages| Event::Published { channel: channel.key.clone(), epoch: channel.epoch, messages };
             if let Some((last, others)) = channel.watchers.split_last() {

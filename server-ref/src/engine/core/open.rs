@@ -18,6 +18,11 @@ impl<S: MessageStore> EngineCore<S> {
             return self.reply(shard, Reply::Completed(ticket, Err(error)));
         }
         let cursor = open.cursor.as_ref().and_then(|owner| self.cursors.position(owner, id));
+        if let (Some(owner), None) = (&open.cursor, cursor)
+            && let Err(error) = self.room_for_cursor(owner, now)
+        {
+            return self.reply(shard, Reply::Completed(ticket, Err(error)));
+        }
         let resumes = matches!(open.since, Since::Cursor(_));
         let since = match open.since {
             Since::Cursor(Some(_)) if cursor.is_none() && self.config.bugs.has(Bug::CursorFromHead) => Since::Now,

@@ -13,6 +13,7 @@ use super::housekeeping::Housekeeping;
 use super::presence::Registry;
 use super::producer::Producer;
 use super::resident::Residency;
+use super::roster::Rosters;
 use super::session::Sessions;
 use super::store::{Kept, MessageStore};
 use super::{CoreConfig, EngineCore, epoch};
@@ -40,6 +41,7 @@ impl<S: MessageStore> EngineCore<S> {
             by_key: BTreeMap::new(),
             producers: BTreeMap::new(),
             cursors: Cursors::default(),
+            rosters: Rosters::default(),
             residency: Residency::default(),
             sessions: Sessions::default(),
             takeovers: Takeovers::default(),
@@ -51,7 +53,8 @@ impl<S: MessageStore> EngineCore<S> {
             shards: Vec::new(),
             records: Vec::new(),
             replies: Vec::new(),
-            published: Vec::new(),
+            published_now: Vec::new(),
+            published: Default::default(),
             behind_events: Vec::new(),
             pending: Vec::new(),
         }
@@ -131,6 +134,7 @@ impl<S: MessageStore> EngineCore<S> {
             }
             Record::ForgetCursor { owner, channel } => {
                 if self.drop_cursor(owner.clone(), channel).is_none() {
+                    self.strike(&owner, channel);
                     self.residency.drop_cursor(owner, channel, None);
                 }
             }

@@ -20,6 +20,7 @@ const ID_BYTES: usize = 40;
 const PRODUCER_BYTES: usize = 1_024;
 const CURSOR_BYTES: usize = 256;
 const PUSH_BYTES: usize = 512;
+const ROSTER_BYTES: usize = 512;
 
 /// Counts checkpoints, so that it is known what the next one has to hold.
 #[derive(Debug)]
@@ -73,6 +74,10 @@ impl Residency {
 
     pub(super) fn change_push(&mut self, mark: &mut Mark) {
         self.change(mark, PUSH_BYTES);
+    }
+
+    pub(super) fn change_roster(&mut self, mark: &mut Mark) {
+        self.change(mark, ROSTER_BYTES);
     }
 
     /// Tells whether a cursor that the store has is gone.
@@ -223,6 +228,7 @@ impl<S: MessageStore> EngineCore<S> {
         let sessions = &self.sessions;
         self.cursors.keep(|owner, channel, mark| residency.is_due(mark) || sessions.is_reading(owner, channel));
         self.push.keep(|mark| residency.is_due(mark));
+        self.rosters.keep(|user, mark| residency.is_due(mark) || sessions.has(user));
         for channel in self.channels.values_mut() {
             channel.taken = channel.sealed;
             channel.ids.forget_until(channel.sealed);
@@ -250,6 +256,12 @@ impl<S: MessageStore> EngineCore<S> {
             let Record::Push { app, user, .. } = &record else { continue };
             let _ = mark;
             out.push(StateKey::of_push(app, user, self.config.salt), |bytes| record.encode(bytes));
+        }
+        for (user, roster, mark) in self.rosters.iter() {
+            if self.residency.is_due(mark) {
+                let key = StateKey::of_roster(&user.0, &user.1, self.config.salt);
+                out.push(key, |bytes| roster.encode(user, bytes));
+            }
         }
         for id in self.residency.gone_producers.keys() {
             out.push(StateKey::of_producer(*id), |_| ());

@@ -17,6 +17,12 @@ impl RetentionRule {
         let max_age_ms = Some(max_age_ms.saturating_add(3_600_000));
         Self { prefix: String::new(), max_age_ms, max_bytes: Some(1 << 30), max_count: None }
     }
+
+    /// Returns the rule for operations: what is promised outlives a server that is down for days.
+    pub(super) fn of_operations() -> Self {
+        let max_age_ms = Some(7 * 24 * 3_600_000);
+        Self { prefix: String::new(), max_age_ms, max_bytes: Some(1 << 30), max_count: None }
+    }
 }
 
 /// The rules of a server; the longest prefix that fits decides.

@@ -97,7 +97,13 @@ impl Sessions {
         session.user.clone()
     }
 
-    fn has(&self, user: &(AppName, UserName)) -> bool {
+    /// Returns the connections of a user.
+    pub(super) fn of_user(&self, user: &(AppName, UserName)) -> Vec<SessionId> {
+        let theirs = self.by_id.iter().filter(|(_, session)| session.user.as_ref() == Some(user));
+        if self.has(user) { theirs.map(|(id, _)| *id).collect() } else { Vec::new() }
+    }
+
+    pub(super) fn has(&self, user: &(AppName, UserName)) -> bool {
         self.per_user.contains_key(user)
     }
 
@@ -176,7 +182,13 @@ impl<S: MessageStore> EngineCore<S> {
         Some(Displacement { code, is_between_runs })
     }
 
-    fn displace(&mut self, session: SessionId, code: CloseCode, conflict: Option<Conflict>, now: UnixMillis) {
+    pub(super) fn displace(
+        &mut self,
+        session: SessionId,
+        code: CloseCode,
+        conflict: Option<Conflict>,
+        now: UnixMillis,
+    ) {
         let shard = self.sessions.by_id.get(&session).map(|session| session.shard);
         if !self.config.bugs.has(Bug::DetachRemovesNewer) {
             self.detach(session, Gone::Closed { grace_ms: GRACE_MS }, now);

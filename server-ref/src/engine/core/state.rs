@@ -9,6 +9,7 @@ use moorline_protocol::{AppName, Offset, ProducerId, UserName};
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::roster::covers;
 use crate::engine::Owner;
 use crate::engine::record::{ChannelId, IdEntry, Record};
 
@@ -22,6 +23,7 @@ const ID: u8 = 1;
 const PRODUCER: u8 = 2;
 const CURSOR: u8 = 3;
 const PUSH: u8 = 4;
+const ROSTER: u8 = 5;
 
 impl StateKey {
     /// Returns the key of an id.
@@ -47,12 +49,21 @@ impl StateKey {
 
     /// Returns the key of the devices of a user.
     pub(super) fn of_push(app: &AppName, user: &UserName, salt: u64) -> Self {
+        Self::of_user(PUSH, app, user, salt)
+    }
+
+    /// Returns the key of the list of a user's cursors.
+    pub(super) fn of_roster(app: &AppName, user: &UserName, salt: u64) -> Self {
+        Self::of_user(ROSTER, app, user, salt)
+    }
+
+    fn of_user(kind: u8, app: &AppName, user: &UserName, salt: u64) -> Self {
         let mut hash = Xxh3::with_seed(salt);
         for part in [app.as_str(), user.as_str()] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        Self::new(PUSH, hash.digest128())
+        Self::new(kind, hash.digest128())
     }
 
     /// Returns the first key of a cursor, and the first after all of them.
@@ -156,6 +167,7 @@ impl Expiry {
             PRODUCER => used(value).is_some_and(|used| used < self.producers_before),
             PUSH => used(value).is_some_and(|used| used < self.cursors_before),
             CURSOR => used(value).is_some_and(|used| used < self.cursors_before),
+            ROSTER => covers(value).is_some_and(|covers| covers < self.cursors_before),
             _ => false,
         }
     }

@@ -8,6 +8,7 @@
 //! forward first.
 
 mod active;
+mod backup;
 mod checkpoint;
 mod error;
 mod files;
@@ -32,6 +33,7 @@ use moorline_protocol::Offset;
 use moorline_protocol::time::UnixMillis;
 
 use self::active::{Active, Frame, Written, fatal};
+pub use self::backup::{Backup, BackupError, backup, backup_while};
 pub use self::error::OpenError;
 pub use self::files::{Directory, Files, LogFile};
 use self::hot::Hot;

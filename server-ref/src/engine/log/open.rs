@@ -22,7 +22,7 @@ use crate::wall_clock::WallClock;
 
 /// The format this version writes.
 const FORMAT: u32 = 3;
-const STORE: &str = "store";
+pub(super) const STORE: &str = "store";
 const STATE: &str = "state";
 const LOCK: &str = "lock";
 /// The bytes of a segment that positions can name.
@@ -185,7 +185,7 @@ fn lost_writes(last: &str, boot: &str) -> bool {
 }
 
 /// Who a store is.
-struct Identity {
+pub(super) struct Identity {
     store: String,
     /// Keeps others from making ids that collide.
     salt: u64,
@@ -210,7 +210,7 @@ impl Identity {
     }
 
     /// Returns who the store of a directory is, or `None` if there is none yet.
-    fn read(files: &dyn Files, names: &[String]) -> Result<Option<Self>, OpenError> {
+    pub(super) fn read(files: &dyn Files, names: &[String]) -> Result<Option<Self>, OpenError> {
         if !names.iter().any(|name| name == STORE) {
             let is_ours = |name: &&String| {
                 segment::base_of(name)
@@ -245,7 +245,12 @@ impl Identity {
         }
     }
 
-    fn write(&self, files: &dyn Files) -> Result<(), OpenError> {
+    /// The same store, in which every channel has yet to begin a new epoch.
+    pub(super) fn renewed(self) -> Self {
+        Self { renewing: true, ..self }
+    }
+
+    pub(super) fn write(&self, files: &dyn Files) -> Result<(), OpenError> {
         let mut text = format!("moorline-log {FORMAT}\nstore {}\nsalt {:016x}\n", self.store, self.salt);
         if self.renewing {
             text.push_str("renewing epochs\n");

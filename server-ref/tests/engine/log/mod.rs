@@ -1,5 +1,6 @@
 //! What the log must survive, one turn at a time.
 
+mod backups;
 mod crashes;
 mod failing;
 mod layout;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -37,6 +37,7 @@ pub(crate) fn ended(output: Output) -> (i32, String) {
 pub(crate) struct Program {
     child: Child,
     address: SocketAddr,
+    stdout: BufReader<ChildStdout>,
     errors: Arc<Mutex<String>>,
     reading: Option<JoinHandle<()>>,
 }
@@ -59,15 +60,23 @@ impl Program {
             }
         });
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("moorline-server: listening on ws://");
         let Some(url) = url else { panic!("{line}{}", errors.lock().unwrap()) };
         let address = url.strip_suffix("/ws").unwrap().parse().unwrap();
-        Self { child, address, errors, reading: Some(reading) }
+        Self { child, address, stdout, errors, reading: Some(reading) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the HTTP API listens, of a server that was told to give it a listener of its own.
+    pub(crate) fn http_address(&mut self) -> SocketAddr {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim().strip_prefix("moorline-server: HTTP API on http://").unwrap().parse().unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {

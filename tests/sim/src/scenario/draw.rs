@@ -159,6 +159,7 @@ fn keeps(dice: &mut Dice) -> Keeps {
         ids_ms,
         producers_ms,
         cursors_ms,
+        cursors: None,
     }
 }
 

@@ -128,12 +128,13 @@ impl SimEngine {
 
     fn config(&self) -> CoreConfig {
         let mut config = CoreConfig::new(format!("store{:03}", self.stores));
-        let Keeps { count, age_ms, ids_ms, producers_ms, cursors_ms } = self.keeps;
+        let Keeps { count, age_ms, ids_ms, producers_ms, cursors_ms, cursors } = self.keeps;
         let rule = RetentionRule { prefix: String::new(), max_age_ms: age_ms, max_bytes: None, max_count: count };
         config.retention = RetentionRules::new(vec![rule]);
         config.ids_ms = ids_ms.unwrap_or(config.ids_ms);
         config.producers_ms = producers_ms.unwrap_or(config.producers_ms);
         config.cursors_ms = cursors_ms.unwrap_or(config.cursors_ms);
+        config.cursors_per_user = cursors.unwrap_or(config.cursors_per_user);
         config.bugs = self.bugs.server();
         let rule =
             HookRule { app: AppName::default_app(), kinds: vec![HookKind::MessageOffline], channels: Vec::new() };
@@ -197,12 +198,14 @@ impl SimEngine {
         self.durable.extend(records);
         self.core.flush_cursors(now);
         let records = self.core.take_records(now);
+        // The last turn may tell hooks what is due by now.
+        let broken = self.rules.batch(&[], &[], &records, (now, true));
         self.durable.extend(records);
         self.synced = self.durable.len();
         self.checkpoint = Some((self.snapshot(), self.durable.len()));
         let noted = self.note();
         self.forget_process();
-        noted
+        broken.or(noted)
     }
 
     /// Takes what waits as one batch. Returns what is answered before it is synced, by a planted bug.

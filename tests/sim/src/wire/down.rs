@@ -87,6 +87,7 @@ impl Wire {
             qos: asked.qos,
             epoch: *epoch,
             sent: *from,
+            begins: Offset::ZERO,
             delivered: *from,
             cursor: cursor.filter(|cursor| cursor.epoch == *epoch).map_or(Offset::ZERO, |cursor| cursor.offset),
             mode,
@@ -141,6 +142,8 @@ impl Wire {
 
     fn reset(&mut self, reset: &Reset) -> Option<Violation> {
         let subscription = self.find(&reset.channel)?;
+        let is_within = subscription.epoch == reset.epoch;
+        subscription.begins = if is_within { reset.from } else { Offset::ZERO };
         subscription.epoch = reset.epoch;
         subscription.sent = reset.from;
         subscription.delivered = reset.from;

@@ -77,6 +77,8 @@ struct Subscription {
     epoch: Epoch,
     /// Everything up to here was sent, or need not be.
     sent: Offset,
+    /// Where the last reset within this epoch put it.
+    begins: Offset,
     /// The highest offset sent since it began.
     delivered: Offset,
     /// The cursor's offset when it began.
@@ -169,7 +171,8 @@ impl Wire {
         if more.epoch.is_some_and(|epoch| epoch != subscription.epoch) {
             return None;
         }
-        if !more.rewind {
+        // A rewind to before a reset crossed that on its way, and is none.
+        if !more.rewind || more.after < subscription.begins {
             while subscription.pages.front().is_some_and(|page| *page <= more.after) {
                 subscription.pages.pop_front();
             }

@@ -195,3 +195,29 @@ fn a_cursor_is_forgotten_without_a_subscription() {
         assert!(!play.events(bob).iter().any(|event| matches!(event, Event::SubscriptionEnded { .. })));
     });
 }
+
+/// A user cannot leave cursors behind without end.
+#[test]
+fn a_user_has_so_many_cursors_and_is_told_of_one_too_many() {
+    let keeps = Keeps { cursors: Some(2), ..Keeps::default() };
+    let open = |channel: &str, req| {
+        let since = Since::Cursor(None);
+        ClientFrame::Subscribe(Subscribe { durable: true, qos: Qos::ExactlyOnce, since, ..subscribe(req, channel) })
+    };
+    Stage::new().keeps(keeps).fails_with(&["cursors-uncounted"]).play(|play| {
+        let (peer, _) = welcomed(play, "alice");
+        let answers = play.ask(peer, [open("room:0", 1), open("room:1", 2), open("room:2", 3)]);
+        assert_eq!(codes(&answers), [ErrorCode::LimitChannels]);
+        let retries = |frame: &ServerFrame| matches!(frame, ServerFrame::Error(error) if error.retry);
+        assert!(!answers.iter().any(retries), "waiting does not help");
+        play.checkpoint();
+        play.kill_server(100);
+        play.pass(1_000);
+        let (peer, _) = welcomed(play, "alice");
+        let answers = play.ask(peer, [open("room:2", 1), open("room:1", 2)]);
+        assert_eq!((codes(&answers).len(), subscribed(&answers).len()), (1, 1), "{answers:?}");
+        let forget = Unsubscribe { req: 3, channel: room(), forget: true };
+        let answers = play.ask(peer, [ClientFrame::Unsubscribe(forget), open("room:2", 4)]);
+        assert_eq!((codes(&answers).len(), subscribed(&answers).len()), (0, 1), "{answers:?}");
+    });
+}

@@ -194,12 +194,13 @@ impl<S: MessageStore> EngineCore<S> {
             };
             let is_behind = cursor.epoch == channel.epoch && cursor.offset < channel.head;
             if is_behind && self.wants_offline(&channel.key.clone()) {
-                let (head, unread) = (channel.head, cursor.offset);
+                let (head, first) = (channel.head, cursor.offset.next());
                 let window = self.hooks.windows.open(id, head.next(), now + after);
-                window.seen.insert(owner.user.clone(), unread);
-                if window.recorded.is_empty() {
-                    window.recorded.push(unread.next());
-                    self.records.push(Record::Hook(HookRecord::Due { channel: id, first: unread.next() }));
+                window.seen.insert(owner.user.clone(), cursor.offset);
+                // What was written down for others may begin later, and a crash leaves nothing else.
+                if window.recorded.iter().all(|recorded| *recorded > first) {
+                    window.recorded.push(first);
+                    self.records.push(Record::Hook(HookRecord::Due { channel: id, first }));
                 }
             }
         }

@@ -154,6 +154,25 @@ impl Registry {
         self.status.turn(time, tell);
     }
 
+    /// Returns how many members a channel has.
+    pub(super) fn count(&self, key: &ChannelKey) -> usize {
+        self.rooms.get(key).map_or(0, Room::members)
+    }
+
+    /// Returns how many members the channels of each app have.
+    pub(super) fn members_per_app(&self) -> BTreeMap<AppName, u64> {
+        let mut apps = BTreeMap::new();
+        for (key, room) in &self.rooms {
+            *apps.entry(key.app.clone()).or_default() += room.members() as u64;
+        }
+        apps
+    }
+
+    /// Returns how many users of each app have a connection.
+    pub(super) fn online_per_app(&self) -> BTreeMap<AppName, u64> {
+        self.status.per_app()
+    }
+
     /// Returns how many members there are in all channels.
     pub(super) fn members(&self) -> usize {
         self.rooms.values().map(Room::members).sum()

@@ -14,8 +14,8 @@ pub(super) struct Status {
     /// Since when.
     online: BTreeMap<User, UnixMillis>,
     watched: BTreeMap<User, Vec<ShardId>>,
-    /// Those to be told, and whether they were online when they were told last.
-    changed: BTreeMap<User, bool>,
+    /// Those to be told, and whether they were online when they were told last; `None` if not all were told the same.
+    changed: BTreeMap<User, Option<bool>>,
     told_at: Option<u64>,
 }
 
@@ -38,10 +38,19 @@ impl Status {
         }
         match self.changed.get(user) {
             // It is again as it was told.
-            Some(was) if *was == is_online => drop(self.changed.remove(user)),
+            Some(was) if *was == Some(is_online) => drop(self.changed.remove(user)),
             Some(_) => {}
-            None => drop(self.changed.insert(user.clone(), !is_online)),
+            None => drop(self.changed.insert(user.clone(), Some(!is_online))),
         }
+    }
+
+    /// Returns how many users of each app have a connection.
+    pub(super) fn per_app(&self) -> BTreeMap<AppName, u64> {
+        let mut apps = BTreeMap::new();
+        for (app, _) in self.online.keys() {
+            *apps.entry(app.clone()).or_default() += 1;
+        }
+        apps
     }
 
     pub(super) fn of(&self, app: &AppName, user: UserName) -> UserStatus {
@@ -52,9 +61,14 @@ impl Status {
 
     pub(super) fn watch(&mut self, shard: ShardId, app: &AppName, users: &[UserName]) {
         for user in users {
-            let watchers = self.watched.entry((app.clone(), user.clone())).or_default();
+            let key = (app.clone(), user.clone());
+            let watchers = self.watched.entry(key.clone()).or_default();
             if !watchers.contains(&shard) {
                 watchers.push(shard);
+            }
+            // Who asks now is told what is now, and the others what was.
+            if let Some(was) = self.changed.get_mut(&key) {
+                *was = None;
             }
         }
     }

@@ -1,14 +1,33 @@
-use moorline_core::protocol::{ChannelName, Epoch, Offset, Position, ResetMode, ResetReason, Since};
+use moorline_core::protocol::{ChannelName, Epoch, Offset, Position, ResetMode, ResetReason, Since, UserName};
 use moorline_server::engine::{Completion, CursorAck, EngineError, Open, Opened, Owner, ShardId, Ticket};
 
 use super::{Promised, Rules};
 use crate::model::Violation;
 
 impl Rules {
+    /// Tells whether a user has as many cursors as a user may have.
+    fn has_all_cursors(&self, user: &UserName) -> bool {
+        let most = self.keeps.cursors.unwrap_or(usize::MAX);
+        self.cursors.keys().filter(|(owner, _)| owner.user == *user).count() >= most
+    }
+
+    /// Only another cursor of a user who has all that it may have is one too many.
+    pub(super) fn cursor_refused(&self, open: &Open) -> Option<Violation> {
+        let Some(owner) = &open.cursor else { return Some(Violation::new(12, "no cursor is one too many")) };
+        let is_there = self.cursors.contains_key(&(owner.clone(), open.channel.name.clone()));
+        let is_right = !is_there && self.has_all_cursors(&owner.user);
+        (!is_right).then(|| Violation::new(12, format!("{} may have a cursor in {}", owner.user, open.channel.name)))
+    }
+
     pub(super) fn open(&mut self, key: (ShardId, Ticket), open: &Open, opened: &Opened) -> Option<Violation> {
         let name = open.channel.name.clone();
         let owned = open.cursor.clone().map(|owner| (owner, name.clone()));
         let cursor = owned.as_ref().and_then(|owned| self.cursors.get(owned)).copied();
+        if let (Some((owner, _)), None) = (&owned, cursor)
+            && self.has_all_cursors(&owner.user)
+        {
+            return Some(Violation::new(12, format!("{} has more cursors than it may", owner.user)));
+        }
         let channel = self.channels.entry(name.clone()).or_default();
         let epoch = channel.epoch.unwrap_or(opened.epoch);
         let (floor, head) = (channel.floor, channel.head);

@@ -141,6 +141,7 @@ impl Rules {
                 self.enter(&open.channel.name, open.presence.as_ref());
                 self.open((asked.shard, asked.ticket), open, opened)
             }
+            (Command::Open(open), Some(Err(EngineError::TooManyCursors))) => self.cursor_refused(open),
             (Command::Presence(act), Some(Ok(Completion::Members(_)))) => {
                 self.act(act);
                 None
@@ -330,7 +331,10 @@ impl Rules {
             | Command::Status(_)
             | Command::Park(..)
             | Command::PushHandles(..)
-            | Command::UnwatchStatus(..) => false,
+            | Command::UnwatchStatus(..)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats => false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Asks the engine as a shard of its own.
+//! Asks the engine as a shard of its own, without a node: what hooks and the HTTP API do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,17 +8,15 @@ use tokio::sync::{Notify, oneshot};
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Completion, EngineError, Event, Reply, ShardId, Ticket};
 
-/// No node has so many shards.
-const SHARD: ShardId = ShardId(u16::MAX);
-
-type Answer = Result<Completion, EngineError>;
+pub(crate) type Answer = Result<Completion, EngineError>;
 
 /// See the module's documentation.
-pub(super) struct Asker {
+pub(crate) struct Asker {
     engine: EngineHandle,
+    shard: ShardId,
     waiting: Arc<Mutex<Waiting>>,
     /// Something was appended, or may have been.
-    pub(super) appended: Arc<Notify>,
+    pub(crate) appended: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -28,12 +26,13 @@ struct Waiting {
 }
 
 impl Asker {
-    pub(super) fn new(engine: EngineHandle) -> Self {
+    /// Asks under a number that no shard of the node has.
+    pub(crate) fn new(engine: EngineHandle, shard: ShardId) -> Self {
         let (waiting, appended) = (Arc::<Mutex<Waiting>>::default(), Arc::<Notify>::default());
         let (answers, notify) = (Arc::clone(&waiting), Arc::clone(&appended));
         // What is told of is read from the log, at the reader's pace; here it only wakes the reader.
         engine.register(
-            SHARD,
+            shard,
             Box::new(move |replies| {
                 for reply in replies {
                     match reply {
@@ -47,21 +46,41 @@ impl Asker {
                 }
             }),
         );
-        Self { engine, waiting, appended }
+        Self { engine, shard, waiting, appended }
     }
 
     /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, command: Command) -> Answer {
+    pub(crate) async fn ask(&self, command: Command) -> Answer {
         let (sender, answer) = oneshot::channel();
         let ticket = self.ticket(Some(sender));
-        self.engine.submit(SHARD, [(ticket, command)]);
+        self.engine.submit(self.shard, [(ticket, command)]);
         answer.await.unwrap_or(Err(EngineError::Unavailable))
     }
 
+    /// Asks several things in a row, and waits for the answers of those that have one: all but broadcasts.
+    pub(crate) async fn ask_all(&self, commands: Vec<Command>) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut asked = Vec::with_capacity(commands.len());
+        for command in commands {
+            let sender = (!matches!(command, Command::Broadcast(_))).then(|| {
+                let (sender, answer) = oneshot::channel();
+                answers.push(answer);
+                sender
+            });
+            asked.push((self.ticket(sender), command));
+        }
+        self.engine.submit(self.shard, asked);
+        let mut all = Vec::with_capacity(answers.len());
+        for answer in answers {
+            all.push(answer.await.unwrap_or(Err(EngineError::Unavailable)));
+        }
+        all
+    }
+
     /// Says something whose answer nobody waits for.
-    pub(super) fn tell(&self, command: Command) {
+    pub(crate) fn tell(&self, command: Command) {
         let ticket = self.ticket(None);
-        self.engine.submit(SHARD, [(ticket, command)]);
+        self.engine.submit(self.shard, [(ticket, command)]);
     }
 
     fn ticket(&self, sender: Option<oneshot::Sender<Answer>>) -> Ticket {

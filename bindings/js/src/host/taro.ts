@@ -1,0 +1,34 @@
+import { encodeBase64 } from '../core/base64.js';
+import { nestedFrame } from './alipay.js';
+import { MiniHost, type MiniApi, protocols } from './mini/host.js';
+import type { Failure, SocketTask, TaskOptions } from './mini/task.js';
+
+/** What is used of Taro: pass what `import Taro from '@tarojs/taro'` gives. */
+export interface TaroApi extends MiniApi {
+  connectSocket(options: { readonly url: string; readonly protocols: string[]; readonly multiple: true; readonly fail: (why?: Failure) => void }): SocketTask | Promise<SocketTask>;
+  /** `'WEAPP'`, `'ALIPAY'`, `'WEB'`, … */
+  getEnv?(): string;
+}
+
+/** Taro: mini-programs of all kinds, and H5 pages. */
+export class TaroHost extends MiniHost {
+  readonly name = 'taro';
+  protected override readonly room: { readonly keyBytes: number; readonly bytes: number };
+  protected override readonly encode: ((bytes: Uint8Array) => string) | undefined;
+
+  constructor(protected override readonly api: TaroApi) {
+    super(api);
+    const platform = api.getEnv?.();
+    this.encode = platform === 'ALIPAY' ? encodeBase64 : undefined;
+    this.room = { keyBytes: platform === 'ALIPAY' ? 200_000 : 1_000_000, bytes: platform === 'WEB' ? 2_000_000 : 5_000_000 };
+  }
+
+  protected task(url: string): TaskOptions['open'] {
+    // Always a promise of a task.
+    return (fail) => this.api.connectSocket({ url, protocols: [...protocols], multiple: true, fail });
+  }
+
+  protected override decode(data: unknown): Uint8Array | string {
+    return nestedFrame(data);
+  }
+}

@@ -1,0 +1,24 @@
+import { type ClientOptions, Client } from './client.js';
+import { once } from './core/wasm.js';
+import { type TaroApi, TaroHost } from './host/taro.js';
+import { startAsm } from './mini.js';
+
+export * from './exports.js';
+export { TaroHost };
+export type { TaroApi };
+
+/** What Taro lends. */
+export interface TaroOptions {
+  /** What `import Taro from '@tarojs/taro'` gives. */
+  readonly taro: TaroApi;
+}
+
+const load = once(startAsm);
+
+/**
+ * Makes a client for Taro. Its core is plain JavaScript. Nothing is connected yet: the first use does, or `connect()`. Throws for
+ * options that make no sense.
+ */
+export function createClient(options: ClientOptions & TaroOptions): Client {
+  return new Client(options, { load, host: () => new TaroHost(options.taro) });
+}

@@ -1,0 +1,113 @@
+package dev.moorline.internal
+
+import dev.moorline.ConnectionState
+import dev.moorline.Failure
+import dev.moorline.HostSignal
+import dev.moorline.HostSignals
+import dev.moorline.MoorlineException
+import dev.moorline.Outbox
+import dev.moorline.ffi.FfiClient
+import dev.moorline.ffi.FfiEvent
+import java.util.concurrent.atomic.AtomicBoolean
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.isActive
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withContext
+
+/** The life of a client: what runs beside it from its first use until it is closed. */
+internal class Session(private val client: FfiClient, parent: CoroutineScope?, dispatcher: CoroutineDispatcher, private val signals: HostSignals?) {
+    private val job = SupervisorJob(parent?.coroutineContext?.get(Job))
+
+    /** Where this client's coroutines run. */
+    val scope = CoroutineScope(job + dispatcher)
+
+    private val states = MutableStateFlow<ConnectionState>(ConnectionState.Idle)
+    private val outboxes = MutableStateFlow(core { client.outbox() }.toOutbox())
+    private val isStarted = AtomicBoolean()
+    private val closing = Mutex()
+    private var isClosed = false
+
+    @Volatile
+    private var following: AutoCloseable? = null
+
+    val state: StateFlow<ConnectionState> = states.asStateFlow()
+    val outbox: StateFlow<Outbox> = outboxes.asStateFlow()
+
+    init {
+        // The last resort, where nothing was started: it ends without a goodbye.
+        job.invokeOnCompletion { client.destroy() }
+    }
+
+    /** Refuses what comes after the end. */
+    fun check() {
+        if (!scope.isActive) throw Failure.closed()
+    }
+
+    /** Begins to follow the core and the platform, once. */
+    fun start() {
+        check()
+        if (!isStarted.compareAndSet(false, true)) return
+        scope.launch { guard() }
+        follow(readerFlow({ client.connections() }) { (it as? FfiEvent.Connection)?.connection?.toState() }, states)
+        follow(readerFlow({ client.outboxes() }) { (it as? FfiEvent.Outbox)?.outbox?.toOutbox() }, outboxes)
+        following = signals?.follow(::tell)
+    }
+
+    fun tell(signal: HostSignal) {
+        try {
+            core { client.lifecycle(signal.toFfi()) }
+        } catch (_: MoorlineException) {
+            // It is closed: nothing needs to be told any more.
+        }
+    }
+
+    /** Closes the core, then ends all that runs here. */
+    suspend fun close(wipe: Boolean) {
+        try {
+            withContext(NonCancellable) { shut(wipe) }
+        } finally {
+            job.cancel()
+        }
+    }
+
+    private fun <T> follow(from: kotlinx.coroutines.flow.Flow<T>, to: MutableStateFlow<T>) {
+        scope.launch {
+            try {
+                from.collect { to.value = it }
+            } catch (_: MoorlineException) {
+                // The client was closed before this began.
+            }
+        }
+    }
+
+    /** Waits until the scope is cancelled. */
+    private suspend fun guard() {
+        try {
+            awaitCancellation()
+        } finally {
+            withContext(NonCancellable) { shut(wipe = false) }
+        }
+    }
+
+    private suspend fun shut(wipe: Boolean): Unit = closing.withLock {
+        if (isClosed) return
+        isClosed = true
+        try {
+            following?.close()
+            core { client.close(wipe) }
+        } finally {
+            if (states.value !is ConnectionState.Closed) states.value = ConnectionState.Closed(null)
+            client.destroy()
+        }
+    }
+}

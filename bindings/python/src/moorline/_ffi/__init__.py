@@ -1,0 +1,1 @@
+# Made by `cargo xtask bindings`; the library lies beside it.

@@ -1,0 +1,81 @@
+import Foundation
+import XCTest
+
+/// Rules of the house that a search can check.
+final class GateTests: XCTestCase {
+    private let sources = "bindings/swift/Sources/Moorline"
+
+    /// The code, without comments and texts.
+    private func code(_ path: String) throws -> [String] {
+        try Checkout.text(path).components(separatedBy: "\n").map { line in
+            let code = line.components(separatedBy: "//").first ?? ""
+            return code.replacingOccurrences(of: #""[^"]*""#, with: "", options: .regularExpression)
+        }
+    }
+
+    func test_the_sources_say_nothing_that_has_no_place_in_them() throws {
+        let nowhere = [
+            #"\btry!"#, #"\bas!"#, #"\bfatalError\b"#, #"\bpreconditionFailure\b"#, #"\bDispatchQueue\b"#, #"\bprint\("#, #"\bObjC\b"#,
+            #"\bTimeInterval\b"#,
+        ]
+        let onlyInside = [#"@unchecked"#, #"\bTask \{"#, #"\bTask\.detached"#, #"\bmakeStream\b"#, #"\bNSLock\b"#]
+        var found: [String] = []
+        for path in try Checkout.files(sources, ".swift") {
+            let rules = path.contains("/Internal/") ? nowhere : nowhere + onlyInside
+            for (number, line) in try code(path).enumerated() {
+                for rule in rules where line.range(of: rule, options: .regularExpression) != nil {
+                    found.append("\(path):\(number + 1): \(rule)")
+                }
+            }
+        }
+        XCTAssertEqual(found, [])
+    }
+
+    func test_files_are_short() throws {
+        let long = try Checkout.files(sources, ".swift").filter { try Checkout.text($0).components(separatedBy: "\n").count > 300 }
+        XCTAssertEqual(long, [])
+    }
+
+    /// What crosses is imported so that it cannot stand in a public signature: the compiler sees to the rest.
+    func test_what_is_generated_stays_inside() throws {
+        var open: [String] = []
+        for path in try Checkout.files(sources, ".swift") {
+            let lines = try code(path)
+            open += lines.filter { $0.contains("import MoorlineFFI") && !$0.hasPrefix("internal import") }.map { "\(path): \($0)" }
+        }
+        XCTAssertEqual(open, [])
+        let products = try Checkout.text("bindings/swift/Package.swift").components(separatedBy: "\n").filter { $0.contains("products:") }
+        XCTAssertEqual(products, [#"    products: [.library(name: "Moorline", targets: ["Moorline"])],"#])
+    }
+
+    /// Every public declaration says what it is.
+    func test_what_is_public_is_documented() throws {
+        var bare: [String] = []
+        for path in try Checkout.files(sources, ".swift") {
+            let lines = try Checkout.text(path).components(separatedBy: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+            for (number, line) in lines.enumerated() where line.hasPrefix("public ") {
+                let inherited = ["description", "hash(into", "makeAsyncIterator", "typealias Failure", "var id: String { user }"]
+                if inherited.contains(where: line.contains) { continue }
+                let above = lines[..<number].last { !$0.hasPrefix("@") }
+                if above?.hasPrefix("///") != true { bare.append("\(path):\(number + 1): \(line)") }
+            }
+        }
+        XCTAssertEqual(bare, [])
+    }
+
+    /// The scenarios of all languages have the same names.
+    func test_every_scenario_of_the_other_languages_is_played() throws {
+        let names = #/^  '([^']+)': (?:\{|survives|atQos)/#.anchorsMatchLineEndings()
+        var expected: [String] = []
+        for path in try Checkout.files("bindings/js/test/scenarios", ".ts") {
+            expected += try Checkout.text(path).matches(of: names).map { String($0.output.1) }
+        }
+        XCTAssertGreaterThan(expected.count, 30)
+        let played = try Checkout.files("bindings/swift/Tests/MoorlineTests/Scenarios", ".swift").map { try Checkout.text($0) }.joined()
+        let missing = expected.filter { name in
+            let words = name.replacingOccurrences(of: ",", with: "").replacingOccurrences(of: " ", with: "_")
+            return !played.contains("func test_\(words)()")
+        }
+        XCTAssertEqual(missing, [])
+    }
+}

@@ -1,0 +1,155 @@
+import Foundation
+@testable import Moorline
+import XCTest
+
+/// The scenarios of `bindings/js/test/scenarios/connection.ts`, by the same names.
+final class ConnectionTests: XCTestCase {
+    func test_connects_and_says_so() async throws {
+        try await play { world in
+            let client = try world.client("alice")
+            XCTAssertEqual(client.state, .idle)
+            let states = client.states.makeAsyncIterator()
+            let first = await states.next()
+            XCTAssertEqual(first?.name, "idle")
+            try await client.connect()
+            XCTAssertTrue(client.state.isOnline)
+            XCTAssertEqual(client.user, world.user("alice"))
+            await client.close()
+            XCTAssertEqual(client.state, .closed(cause: nil))
+            var last = first
+            while let state = await states.next() { last = state }
+            XCTAssertEqual(last, .closed(cause: nil))
+        }
+    }
+
+    func test_takes_the_next_address_where_the_first_is_dead() async throws {
+        try await play { world in
+            try world.lab.refuse()
+            let client = try world.client("alice") { $0.urls = [world.lab.proxied, world.lab.url] }
+            try await client.connect()
+            XCTAssertTrue(client.state.isOnline)
+        }
+    }
+
+    func test_a_refused_token_ends_it() async throws {
+        try await play { world in
+            let client = try world.client("alice") { $0.token = .fixed("forged") }
+            let refused = await code { try await client.connect() }
+            XCTAssertEqual(refused, "auth.invalid")
+            guard case .closed(let cause?) = client.state else { return XCTFail("\(client.state)") }
+            XCTAssertEqual(cause.code, .authInvalid)
+            XCTAssertEqual(cause.kind, .auth)
+        }
+    }
+
+    func test_fetches_a_new_token_before_the_old_one_expires() async throws {
+        try await play { world in
+            let asked = Log<TokenReason>()
+            let client = try world.client("alice") { options in
+                options.token = .provider { reason in
+                    let seconds = await asked.add(reason) == 1 ? 2 : 3600
+                    return try world.lab.token(user: world.user("alice"), seconds: seconds)
+                }
+            }
+            try await client.connect()
+            let since = client.state
+            await asked.reaches(2)
+            let stored = try await client.channel(world.channel()).publish(text: "hi").stored()
+            let reasons = await asked.items
+            XCTAssertEqual(reasons, [.connect, .expiring])
+            XCTAssertFalse(stored.isDuplicate)
+            XCTAssertEqual(client.state, since, "it stayed online")
+        }
+    }
+
+    func test_asks_again_for_a_token_that_could_not_be_had() async throws {
+        struct Offline: Error {}
+        try await play { world in
+            let asked = Log<TokenReason>()
+            let client = try world.client("alice") { options in
+                options.token = .provider { reason in
+                    if await asked.add(reason) == 1 { throw Offline() }
+                    return try world.lab.token(user: world.user("alice"), seconds: 3600)
+                }
+            }
+            try await client.connect()
+            let count = await asked.items.count
+            XCTAssertEqual(count, 2)
+        }
+    }
+
+    func test_follows_what_the_host_says_of_the_network_and_the_app() async throws {
+        try await play { world in
+            let client = try world.client("alice", proxied: true)
+            try await client.connect()
+            client.lifecycle(.background)
+            client.lifecycle(.foreground)
+            client.lifecycle(.offline)
+            try world.lab.cut()
+            await client.reaches("recovering")
+            // Offline it does not try at once, though the pause between attempts is 500 ms at most.
+            guard case .recovering(let attempt) = client.state, let next = attempt.next else { return XCTFail("\(client.state)") }
+            XCTAssertGreaterThan(next.timeIntervalSinceNow, 5)
+            let receipt = try client.channel(world.channel()).publish(text: "later")
+            try await receipt.queued()
+            client.lifecycle(.online)
+            try await receipt.stored()
+            XCTAssertTrue(client.state.isOnline)
+        }
+    }
+
+    func test_disconnects_and_comes_back() async throws {
+        try await play { world in
+            let client = try world.client("alice")
+            let reading = try await Reading.begin(client.channel(world.channel()))
+            client.disconnect()
+            await client.reaches("idle")
+            try await client.connect()
+            try await reading.subscribed()
+            XCTAssertTrue(client.state.isOnline)
+        }
+    }
+
+    /// The notifications of UIKit reach the core: posted here as UIKit does, the server is told that the user is away.
+    func test_what_the_system_posts_reaches_the_core() async throws {
+        try await play { world in
+            let client = try world.client("alice", proxied: true)
+            try await client.connect()
+            let quiet = try world.lab.connections()
+            NotificationCenter.default.post(name: Notification.Name("UIApplicationDidEnterBackgroundNotification"), object: nil)
+            NotificationCenter.default.post(name: Notification.Name("UIApplicationWillEnterForegroundNotification"), object: nil)
+            let told = String(decoding: client.blackbox(), as: UTF8.self)
+            XCTAssertFalse(told.isEmpty)
+            XCTAssertEqual(try world.lab.connections(), quiet)
+            // In the foreground it asks for a sign at once: a mute connection is given up after 5 s, not after 15.
+            try world.lab.blackHole()
+            NotificationCenter.default.post(name: Notification.Name("UIApplicationWillEnterForegroundNotification"), object: nil)
+            await client.reaches("recovering")
+            guard case .recovering(let attempt) = client.state else { return XCTFail("\(client.state)") }
+            XCTAssertEqual(attempt.reason, .silent)
+            try world.lab.heal()
+        }
+    }
+}
+
+/// What happened, in order.
+actor Log<Item: Sendable> {
+    private(set) var items: [Item] = []
+    private var waiting: [(Int, CheckedContinuation<Void, Never>)] = []
+
+    /// Adds something and says how much there is now.
+    @discardableResult
+    func add(_ item: Item) -> Int {
+        items.append(item)
+        let ready = waiting.filter { $0.0 <= items.count }
+        waiting.removeAll { $0.0 <= items.count }
+        ready.forEach { $0.1.resume() }
+        return items.count
+    }
+
+    /// Waits until there is so much.
+    func reaches(_ count: Int) async {
+        if items.count >= count { return }
+        await withCheckedContinuation { waiting.append((count, $0)) }
+    }
+}

@@ -1,0 +1,132 @@
+//! What waits for a reader, and is leased to it until it is confirmed.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::error::Error;
+
+/// Bytes of a batch after which no more is added.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// What a queue holds.
+pub(crate) trait Item: Clone + Send + 'static {
+    /// Returns the bytes of its content, roughly.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Takes a later one in, if both can be told as one. Only asked while this one was not handed out.
+    fn absorb(&mut self, later: &Self) -> bool;
+}
+
+/// Numbered items for one reader, in order. Messages are bounded by the core, which asks the server to pause; other items
+/// are absorbed by the one before them.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Notify,
+}
+
+struct State<T> {
+    /// With their numbers, which rise and have gaps.
+    items: VecDeque<(u64, T)>,
+    last: u64,
+    /// The highest number that was handed out.
+    leased: u64,
+    end: Option<Option<Error>>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        let state = State { items: VecDeque::new(), last: 0, leased: 0, end: None };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+}
+
+impl<T: Item> Queue<T> {
+    /// Adds an item. Tells whether anybody can still get it.
+    pub(crate) fn push(&self, item: T) -> bool {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return false;
+        }
+        let leased = state.leased;
+        state.last += 1;
+        let number = state.last;
+        let mut tail = state.items.back_mut().filter(|(tail, _)| *tail > leased);
+        match tail.take_if(|(_, earlier)| earlier.absorb(&item)) {
+            Some((tail, _)) => *tail = number,
+            None => state.items.push_back((number, item)),
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        true
+    }
+
+    /// Waits for items, and returns at most `max` of them; they stay here until they are taken. `None` at the end, or when
+    /// `is_over` says so after a [`stir`](Self::stir).
+    ///
+    /// # Errors
+    /// Why it ended, after all items.
+    pub(crate) async fn next(&self, max: usize, is_over: impl Fn() -> bool) -> Result<Option<Vec<(u64, T)>>, Error> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if is_over() {
+                return Ok(None);
+            }
+            if let Some(ready) = self.lock().batch(max) {
+                return ready;
+            }
+            changed.await;
+        }
+    }
+
+    /// Removes everything up to a number, and returns it.
+    pub(crate) fn take(&self, up_to: u64) -> Vec<T> {
+        let mut state = self.lock();
+        let count = state.items.iter().take_while(|(number, _)| *number <= up_to).count();
+        state.items.drain(..count).map(|(_, item)| item).collect()
+    }
+
+    /// Has those who wait look again.
+    pub(crate) fn stir(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Nothing more comes; the first reason counts.
+    pub(crate) fn end(&self, error: Option<Error>) {
+        self.lock().end.get_or_insert(error);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+}
+
+impl<T> Queue<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Item> State<T> {
+    #[expect(clippy::type_complexity, reason = "a batch, its end, or neither yet")]
+    fn batch(&mut self, max: usize) -> Option<Result<Option<Vec<(u64, T)>>, Error>> {
+        if self.items.is_empty() {
+            return self.end.clone().map(|end| end.map_or(Ok(None), Err));
+        }
+        let mut bytes = 0;
+        let fits = |(_, item): &&(u64, T)| {
+            let is_room = bytes < BATCH_BYTES;
+            bytes += item.bytes();
+            is_room
+        };
+        let batch: Vec<_> = self.items.iter().take(max.max(1)).take_while(fits).cloned().collect();
+        self.leased = batch.last().map_or(self.leased, |(number, _)| self.leased.max(*number));
+        Some(Ok(Some(batch)))
+    }
+}

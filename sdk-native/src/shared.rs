@@ -1,0 +1,249 @@
+//! What handles, streams and the driver of one client share.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use moorline_core::protocol::ErrorCode;
+use moorline_core::protocol::time::{Now, Timestamp};
+use moorline_core::{
+    ConnectionState, HistoryPage, OutboxStats, Output, PublishId, PublishOutcome, RequestId, StateReason,
+    SubscriptionId,
+};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::connection::{Connection, Standing};
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::messages::Event;
+use crate::presence::Waiting;
+use crate::receipt::{Progress, ReceiptState, Restored};
+use crate::sink::Sink;
+
+/// Both clocks, from this process's start of the client.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock(pub(crate) Instant);
+
+impl Clock {
+    pub(crate) fn now(self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Now { mono: Timestamp::new(self.0.elapsed()), unix }
+    }
+
+    pub(crate) fn instant(self, at: Timestamp) -> Option<Instant> {
+        self.0.checked_add(at.since_origin())
+    }
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    core: Mutex<State>,
+    pub(crate) wake: Notify,
+    pub(crate) clock: Clock,
+    pub(crate) state: watch::Sender<(ConnectionState, StateReason)>,
+    pub(crate) closed: watch::Sender<bool>,
+    pub(crate) restored: Vec<Restored>,
+}
+
+pub(crate) struct State {
+    pub(crate) core: moorline_core::Client,
+    pub(crate) readers: HashMap<SubscriptionId, Sink>,
+    pub(crate) receipts: HashMap<PublishId, watch::Sender<Progress>>,
+    pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
+    pub(crate) presence: Waiting,
+    /// Connection and outbox as the app sees them, and who follows them.
+    pub(crate) standing: Standing,
+    /// What the driver has to do.
+    pub(crate) todo: Vec<Output>,
+    pub(crate) life: Life,
+    /// Whether the store had everything, or was cleared, when the core was done.
+    pub(crate) flushed: Result<(), Error>,
+}
+
+/// Where the driver is.
+pub(crate) enum Life {
+    /// Here, before the first use.
+    Idle(Box<Driver>),
+    Running,
+    Ended,
+}
+
+impl State {
+    /// Makes the state of a client that was not used yet.
+    pub(crate) fn new(
+        core: moorline_core::Client,
+        receipts: HashMap<PublishId, watch::Sender<Progress>>,
+        driver: Driver,
+    ) -> Self {
+        Self {
+            core,
+            readers: HashMap::new(),
+            receipts,
+            queries: HashMap::new(),
+            presence: Waiting::default(),
+            standing: Standing::default(),
+            todo: Vec::new(),
+            flushed: Err(Error::closed()),
+            life: Life::Idle(Box::new(driver)),
+        }
+    }
+
+    /// Nobody drives the core any more: tells everybody whom it has not told.
+    fn end(&mut self) {
+        self.readers.clear();
+        for (_, receipt) in self.receipts.drain() {
+            receipt.send_modify(|progress| progress.end = Some(Error::closed()));
+        }
+        self.queries.clear();
+        self.presence.end();
+        self.standing.end();
+    }
+
+    /// Takes readers off that get nothing more.
+    fn end_readers(&mut self, ids: &[SubscriptionId], error: &Error) {
+        for reader in ids.iter().filter_map(|id| self.readers.remove(id)) {
+            if error.code() != ErrorCode::ClientClosed.name() {
+                reader.fail(error.clone());
+            }
+        }
+    }
+
+    /// Hands an event of the core to the readers of its channel.
+    fn dispatch(&mut self, event: moorline_core::Event, now: Now) {
+        let Some((ids, event)) = Event::of(event) else { return };
+        for id in ids.iter() {
+            let is_done = self.readers.get(id).is_some_and(|reader| reader.push(&event));
+            if is_done && matches!(event, Event::Message(_)) {
+                self.core.consumed(*id, 1, now);
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(state: State, clock: Clock, restored: Vec<Restored>) -> Self {
+        let (sender, _) = watch::channel((state.core.state(), StateReason::Requested));
+        Self {
+            core: Mutex::new(state),
+            wake: Notify::new(),
+            clock,
+            state: sender,
+            closed: watch::channel(false).0,
+            restored,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a command or an input on the core, hands out its events, and wakes the driver for the rest.
+    pub(crate) fn run<R>(&self, act: impl FnOnce(&mut State, Now) -> R) -> R {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let result = act(&mut state, now);
+        while let Some(output) = state.core.poll_output() {
+            if let Output::Event(event) = output {
+                self.hand_out(&mut state, event, now);
+            } else {
+                state.todo.push(output);
+            }
+        }
+        let outbox = state.core.outbox();
+        state.standing.set_outbox(outbox);
+        drop(state);
+        self.wake.notify_one();
+        result
+    }
+
+    pub(crate) fn input(&self, input: moorline_core::Input) {
+        self.run(|state, now| state.core.handle_input(input, now));
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named here is treated alike, also in later versions"
+    )]
+    fn hand_out(&self, state: &mut State, event: moorline_core::Event, now: Now) {
+        use moorline_core::Event as Core;
+        match event {
+            Core::Welcome { user } => state.standing.set_user(user.map(|user| user.as_str().to_owned())),
+            Core::StateChanged { state: connection, reason } => {
+                let next = state.core.next_attempt();
+                state.standing.set_connection(connection, reason.clone(), next, now);
+                self.state.send_replace((connection, reason));
+            }
+            Core::PublishQueued { id } => progress(state, id, |progress| progress.is_kept = true),
+            Core::PublishSent { id } => progress(state, id, |progress| progress.state = ReceiptState::Sent),
+            Core::PublishSettled { id, outcome, .. } => {
+                progress(state, id, |progress| match outcome {
+                    PublishOutcome::Sent => progress.state = ReceiptState::Sent,
+                    PublishOutcome::Stored(stored) => progress.state = ReceiptState::Stored(stored.into()),
+                    PublishOutcome::Failed(failure) => progress.state = ReceiptState::Failed(failure.into()),
+                    PublishOutcome::Uncertain => progress.state = ReceiptState::Uncertain,
+                    PublishOutcome::Kept(failure) => progress.end = Some(failure.into()),
+                });
+                state.receipts.remove(&id);
+            }
+            Core::HistoryFinished { id, result } => {
+                if let Some(query) = state.queries.remove(&id) {
+                    // Whoever asked may have gone.
+                    let _ = query.send(result.map_err(Into::into));
+                }
+            }
+            Core::SubscriptionEnded { readers, failure } => state.end_readers(&readers, &failure.into()),
+            Core::Closed { result } => {
+                state.flushed = result.clone().map_err(Error::from);
+                state.todo.push(Output::Event(Core::Closed { result }));
+            }
+            event => {
+                if let Some(event) = state.presence.hand_out(event) {
+                    state.dispatch(event, now);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn take_todo(&self) -> (Vec<Output>, Option<Instant>) {
+        let mut state = self.lock();
+        let todo = std::mem::take(&mut state.todo);
+        (todo, state.core.poll_timeout().and_then(|at| self.clock.instant(at)))
+    }
+
+    /// The driver has ended: closed, or its runtime is gone.
+    pub(crate) fn end(&self) {
+        self.run(|state, now| {
+            state.life = Life::Ended;
+            state.core.close(false, now);
+            let is_open = state.standing.connection().state != ConnectionState::Closed;
+            if is_open {
+                state.standing.set_connection(ConnectionState::Closed, StateReason::Requested, None, now);
+            }
+            state.end();
+        });
+        self.state.send_if_modified(|(state, reason)| {
+            let is_open = *state != ConnectionState::Closed;
+            if is_open {
+                (*state, *reason) = (ConnectionState::Closed, StateReason::Requested);
+            }
+            is_open
+        });
+        self.closed.send_replace(true);
+    }
+
+    /// Returns the connection as the app sees it.
+    pub(crate) fn connection(&self) -> Connection {
+        self.lock().standing.connection().clone()
+    }
+
+    /// Returns what waits in the outbox.
+    pub(crate) fn outbox(&self) -> OutboxStats {
+        self.lock().core.outbox()
+    }
+}
+
+fn progress(state: &State, id: PublishId, change: impl FnOnce(&mut Progress)) {
+    if let Some(receipt) = state.receipts.get(&id) {
+        receipt.send_modify(change);
+    }
+}

@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+use crate::messages::Event;
+use crate::presence::MembersChange;
+use crate::queue::{Item, Queue};
+
+/// Where the events of a channel go.
+pub(crate) enum Sink {
+    /// To a stream.
+    Stream(mpsc::UnboundedSender<Event>),
+    /// To a reader, which has a feed of its own for presence.
+    Reader(Arc<Queue<Event>>),
+    /// To who follows the members; messages go nowhere.
+    Members(Arc<Queue<MembersChange>>),
+}
+
+impl Sink {
+    /// Hands an event on. Tells whether the app is done with it already.
+    pub(crate) fn push(&self, event: &Event) -> bool {
+        match (self, event) {
+            // A reader that is being dropped wants nothing more.
+            (Self::Stream(stream), event) => drop(stream.send(event.clone())),
+            (Self::Reader(_), Event::Presence { .. }) => {}
+            (Self::Reader(queue), event) => drop(queue.push(event.clone())),
+            (Self::Members(queue), Event::Presence { count, changes, snapshot }) => {
+                let change = MembersChange { count: *count, changes: changes.clone(), snapshot: *snapshot };
+                queue.push(change);
+            }
+            (Self::Members(_), _) => return true,
+        }
+        false
+    }
+
+    /// The subscription ended, for this reason.
+    pub(crate) fn fail(&self, error: Error) {
+        match self {
+            // As above.
+            Self::Stream(stream) => drop(stream.send(Event::Ended(error))),
+            Self::Reader(queue) => queue.end(Some(error)),
+            Self::Members(queue) => queue.end(Some(error)),
+        }
+    }
+}
+
+impl Drop for Sink {
+    /// A stream ends with its sender; the others are told.
+    fn drop(&mut self) {
+        match self {
+            Self::Stream(_) => {}
+            Self::Reader(queue) => queue.end(None),
+            Self::Members(queue) => queue.end(None),
+        }
+    }
+}
+
+impl Item for Event {
+    fn bytes(&self) -> usize {
+        if let Self::Message(message) = self { message.bytes().len() } else { 0 }
+    }
+
+    fn absorb(&mut self, later: &Self) -> bool {
+        match (self, later) {
+            (Self::Dropped(count), Self::Dropped(more)) => *count = count.saturating_add(*more),
+            (now @ Self::Acked(_), Self::Acked(_)) | (now @ Self::Subscribed { .. }, Self::Subscribed { .. }) => {
+                now.clone_from(later);
+            }
+            _ => return false,
+        }
+        true
+    }
+}

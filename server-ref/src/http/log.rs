@@ -1,0 +1,41 @@
+//! What the server's own log says of requests: one line each, with the id that the answer carries, too.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::problem::Code;
+use super::{Api, lock};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Bytes of an id that a client or a proxy gives.
+const LONGEST: usize = 128;
+
+/// Answers a request, and says so. What succeeds is told at the level `debug`, what a client did wrong at `info`.
+pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).filter(|id| is_plain(id.as_bytes())).cloned();
+    let id = given.or_else(|| HeaderValue::from_str(&api.random_name()).ok());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let began = Instant::now();
+    let mut response = next.run(request).await;
+    let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
+    let code = response.extensions().get::<Code>().map(|code| code.0.as_str());
+    *lock(&api.answered).entry((status, code.unwrap_or_default().to_owned())).or_default() += 1;
+    match status {
+        500.. => tracing::warn!(request_id, %method, path, status, code, ms, "request"),
+        400..500 => tracing::info!(request_id, %method, path, status, code, ms, "request"),
+        _ => tracing::debug!(request_id, %method, path, status, ms, "request"),
+    }
+    response.headers_mut().extend(id.map(|id| (REQUEST_ID, id)));
+    response
+}
+
+fn is_plain(id: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=LONGEST).contains(&id.len()) && id.iter().all(plain)
+}

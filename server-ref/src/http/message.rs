@@ -1,0 +1,142 @@
+//! Messages as a backend sends them.
+
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use moorline_protocol::{Headers, Payload, Qos};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::problem::{Problem, malformed};
+use crate::node::backend::Wanted;
+
+/// A message to publish: for one `channel` or several `channels`, with exactly one of `data`, `text` and `bin`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessageIn {
+    /// The channel: 1–128 bytes, no control characters, no `*`, not beginning with `$`.
+    #[schema(min_length = 1, max_length = 128, example = "room:42")]
+    channel: Option<String>,
+    /// Several channels: the message is published on each.
+    #[schema(min_items = 1, max_items = 1000)]
+    channels: Option<Vec<String>>,
+    /// The payload: any JSON.
+    #[serde(default, deserialize_with = "some_json")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    data: Option<Box<RawValue>>,
+    /// The payload: a text.
+    text: Option<String>,
+    /// The payload: bytes in base64.
+    #[schema(content_encoding = "base64")]
+    bin: Option<String>,
+    /// The message's id; the same id with the same content is stored once.
+    #[schema(min_length = 1, max_length = 128)]
+    id: Option<String>,
+    /// 0 = handed to who is subscribed now and not stored, 1 or 2 = stored (default 1; a subscriber gets the lower of
+    /// this and its own).
+    #[schema(minimum = 0, maximum = 2)]
+    qos: Option<u8>,
+    /// Seconds until the message may be forgotten.
+    #[schema(minimum = 0)]
+    ttl: Option<u32>,
+    /// At most 16 names and values, at most 1 KiB in all.
+    #[serde(default, deserialize_with = "headers")]
+    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    headers: Headers,
+}
+
+/// One message, or a list.
+#[derive(ToSchema, Deserialize)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the schema of a body")]
+pub(super) enum MessagesIn {
+    One(Box<MessageIn>),
+    List(Vec<MessageIn>),
+}
+
+impl MessageIn {
+    /// Tells whether it is for one channel, named as one.
+    pub(super) fn is_single(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    fn parts(self) -> Result<(Vec<String>, Option<String>, Wanted), String> {
+        let channels = match (self.channel, self.channels) {
+            (Some(channel), None) => vec![channel],
+            (None, Some(channels)) if !channels.is_empty() => channels,
+            _ => return Err("a message has one `channel`, or a list of `channels` that is not empty".into()),
+        };
+        let payload = match (self.data, self.text, self.bin) {
+            (Some(data), None, None) => Payload::Json(Bytes::copy_from_slice(data.get().as_bytes())),
+            (None, Some(text), None) => Payload::Text(text.into()),
+            (None, None, Some(bin)) => match STANDARD.decode(bin) {
+                Ok(bytes) => Payload::Binary(bytes.into()),
+                Err(_) => return Err("`bin` is base64 with its padding".into()),
+            },
+            _ => return Err("a message has exactly one of `data`, `text` and `bin`".into()),
+        };
+        let qos = Qos::from_level(self.qos.unwrap_or(1)).ok_or("`qos` is 0, 1 or 2")?;
+        let (channel, id) = (String::new(), String::new().into());
+        Ok((channels, self.id, Wanted { channel, id, qos, ttl: self.ttl, headers: self.headers, payload }))
+    }
+}
+
+/// Makes one entry per message and channel, each with its id: its own, or `key`, or in a list `key` and its number.
+pub(super) fn entries(messages: Vec<MessageIn>, key: &str, is_list: bool) -> Result<Vec<Wanted>, Problem> {
+    let mut entries = Vec::new();
+    for (at, message) in messages.into_iter().enumerate() {
+        let place = |error: String| malformed(if is_list { format!("message {at}: {error}") } else { error });
+        let (channels, id, wanted) = message.parts().map_err(place)?;
+        let made = || if is_list { format!("{key}/{at}") } else { key.to_owned() };
+        let id: moorline_protocol::Utf8Bytes = id.unwrap_or_else(made).into();
+        for channel in channels {
+            entries.push(Wanted { channel, id: id.clone(), ..wanted.clone() });
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads `Idempotency-Key`: a text, with quotes around it or without.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().map(|text| {
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        quoted.unwrap_or(text)
+    });
+    match text.filter(|text| (1..=LONGEST_KEY).contains(&text.len())) {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(malformed("`Idempotency-Key` is 1 to 120 characters of ASCII")),
+    }
+}
+
+/// Leaves room for the number of an entry.
+const LONGEST_KEY: usize = 120;
+
+/// JSON that is there, `null` too.
+fn some_json<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
+}
+
+/// Names and values in the sender's order, a name that is there twice, too: it is refused later.
+fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<Headers, D::Error> {
+    struct Pairs;
+    impl<'de> Visitor<'de> for Pairs {
+        type Value = Headers;
+
+        fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            to.write_str("an object of names and texts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+            let mut headers = Headers::new();
+            while let Some((name, value)) = map.next_entry::<String, String>()? {
+                headers.push((name.into(), value.into()));
+            }
+            Ok(headers)
+        }
+    }
+    from.deserialize_map(Pairs)
+}

@@ -1,0 +1,139 @@
+//! `/metrics`: what the shards and the engine say when somebody asks, so that nothing is counted twice or kept in step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use moorline_protocol::{AppName, ErrorCode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::oneshot;
+
+use super::problem::Problem;
+use super::{Api, lock};
+use crate::engine::{Command, Completion, EngineStats};
+use crate::node::AppNumbers;
+
+/// A shard that does not answer for so long is left out, and so are its numbers.
+const WITHIN: Duration = Duration::from_secs(5);
+
+type Labels = Vec<(&'static str, String)>;
+type Counters = Family<Labels, Counter<u64, AtomicU64>>;
+type Gauges = Family<Labels, Gauge<i64, std::sync::atomic::AtomicI64>>;
+
+/// How many requests were answered with each status and code.
+pub(super) type Answered = BTreeMap<(u16, String), u64>;
+
+/// The server's numbers, for Prometheus. On the API's own listener, and in development mode.
+#[utoipa::path(
+    get, path = "/metrics", tag = "server", operation_id = "metrics", security(()),
+    responses(
+        (status = 200, description = "The numbers; docs/metrics.md names them.", body = String, content_type = "application/openmetrics-text"),
+        (status = 404, description = "Not shown here.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server could not be asked.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    if !api.shows_metrics {
+        let text = "numbers are shown on the HTTP API's own listener: set `http_listen`";
+        return Err(Problem::with_status(StatusCode::NOT_FOUND, &ErrorCode::FeatureDisabled, text));
+    }
+    let Completion::Stats(stats) = api.ask(Command::Stats).await? else { return Err(super::read::foreign()) };
+    let shards = api.shards().await?;
+    let mut registry = Registry::with_prefix("moorline");
+    of_engine(&mut registry, &stats);
+    of_shards(&mut registry, &shards);
+    let answered = Counters::default();
+    for ((status, code), count) in lock(&api.answered).iter() {
+        let labels = vec![("status", status.to_string()), ("code", code.clone())];
+        answered.get_or_create(&labels).inc_by(*count);
+    }
+    registry.register("http_requests", "Requests of the HTTP API, by status and code", answered);
+    registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.0.clone());
+    let mut text = String::new();
+    let internal = |_| Problem::new(&ErrorCode::ServerInternal, "the numbers could not be written");
+    prometheus_client::encoding::text::encode(&mut text, &registry).map_err(internal)?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+impl Api {
+    /// Asks all shards for their numbers, and adds them up.
+    async fn shards(&self) -> Result<BTreeMap<AppName, AppNumbers>, Problem> {
+        let late = || Problem::new(&ErrorCode::StorageUnavailable, "a shard did not answer in time").after(1_000);
+        let mut asked = Vec::new();
+        for shard in &self.shards {
+            let (ask, answer) = oneshot::channel();
+            // One that is asked already, and has not answered, is as good as one that does not.
+            shard.try_send(ask).map_err(|_| late())?;
+            asked.push(answer);
+        }
+        let mut all: BTreeMap<AppName, AppNumbers> = BTreeMap::new();
+        for answer in asked {
+            let numbers = tokio::time::timeout(WITHIN, answer).await.map_err(|_| late())?.map_err(|_| late())?;
+            for (app, numbers) in numbers {
+                let sum = all.entry(app).or_default();
+                sum.connections += numbers.connections;
+                sum.behind += numbers.behind;
+                sum.delivered += numbers.delivered;
+                sum.dropped += numbers.dropped;
+                for (code, count) in numbers.refused {
+                    *sum.refused.entry(code).or_default() += count;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn of_engine(registry: &mut Registry, stats: &EngineStats) {
+    let (published, duplicates) = (Counters::default(), Counters::default());
+    let (members, online) = (Gauges::default(), Gauges::default());
+    for (app, stats) in &stats.apps {
+        let labels = vec![("app", app.to_string())];
+        published.get_or_create(&labels).inc_by(stats.published);
+        duplicates.get_or_create(&labels).inc_by(stats.duplicates);
+        members.get_or_create(&labels).set(stats.members as i64);
+        online.get_or_create(&labels).set(stats.online as i64);
+    }
+    registry.register("published", "Messages stored, by WebSocket and by HTTP", published);
+    registry.register("duplicates", "Publishes of a message that was stored before", duplicates);
+    registry.register("presence_members", "Members of all channels; a user counts once for each", members);
+    registry.register("online_users", "Users with a connection", online);
+    for (name, help, value) in [
+        ("channels", "Channels that the server knows", stats.channels),
+        ("producers_in_memory", "Producers in memory", stats.producers),
+        ("cursors_in_memory", "Cursors in memory", stats.cursors),
+    ] {
+        let gauge = Gauge::<i64, std::sync::atomic::AtomicI64>::default();
+        gauge.set(value as i64);
+        registry.register(name, help, gauge);
+    }
+}
+
+fn of_shards(registry: &mut Registry, shards: &BTreeMap<AppName, AppNumbers>) {
+    let (connections, behind) = (Gauges::default(), Gauges::default());
+    let (delivered, dropped, refused) = (Counters::default(), Counters::default(), Counters::default());
+    for (app, numbers) in shards {
+        let labels = vec![("app", app.to_string())];
+        connections.get_or_create(&labels).set(numbers.connections as i64);
+        behind.get_or_create(&labels).set(numbers.behind as i64);
+        delivered.get_or_create(&labels).inc_by(numbers.delivered);
+        dropped.get_or_create(&labels).inc_by(numbers.dropped);
+        for (code, count) in &numbers.refused {
+            let labels = vec![("app", app.to_string()), ("code", code.clone())];
+            refused.get_or_create(&labels).inc_by(*count);
+        }
+    }
+    registry.register("connections", "Open WebSockets", connections);
+    registry.register("behind_readers", "Subscriptions that read the log: catching up, slow, or paused", behind);
+    registry.register("delivered", "Messages handed to connections, each of them counted", delivered);
+    registry.register("dropped", "Messages at QoS 0 that slow connections were not sent", dropped);
+    registry.register("refused", "Errors told to WebSocket clients, by code", refused);
+}

@@ -1,0 +1,222 @@
+//! The HTTP API of an app's backend: a listener or connections handed over, on a thread of its own.
+//!
+//! Nothing is decided here: what a request wants is made a command by [`node::backend`](crate::node::backend), and the
+//! engine answers when that is durable. See `docs/adr/0021-http-api.md`.
+
+mod asyncapi;
+mod body;
+mod caller;
+mod keys;
+mod log;
+mod message;
+mod meta;
+mod metrics;
+mod operations;
+mod problem;
+mod publish;
+#[expect(unused_qualifications, reason = "what utoipa makes of parameters")]
+mod read;
+mod serve;
+mod timed;
+mod users;
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use moorline_protocol::ErrorCode;
+use moorline_protocol::time::{Timestamp, UnixMillis};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use tokio::sync::{Notify, mpsc, watch};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
+use self::problem::Problem;
+pub use self::serve::Handed;
+pub use self::timed::SyncTimes;
+use crate::asker::Asker;
+use crate::engine::ShardId;
+use crate::engine::host::EngineHandle;
+use crate::node::backend::Rates;
+use crate::node::operations::Operations;
+use crate::shard::AskNumbers;
+use crate::wall_clock::WallClock;
+
+/// No node has so many shards, and hooks ask under the number after it.
+const SHARD: ShardId = ShardId(u16::MAX - 1);
+/// Bytes of a request's body.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// What the API is made of.
+pub struct HttpConfig {
+    /// Whose requests are taken.
+    pub keys: ApiKeys,
+    /// Its own listener, if it has one.
+    pub listener: Option<TcpListener>,
+    /// Connections that came in elsewhere.
+    pub handed: mpsc::Receiver<Handed>,
+    /// Bytes of a payload.
+    pub max_message: u32,
+    /// Requests and messages per second and key; `None` = any number.
+    pub rate: Option<u32>,
+    /// So many at once.
+    pub burst: u32,
+    /// Connections at a time.
+    pub max_connections: u32,
+    /// The head of a request, and its body, must be whole within this time each.
+    pub within: Duration,
+    /// Whether `/metrics` is answered.
+    pub shows_metrics: bool,
+    /// How long syncs took.
+    pub sync_times: SyncTimes,
+    /// Who knows numbers.
+    pub shards: Vec<mpsc::Sender<AskNumbers>>,
+    /// The server's time.
+    pub clock: WallClock,
+    /// Set to true for a graceful stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Tells whether a path is the API's where it shares a listener with WebSockets.
+pub fn has_path(path: &str) -> bool {
+    path.starts_with("/v1/") || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics")
+}
+
+/// What the handlers share.
+struct Api {
+    asker: Asker,
+    keys: ApiKeys,
+    max_message: u32,
+    within: Duration,
+    rates: Mutex<Rates>,
+    started: Instant,
+    clock: Mutex<WallClock>,
+    random: Mutex<ChaCha8Rng>,
+    stop: watch::Receiver<bool>,
+    openapi: String,
+    shows_metrics: bool,
+    sync_times: SyncTimes,
+    shards: Vec<mpsc::Sender<AskNumbers>>,
+    answered: Mutex<metrics::Answered>,
+    operations: Mutex<Operations>,
+    /// An operation waits.
+    accepted: Notify,
+}
+
+impl Api {
+    fn unix(&self) -> UnixMillis {
+        lock(&self.clock).now_ms()
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::new(self.started.elapsed())
+    }
+
+    /// Returns 32 random hexadecimal digits.
+    fn random_name(&self) -> String {
+        let mut bytes = [0; 16];
+        lock(&self.random).fill_bytes(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The handlers, and what they say of themselves.
+fn described() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(meta::Document::openapi())
+        .routes(routes!(publish::publish))
+        .routes(routes!(operations::operation))
+        .routes(routes!(read::channels))
+        .routes(routes!(read::messages))
+        .routes(routes!(read::presence))
+        .routes(routes!(users::status))
+        .routes(routes!(users::disconnect))
+        .routes(routes!(users::revoke))
+        .routes(routes!(meta::healthz))
+        .routes(routes!(meta::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(meta::openapi))
+        .routes(routes!(meta::asyncapi))
+}
+
+fn router(api: Arc<Api>) -> axum::Router {
+    let router = described().split_for_parts().0;
+    let router = router.fallback(unknown).method_not_allowed_fallback(not_allowed);
+    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&api), log::logged)).with_state(api)
+}
+
+async fn unknown(request: Request) -> Problem {
+    let detail = format!("there is nothing at {}; /openapi.json says what there is", request.uri().path());
+    Problem::new(&ErrorCode::RequestUnsupported, detail)
+}
+
+async fn not_allowed(request: Request) -> Problem {
+    let detail = format!("{} is not for this path; the header `Allow` says what is", request.method());
+    Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, &ErrorCode::RequestUnsupported, detail)
+}
+
+/// Makes everything that can fail. What it returns serves on the thread that calls it, until `stop` is true; the receiver
+/// beside it ends once what was half done is done: before that nobody may be served.
+///
+/// # Errors
+/// The system's, if runtime or listener cannot be set up.
+pub fn prepare(
+    config: HttpConfig,
+    engine: &EngineHandle,
+    seed: [u8; 32],
+) -> std::io::Result<(impl FnOnce() + Send + 'static, std::sync::mpsc::Receiver<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let listener = config.listener.map(|listener| {
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    });
+    let listener = listener.transpose()?;
+    drop(entered);
+    let api = Arc::new(Api {
+        asker: Asker::new(engine.clone(), SHARD),
+        keys: config.keys,
+        max_message: config.max_message,
+        within: config.within,
+        rates: Mutex::new(Rates::new(config.rate, config.burst)),
+        started: Instant::now(),
+        clock: Mutex::new(config.clock),
+        random: Mutex::new(ChaCha8Rng::from_seed(seed)),
+        stop: config.stop.clone(),
+        openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
+        shows_metrics: config.shows_metrics,
+        sync_times: config.sync_times,
+        shards: config.shards,
+        answered: Mutex::default(),
+        operations: Mutex::default(),
+        accepted: Notify::new(),
+    });
+    let serving = serve::Serving {
+        router: router(Arc::clone(&api)),
+        within: config.within,
+        most: config.max_connections as usize,
+        stop: config.stop,
+    };
+    let (recovering, recovered) = std::sync::mpsc::channel();
+    let run = async move {
+        api.recover().await;
+        drop::<std::sync::mpsc::Sender<()>>(recovering);
+        let working = tokio::spawn(async move { api.work().await });
+        serving.run(listener, config.handed).await;
+        // What is half done is ended by the next start.
+        working.abort();
+    };
+    Ok((move || runtime.block_on(run), recovered))
+}

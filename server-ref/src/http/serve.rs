@@ -1,0 +1,144 @@
+//! Connections: taken in, bounded, and ended in good order.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+/// Bytes of a request's head.
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+/// Pause after an accept that failed (no file descriptors, for instance).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long requests may take to end when the server stops.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// A connection that came in elsewhere, with what was read of it.
+pub struct Handed {
+    /// The connection.
+    pub stream: StdStream,
+    /// What was read.
+    pub read: Bytes,
+    /// What counts it where it came in, until it ends.
+    pub seat: Box<dyn Send>,
+}
+
+/// What counts a connection: here, and where it came in.
+type Place = (OwnedSemaphorePermit, Option<Box<dyn Send>>);
+
+/// See the module's documentation.
+pub(super) struct Serving {
+    pub(super) router: axum::Router,
+    pub(super) within: Duration,
+    pub(super) most: usize,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Serving {
+    /// Serves until the server stops.
+    pub(super) async fn run(mut self, listener: Option<TcpListener>, mut handed: mpsc::Receiver<Handed>) {
+        let room = Arc::new(Semaphore::new(self.most));
+        loop {
+            let (stream, read, seat) = tokio::select! {
+                _ = self.stop.wait_for(|stopped| *stopped) => break,
+                Some(Handed { stream, read, seat }) = handed.recv() => match TcpStream::from_std(stream) {
+                    Ok(stream) => (stream, read, Some(seat)),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be handed over");
+                        continue;
+                    }
+                },
+                Ok((stream, _)) = accept(listener.as_ref()) => (stream, Bytes::new(), None),
+            };
+            // Where there is no room, nobody is told: telling takes room.
+            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            tokio::spawn(self.serve(stream, read, (place, seat)));
+        }
+        drop(listener);
+        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(STOP_WITHIN, room.acquire_many(all)).await;
+    }
+
+    fn serve(&self, stream: TcpStream, read: Bytes, place: Place) -> impl Future<Output = ()> + use<> {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.within)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .half_close(true);
+        let service = TowerToHyperService::new(self.router.clone());
+        let mut stop = self.stop.clone();
+        async move {
+            let _place = place;
+            // It only delays small answers.
+            let _ = stream.set_nodelay(true);
+            let connection = builder.serve_connection(TokioIo::new(Resumed { read, stream }), service);
+            tokio::pin!(connection);
+            let result = tokio::select! {
+                result = connection.as_mut() => result,
+                () = async { drop(stop.wait_for(|stopped| *stopped).await) } => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = result {
+                tracing::debug!(%error, "a connection ended");
+            }
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return Ok(accepted),
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A connection of which something was read already.
+struct Resumed {
+    read: Bytes,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Resumed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let count = self.read.len().min(buf.remaining());
+        buf.put_slice(&self.read.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Resumed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,133 @@
+//! Requests that are answered before they are executed.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{Http, backend};
+use crate::support::program::Program;
+
+const MESSAGES: &str = "/v1/apps/default/messages";
+
+/// Asks until an operation is done; returns its results.
+fn done(http: &Http, place: &str) -> Value {
+    loop {
+        let operation = http.get(place).good();
+        match operation["status"].as_str().unwrap() {
+            "done" => return operation["results"].clone(),
+            "waiting" | "running" => {}
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// Sends a request that is to be executed later. Returns where its results will be.
+fn accepted(http: &Http, key: &str, body: &Value) -> String {
+    let answer = http.post_with(MESSAGES, &[("prefer", "wait=5, respond-async"), ("idempotency-key", key)], body);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.header("preference-applied"), Some("respond-async"));
+    answer.header("location").unwrap().to_owned()
+}
+
+/// Returns how often each message stands in a channel, by id.
+fn count(http: &Http, channel: &str) -> BTreeMap<String, u32> {
+    let (mut found, mut after) = (BTreeMap::new(), 0);
+    loop {
+        let page = http.get(&format!("/v1/apps/default/channels/{channel}/messages?after={after}&limit=256")).good();
+        for message in page["messages"].as_array().unwrap() {
+            *found.entry(message["id"].as_str().unwrap().to_owned()).or_default() += 1;
+            after = message["offset"].as_u64().unwrap();
+        }
+        if page["more"] == false {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn a_request_is_answered_when_it_is_durable_and_its_results_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, http) = backend(dir.path());
+    let body =
+        json!([{"channel": "a", "text": "1"}, {"channel": "$no", "text": "2"}, {"channels": ["a", "b"], "data": 3}]);
+    let place = accepted(&http, "k", &body);
+    let results = done(&http, &place);
+    let seen: Vec<_> = results.as_array().unwrap().iter().map(|result| result["offset"].as_u64()).collect();
+    assert_eq!(seen, [Some(1), None, Some(2), Some(1)]);
+    assert_eq!(results[1]["problem"]["code"], "channel.invalid");
+    // A retry is the same operation, and nothing is done again.
+    assert_eq!(accepted(&http, "k", &body), place);
+    assert_eq!(done(&http, &place), results);
+    let prefer = [("prefer", "respond-async"), ("idempotency-key", "k")];
+    http.post_with(MESSAGES, &prefer, &json!({"channel": "a", "text": "other"})).problem(422, "publish.reused");
+    let id = place.rsplit('/').next().unwrap();
+    http.get(&format!("/v1/apps/other/operations/{id}")).problem(404, "request.unsupported");
+    for id in ["op_1", "op_0_x", "op_999_x.y", "x", "op_1_%ff"] {
+        let status = http.get(&format!("/v1/apps/default/operations/{id}")).status;
+        assert!(status == 404 || status == 400, "{id}: {status}");
+    }
+    http.post_with(MESSAGES, &prefer[..1], &json!({"channel": "a", "text": "x", "qos": 0}))
+        .problem(400, "request.malformed");
+    http.post_with(MESSAGES, &prefer[..1], &json!({"channel": "a"})).problem(400, "request.malformed");
+    let large = json!([{"channel": "a", "text": "x".repeat(1 << 20)}, {"channel": "a", "text": "x".repeat(1 << 20)}]);
+    http.post_with(MESSAGES, &prefer[..1], &large).problem(413, "limit.message");
+    http.get("/v1/apps/default/channels/$operations/messages").problem(400, "channel.invalid");
+}
+
+fn list(round: usize, size: usize) -> Value {
+    (0..size).map(|n| json!({"channel": format!("c{}", n % 7), "text": format!("{round}/{n}")})).collect()
+}
+
+fn start(data: &Path) -> (Program, Http) {
+    let program = Program::dev(data);
+    let http = Http::new(program.address(), "dev");
+    (program, http)
+}
+
+#[test]
+fn what_was_promised_is_executed_once_through_kills_at_any_moment() {
+    const ROUNDS: usize = 24;
+    const SIZE: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let mut places = Vec::new();
+    for round in 0..ROUNDS {
+        let (program, http) = start(dir.path());
+        let key = format!("round-{round}");
+        if round % 3 == 2 {
+            // Its answer never arrives: the backend sends it again to the next start.
+            let body = list(round, SIZE).to_string();
+            let head = format!(
+                "POST {MESSAGES} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer dev\r\ncontent-type: application/json\r\n\
+                 prefer: respond-async\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            TcpStream::connect(program.address()).unwrap().write_all(head.as_bytes()).unwrap();
+        } else {
+            places.push(accepted(&http, &key, &list(round, SIZE)));
+        }
+        // Each start is at another point of the work when it dies: nothing but the time that these requests take says where.
+        for _ in 0..round % 5 {
+            http.get("/v1/apps/default/channels").good();
+        }
+        program.signal(Signal::KILL);
+        program.wait();
+    }
+    let (program, http) = start(dir.path());
+    for round in (2..ROUNDS).step_by(3) {
+        places.push(accepted(&http, &format!("round-{round}"), &list(round, SIZE)));
+    }
+    assert_eq!(places.len(), ROUNDS);
+    for place in &places {
+        let results = done(&http, place);
+        assert!(results.as_array().unwrap().iter().all(|result| result["offset"].is_u64()), "{results}");
+    }
+    let mut found = BTreeMap::new();
+    (0..7).for_each(|n| found.extend(count(&http, &format!("c{n}"))));
+    assert!(found.values().all(|times| *times == 1), "stored twice");
+    assert_eq!(found.len(), ROUNDS * SIZE, "lost, or stored again");
+    program.stop();
+}

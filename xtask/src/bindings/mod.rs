@@ -1,0 +1,90 @@
+//! What UniFFI makes of the mobile facade, in the packages that use it: Kotlin, Swift, Python.
+
+mod codes;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::{cargo, tree};
+
+const PACKAGE: &str = "moorline-mobile";
+const GENERATOR: &str = "moorline-bindgen";
+const LIBRARY: &str = "libmoorline_mobile";
+
+/// What a language's generator makes, and where in the checkout it lies.
+const GENERATED: &[(&str, &str, &str)] = &[
+    (
+        "kotlin",
+        "dev/moorline/ffi/moorline_mobile.kt",
+        "bindings/kotlin/ffi/src/main/kotlin/dev/moorline/ffi/moorline_mobile.kt",
+    ),
+    ("swift", "MoorlineFFI.swift", "bindings/swift/Sources/MoorlineFFI/MoorlineFFI.swift"),
+    ("swift", "CMoorline.h", "bindings/swift/Sources/CMoorline/CMoorline.h"),
+    ("python", "moorline_mobile.py", "bindings/python/src/moorline/_ffi/moorline_mobile.py"),
+];
+
+/// `cargo xtask bindings`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bindings {
+    /// Only report what is not as it would be made now.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Bindings {
+    pub(crate) fn run(&self) -> Result {
+        if self.check { check() } else { made()?.iter().try_for_each(|(path, text)| write(path, text)) }
+    }
+}
+
+/// Compares what would be made with what is there.
+///
+/// # Errors
+/// [`Error::Rules`] with the files that differ.
+pub(crate) fn check() -> Result {
+    let mut old = Vec::new();
+    for (path, text) in made()? {
+        if tree::read_if_present(&tree::root().join(&path))?.is_none_or(|found| found != text) {
+            old.push(format!("{path} is old: cargo xtask bindings"));
+        }
+    }
+    Error::unless_empty(old)
+}
+
+/// Builds the facade as a library to be loaded, and returns where it is.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn library(profile: &str) -> Result<PathBuf> {
+    cargo::cargo(["build", "--profile", profile, "-p", PACKAGE, "--lib"]).run()?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(cargo::target()?.join(folder).join(format!("{LIBRARY}{}", std::env::consts::DLL_SUFFIX)))
+}
+
+/// Makes everything: paths in the checkout, and texts.
+fn made() -> Result<Vec<(String, String)>> {
+    cargo::cargo(["build", "-p", PACKAGE, "--features", "bindgen", "--bin", GENERATOR]).run()?;
+    let library = library("dev")?;
+    let target = cargo::target()?;
+    let generator = || Process::new(target.join("debug").join(GENERATOR)).directory(tree::root());
+    let mut made = codes::tables(&generator().args(["codes"]).output()?);
+    let folder = target.join("bindings");
+    tree::remove(&folder)?;
+    for language in ["kotlin", "swift", "python"] {
+        let out = folder.join(language);
+        let call = generator().args(["generate", "--language", language, "--no-format"]);
+        let call = call.arg("--config", Path::new("sdk-mobile/bindgen.toml")).arg("--out-dir", &out);
+        call.args([&library]).output()?;
+        for (_, name, path) in GENERATED.iter().filter(|(of, ..)| *of == language) {
+            made.push(((*path).to_owned(), tree::read(&out.join(name))?));
+        }
+    }
+    Ok(made)
+}
+
+fn write(path: &str, text: &str) -> Result {
+    let path = tree::root().join(path);
+    tree::create(path.parent().unwrap_or(&path))?;
+    std::fs::write(&path, text).map_err(|source| Error::File { path, source })
+}
