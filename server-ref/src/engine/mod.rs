@@ -25,6 +25,7 @@
 //! nodes must do that for a node that has died: its connections are silent ones.
 
 pub mod core;
+mod error;
 pub mod hooks;
 #[cfg(feature = "shell")]
 pub mod host;
@@ -46,6 +47,7 @@ use moorline_protocol::{
 
 use moorline_protocol::time::UnixMillis;
 
+pub use self::error::EngineError;
 use self::hooks::PushDevice;
 pub use self::presence::{Gone, Presence, PresenceAct, PresenceEntry, StatusQuery};
 
@@ -301,21 +303,6 @@ pub enum Completion {
     Members(MembersView),
     /// To [`Command::Status`], in the order of the query.
     Statuses(Vec<UserStatus>),
-}
-
-/// Why a command failed as a whole. Nothing of it took effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The log takes no writes at the moment.
-    #[error("the storage is unavailable")]
-    Unavailable,
-    /// There is no room left.
-    #[error("the storage is full")]
-    Full,
-    /// The user has as many durable cursors as it may.
-    #[error("the user has too many durable cursors")]
-    TooManyCursors,
 }
 
 /// The outcome of [`Command::Attach`].
