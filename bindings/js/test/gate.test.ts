@@ -63,6 +63,21 @@ describe('the package', () => {
     expect(size).toBeLessThanOrEqual(most * 1000);
   });
 
+  test.each([['react', 2.3], ['vue', 2.3], ['tabs/index', 7], ['testing/index', 30]] as const)('%s is at most %d KB beside a client', async (entry, most) => {
+    const made = await build({
+      entryPoints: [join(root, 'dist', `${entry}.js`)], bundle: true, minify: true, format: 'esm', target: 'es2018', platform: 'browser', write: false,
+      external: ['react', 'vue', 'node:*', '*.gen.js'],
+    });
+    const size = (brotli(Buffer.from(made.outputFiles[0]!.contents)) as Buffer).length;
+    console.log(`${entry}: ${size} bytes in brotli`);
+    expect(size).toBeLessThanOrEqual(most * 1000);
+  });
+
+  test('has documentation that is made of its types without a warning', { timeout: 60_000 }, async () => {
+    const { execFileSync } = await import('node:child_process');
+    execFileSync(process.execPath, [join(root, 'node_modules', 'typedoc', 'bin', 'typedoc'), '--emit', 'none'], { cwd: root, stdio: 'pipe' });
+  });
+
   test('brings nothing of Node to a browser', async () => {
     const text = await bundle('index');
     expect(text).not.toMatch(/node:|\bws\b.{0,10}import|require\(/);
