@@ -73,11 +73,6 @@ describe('the package', () => {
     expect(size).toBeLessThanOrEqual(most * 1000);
   });
 
-  test('has documentation that is made of its types without a warning', { timeout: 60_000 }, async () => {
-    const { execFileSync } = await import('node:child_process');
-    execFileSync(process.execPath, [join(root, 'node_modules', 'typedoc', 'bin', 'typedoc'), '--emit', 'none'], { cwd: root, stdio: 'pipe' });
-  });
-
   test('brings nothing of Node to a browser', async () => {
     const text = await bundle('index');
     expect(text).not.toMatch(/node:|\bws\b.{0,10}import|require\(/);
