@@ -68,6 +68,16 @@ describe('the package', () => {
     expect(size).toBeLessThanOrEqual(most * 1000);
   });
 
+  test.each([['react', 2.3], ['vue', 2.3], ['tabs/index', 12], ['testing/index', 17.5]] as const)('%s, alone, is at most %d KB', async (entry, most) => {
+    const made = await build({
+      entryPoints: [join(root, 'dist', `${entry}.js`)], bundle: true, minify: true, format: 'esm', target: 'es2018', platform: 'browser', write: false,
+      external: ['react', 'vue', 'node:*', '*.gen.js'],
+    });
+    const size = (brotli(Buffer.from(made.outputFiles[0]!.contents)) as Buffer).length;
+    console.log(`${entry}: ${size} bytes in brotli`);
+    expect(size).toBeLessThanOrEqual(most * 1000);
+  });
+
   test('brings nothing of Node to a browser', async () => {
     const text = await bundle('index');
     expect(text).not.toMatch(/node:|\bws\b.{0,10}import|require\(/);
