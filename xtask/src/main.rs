@@ -10,6 +10,7 @@ mod cargo;
 mod conformance;
 mod error;
 mod fuzz;
+mod kotlin;
 mod layers;
 mod npm;
 mod process;
@@ -61,6 +62,8 @@ enum Command {
     Bindings(bindings::Bindings),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
     Browsers(browsers::Browsers),
+    /// Builds the Kotlin packages in bindings/kotlin, and runs their tests against the real server (installs Maven on Debian).
+    Kotlin(kotlin::Kotlin),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Npm(npm) => npm.run(),
         Command::Bindings(bindings) => bindings.run(),
         Command::Browsers(browsers) => browsers.run(),
+        Command::Kotlin(kotlin) => kotlin.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };
