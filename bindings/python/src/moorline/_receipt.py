@@ -28,7 +28,7 @@ class Receipt:
     @property
     def state(self) -> ReceiptState:
         """``queued``: it waits, over reconnects; ``sent``: at QoS 0 that is the end; ``stored``; ``failed``; ``uncertain``: nobody can know any more whether it is in the log."""
-        return cast(ReceiptState, type(self._receipt.state()).__name__.lower())
+        return cast(ReceiptState, type(self._receipt.state()).__name__.rpartition(".")[2].lower())
 
     @property
     def error(self) -> MoorlineError | None:
