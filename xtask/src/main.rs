@@ -11,6 +11,7 @@ mod chroot;
 mod conformance;
 mod error;
 mod fuzz;
+mod kotlin;
 mod layers;
 mod npm;
 mod platforms;
@@ -68,6 +69,8 @@ enum Command {
     Browsers(browsers::Browsers),
     /// Runs the npm package on simulated mini-programs and React Native, in V8, Hermes and QuickJS (fetched from npm).
     MiniPrograms(platforms::MiniPrograms),
+    /// Builds the Kotlin packages in bindings/kotlin, and runs their tests against the real server (installs Maven on Debian).
+    Kotlin(kotlin::Kotlin),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
         Command::MiniPrograms(platforms) => platforms.run(),
+        Command::Kotlin(kotlin) => kotlin.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

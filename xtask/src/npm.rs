@@ -53,6 +53,8 @@ pub(crate) fn test() -> Result {
     node("node_modules/typescript/bin/tsc").args(["-p", "."]).run()?;
     node("node_modules/vitest/vitest.mjs").args(["run", "--typecheck"]).env("MOORLINE_SERVER", server()?).run()?;
     node("node_modules/publint/src/cli.js").args(["--strict"]).run()?;
+    // The documentation that the types give, without a warning.
+    node("node_modules/typedoc/bin/typedoc").args(["--emit", "none"]).run()?;
     let entries = ["core.wasm", "core.wasm.br", "blackbox.wasm"];
     let attw = node("node_modules/@arethetypeswrong/cli/dist/index.js").args(["--pack", ".", "--profile", "node16"]);
     attw.args(["--ignore-rules", "cjs-resolves-to-esm", "--exclude-entrypoints"]).args(entries).run()?;

@@ -3,7 +3,7 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{bindings, browsers, conformance, layers, npm, platforms, readme, run, sizes, swift, tools, wasm};
+use crate::{bindings, browsers, conformance, kotlin, layers, npm, platforms, readme, run, sizes, swift, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     |steps| steps.check("npm package on mini-programs and React Native", platforms::test),
     |steps| steps.check("generated bindings are current", bindings::check),
     swift::step,
+    |steps| steps.count("Kotlin packages", kotlin::test),
     deny,
     conformance::step,
     runs,

@@ -49,6 +49,18 @@ pub(crate) fn npm() -> Result {
     install_debian(&["npm"], "npm is missing: it comes with Node, from https://nodejs.org")
 }
 
+/// Installs Maven and a JDK if they are missing.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn maven() -> Result {
+    if answers("mvn", &["--version"]) && answers("javac", &["--version"]) {
+        return Ok(());
+    }
+    let elsewhere = "Maven or a JDK is missing: install Maven 3.8 or newer and JDK 17 or newer";
+    install_debian(&["maven", "default-jdk-headless"], elsewhere)
+}
+
 /// Browsers and what they need: the package of Debian, its program, and the variable that names another.
 const BROWSERS: [(&str, &str, &str); 4] = [
     ("chromium", "/usr/bin/chromium", "MOORLINE_CHROMIUM"),

@@ -86,8 +86,11 @@ async def test_misuse_names_the_remedy(client, room, tmp_path: Path):
     with pytest.raises(moorline.LimitError) as large:
         channel.publish("x" * 70_000)
     assert large.value.code == "limit.message"
-    with pytest.raises(moorline.ContinuityError if False else moorline.RejectedError):
+    with pytest.raises(moorline.RejectedError) as ephemeral:
+        await client().connect()
+        await channel.history()
         await channel.publish("x", qos=0).stored()
+    assert ephemeral.value.code == "request.unsupported"
     (tmp_path / "s.moor").write_bytes(b"this is no store at all, it never was" * 10)
     with pytest.raises(moorline.RejectedError) as corrupt:
         moorline.Client("ws://x", store=tmp_path / "s.moor")

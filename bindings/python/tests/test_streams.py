@@ -166,7 +166,7 @@ async def test_ten_thousand_messages_do_not_grow_the_heap(client, room):
 
 async def test_a_slow_reader_has_the_server_wait(client, proxy, room):
     bob = client("bob", url=proxy.url, queue_messages=50, compression=False)
-    messages = bob.channel(room, qos=2).messages()
+    messages = bob.channel(room, qos=2, since="first").messages()
     sends = client("alice").channel(room, qos=2)
     for n in range(0, 2_000, 200):
         await asyncio.gather(*(sends.publish({"n": i, "x": "x" * 500}).stored() for i in range(n, n + 200)))

@@ -27,6 +27,7 @@
 mod backend;
 mod content;
 pub mod core;
+mod error;
 pub mod hooks;
 #[cfg(feature = "shell")]
 pub mod host;
@@ -50,6 +51,7 @@ use moorline_protocol::time::UnixMillis;
 
 pub use self::backend::{AppStats, ChannelInfo, ChannelsPage, ChannelsQuery, EngineStats};
 pub use self::content::content_hash;
+pub use self::error::EngineError;
 use self::hooks::PushDevice;
 pub use self::presence::{Gone, Presence, PresenceAct, PresenceEntry, StatusQuery};
 
@@ -318,21 +320,6 @@ pub enum Completion {
     Stats(EngineStats),
     /// To [`Command::Status`], in the order of the query.
     Statuses(Vec<UserStatus>),
-}
-
-/// Why a command failed as a whole. Nothing of it took effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The log takes no writes at the moment.
-    #[error("the storage is unavailable")]
-    Unavailable,
-    /// There is no room left.
-    #[error("the storage is full")]
-    Full,
-    /// The user has as many durable cursors as it may.
-    #[error("the user has too many durable cursors")]
-    TooManyCursors,
 }
 
 /// The outcome of [`Command::Attach`].

@@ -18,12 +18,19 @@ export function webTabs(): TabEnvironment | undefined {
     now: () => Date.now(),
     away(tell) {
       const hidden = (): void => tell(true);
+      const resumed = (): void => tell(false);
       const shown = (event: PageTransitionEvent): void => {
         if (event.persisted) tell(false);
       };
+      // A page that is about to be frozen goes: it may still answer messages then, but its timers rest. Workers are not told.
+      const page = (globalThis as { readonly document?: Document }).document;
+      page?.addEventListener('freeze', hidden);
+      page?.addEventListener('resume', resumed);
       globalThis.addEventListener('pagehide', hidden);
       globalThis.addEventListener('pageshow', shown);
       return () => {
+        page?.removeEventListener('freeze', hidden);
+        page?.removeEventListener('resume', resumed);
         globalThis.removeEventListener('pagehide', hidden);
         globalThis.removeEventListener('pageshow', shown);
       };

@@ -8,7 +8,7 @@ export interface TabEnvironment {
   digest(text: string): Promise<string>;
   /** Ms since 1970. */
   now(): number;
-  /** Tells when the page is put away (`true`) and shown again (`false`), until what is returned is called. */
+  /** Tells when the page is put away or frozen (`true`) and goes on (`false`), until what is returned is called. */
   away?(tell: (isAway: boolean) => void): () => void;
 }
 

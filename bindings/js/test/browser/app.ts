@@ -7,6 +7,14 @@ interface Settings {
   readonly channel: string;
 }
 
+const wakes: (() => void)[] = [];
+
+/** Notes something, and wakes who waits for it. */
+function note(act: () => void): void {
+  act();
+  for (const wake of wakes.splice(0)) wake();
+}
+
 const app = {
   client: undefined as Client | undefined,
   room: undefined as Channel | undefined,
@@ -24,7 +32,7 @@ const app = {
     client.on('state', (state, { kind }) => app.states.push(`${state}: ${kind}`));
     const room = client.channel(channel, { qos: 2 });
     Object.assign(app, { client, room });
-    room.on('message', (message) => void app.received.push(message.data));
+    room.on('message', (message) => note(() => app.received.push(message.data)));
     await new Promise<unknown>((resolve) => void room.on('subscribed', resolve));
   },
 
@@ -48,6 +56,11 @@ const app = {
     });
   },
 
+  /** Waits, without a timer, until a list has so many. */
+  async heard(list: 'received' | 'signals', count: number): Promise<void> {
+    while (app[list].length < count) await new Promise<void>((wake) => void wakes.push(wake));
+  },
+
   /** Notes when timers of 100 ms come. */
   tick(): void {
     app.ticks.push(performance.now());
@@ -63,10 +76,10 @@ const app = {
 };
 
 for (const name of ['online', 'offline', 'pageshow', 'pagehide']) {
-  addEventListener(name, (event) => app.signals.push(name + ('persisted' in event && event.persisted ? ' persisted' : '')));
+  addEventListener(name, (event) => note(() => app.signals.push(name + ('persisted' in event && event.persisted ? ' persisted' : ''))));
 }
 for (const name of ['freeze', 'resume', 'visibilitychange']) {
-  document.addEventListener(name, () => app.signals.push(name === 'visibilitychange' ? document.visibilityState : name));
+  document.addEventListener(name, () => note(() => app.signals.push(name === 'visibilitychange' ? document.visibilityState : name)));
 }
 
 Object.assign(globalThis, { app });

@@ -87,6 +87,17 @@ export class Lab {
    * runs it. Returns the page's URL.
    */
   async page(entry: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
+    const name = `${entry.replace(/\W/g, '-')}-${randomUUID().slice(0, 8)}`;
+    await this.script(entry, `/${name}.js`);
+    this.serve(`/${name}`, {
+      body: `<!doctype html><meta charset=utf-8><title>moorline</title><script type=module src="/${name}.js"></script>`,
+      headers,
+    });
+    return `${this.origin}/${name}`;
+  }
+
+  /** Bundles a module likewise, and serves it alone. */
+  async script(entry: string, path: string): Promise<void> {
     const built = await build({
       entryPoints: [join(folder, entry)],
       bundle: true,
@@ -96,13 +107,7 @@ export class Lab {
       write: false,
       logLevel: 'warning',
     });
-    const name = `${entry.replace(/\W/g, '-')}-${randomUUID().slice(0, 8)}`;
-    this.serve(`/${name}.js`, { body: built.outputFiles[0]!.contents, type: 'text/javascript' });
-    this.serve(`/${name}`, {
-      body: `<!doctype html><meta charset=utf-8><title>moorline</title><script type=module src="/${name}.js"></script>`,
-      headers,
-    });
-    return `${this.origin}/${name}`;
+    this.serve(path, { body: built.outputFiles[0]!.contents, type: 'text/javascript' });
   }
 
   /** A token that the server takes. */

@@ -13,3 +13,13 @@ async function runStep(name: string, step: number, places: Places, id: string, b
 }
 
 Object.assign(globalThis, { runStep });
+
+// In a worker, the page asks by messages.
+if (typeof document === 'undefined') {
+  addEventListener('message', ({ data }: MessageEvent<Parameters<typeof runStep>>) => {
+    runStep(...data).then(
+      (facts) => postMessage({ facts: JSON.parse(JSON.stringify(facts ?? null)) as unknown }),
+      (error: unknown) => postMessage({ error: String(error) }),
+    );
+  });
+}

@@ -32,6 +32,20 @@ export function suite(engine: Engine): void {
     await page.close();
     expect(facts).toEqual(expected);
   });
+  test(`${engine}: in a worker, the scenarios of one step`, { timeout: 120_000 }, async () => {
+    await lab.script('page.ts', '/page-in-worker.js');
+    const page = await browser.open(await lab.page('worker.ts'));
+    const [told, expectedOf]: [Record<string, unknown>, Record<string, unknown>] = [{}, {}];
+    for (const [name, { steps, expected }] of Object.entries(scenarios)) {
+      if (steps.length > 1) continue;
+      lab.proxy.heal();
+      const id = randomUUID().slice(0, 8);
+      told[name] = await page.evaluate(`runStep(${[name, 0, lab.places, id, null].map((value) => JSON.stringify(value)).join(', ')})`);
+      expectedOf[name] = expected;
+    }
+    await page.close();
+    expect(told).toEqual(expectedOf);
+  });
   test(`${engine}: without WebAssembly, random numbers or a database the error says so`, async () => {
     const bare = await lab.page('bare.ts');
     const attempt = async (at: string, without: readonly string[]): Promise<{ code: string; message: string }> => {

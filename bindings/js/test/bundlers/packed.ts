@@ -27,13 +27,18 @@ export async function install(app: string): Promise<void> {
   cpSync(join(root, 'node_modules', 'ws'), join(app, 'node_modules', 'ws'), { recursive: true });
 }
 
-/** Serves what a bundler made, opens it in a browser, and waits for the message that the app receives. */
-export async function opened(lab: Lab, browser: Browser, folder: string, base: string, script?: string): Promise<unknown> {
+/** Serves what a bundler made. */
+export function served(lab: Lab, folder: string, base: string): void {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const file = join(entry.parentPath, entry.name);
     lab.serve(`${base}/${relative(folder, file)}`, { body: readFileSync(file), type: types[extname(file)] ?? 'application/octet-stream' });
   }
+}
+
+/** Serves what a bundler made, opens it in a browser, and waits for the message that the app receives. */
+export async function opened(lab: Lab, browser: Browser, folder: string, base: string, script?: string): Promise<unknown> {
+  served(lab, folder, base);
   if (script !== undefined) lab.serve(`${base}/index.html`, { body: `<!doctype html><script type=module src="${base}/${script}"></script>` });
   const page = await browser.open(`${lab.origin}${base}/index.html`);
   const user = JSON.stringify(base.slice(1) || 'root');

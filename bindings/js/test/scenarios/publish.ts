@@ -52,7 +52,7 @@ export const publish: Record<string, Scenario> = {
   'a receipt says when it is kept, sent and stored': {
     steps: [
       async (world) => {
-        const receipt = world.client('alice').channel(world.channel()).publish('hi');
+        const receipt = world.client('alice').channel(world.channel()).publish('hi', { qos: 2 });
         const states: string[] = [receipt.state];
         receipt.progress.subscribe(() => states.push(receipt.state));
         await receipt.queued;

@@ -15,6 +15,7 @@ import kotlinx.coroutines.Job
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
@@ -80,7 +81,7 @@ internal class Session(private val client: FfiClient, parent: CoroutineScope?, d
         }
     }
 
-    private fun <T> follow(from: kotlinx.coroutines.flow.Flow<T>, to: MutableStateFlow<T>) {
+    private fun <T> follow(from: Flow<T>, to: MutableStateFlow<T>) {
         scope.launch {
             try {
                 from.collect { to.value = it }
@@ -106,7 +107,7 @@ internal class Session(private val client: FfiClient, parent: CoroutineScope?, d
             following?.close()
             core { client.close(wipe) }
         } finally {
-            if (states.value !is ConnectionState.Closed) states.value = ConnectionState.Closed(null)
+            states.value = states.value as? ConnectionState.Closed ?: ConnectionState.Closed(null)
             client.destroy()
         }
     }

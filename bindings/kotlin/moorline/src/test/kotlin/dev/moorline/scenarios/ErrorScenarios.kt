@@ -18,7 +18,7 @@ class ErrorScenarios : Lab() {
         val client = client("alice")
         val room = client.channel(channel())
         assertEquals("channel.invalid", codeOf { client.channel("room:*") })
-        assertEquals("request.malformed", codeOf { room.publish(Payload.json(Unserializable)) })
+        assertEquals("request.malformed", codeOf { room.publish(Payload.json(Unserializable())) })
         assertEquals("request.malformed", codeOf { room.publish(Payload.JsonText("{")) })
         assertEquals("request.malformed", codeOf { room.publish("x", ttl = (-1).seconds) })
         assertEquals("request.malformed", codeOf { client.channel(channel(), since = Since.Last(-1)) })
@@ -42,5 +42,5 @@ class ErrorScenarios : Lab() {
     }
 
     /** Has no serializer. */
-    private object Unserializable
+    class Unserializable
 }

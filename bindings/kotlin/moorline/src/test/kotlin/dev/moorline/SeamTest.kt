@@ -1,0 +1,236 @@
+package dev.moorline
+
+import dev.moorline.ffi.FfiLive
+import dev.moorline.ffi.live
+import dev.moorline.scenarios.Gate
+import dev.moorline.scenarios.Lab
+import dev.moorline.scenarios.codeOf
+import dev.moorline.scenarios.number
+import dev.moorline.scenarios.reading
+import dev.moorline.scenarios.store
+import java.io.File
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.Channel as Rendezvous
+import kotlinx.coroutines.flow.drop
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.yield
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+/** What happens between the core and a collector that is slow, is cancelled, fails, or is one of many. */
+class SeamTest : Lab() {
+    @Test
+    fun `a collector that is cancelled while it waits ends at once, and the next one goes on`() = scenario {
+        val room = client("bob").channel(channel())
+        val writer = client("alice").channel(room.name)
+        val started = Gate()
+        val idle = launch { room.events.collect { started.open() } }
+        started.pass()
+        idle.cancelAndJoin()
+        writer.store(1..3)
+        assertEquals(listOf(1, 2, 3), room.messages.take(3).toList().map { it.number })
+    }
+
+    @Test
+    fun `a collector that is cancelled in a message leaves that and what follows to the next one`() = scenario {
+        val bob = client("bob") { queueMessages = 8 }
+        val room = bob.channel(channel(), since = Since.First)
+        client("alice").channel(room.name).store(1..100)
+        val inThird = Gate()
+        val full = launch {
+            room.messages.collect { message ->
+                if (message.number == 3) {
+                    inThird.open()
+                    Gate().pass()
+                }
+            }
+        }
+        inThird.pass()
+        full.cancelAndJoin()
+        assertEquals((3..100).toList(), room.messages.take(98).toList().map { it.number })
+    }
+
+    @Test
+    fun `a collector that is cancelled before it begins opens nothing`() = scenario {
+        val room = client("bob").channel(channel())
+        val readers = live().readers
+        val never = launch(start = CoroutineStart.LAZY) { room.messages.collect {} }
+        never.cancelAndJoin()
+        assertEquals(readers, live().readers)
+    }
+
+    @Test
+    fun `a collector that fails leaves the message that it failed in`() = scenario {
+        val room = client("bob").channel(channel(), since = Since.First)
+        client("alice").channel(room.name).store(1..3)
+        val failed = runCatching { room.messages.collect { check(it.number < 2) { "two" } } }
+        assertEquals("two", failed.exceptionOrNull()?.message)
+        assertEquals(listOf(2, 3), room.messages.take(2).toList().map { it.number })
+    }
+
+    @Test
+    fun `first and take have taken what they return`() = scenario {
+        val room = client("bob").channel(channel(), since = Since.First)
+        client("alice").channel(room.name).store(1..5)
+        assertEquals(1, room.messages.first().number)
+        assertEquals(listOf(2, 3), room.messages.take(2).toList().map { it.number })
+        assertEquals(4, room.messages.first().number)
+    }
+
+    @Test
+    fun `collectors hold up no other`() = scenario {
+        val room = client("bob").channel(channel())
+        val held = Gate()
+        val slow = async { room.messages.map { held.pass(); it.number }.take(200).toList() }
+        val fast = reading(room, 200)
+        // The slow one reads as well before anything is there to be read.
+        live().readers.let { while (live().readers < it) yield() }
+        client("alice").channel(room.name).store(1..200)
+        assertEquals((1..200).toList(), fast.await().map { it.number })
+        held.open()
+        slow.cancelAndJoin()
+    }
+
+    @Test
+    fun `a reader a thousand times slower than the writer loses nothing`() = scenario(120.seconds) {
+        val bob = client("bob") { queueMessages = 16 }
+        val room = bob.channel(channel())
+        val step = Rendezvous<Unit>()
+        val taken = AtomicInteger()
+        val begun = Gate()
+        val reader = async {
+            room.events.take(10_001).collect { event ->
+                if (event is ChannelEvent.Subscribed) return@collect begun.open()
+                step.receive()
+                assertEquals(taken.getAndIncrement(), (event as ChannelEvent.Received).message.number)
+            }
+        }
+        begun.pass()
+        val writer = client("alice").channel(room.name)
+        // One message taken for a thousand that are stored.
+        for (block in 0 until 10) {
+            writer.store(block * 1000 until block * 1000 + 1000)
+            step.send(Unit)
+        }
+        repeat(9_990) { step.send(Unit) }
+        reader.await()
+        assertEquals(10_000, taken.get())
+    }
+
+    @Test
+    fun `ten thousand messages leave nothing behind`() = scenario(120.seconds) {
+        val name = channel()
+        val room = client("bob").channel(name)
+        val writer = client("alice").channel(name)
+        suspend fun receive(from: Int) {
+            val messages = async { room.messages.drop(9_999).first() }
+            writer.store(from until from + 10_000)
+            messages.await()
+        }
+        reading(room, 1).also { writer.publish("warm").stored() }.await()
+        receive(0)
+        val (heap, resident) = settled() to resident()
+        receive(10_000)
+        assertTrue(settled() - heap < 1 shl 20, "the heap grew from $heap to ${settled()} bytes")
+        assertTrue(resident() - resident < 32 shl 20, "the process grew from $resident to ${resident()} bytes")
+    }
+
+    @Test
+    fun `a hundred clients opened and closed leave nothing behind`() = scenario(120.seconds) {
+        suspend fun use(number: Int) {
+            val client = Moorline(server.url) { token { "dev:${user("c$number")}" } }
+            val room = client.channel("room:of-$number")
+            val messages = reading(room, 1)
+            room.publish("hi").stored()
+            messages.await()
+            client.close()
+        }
+        repeat(5) { use(it) }
+        val threads = threads()
+        (5 until 100).chunked(5).forEach { numbers -> numbers.map { async { use(it) } }.awaitAll() }
+        use(100)
+        // What was closed is gone at once; handles and receipts go with the garbage.
+        assertEquals(listOf(0uL, 0uL, 0uL), live().let { listOf(it.clients, it.readers, it.providers) })
+        while (live() != FfiLive(0u, 0u, 0u, 0u, 0u)) {
+            System.gc()
+            yield()
+        }
+        assertTrue(threads() <= threads + 16, "threads: $threads, then ${threads()}")
+    }
+
+    @Test
+    fun `nobody is called once the client is closed`() = scenario {
+        val calls = AtomicInteger()
+        val stopped = Gate()
+        val client = client("alice", proxy.url) {
+            token { calls.incrementAndGet(); server.token(user("alice"), 1.seconds) }
+            signals = HostSignals { AutoCloseable { stopped.open() } }
+        }
+        client.connect()
+        val room = client.channel(channel())
+        val messages = async { room.messages.toList() }
+        val statuses = async { client.statuses(listOf("x")).toList() }
+        client.outbox.first()
+        client.close()
+        stopped.pass()
+        val atClose = calls.get()
+        messages.await()
+        statuses.await()
+        // Whatever else would ask for a token has had its chance once another client has been through the same.
+        client("bob", proxy.url) { token { server.token(user("bob"), 2.seconds) } }.connect()
+        assertEquals(atClose, calls.get())
+    }
+
+    @Test
+    fun `what is closed says so, whatever is called`() = scenario {
+        val client = client("alice")
+        val room = client.channel(channel())
+        val receipt = room.publish("x").also { it.stored() }
+        client.close()
+        client.close()
+        val codes = listOf(
+            codeOf { client.connect() }, codeOf { client.channel(channel()) }, codeOf { client.status(listOf("x")) }, codeOf { client.statuses(listOf("x")).toList() },
+            codeOf { client.setPushHandle("x") }, codeOf { client.blackbox() }, codeOf { room.publish("x") }, codeOf { room.history() },
+            codeOf { room.messages.toList() }, codeOf { room.members.page() },
+        )
+        assertEquals(List(codes.size) { ErrorCode.CLIENT_CLOSED }, codes)
+        client.disconnect()
+        client.lifecycle(HostSignal.Online)
+        room.leave()
+        assertEquals(ReceiptState.Stored(receipt.stored()), receipt.state)
+    }
+
+    @Test
+    fun `a client that was never used is closed by its scope as well`() = scenario {
+        val life = launch { CoroutineScope(coroutineContext).let { Moorline("ws://127.0.0.1:1/ws", it) } }
+        while (live().clients == 0uL && life.isActive) yield()
+        life.cancelAndJoin()
+        while (live().clients != 0uL) { System.gc(); yield() }
+    }
+
+    /** Bytes of the heap in use, after the garbage was collected. */
+    private fun settled(): Long {
+        repeat(3) { System.gc() }
+        return Runtime.getRuntime().run { totalMemory() - freeMemory() }
+    }
+
+    /** Bytes of the process that are neither the heap nor shared: what native code holds is among them. */
+    private fun resident(): Long {
+        val status = File("/proc/self/status").takeIf { it.exists() } ?: return 0
+        val all = status.readLines().first { it.startsWith("RssAnon:") }.filter { it.isDigit() }.toLong() * 1024
+        return all - Runtime.getRuntime().totalMemory()
+    }
+
+    private fun threads(): Int = File("/proc/self/task").list()?.size ?: 0
+}
