@@ -11,7 +11,7 @@ use crate::reader::FfiReader;
 use crate::receipt::FfiReceipt;
 use crate::records::{FfiHistoryPage, FfiPayload};
 
-/// A handle on a channel. Released, it stops reading.
+/// A handle on a channel. Once it and its readers are released, it is left.
 #[derive(uniffi::Object)]
 pub struct FfiChannel {
     channel: Channel,
@@ -36,7 +36,7 @@ impl FfiChannel {
     /// Begins to read. Each reader gets every message from now on; after one was cancelled and with no other open, the next
     /// one goes on where it ended. What the server refuses comes from the reader.
     pub fn reader(&self) -> Result<Arc<FfiReader>, FfiError> {
-        Ok(FfiReader::new(self.readers.open()?))
+        Ok(FfiReader::of(self.readers.open()?, &self.readers))
     }
 
     /// Queues a message and returns at once; it goes out by itself, over reconnects. Refused with `limit.outbox` when too much

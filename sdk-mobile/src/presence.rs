@@ -29,7 +29,7 @@ impl FfiPresence {
 
     /// Follows them; the channel is read as long as its handle is not left.
     pub fn changes(&self) -> Result<Arc<FfiReader>, FfiError> {
-        Ok(FfiReader::new(self.readers.members()?))
+        Ok(FfiReader::of(self.readers.members()?, &self.readers))
     }
 
     /// Becomes a member, with this state (JSON). Done again by itself after a reconnect.

@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use moorline::{Connection, Error, Event, MembersChange, OutboxStats, Reader, Statuses};
+use moorline::{Connection, Error, Event, MembersChange, OutboxStats, Reader, Readers, Statuses};
 
 use crate::convert;
 use crate::error::FfiError;
@@ -15,6 +15,8 @@ use crate::records::{FfiBatch, FfiEvent, FfiItem};
 #[derive(uniffi::Object)]
 pub struct FfiReader {
     source: Box<dyn Source>,
+    /// The handle it reads for: as long as somebody reads, the channel is not left.
+    _handle: Option<Arc<Readers>>,
     _counted: Counted,
 }
 
@@ -42,7 +44,13 @@ impl FfiReader {
 
 impl FfiReader {
     pub(crate) fn new(source: impl Source + 'static) -> Arc<Self> {
-        Arc::new(Self { source: Box::new(source), _counted: Counted::new(&READERS) })
+        Arc::new(Self { source: Box::new(source), _handle: None, _counted: Counted::new(&READERS) })
+    }
+
+    /// Makes one that reads for a handle on a channel.
+    pub(crate) fn of(source: impl Source + 'static, handle: &Arc<Readers>) -> Arc<Self> {
+        let handle = Some(Arc::clone(handle));
+        Arc::new(Self { source: Box::new(source), _handle: handle, _counted: Counted::new(&READERS) })
     }
 }
 

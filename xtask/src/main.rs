@@ -12,8 +12,10 @@ mod conformance;
 mod error;
 mod fuzz;
 mod layers;
+mod mobile;
 mod npm;
 mod process;
+mod python;
 mod readme;
 mod run;
 mod sizes;
@@ -65,6 +67,10 @@ enum Command {
     Swift(swift::Swift),
     /// Runs the npm package in Chromium, Firefox and WebKit, and what bundlers make of it (installs the browsers on Debian).
     Browsers(browsers::Browsers),
+    /// Builds the wheel of the Python package.
+    Python(python::Python),
+    /// Compiles the mobile facade for Android, iOS and HarmonyOS, and links it for two of them (installs clang on Debian).
+    Mobile,
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -90,6 +96,8 @@ fn main() -> ExitCode {
         Command::Bindings(bindings) => bindings.run(),
         Command::Swift(swift) => swift.run(),
         Command::Browsers(browsers) => browsers.run(),
+        Command::Python(python) => python.run(),
+        Command::Mobile => mobile::test(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -3,7 +3,7 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{bindings, browsers, conformance, layers, npm, readme, run, sizes, swift, tools, wasm};
+use crate::{bindings, browsers, conformance, layers, mobile, npm, python, readme, run, sizes, swift, tools, wasm};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -36,6 +36,8 @@ const STEPS: &[Step] = &[
     |steps| steps.check("npm package", npm::test),
     |steps| steps.check("npm package in browsers", browsers::test),
     |steps| steps.check("generated bindings are current", bindings::check),
+    |steps| steps.count("Python package", python::test),
+    |steps| steps.check("mobile facade for Android, iOS, HarmonyOS", mobile::test),
     swift::step,
     deny,
     conformance::step,

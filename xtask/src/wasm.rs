@@ -111,11 +111,20 @@ fn toolchain() -> Result<Toolchain> {
     if libraries.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
         return Ok(Toolchain::Present);
     }
-    let has_linker = tools::answers(DEBIAN_LINKER, &["--version"]);
-    if !(Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_STD).exists() && has_linker) {
-        tools::install_debian(&DEBIAN_RUST, "the wasm32 target is missing: rustup target add wasm32-unknown-unknown")?;
-    }
+    debian_rust()?;
     Ok(Toolchain::Debian)
+}
+
+/// Installs Debian's Rust if it is missing.
+///
+/// # Errors
+/// As [`tools::install_debian`].
+pub(crate) fn debian_rust() -> Result {
+    let has_linker = tools::answers(DEBIAN_LINKER, &["--version"]);
+    if Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_STD).exists() && has_linker {
+        return Ok(());
+    }
+    tools::install_debian(&DEBIAN_RUST, "the wasm32 target is missing: rustup target add wasm32-unknown-unknown")
 }
 
 /// Where the builds for wasm32 go: Debian's compiler must not meet the artifacts of another.
@@ -128,16 +137,16 @@ impl Toolchain {
     fn cargo_build(&self) -> Result<Process> {
         let process = match self {
             Self::Present => cargo::cargo(["build"]),
-            Self::Debian => debian_cargo(),
+            Self::Debian => debian_cargo().args(["build", "-Zbuild-std=std,panic_abort"]),
         };
         Ok(process.args(["--target", TARGET]).env("CARGO_TARGET_DIR", target()?))
     }
 }
 
-fn debian_cargo() -> Process {
+/// Begins a call of Debian's cargo, which can build the standard library along.
+pub(crate) fn debian_cargo() -> Process {
     let path = std::env::var("PATH").unwrap_or_default();
     Process::new("/usr/bin/cargo")
-        .args(["build", "-Zbuild-std=std,panic_abort"])
         .directory(tree::root())
         .env("PATH", format!("/usr/bin:{path}"))
         .env("RUSTC", DEBIAN_RUSTC)

@@ -747,7 +747,7 @@ public func FfiConverterTypeFfiCancel_lower(_ value: FfiCancel) -> UInt64 {
 
 
 /**
- * A handle on a channel. Released, it stops reading.
+ * A handle on a channel. Once it and its readers are released, it is left.
  */
 public protocol FfiChannelProtocol: AnyObject, Sendable {
     
@@ -790,7 +790,7 @@ public protocol FfiChannelProtocol: AnyObject, Sendable {
     
 }
 /**
- * A handle on a channel. Released, it stops reading.
+ * A handle on a channel. Once it and its readers are released, it is left.
  */
 open class FfiChannel: FfiChannelProtocol, @unchecked Sendable {
     fileprivate let handle: UInt64

@@ -6194,7 +6194,7 @@ class _UniffiFfiConverterTypeFfiReceipt:
 
 class FfiChannelProtocol(typing.Protocol):
     """
-    A handle on a channel. Released, it stops reading.
+    A handle on a channel. Once it and its readers are released, it is left.
 """
     
     def ack(self, epoch: str,offset: int) -> None:
@@ -6237,7 +6237,7 @@ class FfiChannelProtocol(typing.Protocol):
 
 class FfiChannel(FfiChannelProtocol):
     """
-    A handle on a channel. Released, it stops reading.
+    A handle on a channel. Once it and its readers are released, it is left.
 """
     
     _handle: ctypes.c_uint64

@@ -1960,7 +1960,7 @@ public object FfiConverterTypeFfiCancel: FfiConverter<FfiCancel, Long> {
 
 
 /**
- * A handle on a channel. Released, it stops reading.
+ * A handle on a channel. Once it and its readers are released, it is left.
  */
 public interface FfiChannelInterface {
     
@@ -2005,7 +2005,7 @@ public interface FfiChannelInterface {
 }
 
 /**
- * A handle on a channel. Released, it stops reading.
+ * A handle on a channel. Once it and its readers are released, it is left.
  */
 open class FfiChannel: Disposable, AutoCloseable, FfiChannelInterface
 {
