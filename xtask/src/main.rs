@@ -13,9 +13,11 @@ mod error;
 mod fuzz;
 mod kotlin;
 mod layers;
+mod mobile;
 mod npm;
 mod platforms;
 mod process;
+mod python;
 mod readme;
 mod run;
 mod sizes;
@@ -71,6 +73,10 @@ enum Command {
     MiniPrograms(platforms::MiniPrograms),
     /// Builds the Kotlin packages in bindings/kotlin, and runs their tests against the real server (installs Maven on Debian).
     Kotlin(kotlin::Kotlin),
+    /// Builds the wheel of the Python package.
+    Python(python::Python),
+    /// Compiles the mobile facade for Android, iOS and HarmonyOS, and links it for two of them (installs clang on Debian).
+    Mobile,
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -98,6 +104,8 @@ fn main() -> ExitCode {
         Command::Browsers(browsers) => browsers.run(),
         Command::MiniPrograms(platforms) => platforms.run(),
         Command::Kotlin(kotlin) => kotlin.run(),
+        Command::Python(python) => python.run(),
+        Command::Mobile => mobile::test(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -3,7 +3,10 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{bindings, browsers, conformance, kotlin, layers, npm, platforms, readme, run, sizes, swift, tools, wasm};
+use crate::{
+    bindings, browsers, conformance, kotlin, layers, mobile, npm, platforms, python, readme, run, sizes, swift, tools,
+    wasm,
+};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -37,6 +40,8 @@ const STEPS: &[Step] = &[
     |steps| steps.check("npm package in browsers", browsers::test),
     |steps| steps.check("npm package on mini-programs and React Native", platforms::test),
     |steps| steps.check("generated bindings are current", bindings::check),
+    |steps| steps.count("Python package", python::test),
+    |steps| steps.check("mobile facade for Android, iOS, HarmonyOS", mobile::test),
     swift::step,
     |steps| steps.count("Kotlin packages", kotlin::test),
     deny,
