@@ -12,6 +12,7 @@ pub mod kills;
 pub mod load;
 pub mod log_reader;
 pub mod proxy;
+pub mod requests;
 pub mod run;
 pub mod scripts;
 pub mod server;
