@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "these commands speak to the person who typed them")]
 
+mod api;
 mod bench;
 mod bindings;
 mod browsers;
@@ -59,6 +60,8 @@ enum Command {
     Fuzz(fuzz::Fuzz),
     /// Runs the Autobahn cases for RFC 6455 against the server's WebSocket layer.
     Conformance,
+    /// Lints the server's OpenAPI and AsyncAPI documents, and runs schemathesis against it (installs both).
+    Api,
     /// Builds the cores for wasm32, and compares what seeds of the simulator come to there and natively.
     Wasm,
     /// Builds the npm package in bindings/js (installs what it needs).
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Conformance => conformance::command(),
+        Command::Api => api::command(),
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
         Command::Bindings(bindings) => bindings.run(),

@@ -4,7 +4,7 @@ use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
 use crate::{
-    bindings, browsers, conformance, kotlin, layers, mobile, npm, platforms, python, readme, run, sizes, swift, tools,
+    api, bindings, browsers, conformance, kotlin, layers, mobile, npm, platforms, python, readme, run, sizes, swift, tools,
     wasm,
 };
 
@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
     |steps| steps.count("Kotlin packages", kotlin::test),
     deny,
     conformance::step,
+    api::step,
     runs,
 ];
 
@@ -110,6 +111,7 @@ fn runs(steps: &mut Steps) {
     steps.check("simulator, 16 seeds natively and in Chromium", || browsers::compare(&built, browsers::SEEDS));
     steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("5,000 clients come back to a server", || run::storm(&built));
+    steps.check("10,000 HTTP requests on a network that fails", || run::requests(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));
