@@ -8,9 +8,8 @@ final class SeamTests: XCTestCase {
     func test_cancelling_an_idle_iteration_ends_it_at_once() async throws {
         try await play { world in
             let client = try world.client("alice")
-            let room = client.channel(world.channel())
             for _ in 0..<5 {
-                let reading = try await Reading.begin(room)
+                let reading = try await Reading.begin(client.channel(world.channel()))
                 let waiting = Task { try await reading.message() }
                 // The server answers several questions: by then the other task waits for a message that never comes.
                 for _ in 0..<5 { _ = try await client.status(of: ["nobody"]) }
