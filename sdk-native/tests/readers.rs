@@ -1,6 +1,8 @@
 //! Readers that are pulled in leased batches, as other languages do; a client on a thread of its own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use moorline::{Client, ConnectionState, Event, Payload, Presence, Qos, Reader, Since};
 use moorline_server::server::{Options, Server};
 
@@ -15,7 +17,9 @@ fn client(server: &Server, user: &str) -> Client {
 /// The numbers and the texts of the next messages.
 async fn next(reader: &Reader<Event>, taken: u64, max: usize) -> Vec<(u64, String)> {
     loop {
-        let items = reader.next(taken, max).await.unwrap().unwrap();
+        // A reader that has lost something would wait for ever.
+        let items = tokio::time::timeout(Duration::from_secs(20), reader.next(taken, max)).await;
+        let items = items.unwrap().unwrap().unwrap();
         let text = |(number, event): &(u64, Event)| {
             if let Event::Message(message) = event { Some((*number, message.text().unwrap().to_owned())) } else { None }
         };
