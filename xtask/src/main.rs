@@ -78,7 +78,7 @@ enum Command {
     Kotlin(kotlin::Kotlin),
     /// Builds the wheel of the Python package.
     Python(python::Python),
-    /// Compiles the mobile facade for Android, iOS and HarmonyOS, and links it for two of them (installs clang on Debian).
+    /// Compiles the mobile facade for Android, iOS and HarmonyOS, without linking it (installs clang on Debian).
     Mobile,
     /// Formats all Rust code.
     Fmt {
