@@ -165,8 +165,7 @@ class SeamTest : Lab() {
         use(100)
         // What was closed is gone at once; what the app holds goes with the garbage, and providers with the core's thread.
         assertEquals(listOf(0uL, 0uL), live().let { listOf(it.clients, it.readers) })
-        System.gc()
-        until { live() == FfiLive(0u, 0u, 0u, 0u, 0u) || run { System.gc(); false } }
+        until { System.gc(); live() == FfiLive(0u, 0u, 0u, 0u, 0u) }
         assertTrue(threads() <= threads + 16, "threads: $threads, then ${threads()}")
     }
 
@@ -229,13 +228,12 @@ class SeamTest : Lab() {
 
     /** Looks again and again, until what is asked for is so; the scenario's limit ends it. */
     private suspend fun until(isSo: () -> Boolean) {
-        while (!isSo()) delay(50.milliseconds)
+        while (!isSo()) delay(200.milliseconds)
     }
 
     /** Bytes of the heap in use, after the garbage was collected, and what the core held for it was let go. */
     private suspend fun settled(): Long {
-        System.gc()
-        until { live().receipts <= 1u }
+        until { System.gc(); live().receipts <= 1u }
         System.gc()
         return used()
     }
