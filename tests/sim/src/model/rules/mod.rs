@@ -171,6 +171,8 @@ impl Rules {
                 | Command::Park(..)
                 | Command::Push(..)
                 | Command::PushHandles(..)
+                | Command::Channels(_)
+                | Command::Stats
                 | Command::UnwatchStatus(..),
                 _,
             ) => None,
@@ -330,6 +332,9 @@ impl Rules {
             | Command::Status(_)
             | Command::Park(..)
             | Command::PushHandles(..)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats
             | Command::UnwatchStatus(..) => false,
         }
     }
