@@ -32,7 +32,7 @@ type Step = fn(&mut Steps);
 
 const STEPS: &[Step] = &[
     lints,
-    |steps| steps.count("tests", |counts| tests(&["--all-targets"], counts)),
+    |steps| steps.count("tests", |counts| tools::curl().and_then(|()| tests(&["--all-targets"], counts))),
     |steps| steps.count("doc tests", |counts| tests(&["--doc"], counts)),
     |steps| steps.check("documentation", documentation),
     |steps| steps.check("cores on wasm32", wasm::build),

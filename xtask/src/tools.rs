@@ -87,6 +87,17 @@ pub(crate) fn clang() -> Result {
     install_debian(&["clang", "lld", "llvm"], "clang, lld and llvm are missing")
 }
 
+/// Installs curl if it is missing: the examples of the docs are run with it.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn curl() -> Result {
+    if answers("curl", &["--version"]) {
+        return Ok(());
+    }
+    install_debian(&["curl"], "curl is missing: install it from https://curl.se")
+}
+
 /// Browsers and what they need: the package of Debian, its program, and the variable that names another.
 const BROWSERS: [(&str, &str, &str); 4] = [
     ("chromium", "/usr/bin/chromium", "MOORLINE_CHROMIUM"),

@@ -146,6 +146,9 @@ impl Hub {
             | Command::Presence(_)
             | Command::UnwatchPresence(_)
             | Command::Status(_)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats
             | Command::UnwatchStatus(..)
             | Command::Park(..)
             | Command::Push(..)
