@@ -157,10 +157,7 @@ impl Hub {
             | Command::Broadcast(_)
             | Command::Ack(_)
             | Command::Forget { .. }
-            | Command::Revoke(_)
-            | Command::Channels(_)
-            | Command::Disconnect(..)
-            | Command::Stats => None,
+            | Command::Revoke(_) => None,
         }
     }
 }
