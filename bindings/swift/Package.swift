@@ -11,7 +11,7 @@ let library: Target =
 
 let package = Package(
     name: "Moorline",
-    platforms: [.macOS(.v13), .iOS(.v16), .tvOS(.v16), .watchOS(.v9)],
+    platforms: [.macOS(.v13), .iOS(.v16)],
     products: [.library(name: "Moorline", targets: ["Moorline"])],
     targets: [
         library,

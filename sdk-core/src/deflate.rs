@@ -92,20 +92,24 @@ struct Code {
 impl Code {
     fn new(lengths: &[u8]) -> Result<Self, Fault> {
         let mut code = Self { counts: [0; _], symbols: [0; _] };
-        let mut next = code.symbols.iter_mut();
-        let mut left = 1;
-        let mut used = 0;
-        for length in 1..=LONGEST {
-            left *= 2;
-            for (symbol, _) in lengths.iter().enumerate().filter(|(_, of)| usize::from(**of) == length) {
-                *next.next().ok_or(Fault::Stream)? = symbol as u16;
-                *code.counts.get_mut(length).ok_or(Fault::Stream)? += 1;
-                left -= 1;
-                used += 1;
-            }
+        for length in lengths.iter().filter(|length| **length > 0) {
+            *code.counts.get_mut(usize::from(*length)).ok_or(Fault::Stream)? += 1;
+        }
+        // Where the symbols of each length begin.
+        let mut places = [0; LONGEST + 1];
+        let (mut left, mut used) = (1, 0);
+        for (place, count) in places.iter_mut().zip(code.counts).skip(1) {
+            left = left * 2 - i32::from(count);
             if left < 0 {
                 return Err(Fault::Stream);
             }
+            *place = used;
+            used += usize::from(count);
+        }
+        for (symbol, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+            let place = places.get_mut(usize::from(*length)).ok_or(Fault::Stream)?;
+            *code.symbols.get_mut(*place).ok_or(Fault::Stream)? = symbol as u16;
+            *place += 1;
         }
         // A code that does not use all bits has one symbol at most.
         if left > 0 && used > 1 { Err(Fault::Stream) } else { Ok(code) }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "these commands speak to the person who typed them")]
 
+mod api;
 mod bench;
 mod bindings;
 mod browsers;
@@ -13,9 +14,11 @@ mod error;
 mod fuzz;
 mod kotlin;
 mod layers;
+mod mobile;
 mod npm;
 mod platforms;
 mod process;
+mod python;
 mod readme;
 mod run;
 mod sizes;
@@ -57,6 +60,8 @@ enum Command {
     Fuzz(fuzz::Fuzz),
     /// Runs the Autobahn cases for RFC 6455 against the server's WebSocket layer.
     Conformance,
+    /// Lints the server's OpenAPI and AsyncAPI documents, and runs schemathesis against it (installs both).
+    Api,
     /// Builds the cores for wasm32, and compares what seeds of the simulator come to there and natively.
     Wasm,
     /// Builds the npm package in bindings/js (installs what it needs).
@@ -71,6 +76,10 @@ enum Command {
     MiniPrograms(platforms::MiniPrograms),
     /// Builds the Kotlin packages in bindings/kotlin, and runs their tests against the real server (installs Maven on Debian).
     Kotlin(kotlin::Kotlin),
+    /// Builds the wheel of the Python package.
+    Python(python::Python),
+    /// Compiles the mobile facade for Android, iOS and HarmonyOS, without linking it (installs clang on Debian).
+    Mobile,
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -91,6 +100,7 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Conformance => conformance::command(),
+        Command::Api => api::command(),
         Command::Wasm => wasm::command(),
         Command::Npm(npm) => npm.run(),
         Command::Bindings(bindings) => bindings.run(),
@@ -98,6 +108,8 @@ fn main() -> ExitCode {
         Command::Browsers(browsers) => browsers.run(),
         Command::MiniPrograms(platforms) => platforms.run(),
         Command::Kotlin(kotlin) => kotlin.run(),
+        Command::Python(python) => python.run(),
+        Command::Mobile => mobile::test(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

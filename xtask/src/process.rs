@@ -108,7 +108,7 @@ impl Process {
         let mut child = spawned.map_err(|source| self.start(source))?;
         let mut line = String::new();
         let read = child.stdout.take().map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
-        let serving = Serving { child, line: line.trim_end().to_owned() };
+        let serving = Serving { child, line: line.trim_end().to_owned(), is_killed: false };
         match read {
             Ok(0) => Err(self.start(std::io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(serving),
@@ -125,9 +125,18 @@ impl Process {
 pub(crate) struct Serving {
     child: Child,
     line: String,
+    /// Whether it has to be killed: it does not end with its input.
+    is_killed: bool,
 }
 
 impl Serving {
+    /// Kills it when it is dropped.
+    pub(crate) fn killed(self) -> Self {
+        let mut this = self;
+        this.is_killed = true;
+        this
+    }
+
     /// Returns the first line it printed.
     pub(crate) fn line(&self) -> &str {
         &self.line
@@ -137,6 +146,10 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
+        if self.is_killed {
+            // It may have ended already.
+            let _ = self.child.kill();
+        }
         // It ends with its input; how is of no interest any more.
         let _ = self.child.wait();
     }

@@ -141,6 +141,14 @@ pub(crate) fn storm(built: &Path) -> Result {
     crash_command(built, "storm").run()
 }
 
+/// Sends HTTP requests over a network that fails, to a server that is killed.
+///
+/// # Errors
+/// As [`Process::run`].
+pub(crate) fn requests(built: &Path) -> Result {
+    crash_command(built, "requests").run()
+}
+
 /// Runs groups of real clients on networks that fail.
 ///
 /// # Errors

@@ -43,6 +43,11 @@ const ELSEWHERE: &str = "Swift 6 is missing: install it from https://swift.org/i
 /// Where the compiler finds the modules of the package.
 const MODULES: &str =
     "-I target/swift/build/debug/Modules -Xcc -fmodule-map-file=bindings/swift/Sources/CMoorline/module.modulemap";
+/// The pages for Xcode: every link in them and in the comments leads somewhere.
+const DOCS: &str = "docc=$(xcrun --find docc 2>/dev/null || echo \"$(dirname \"$(readlink -f \"$(command -v swiftc)\")\")/docc\"); \
+                    \"$docc\" convert bindings/swift/Sources/Moorline/Moorline.docc --warnings-as-errors \
+                    --fallback-display-name Moorline --fallback-bundle-identifier dev.moorline \
+                    --additional-symbol-graph-dir target/swift/api --output-dir target/swift/docs";
 /// What is built, and where.
 const PACKAGE: &str = "--package-path bindings/swift --scratch-path target/swift/build";
 /// Where the linker finds the library.
@@ -133,6 +138,7 @@ impl Toolchain {
         }
         self.pages()?;
         self.example(counts)?;
+        self.shell(DOCS).run()?;
         self.shell(FORMAT).run()?;
         if self.chroot.is_some() { self.shell(APPLE).run() } else { Ok(()) }
     }

@@ -3,7 +3,10 @@
 use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
-use crate::{bindings, browsers, conformance, kotlin, layers, npm, platforms, readme, run, sizes, swift, tools, wasm};
+use crate::{
+    api, bindings, browsers, conformance, kotlin, layers, mobile, npm, platforms, python, readme, run, sizes, swift,
+    tools, wasm,
+};
 
 /// Seeds of the simulator.
 const SEEDS: u64 = 2_000;
@@ -29,7 +32,7 @@ type Step = fn(&mut Steps);
 
 const STEPS: &[Step] = &[
     lints,
-    |steps| steps.count("tests", |counts| tests(&["--all-targets"], counts)),
+    |steps| steps.count("tests", |counts| tools::curl().and_then(|()| tests(&["--all-targets"], counts))),
     |steps| steps.count("doc tests", |counts| tests(&["--doc"], counts)),
     |steps| steps.check("documentation", documentation),
     |steps| steps.check("cores on wasm32", wasm::build),
@@ -37,10 +40,13 @@ const STEPS: &[Step] = &[
     |steps| steps.check("npm package in browsers", browsers::test),
     |steps| steps.check("npm package on mini-programs and React Native", platforms::test),
     |steps| steps.check("generated bindings are current", bindings::check),
+    |steps| steps.count("Python package", python::test),
+    |steps| steps.check("mobile facade for Android, iOS, HarmonyOS", mobile::test),
     swift::step,
     |steps| steps.count("Kotlin packages", kotlin::test),
     deny,
     conformance::step,
+    api::step,
     runs,
 ];
 
@@ -105,6 +111,7 @@ fn runs(steps: &mut Steps) {
     steps.check("simulator, 16 seeds natively and in Chromium", || browsers::compare(&built, browsers::SEEDS));
     steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("5,000 clients come back to a server", || run::storm(&built));
+    steps.check("10,000 HTTP requests on a network that fails", || run::requests(&built));
     steps.check("network scripts, 200", || run::scripts(&built, SCRIPTS, None));
     steps.check("crash test, 50 kills", || run::crash(&built, KILLS, None));
     steps.check("demo", || run::demo(&built, true));

@@ -61,6 +61,43 @@ pub(crate) fn maven() -> Result {
     install_debian(&["maven", "default-jdk-headless"], elsewhere)
 }
 
+/// Returns a Python of at least 3.11 that can make environments, and installs one if it is missing.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn python() -> Result<&'static str> {
+    let is_fit =
+        |program: &&str| answers(program, &["-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"]);
+    let programs = ["python3", "python"];
+    if let Some(program) = programs.iter().find(|program| is_fit(program)) {
+        return Ok(program);
+    }
+    let elsewhere = "Python 3.11 or newer with venv is missing: https://www.python.org";
+    install_debian(&["python3", "python3-venv"], elsewhere).map(|()| "python3")
+}
+
+/// Installs clang with its linker and archiver, if they are missing.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn clang() -> Result {
+    if ["clang", "ld.lld", "llvm-ar", "llvm-nm"].iter().all(|program| answers(program, &["--version"])) {
+        return Ok(());
+    }
+    install_debian(&["clang", "lld", "llvm"], "clang, lld and llvm are missing")
+}
+
+/// Installs curl if it is missing: the examples of the docs are run with it.
+///
+/// # Errors
+/// As [`install_debian`].
+pub(crate) fn curl() -> Result {
+    if answers("curl", &["--version"]) {
+        return Ok(());
+    }
+    install_debian(&["curl"], "curl is missing: install it from https://curl.se")
+}
+
 /// Browsers and what they need: the package of Debian, its program, and the variable that names another.
 const BROWSERS: [(&str, &str, &str); 4] = [
     ("chromium", "/usr/bin/chromium", "MOORLINE_CHROMIUM"),

@@ -116,11 +116,20 @@ fn toolchain() -> Result<Toolchain> {
     if libraries.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
         return Ok(Toolchain::Present);
     }
-    let has_linker = tools::answers(DEBIAN_LINKER, &["--version"]);
-    if !(Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_STD).exists() && has_linker) {
-        tools::install_debian(&DEBIAN_RUST, "the wasm32 target is missing: rustup target add wasm32-unknown-unknown")?;
-    }
+    debian_rust()?;
     Ok(Toolchain::Debian)
+}
+
+/// Installs Debian's Rust if it is missing.
+///
+/// # Errors
+/// As [`tools::install_debian`].
+pub(crate) fn debian_rust() -> Result {
+    let has_linker = tools::answers(DEBIAN_LINKER, &["--version"]);
+    if Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_STD).exists() && has_linker {
+        return Ok(());
+    }
+    tools::install_debian(&DEBIAN_RUST, "the wasm32 target is missing: rustup target add wasm32-unknown-unknown")
 }
 
 /// Where the builds for wasm32 go: Debian's compiler must not meet the artifacts of another.
@@ -137,16 +146,16 @@ impl Toolchain {
     fn cargo(&self, command: &str) -> Result<Process> {
         let process = match self {
             Self::Present => cargo::cargo([command]),
-            Self::Debian => debian_cargo(command),
+            Self::Debian => debian_cargo().args([command, "-Zbuild-std=std,panic_abort"]),
         };
         Ok(process.args(["--target", TARGET]).env("CARGO_TARGET_DIR", target()?))
     }
 }
 
-fn debian_cargo(command: &str) -> Process {
+/// Begins a call of Debian's cargo, which can build the standard library along.
+pub(crate) fn debian_cargo() -> Process {
     let path = std::env::var("PATH").unwrap_or_default();
     Process::new("/usr/bin/cargo")
-        .args([command, "-Zbuild-std=std,panic_abort"])
         .directory(tree::root())
         .env("PATH", format!("/usr/bin:{path}"))
         .env("RUSTC", DEBIAN_RUSTC)

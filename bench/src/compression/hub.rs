@@ -146,6 +146,9 @@ impl Hub {
             | Command::Presence(_)
             | Command::UnwatchPresence(_)
             | Command::Status(_)
+            | Command::Channels(_)
+            | Command::Disconnect(..)
+            | Command::Stats
             | Command::UnwatchStatus(..)
             | Command::Park(..)
             | Command::Push(..)
@@ -154,10 +157,7 @@ impl Hub {
             | Command::Broadcast(_)
             | Command::Ack(_)
             | Command::Forget { .. }
-            | Command::Revoke(_)
-            | Command::Channels(_)
-            | Command::Disconnect(..)
-            | Command::Stats => None,
+            | Command::Revoke(_) => None,
         }
     }
 }

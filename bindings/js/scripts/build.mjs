@@ -1,5 +1,5 @@
 // Makes the package in dist/, from the sources and from what scripts/core.mjs left.
-import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -52,3 +52,11 @@ for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make', 'wechat', 'ali
   });
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry.split('/').pop()}.js';\n`);
 }
+
+// What WeChat's "Build npm" copies as it is into miniprogram_npm/moorline.
+mkdirSync(here('dist/miniprogram'), { recursive: true });
+copyFileSync(here('dist/wechat.cjs'), here('dist/miniprogram/wechat.js'));
+copyFileSync(here('dist/core.wasm.br'), here('dist/miniprogram/core.wasm.br'));
+// A package of plain CommonJS: the one around it says that `.js` is something else.
+writeFileSync(here('dist/miniprogram/package.json'), '{ "type": "commonjs" }\n');
+writeFileSync(here('dist/miniprogram/index.js'), "module.exports = require('./wechat.js');\n");

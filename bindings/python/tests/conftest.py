@@ -140,3 +140,10 @@ async def reaches(client: moorline.Client, state: str) -> moorline.Connection:
 async def take(stream: moorline.Stream[Any], count: int) -> list[Any]:
     """The next so many."""
     return [await anext(stream) for _ in range(count)]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Counts for who runs this among other tests."""
+    counts = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error")}
+    verdict = "FAILED" if counts["failed"] + counts["error"] else "ok"
+    terminalreporter.write_line(f"test result: {verdict}. {counts['passed']} passed; {counts['failed'] + counts['error']} failed")

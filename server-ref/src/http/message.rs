@@ -1,5 +1,7 @@
 //! Messages as a backend sends them.
 
+use std::collections::HashMap;
+
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,24 +16,92 @@ use super::problem::{Problem, malformed};
 use crate::node::backend::Wanted;
 
 /// A message to publish: for one `channel` or several `channels`, with exactly one of `data`, `text` and `bin`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageIn {
     /// The channel: 1–128 bytes, no control characters, no `*`, not beginning with `$`.
-    #[schema(min_length = 1, max_length = 128, example = "room:42")]
     channel: Option<String>,
     /// Several channels: the message is published on each.
-    #[schema(min_items = 1, max_items = 1000)]
     channels: Option<Vec<String>>,
     /// The payload: any JSON.
     #[serde(default, deserialize_with = "some_json")]
-    #[schema(value_type = Option<serde_json::Value>)]
     data: Option<Box<RawValue>>,
     /// The payload: a text.
     text: Option<String>,
     /// The payload: bytes in base64.
-    #[schema(content_encoding = "base64")]
     bin: Option<String>,
+    /// The message's id; the same id with the same content is stored once.
+    id: Option<String>,
+    /// 0 = handed to who is subscribed now and not stored, 1 or 2 = stored (default 1; a subscriber gets the lower of
+    /// this and its own).
+    qos: Option<u8>,
+    /// Seconds until the message may be forgotten.
+    ttl: Option<u32>,
+    /// At most 16 names and values, at most 1 KiB in all.
+    #[serde(default, deserialize_with = "headers")]
+    headers: Headers,
+}
+
+/// What OpenAPI says of it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema of a body")]
+pub(super) struct MessageBody {
+    #[schema(inline)]
+    #[serde(flatten)]
+    target: Target,
+    #[schema(inline)]
+    #[serde(flatten)]
+    content: Content,
+    #[schema(inline)]
+    #[serde(flatten)]
+    options: PublishOptions,
+}
+
+/// Where it goes.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the schema of a body")]
+enum Target {
+    One {
+        /// The channel: 1–128 bytes, no control characters, no `*`, not beginning with `$`.
+        #[schema(
+            pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*$@][^\\u0000-\\u001f\\u007f-\\u009f*]*$",
+            max_length = 128,
+            example = "room:42"
+        )]
+        channel: String,
+    },
+    Many {
+        /// Several channels: the message is published on each.
+        #[schema(min_items = 1, max_items = 1000)]
+        channels: Vec<String>,
+    },
+}
+
+/// What it carries: exactly one of these.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the schema of a body")]
+enum Content {
+    Data {
+        /// Any JSON.
+        data: serde_json::Value,
+    },
+    Text {
+        /// A text.
+        text: String,
+    },
+    Bin {
+        /// Bytes in base64.
+        #[schema(content_encoding = "base64", pattern = "^([A-Za-z0-9+/]{4})*$")]
+        bin: String,
+    },
+}
+
+/// What else may be said.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema of a body")]
+struct PublishOptions {
     /// The message's id; the same id with the same content is stored once.
     #[schema(min_length = 1, max_length = 128)]
     id: Option<String>,
@@ -40,21 +110,19 @@ pub(super) struct MessageIn {
     #[schema(minimum = 0, maximum = 2)]
     qos: Option<u8>,
     /// Seconds until the message may be forgotten.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     ttl: Option<u32>,
     /// At most 16 names and values, at most 1 KiB in all.
-    #[serde(default, deserialize_with = "headers")]
-    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
-    headers: Headers,
+    headers: Option<HashMap<String, String>>,
 }
 
 /// One message, or a list.
-#[derive(ToSchema, Deserialize)]
+#[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "the schema of a body")]
 pub(super) enum MessagesIn {
-    One(Box<MessageIn>),
-    List(Vec<MessageIn>),
+    One(Box<MessageBody>),
+    List(Vec<MessageBody>),
 }
 
 impl MessageIn {

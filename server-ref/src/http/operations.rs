@@ -68,7 +68,7 @@ pub(super) fn is_asked(headers: &HeaderMap) -> bool {
     tag = "messages",
     operation_id = "readOperation",
     params(
-        ("app" = String, Path, description = "The app."),
+        ("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
         ("id" = String, Path, description = "The operation's id."),
     ),
     responses(

@@ -73,7 +73,7 @@ pub(super) enum Answer {
     tag = "messages",
     operation_id = "publish",
     params(
-        ("app" = String, Path, description = "The app."),
+        ("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answers 202 when the request is durable, and executes it afterwards, once. At most 2 MiB, not at QoS 0.", example = "respond-async"),
         ("Idempotency-Key" = Option<String>, Header, description = "The message's id, if it names none; entry *i* of a list gets `<key>/<i>`.", min_length = 1, max_length = 120),
     ),

@@ -81,7 +81,7 @@ pub(super) struct Channel {
     path = "/v1/apps/{app}/channels",
     tag = "channels",
     operation_id = "listChannels",
-    params(("app" = String, Path, description = "The app."), ChannelsAsked),
+    params(("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"), ChannelsAsked),
     responses(
         (status = 200, description = "The channels.", body = Channels),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
@@ -204,8 +204,8 @@ impl MessagesAsked {
     tag = "channels",
     operation_id = "readMessages",
     params(
-        ("app" = String, Path, description = "The app."),
-        ("channel" = String, Path, description = "The channel's name, percent-encoded."),
+        ("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("channel" = String, Path, description = "The channel's name, percent-encoded.", max_length = 128, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*$@][^\\u0000-\\u001f\\u007f-\\u009f*]*$"),
         MessagesAsked,
     ),
     responses(
@@ -290,8 +290,8 @@ pub(super) struct Member {
     tag = "channels",
     operation_id = "readPresence",
     params(
-        ("app" = String, Path, description = "The app."),
-        ("channel" = String, Path, description = "The channel's name, percent-encoded."),
+        ("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("channel" = String, Path, description = "The channel's name, percent-encoded.", max_length = 128, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*$@][^\\u0000-\\u001f\\u007f-\\u009f*]*$"),
         MembersAsked,
     ),
     responses(

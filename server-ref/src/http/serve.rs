@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Sleep;
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -78,12 +79,13 @@ impl Serving {
             .max_headers(MAX_HEADERS)
             .half_close(true);
         let service = TowerToHyperService::new(self.router.clone());
-        let mut stop = self.stop.clone();
+        let (mut stop, within) = (self.stop.clone(), self.within);
         async move {
             let _place = place;
             // It only delays small answers.
             let _ = stream.set_nodelay(true);
-            let connection = builder.serve_connection(TokioIo::new(Resumed { read, stream }), service);
+            let connection =
+                builder.serve_connection(TokioIo::new(Resumed { read, stream, within, stalled: None }), service);
             tokio::pin!(connection);
             let result = tokio::select! {
                 result = connection.as_mut() => result,
@@ -112,10 +114,26 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-/// A connection of which something was read already.
+/// A connection of which something was read already, and that is given up when the other side takes in nothing.
 struct Resumed {
     read: Bytes,
     stream: TcpStream,
+    within: Duration,
+    /// Runs while nothing can be written.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Resumed {
+    /// Waits for the other side, but not for ever.
+    fn wait<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stalled = None;
+            return result;
+        }
+        let within = self.within;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Resumed {
@@ -131,7 +149,8 @@ impl AsyncRead for Resumed {
 
 impl AsyncWrite for Resumed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wait(cx, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

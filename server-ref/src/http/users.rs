@@ -48,7 +48,7 @@ pub(super) struct UserStatus {
     path = "/v1/apps/{app}/users/status",
     tag = "users",
     operation_id = "readStatus",
-    params(("app" = String, Path, description = "The app.")),
+    params(("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$")),
     request_body(content = StatusAsked),
     responses(
         (status = 200, description = "All that were asked for.", body = Statuses),
@@ -83,8 +83,8 @@ pub(super) struct Disconnected {
     tag = "users",
     operation_id = "disconnect",
     params(
-        ("app" = String, Path, description = "The app."),
-        ("user" = String, Path, description = "The user's name, percent-encoded."),
+        ("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("user" = String, Path, description = "The user's name, percent-encoded.", max_length = 128, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*]+$"),
     ),
     responses(
         (status = 200, description = "They are ended.", body = Disconnected),
@@ -106,17 +106,35 @@ pub(super) async fn disconnect(
 }
 
 /// Which tokens: one by its `jti`, or those of a user.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RevocationAsked {
     /// The token with this `jti`, 1–256 bytes.
-    #[schema(min_length = 1, max_length = 256)]
     jti: Option<String>,
     /// The tokens of this user.
     user: Option<String>,
     /// Of the user's tokens, those issued before this moment, s since 1970 (default: now).
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
     issued_before: Option<u64>,
+}
+
+/// What OpenAPI says of it.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the schema of a body")]
+pub(super) enum RevocationBody {
+    Token {
+        /// The token with this `jti`, 1–256 bytes.
+        #[schema(min_length = 1, max_length = 256)]
+        jti: String,
+    },
+    User {
+        /// The tokens of this user.
+        #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*]+$", max_length = 128)]
+        user: String,
+        /// Those issued before this moment, s since 1970 (default: now).
+        #[schema(minimum = 0, maximum = 9_007_199_254_740_990_u64)]
+        issued_before: Option<u64>,
+    },
 }
 
 /// Revokes tokens, durably, and ends the connections that rest on them with close code 4503.
@@ -125,8 +143,8 @@ pub(super) struct RevocationAsked {
     path = "/v1/apps/{app}/revocations",
     tag = "users",
     operation_id = "revoke",
-    params(("app" = String, Path, description = "The app.")),
-    request_body(content = RevocationAsked),
+    params(("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$")),
+    request_body(content = RevocationBody),
     responses(
         (status = 204, description = "They are revoked."),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),

@@ -13,6 +13,7 @@ pub mod lab;
 pub mod load;
 pub mod log_reader;
 pub mod proxy;
+pub mod requests;
 pub mod run;
 pub mod scripts;
 pub mod server;

@@ -13,6 +13,7 @@ use moorline_crash::demo::Demo;
 use moorline_crash::dice::Dice;
 use moorline_crash::kills::Kills;
 use moorline_crash::lab::Lab;
+use moorline_crash::requests::Requests;
 use moorline_crash::run::RunError;
 use moorline_crash::scripts::Scripts;
 use moorline_crash::storm::Storm;
@@ -80,6 +81,18 @@ enum Command {
         #[arg(long, env = "MOORLINE_SERVER")]
         server: PathBuf,
     },
+    /// Backends publish by HTTP over a network that fails, to a server that is killed.
+    Requests {
+        /// The server's binary.
+        #[arg(long, env = "MOORLINE_SERVER")]
+        server: PathBuf,
+        /// How many requests.
+        #[arg(long, default_value_t = 10_000)]
+        requests: u64,
+        /// Chooses the moments; by default another one each time.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Groups of clients whose networks fail as seeds say.
     Scripts {
         /// The server's binary.
@@ -102,6 +115,7 @@ async fn main() -> ExitCode {
         Command::Away { server, messages } => away(server, messages).await,
         Command::Storm { server, clients, window } => storm(server, clients, window).await,
         Command::Lab { server } => Lab { server }.run(|address| println!("{address}")).await.map(|()| true),
+        Command::Requests { server, requests, seed } => backends(server, requests, seed).await,
         Command::Scripts { server, scripts, seed } => networks(server, scripts, seed).await,
     };
     match result {
@@ -145,6 +159,22 @@ async fn networks(server: PathBuf, scripts: u64, seed: Option<u64>) -> Result<bo
         println!("again with: cargo xtask soak --scripts 1 --seed {}", ending.seed);
     }
     Ok(broken.is_empty())
+}
+
+async fn backends(server: PathBuf, requests: u64, seed: Option<u64>) -> Result<bool, RunError> {
+    let seed = seed.unwrap_or_else(Dice::fresh_seed);
+    println!("{requests} requests, each sent until it is answered and once more, seed {seed}");
+    let ending = Requests { server, requests, seed }.run(|line| println!("{line}")).await?;
+    println!(
+        "sent {} times; {} answers lost, {} of them to requests that were stored; {} kills; {} faults",
+        ending.sent,
+        ending.lost,
+        ending.unseen,
+        ending.kills,
+        ending.faults.len()
+    );
+    ending.faults.iter().take(20).for_each(|fault| println!("{fault}"));
+    Ok(ending.faults.is_empty())
 }
 
 async fn storm(server: PathBuf, clients: usize, window: u64) -> Result<bool, RunError> {

@@ -72,17 +72,6 @@ describe.each(Object.keys(phones))('%s', (name) => {
     expect(states.slice(before)).toEqual([]);
   });
 
-  test('a network that goes and comes', async () => {
-    machine.network(true, 'wifi');
-    machine.network(false, 'none');
-    machine.suspend(true);
-    await peer.channel(channel).publish(1).stored;
-    machine.show();
-    machine.network(true, '4g');
-    await arrives(1);
-    expect(received).toEqual([1]);
-  });
-
   test('says what has no room in the storage, and keeps what had', async () => {
     phone.disconnect();
     const room = phone.channel(channel);

@@ -10,7 +10,7 @@ import type { Event, RawSocket, Request, Step } from './vm/kernel.js';
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Bundles the app with an entry of the package, as an app of that platform would. */
-async function bundle(entry: string, platform: string): Promise<string> {
+export async function bundle(entry: string, platform: string): Promise<string> {
   const made = await build({
     entryPoints: [here('./vm/app.ts')],
     bundle: true, format: 'iife', target: 'es2018', platform: 'neutral', write: false, logLevel: 'error',

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { afterAll, describe, expect, it, test } from 'vitest';
 import { AlipayHost } from '../../src/host/alipay.js';
 import { DouyinHost } from '../../src/host/douyin.js';
 import type { Host, SocketEvents } from '../../src/host/host.js';
@@ -22,24 +22,49 @@ function quiet<T extends Host>(host: T): T {
   return host;
 }
 
-/** A host over a simulated platform of its own. */
-const hosts: Readonly<Record<string, () => Host>> = {
-  wechat: () => new WechatHost(vendors.wechat(new Machine(ground), undefined).wx as never),
-  douyin: () => new DouyinHost(vendors.douyin(new Machine(ground), undefined).tt as never),
-  alipay: () => new AlipayHost(vendors.alipay(new Machine(ground)).my as never),
-  'uni, an app': () => new UniHost(vendors.uniApp(new Machine(ground)).uni as never),
-  'uni on alipay': () => new UniHost(vendors.uniAlipay(new Machine(ground)).uni as never),
-  taro: () => new TaroHost(vendors.taro(new Machine(ground)).Taro as never),
-  'react-native': () => {
-    const { WebSocket, AppState, NetInfo, AsyncStorage } = reactNative(new Machine(ground));
-    (globalThis as { WebSocket?: unknown }).WebSocket = WebSocket;
+/** A host over a simulated platform. */
+const hosts: Readonly<Record<string, (machine: Machine) => Host>> = {
+  wechat: (machine) => new WechatHost(vendors.wechat(machine, undefined).wx as never),
+  douyin: (machine) => new DouyinHost(vendors.douyin(machine, undefined).tt as never),
+  alipay: (machine) => new AlipayHost(vendors.alipay(machine).my as never),
+  'uni, an app': (machine) => {
+    const { uni, plus } = vendors.uniApp(machine);
+    Object.assign(globalThis, { plus });
+    return new UniHost(uni as never);
+  },
+  'uni on alipay': (machine) => new UniHost(vendors.uniAlipay(machine).uni as never),
+  taro: (machine) => new TaroHost(vendors.taro(machine).Taro as never),
+  'react-native': (machine) => {
+    const { WebSocket, AppState, NetInfo, AsyncStorage } = reactNative(machine);
+    Object.assign(globalThis, { WebSocket });
     return new ReactNativeHost({ appState: AppState, netInfo: NetInfo, storage: AsyncStorage });
   },
 };
 
 for (const [name, make] of Object.entries(hosts)) {
-  describeHost(name, () => quiet(make()), { describe, it, url: server.url });
+  describeHost(name, () => quiet(make(new Machine(ground))), { describe, it, url: server.url });
 }
+
+describe('what happens to the app and the device', () => {
+  test.each(Object.keys(hosts))('%s: is told until nobody listens', (name) => {
+    const machine = new Machine(ground);
+    const heard: string[] = [];
+    const stop = hosts[name]!(machine).signals!((signal) => heard.push(signal));
+    const goThrough = (): void => {
+      machine.hide();
+      machine.show();
+      machine.network(true, 'wifi');
+      machine.network(false, 'none');
+      machine.network(true, '4g');
+      machine.network(true, '4g');
+    };
+    goThrough();
+    expect(heard).toEqual(['background', 'foreground', 'online', 'offline', 'wake', 'online']);
+    stop();
+    goThrough();
+    expect(heard.length).toBe(6);
+  });
+});
 
 describe('what is sent', () => {
   const events: SocketEvents = { opened: () => undefined, frame: () => undefined, closed: () => undefined };
@@ -74,6 +99,7 @@ describe('off its platform', () => {
   test.each([['wechat', () => new WechatHost(), 'wx'], ['douyin', () => new DouyinHost(), 'tt'], ['alipay', () => new AlipayHost(), 'my'], ['uni', () => new UniHost(), 'uni']] as const)(
     '%s says so',
     (name, make, missing) => {
+      Reflect.deleteProperty(globalThis, missing);
       expect(make).toThrow(expect.objectContaining({ code: 'client.runtime', message: expect.stringMatching(new RegExp(`\`${missing}\`.*moorline/${name}`)) as string }) as Error);
     },
   );

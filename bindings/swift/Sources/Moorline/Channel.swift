@@ -35,9 +35,10 @@ public struct Channel: Sendable {
         Presence(channel: self)
     }
 
-    /// Queues a message and returns at once; it goes out by itself, over reconnects and, with ``Store/file(_:)``, restarts.
+    /// Queues a message and returns at once; it goes out by itself, over reconnects and, with a ``Store`` in a file, restarts.
     ///
     /// - Parameters:
+    ///   - payload: What it carries.
     ///   - qos: How sure; by default as the channel, else ``Qos/atLeastOnce``.
     ///   - id: 1 to 128 bytes; random by default. The same id, published again within a day, is stored once.
     ///   - ttl: After how long the message may be forgotten, unsent or stored: whole seconds, rounded up. `nil`: never.

@@ -102,6 +102,7 @@ public final class Moorline: Sendable {
     /// Names a channel, to read it or to publish on it. Nothing is read before an iteration begins.
     ///
     /// - Parameters:
+    ///   - name: 1 to 128 bytes, such as `room:42`.
     ///   - durable: Whether the server keeps a cursor for this user, device and channel: messages come again until they are
     ///     acknowledged.
     ///   - qos: The highest level wanted, and the level published at (default ``Qos/atLeastOnce``; durable readers take

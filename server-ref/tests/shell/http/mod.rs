@@ -2,6 +2,7 @@
 
 mod bad;
 mod client;
+mod docs;
 mod keys;
 mod metrics;
 mod operations;

@@ -46,6 +46,27 @@ fn a_head_or_a_body_that_never_ends_is_given_up() {
 }
 
 #[test]
+fn who_asks_and_does_not_read_is_given_up() {
+    let (server, http) = server();
+    let large = "x".repeat(60_000);
+    let list: Vec<_> = (0..20).map(|_| json!({"channel": "a", "text": large})).collect();
+    http.post("/v1/apps/default/messages", &json!(list)).good();
+    let mut stream = TcpStream::connect(server.http_address()).unwrap();
+    stream.set_write_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let ask = "GET /v1/apps/default/channels/a/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer dev\r\n\r\n"
+        .repeat(1_000);
+    // It asks until what nobody reads fills all buffers, and then until it is told that this is over.
+    let error = loop {
+        if let Err(error) = stream.write_all(ask.as_bytes()) {
+            break error;
+        }
+    };
+    let over = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe];
+    assert!(over.contains(&error.kind()), "{error}");
+    http.post("/v1/apps/default/messages", &json!({"channel": "a", "text": "x"})).good();
+}
+
+#[test]
 fn a_head_that_is_too_large_is_refused() {
     let (server, http) = server();
     assert_eq!(status(&server, format!("{HEAD}x: {}\r\n\r\n", "x".repeat(20_000)).as_bytes()), 431);

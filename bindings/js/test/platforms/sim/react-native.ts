@@ -15,21 +15,27 @@ export function reactNative(machine: Machine) {
     onclose: ((closed: { code: number; reason: string }) => void) | undefined;
     private readyState = 0;
     private readonly raw;
+    private isForgotten = false;
 
     constructor(url: string, protocols: string | readonly string[]) {
       if (!/^wss?:\/\/\S+$/.test(url)) throw new SyntaxError(`the URL ${url} is invalid`);
+      const tell = (act: () => void): void => machine.enter(() => void (this.isForgotten || act()));
       this.raw = machine.ground.open(url, typeof protocols === 'string' ? [protocols] : protocols, {
-        opened: () => machine.enter(() => {
+        opened: () => tell(() => {
           this.readyState = 1;
           this.onopen?.();
         }),
-        frame: (data) => machine.enter(() => this.onmessage?.({ data: typeof data === 'string' ? data : this.binaryType === 'arraybuffer' ? data.slice().buffer : {} })),
-        closed: (code, reason, failed) => machine.enter(() => {
-          this.readyState = 3;
-          if (failed) this.onerror?.({ message: reason });
-          this.onclose?.({ code, reason });
-        }),
+        frame: (data) => tell(() => this.onmessage?.({ data: typeof data === 'string' ? data : this.binaryType === 'arraybuffer' ? data.slice().buffer : {} })),
+        closed: (code, reason, failed) => {
+          release();
+          tell(() => {
+            this.readyState = 3;
+            if (failed) this.onerror?.({ message: reason });
+            this.onclose?.({ code, reason });
+          });
+        },
       });
+      const release = machine.track(this.raw, () => (this.isForgotten = true));
     }
 
     send(data: Uint8Array | string): void {

@@ -85,9 +85,15 @@ func code(_ act: () async throws -> Void) async -> String {
 
 struct Late: Error {}
 
-/// Gives something so much time.
+/// Gives something so much time. What does not even end when it is cancelled ends the run: a test must not hang.
 func within<Result: Sendable>(_ limit: Duration, _ act: @escaping @Sendable () async throws -> Result) async throws -> Result {
-    try await withThrowingTaskGroup(of: Result.self) { group in
+    let watchdog = Task.detached {
+        try await Task.sleep(for: limit + .seconds(10))
+        fflush(nil)
+        fatalError("this came to no end, though it was cancelled")
+    }
+    defer { watchdog.cancel() }
+    return try await withThrowingTaskGroup(of: Result.self) { group in
         group.addTask { try await act() }
         group.addTask {
             try await Task.sleep(for: limit)

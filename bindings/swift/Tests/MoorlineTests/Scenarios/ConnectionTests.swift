@@ -110,24 +110,23 @@ final class ConnectionTests: XCTestCase {
         }
     }
 
-    /// The notifications of UIKit reach the core: posted here as UIKit does, the server is told that the user is away.
+    /// The notifications of UIKit reach the core, as long as the client is open. Posted here as UIKit does; the client's own record
+    /// has what it was told, at once.
     func test_what_the_system_posts_reaches_the_core() async throws {
         try await play { world in
-            let client = try world.client("alice", proxied: true)
-            try await client.connect()
-            let quiet = try world.lab.connections()
-            NotificationCenter.default.post(name: Notification.Name("UIApplicationDidEnterBackgroundNotification"), object: nil)
-            NotificationCenter.default.post(name: Notification.Name("UIApplicationWillEnterForegroundNotification"), object: nil)
-            let told = String(decoding: client.blackbox(), as: UTF8.self)
-            XCTAssertFalse(told.isEmpty)
-            XCTAssertEqual(try world.lab.connections(), quiet)
-            // In the foreground it asks for a sign at once: a mute connection is given up after 5 s, not after 15.
-            try world.lab.blackHole()
-            NotificationCenter.default.post(name: Notification.Name("UIApplicationWillEnterForegroundNotification"), object: nil)
-            await client.reaches("recovering")
-            guard case .recovering(let attempt) = client.state else { return XCTFail("\(client.state)") }
-            XCTAssertEqual(attempt.reason, .silent)
-            try world.lab.heal()
+            func isTold(_ client: Moorline, _ name: String) -> Bool {
+                let before = client.blackbox()
+                NotificationCenter.default.post(name: Notification.Name(name), object: nil)
+                return client.blackbox() != before
+            }
+            let names = ["UIApplicationDidEnterBackgroundNotification", "UIApplicationWillEnterForegroundNotification"]
+            let client = try world.client("alice")
+            let deaf = try world.client("bob") { $0.followsSystem = false }
+            for client in [client, deaf] { try await client.connect() }
+            XCTAssertEqual(names.map { isTold(client, $0) }, [true, true])
+            XCTAssertEqual(names.map { isTold(deaf, $0) }, [false, false])
+            await client.close()
+            XCTAssertEqual(names.map { isTold(client, $0) }, [false, false])
         }
     }
 }

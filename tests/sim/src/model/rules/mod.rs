@@ -172,6 +172,8 @@ impl Rules {
                 | Command::Park(..)
                 | Command::Push(..)
                 | Command::PushHandles(..)
+                | Command::Channels(_)
+                | Command::Stats
                 | Command::UnwatchStatus(..),
                 _,
             ) => None,
@@ -331,10 +333,10 @@ impl Rules {
             | Command::Status(_)
             | Command::Park(..)
             | Command::PushHandles(..)
-            | Command::UnwatchStatus(..)
             | Command::Channels(_)
             | Command::Disconnect(..)
-            | Command::Stats => false,
+            | Command::Stats
+            | Command::UnwatchStatus(..) => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 package dev.moorline
 
 import java.io.DataInputStream
+import java.io.EOFException
 import java.io.OutputStream
 import java.net.InetAddress
 import java.net.ServerSocket
@@ -47,7 +48,7 @@ class Peer(script: Peer.() -> Unit) : AutoCloseable {
     }
 
     private fun hear(): ByteArray {
-        input.readByte()
+        if (input.readByte().toInt() and 15 == CLOSE) throw EOFException("the client closes")
         val size = when (val short = input.readByte().toInt() and 127) {
             126 -> input.readUnsignedShort()
             127 -> input.readLong().toInt()
@@ -75,5 +76,9 @@ class Peer(script: Peer.() -> Unit) : AutoCloseable {
             if (char == '\n') return@buildString
             if (char != '\r') append(char)
         }
+    }
+
+    private companion object {
+        const val CLOSE = 8
     }
 }

@@ -9,7 +9,7 @@ import dev.moorline.HostSignal
 import dev.moorline.HostSignals
 
 /**
- * Tells the client when the device comes out of Doze, deep or light: [HostSignal.Wake].
+ * Tells the client when the device comes out of Doze, and when its user unlocks it: [HostSignal.Wake].
  *
  * In Doze the system takes the network away from the app and holds its timers. The client notices by itself that they stood
  * still; told, it probes at once. In Doze nothing can be received: what matters then has to come as a push notification, which

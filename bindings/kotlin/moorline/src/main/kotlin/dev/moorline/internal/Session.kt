@@ -8,6 +8,7 @@ import dev.moorline.MoorlineException
 import dev.moorline.Outbox
 import dev.moorline.ffi.FfiClient
 import dev.moorline.ffi.FfiEvent
+import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.atomic.AtomicBoolean
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.CoroutineScope
@@ -20,6 +21,7 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.isActive
+import kotlinx.coroutines.joinAll
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
@@ -35,6 +37,7 @@ internal class Session(private val client: FfiClient, parent: CoroutineScope?, d
     private val states = MutableStateFlow<ConnectionState>(ConnectionState.Idle)
     private val outboxes = MutableStateFlow(core { client.outbox() }.toOutbox())
     private val isStarted = AtomicBoolean()
+    private val followers = CopyOnWriteArrayList<Job>()
     private val closing = Mutex()
     private var isClosed = false
 
@@ -72,17 +75,18 @@ internal class Session(private val client: FfiClient, parent: CoroutineScope?, d
         }
     }
 
-    /** Closes the core, then ends all that runs here. */
-    suspend fun close(wipe: Boolean) {
+    /** Closes the core, then ends all that runs here, and waits for it; not for the app's own, which may be what called this. */
+    suspend fun close(wipe: Boolean): Unit = withContext(NonCancellable) {
         try {
-            withContext(NonCancellable) { shut(wipe) }
+            shut(wipe)
         } finally {
             job.cancel()
+            followers.joinAll()
         }
     }
 
     private fun <T> follow(from: Flow<T>, to: MutableStateFlow<T>) {
-        scope.launch {
+        followers += scope.launch {
             try {
                 from.collect { to.value = it }
             } catch (_: MoorlineException) {

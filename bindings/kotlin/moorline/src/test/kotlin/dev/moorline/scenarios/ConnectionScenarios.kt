@@ -3,8 +3,8 @@ package dev.moorline.scenarios
 import dev.moorline.ConnectionState
 import dev.moorline.HostSignal
 import dev.moorline.HostSignals
-import dev.moorline.Moorline
 import dev.moorline.MoorlineException
+import dev.moorline.Moorline
 import dev.moorline.TokenReason
 import java.io.IOException
 import java.util.concurrent.CopyOnWriteArrayList
@@ -139,7 +139,7 @@ class ConnectionScenarios : Lab() {
         val client = client("alice", proxy.url)
         launch { client.connect() }
         val state = client.state.first { it is ConnectionState.Connecting && it.attempt > 1 }
-        assertEquals("transport.unreachable", assertInstanceOf(ConnectionState.Connecting::class.java, state).cause?.code)
+        assertInstanceOf(MoorlineException.Transport::class.java, assertInstanceOf(ConnectionState.Connecting::class.java, state).cause)
         proxy.heal()
         client.reaches<ConnectionState.Online>()
     }
