@@ -1,6 +1,8 @@
 import { type ClientOptions, Client } from './client.js';
 import { once } from './core/wasm.js';
+import { AlipayHost } from './host/alipay.js';
 import { type TaroApi, TaroHost } from './host/taro.js';
+import type { Host } from './host/host.js';
 import { startAsm } from './mini.js';
 
 export * from './exports.js';
@@ -20,5 +22,10 @@ const load = once(startAsm);
  * options that make no sense.
  */
 export function createClient(options: ClientOptions & TaroOptions): Client {
-  return new Client(options, { load, host: () => new TaroHost(options.taro) });
+  return new Client(options, { load, host: () => hostOf(options.taro) });
+}
+
+/** On Alipay a task of Taro's hears the events of all sockets of the app at once, and none of a socket of its own: `my` is asked itself. */
+function hostOf(taro: TaroApi): Host {
+  return taro.getEnv?.() === 'ALIPAY' ? new AlipayHost() : new TaroHost(taro);
 }

@@ -1,4 +1,3 @@
-import { encodeBase64 } from '../core/base64.js';
 import { nestedFrame } from './alipay.js';
 import { MiniHost, type MiniApi, protocols } from './mini/host.js';
 import type { Failure, SocketTask, TaskOptions } from './mini/task.js';
@@ -10,17 +9,14 @@ export interface TaroApi extends MiniApi {
   getEnv?(): string;
 }
 
-/** Taro: mini-programs of all kinds, and H5 pages. */
+/** Taro: H5 pages, and mini-programs of all kinds but Alipay's. */
 export class TaroHost extends MiniHost {
   readonly name = 'taro';
   protected override readonly room: { readonly keyBytes: number; readonly bytes: number };
-  protected override readonly encode: ((bytes: Uint8Array) => string) | undefined;
 
   constructor(protected override readonly api: TaroApi) {
     super(api);
-    const platform = api.getEnv?.();
-    this.encode = platform === 'ALIPAY' ? encodeBase64 : undefined;
-    this.room = { keyBytes: platform === 'ALIPAY' ? 200_000 : 1_000_000, bytes: platform === 'WEB' ? 2_000_000 : 5_000_000 };
+    this.room = { keyBytes: 1_000_000, bytes: api.getEnv?.() === 'WEB' ? 2_000_000 : 5_000_000 };
   }
 
   protected task(url: string): TaskOptions['open'] {
