@@ -31,7 +31,9 @@ function play(loaded: Instantiated): { said: string[]; pages: number } {
   const core = new Core(loaded);
   const exports = ('instance' in loaded ? loaded.instance : loaded).exports as Memory;
   const said: string[] = [];
-  const { handle, refusal } = core.create(settings(0), 0, 1e12);
+  const { handle, refusal } = core.create(settings(0), 0, 1e12, (failure) => {
+    throw failure;
+  });
   if (handle === 0) throw new Error(`refused: ${Buffer.from(refusal).toString('hex')}`);
   const run = (...batch: calls.Call[]): void => {
     const to = new Writer();
