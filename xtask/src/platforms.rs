@@ -11,12 +11,16 @@ use crate::{cargo, npm, tree};
 pub(crate) struct MiniPrograms {
     /// Only the tests of files whose path contains this, such as `wechat`, `hermes` or `growth`.
     filter: Option<String>,
+    /// Also builds the chats for uni-app, Taro and React Native, and runs what was built (fetches their tools from npm).
+    #[arg(long)]
+    apps: bool,
 }
 
 impl MiniPrograms {
     pub(crate) fn run(&self) -> Result {
         npm::build()?;
-        vitest(self.filter.as_deref())
+        vitest(self.filter.as_deref())?;
+        if self.apps { apps() } else { Ok(()) }
     }
 }
 
@@ -28,13 +32,39 @@ pub(crate) fn test() -> Result {
     vitest(None)
 }
 
+/// The chats for frameworks, and what of each is built.
+const APPS: &[(&str, &[&str])] = &[
+    ("chat-uni", &["build:h5", "build:mp-weixin", "build:mp-alipay", "build:app"]),
+    ("chat-taro", &["build:h5", "build:weapp", "build:alipay"]),
+    ("chat-react-native", &["build:android", "build:test"]),
+];
+
+/// Builds the chats with the tools of uni-app, Taro and React Native, and runs what they made; the package is built already.
+///
+/// # Errors
+/// A missing tool, a build or a test that fails.
+pub(crate) fn apps() -> Result {
+    for (app, builds) in APPS {
+        let folder = tree::root().join("examples").join(app);
+        npm::install(&folder)?;
+        for build in *builds {
+            Process::new("npm").args(["run", build]).directory(folder.clone()).output()?;
+        }
+    }
+    run("vitest.builds.config.ts", None)
+}
+
 fn vitest(filter: Option<&str>) -> Result {
+    run("vitest.platforms.config.ts", filter)
+}
+
+fn run(config: &str, filter: Option<&str>) -> Result {
     let folder = folder();
     npm::install(&folder.join("test").join("platforms").join("engines"))?;
     let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
     let server = server.with_file_name("debug").join("moorline-server");
     Process::new("node")
-        .args(["node_modules/vitest/vitest.mjs", "run", "-c", "vitest.platforms.config.ts"])
+        .args(["node_modules/vitest/vitest.mjs", "run", "-c", config])
         .args(filter)
         .directory(folder)
         .env("MOORLINE_SERVER", server)

@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
     |steps| steps.check("npm package", npm::test),
     |steps| steps.check("npm package in browsers", browsers::test),
     |steps| steps.check("npm package on mini-programs and React Native", platforms::test),
+    |steps| steps.check("chats built by uni-app, Taro and Metro", platforms::apps),
     |steps| steps.check("generated bindings are current", bindings::check),
     |steps| steps.count("Python package", python::test),
     |steps| steps.check("mobile facade for Android, iOS, HarmonyOS", mobile::test),

@@ -81,12 +81,13 @@ export class Program {
     this.page = this.open(this.definition, page);
   }
 
-  /** Waits until something shows. */
-  async until<T>(look: () => T | undefined): Promise<T> {
+  /** Looks whenever the page has changed, until something shows. */
+  async until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
     for (;;) {
-      const found = look();
+      const changed = new Promise<void>((resolve) => this.waiting.add(resolve));
+      const found = await look();
       if (found !== undefined) return found;
-      await new Promise<void>((resolve) => this.waiting.add(resolve));
+      await changed;
     }
   }
 

@@ -27,8 +27,13 @@ export class Device {
   private settle: { resolve(facts: unknown): void; reject(error: Error): void } | undefined;
 
   static async start(entry: string, platform: string, boot: Boot): Promise<Device> {
+    return Device.run(await bundle(entry, platform), boot);
+  }
+
+  /** Runs an app that is bundled already. */
+  static async run(bundle: string, boot: Boot): Promise<Device> {
     const device = new Device();
-    device.engine = await boot(await bundle(entry, platform), (line) => device.take(JSON.parse(line) as Request));
+    device.engine = await boot(bundle, (line) => device.take(JSON.parse(line) as Request));
     return device;
   }
 
