@@ -1,8 +1,9 @@
 import { type ClientOptions, Client } from './client.js';
 import { once } from './core/wasm.js';
 import { AlipayHost } from './host/alipay.js';
-import { type TaroApi, TaroHost } from './host/taro.js';
+import { browserHost } from './host/browser.js';
 import type { Host } from './host/host.js';
+import { type TaroApi, TaroHost } from './host/taro.js';
 import { startAsm } from './mini.js';
 
 export * from './exports.js';
@@ -25,7 +26,11 @@ export function createClient(options: ClientOptions & TaroOptions): Client {
   return new Client(options, { load, host: () => hostOf(options.taro) });
 }
 
-/** On Alipay a task of Taro's hears the events of all sockets of the app at once, and none of a socket of its own: `my` is asked itself. */
+/**
+ * On Alipay a task of Taro's hears the events of all sockets of the app at once, and none of a socket of its own: `my` is asked itself. An H5
+ * page has all that a page has.
+ */
 function hostOf(taro: TaroApi): Host {
-  return taro.getEnv?.() === 'ALIPAY' ? new AlipayHost() : new TaroHost(taro);
+  const platform = taro.getEnv?.();
+  return platform === 'ALIPAY' ? new AlipayHost() : platform === 'WEB' ? browserHost() : new TaroHost(taro);
 }

@@ -1,6 +1,7 @@
 import { type ClientOptions, Client } from './client.js';
 import { once } from './core/wasm.js';
-import { UniHost } from './host/uni.js';
+import { browserHost } from './host/browser.js';
+import { UniHost, isH5 } from './host/uni.js';
 import { startAsm } from './mini.js';
 
 export * from './exports.js';
@@ -13,5 +14,5 @@ const load = once(startAsm);
  * options that make no sense.
  */
 export function createClient(options: ClientOptions): Client {
-  return new Client(options, { load, host: () => new UniHost() });
+  return new Client(options, { load, host: () => (isH5() ? browserHost() : new UniHost()) });
 }

@@ -9,14 +9,12 @@ export interface TaroApi extends MiniApi {
   getEnv?(): string;
 }
 
-/** Taro: H5 pages, and mini-programs of all kinds but Alipay's. */
+/** Taro: mini-programs of all kinds but Alipay's. */
 export class TaroHost extends MiniHost {
   readonly name = 'taro';
-  protected override readonly room: { readonly keyBytes: number; readonly bytes: number };
 
   constructor(protected override readonly api: TaroApi) {
     super(api);
-    this.room = { keyBytes: 1_000_000, bytes: api.getEnv?.() === 'WEB' ? 2_000_000 : 5_000_000 };
   }
 
   protected task(url: string): TaskOptions['open'] {

@@ -25,7 +25,7 @@ interface Plus {
 declare const uni: Uni;
 declare const plus: Plus;
 
-/** uni-app: apps, H5 pages, and mini-programs of all kinds. */
+/** uni-app: apps, and mini-programs of all kinds. */
 export class UniHost extends MiniHost {
   readonly name = 'uni';
   private readonly isAlipay: boolean;
@@ -37,8 +37,7 @@ export class UniHost extends MiniHost {
     const platform = api.getSystemInfoSync?.().uniPlatform;
     this.isAlipay = platform === 'mp-alipay';
     this.encode = this.isAlipay ? encodeBase64 : undefined;
-    // H5 keeps it in localStorage, of 5 MB and two bytes per character in some browsers.
-    this.room = { keyBytes: this.isAlipay ? 200_000 : 1_000_000, bytes: platform === 'web' || platform === 'h5' ? 2_000_000 : 5_000_000 };
+    this.room = { keyBytes: this.isAlipay ? 200_000 : 1_000_000, bytes: 5_000_000 };
   }
 
   protected task(url: string): TaskOptions['open'] {
@@ -65,6 +64,11 @@ export class UniHost extends MiniHost {
       events?.removeEventListener('pause', paused);
     };
   }
+}
+
+/** Tells whether this is an H5 page: it has all that a page has, and of `uni` only what the app itself names. */
+export function isH5(): boolean {
+  return typeof document === 'object' && typeof plus === 'undefined';
 }
 
 function uniApp(): Uni {

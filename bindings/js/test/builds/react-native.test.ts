@@ -67,6 +67,6 @@ test('the chat for React Native, bundled by Metro, runs in Hermes and talks to t
 test('the whole app compiles to bytecode with the compiler of its React Native', () => {
   const bytecode = readFileSync(`${dist}android/index.bundle.hbc`);
   // The magic number of Hermes bytecode.
-  expect(bytecode.readBigUInt64LE(0)).toBe(0x1f1903c103bc1fc6n);
+  expect(bytecode.subarray(0, 8).toString('hex')).toBe('c61fbc03c103191f');
   expect(bytecode.length).toBeLessThan(3 << 20);
 });
