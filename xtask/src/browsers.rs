@@ -49,8 +49,7 @@ pub(crate) fn compare(built: &Path, seeds: u64) -> Result {
 
 fn vitest(filter: Option<&str>, with_next: bool) -> Result {
     tools::browsers()?;
-    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
-    let server = server.with_file_name("debug").join("moorline-server");
+    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
     let process =
         Process::new("node").args(["node_modules/vitest/vitest.mjs", "run", "-c", "vitest.browsers.config.ts"]);
     let process = process.args(filter).directory(folder()).env("MOORLINE_SERVER", server);

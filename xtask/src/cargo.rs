@@ -53,7 +53,8 @@ pub(crate) fn build(profile: &str, binaries: &[(&str, &str)]) -> Result<PathBuf>
         args.extend(["-p", package, "--bin", binary]);
     }
     cargo(args).run()?;
-    Ok(target()?.join(profile))
+    // The profile `dev` has a folder of another name.
+    Ok(target()?.join(if profile == "dev" { "debug" } else { profile }))
 }
 
 /// Begins a call of a built binary, in the root of the checkout.

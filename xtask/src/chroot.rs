@@ -57,6 +57,11 @@ impl Chroot {
     }
 }
 
+/// Tells whether this machine lets a process mount things of its own.
+pub(crate) fn is_possible() -> bool {
+    tools::answers("unshare", &["--mount", "--propagation", "private", "true"])
+}
+
 /// Begins a shell script whose mounts nobody else sees.
 fn private(script: &str) -> Process {
     Process::new("unshare").args(["--mount", "--propagation", "private", "sh", "-ec", script, "sh"])

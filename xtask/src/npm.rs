@@ -103,6 +103,16 @@ pub(crate) fn install(folder: &Path) -> Result {
     Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)
 }
 
+/// The same where the lock file cannot name packages that are for other systems only, and that the registry lacks.
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn install_what_there_is(folder: &Path) -> Result {
+    tools::node()?;
+    tools::npm()?;
+    Process::new("npm").args(["install", "--no-save", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)
+}
+
 fn node(script: &str) -> Process {
     Process::new("node").args([script]).directory(folder())
 }

@@ -46,7 +46,7 @@ const APPS: &[(&str, &[&str])] = &[
 pub(crate) fn apps() -> Result {
     for (app, builds) in APPS {
         let folder = tree::root().join("examples").join(app);
-        npm::install(&folder)?;
+        npm::install_what_there_is(&folder)?;
         for build in *builds {
             Process::new("npm").args(["run", build]).directory(folder.clone()).output()?;
         }
@@ -61,8 +61,7 @@ fn vitest(filter: Option<&str>) -> Result {
 fn run(config: &str, filter: Option<&str>) -> Result {
     let folder = folder();
     npm::install(&folder.join("test").join("platforms").join("engines"))?;
-    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?;
-    let server = server.with_file_name("debug").join("moorline-server");
+    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
     Process::new("node")
         .args(["node_modules/vitest/vitest.mjs", "run", "-c", config])
         .args(filter)

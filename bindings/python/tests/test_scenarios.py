@@ -215,7 +215,10 @@ async def test_members_come_and_go(client, room):
     assert alice.presence.members.list[0].state == {"nick": "Al"}
     bob = client("bob").channel(room, presence="watch")
     await bob.presence.enter({"nick": "Bo"})
+    # Her own joining may be in the first look at all members, or come after it.
     joined = await anext(changes)
+    if [change.user for change in joined.changes] == ["alice"]:
+        joined = await anext(changes)
     assert [(change.event, change.user, change.state) for change in joined.changes] == [("join", "bob", {"nick": "Bo"})]
     await bob.presence.update({"nick": "Bob"})
     assert (await anext(changes)).changes[0] == moorline.MemberChange("update", "bob", {"nick": "Bob"})
