@@ -138,7 +138,7 @@ async def first(stream):
 
 async def test_ten_thousand_messages_do_not_grow_the_heap(client, room):
     alice, bob = client("alice"), client("bob")
-    messages = bob.channel(room, qos=1).messages()
+    messages = bob.channel(room, qos=1, since="first").messages()
     sends = alice.channel(room, qos=1)
 
     async def send(count: int) -> None:
