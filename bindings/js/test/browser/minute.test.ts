@@ -41,6 +41,7 @@ async function hidden(): Promise<{ visit: Visit; freeze(isFrozen: boolean): Prom
   return { visit, freeze: (isFrozen) => cdp.send('Page.setWebLifecycleState', { state: isFrozen ? 'frozen' : 'active' }) };
 }
 
+// What is held here is the wall clock of a frozen page: the minute itself is what is tested.
 const passes = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('a page that is frozen for a minute goes on without a hole', { timeout: 200_000 }, async () => {
