@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { alias: { '#host': fileURLToPath(new URL('./src/host/default.node.ts', import.meta.url)) } },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/browser/**', 'test/bundlers/**', 'test/platforms/**'],
+    exclude: ['test/browser/**', 'test/builds/**', 'test/bundlers/**', 'test/platforms/**'],
     testTimeout: 20_000,
     typecheck: { include: ['test/**/*.test-d.ts'] },
   },
