@@ -4,6 +4,7 @@
 //! [`Node::poll_timeout`] names the next deadline.
 
 pub mod backend;
+mod callout;
 mod cohorts;
 mod config;
 mod configure;
@@ -36,6 +37,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
+pub use self::callout::{CalloutId, CalloutKind};
 pub use self::config::{
     AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, NodeRules, Permissions,
 };
