@@ -106,6 +106,7 @@ error_codes! {
     AppUnknown "app.unknown" 420 false "The server has no app of this name.";
     FeatureDisabled "feature.disabled" 421 false "The server or the app has this feature switched off.";
     DeviceConflict "device.conflict" 422 false "Several installations share one device id.";
+    AppUnavailable "app.unavailable" 423 true "The app's backend does not answer at the moment.";
     ServerInternal "server.internal" 500 true "The server failed; it has logged why.";
     StorageUnavailable "storage.unavailable" 501 true "The log takes no writes at the moment.";
     StorageFull "storage.full" 502 true "The log has no room left.";

@@ -2,10 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod apps;
 #[cfg(feature = "shell")]
 mod asker;
 #[cfg(feature = "shell")]
+pub mod callout;
+#[cfg(feature = "shell")]
 pub mod config;
+#[cfg(feature = "shell")]
+pub mod egress;
 pub mod engine;
 #[cfg(feature = "shell")]
 pub mod hooks;

@@ -1,27 +1,26 @@
 //! The configuration file, and what flags and environment make of it.
 
 mod api_keys;
+mod apps;
 mod check;
 mod file;
 mod hooks;
+mod keys;
+pub mod reload;
 mod units;
 
 use std::path::{Path, PathBuf};
 
-use jsonwebtoken::{Algorithm, DecodingKey};
-use moorline_protocol::AppName;
-
 pub use self::api_keys::api_keys;
+pub use self::apps::{app_limits, app_origins, compression, retention};
 pub use self::check::SHARDS;
 pub use self::file::{
-    ApiKeySection, App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
-    SigningKey,
+    ApiKeySection, App, AppLimitsSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits,
+    LogFormat, ServerSection, SigningKey,
 };
 pub use self::hooks::hooks;
+pub use self::keys::app_keys;
 pub use self::units::{Age, Listen, Size};
-use crate::engine::core::{RetentionRule, RetentionRules};
-use crate::jwt::{AppKeys, Key};
-use crate::node::CompressionRules;
 
 /// Why a configuration cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -70,75 +69,10 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// Makes the keys of all apps. Relative paths of key files begin at `dir`.
-///
-/// # Errors
-/// A sentence that names the app and what is wrong with its key; never the key.
-pub fn app_keys(file: &File, dir: &Path) -> Result<Vec<AppKeys>, String> {
-    let mut apps: Vec<AppKeys> = Vec::new();
-    for app in &file.apps {
-        let name = AppName::new(&app.name).map_err(|error| format!("app `{}`: {error}", app.name))?;
-        if apps.iter().any(|other| other.name == name) {
-            return Err(format!("app `{name}` is there twice"));
-        }
-        let keys = app.keys.iter().map(|key| signing_key(key, dir)).collect::<Result<Vec<_>, _>>();
-        let keys = keys.map_err(|problem| format!("app `{name}`: {problem}"))?;
-        if keys.is_empty() && !app.anonymous {
-            return Err(format!("app `{name}` has no key: nobody could connect. Add [[apps.keys]]"));
-        }
-        apps.push(AppKeys { name, keys, anonymous: app.anonymous });
-    }
-    Ok(apps)
-}
-
-fn signing_key(key: &SigningKey, dir: &Path) -> Result<Key, String> {
-    let algorithm = match key.alg.as_str() {
-        "HS256" => Algorithm::HS256,
-        "RS256" => Algorithm::RS256,
-        "ES256" => Algorithm::ES256,
-        "EdDSA" => Algorithm::EdDSA,
-        other => return Err(format!("`alg` is HS256, RS256, ES256 or EdDSA, not `{other}`")),
-    };
-    let pem = match (&key.public_key, &key.public_key_file) {
-        (Some(pem), None) => Some(pem.clone().into_bytes()),
-        (None, Some(file)) => {
-            let path = dir.join(file);
-            Some(std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?)
-        }
-        (None, None) => None,
-        (Some(_), Some(_)) => return Err("give `public_key` or `public_key_file`, not both".into()),
-    };
-    let bad = |_| format!("the public key is not a PEM of a key for {}", key.alg);
-    let decoding = match (algorithm, &key.secret, pem) {
-        (Algorithm::HS256, Some(secret), None) if secret.len() >= 32 => DecodingKey::from_secret(secret.as_bytes()),
-        (Algorithm::HS256, Some(_), None) => return Err("an HS256 secret needs 32 bytes at least".into()),
-        (Algorithm::RS256, None, Some(pem)) => DecodingKey::from_rsa_pem(&pem).map_err(bad)?,
-        (Algorithm::ES256, None, Some(pem)) => DecodingKey::from_ec_pem(&pem).map_err(bad)?,
-        (Algorithm::EdDSA, None, Some(pem)) => DecodingKey::from_ed_pem(&pem).map_err(bad)?,
-        _ => return Err("HS256 takes `secret`; RS256, ES256 and EdDSA take `public_key` or `public_key_file`".into()),
-    };
-    Ok(Key { id: key.kid.clone(), algorithm, key: decoding })
-}
-
-/// Makes the rules of retention.
-pub fn retention(file: &File) -> RetentionRules {
-    let rules = file.channels.iter().map(|rule| RetentionRule {
-        prefix: rule.prefix.clone(),
-        max_age_ms: rule.max_age.map(|age| age.0),
-        max_bytes: rule.max_bytes.map(|bytes| bytes.0),
-        max_count: rule.max_count,
-    });
-    RetentionRules::new(rules.collect())
-}
-
-/// Makes the rules of compression.
-pub fn compression(file: &File) -> CompressionRules {
-    let rules = file.channels.iter().map(|rule| (rule.prefix.clone(), rule.compression.unwrap_or(true)));
-    CompressionRules::new(rules.collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use moorline_protocol::AppName;
+
     use super::*;
 
     fn parsed(text: &str) -> Result<File, String> {
@@ -149,7 +83,8 @@ mod tests {
     fn the_example_in_the_docs_is_read() {
         let file = parsed(include_str!("../../../docs/moorline.toml")).unwrap();
         assert_eq!(app_keys(&file, Path::new(".")).map(|apps| apps.len()).unwrap(), 1);
-        assert_eq!(retention(&file).of("chat:1").unwrap().max_age_ms, Some(30 * 24 * 3_600_000));
+        let app = AppName::default_app();
+        assert_eq!(retention(&file).of(&app, "chat:1").unwrap().max_age_ms, Some(30 * 24 * 3_600_000));
     }
 
     #[test]
@@ -160,6 +95,7 @@ mod tests {
             ("[server]\n", "[server]\n"),
             ("[limits]\n", "[limits]\n"),
             ("[[apps]]\n", "[[apps]]\nname = \"a\"\n"),
+            ("[apps.limits]\n", "[[apps]]\nname = \"a\"\n[apps.limits]\n"),
             ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
             ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
@@ -228,22 +164,15 @@ mod tests {
             ("[[channels]]\nprefix = \"a\"\nmax_bytes = 0", "max_bytes"),
             ("[[channels]]\nprefix = \"a\"\nmax_count = 0", "max_count"),
             ("[[channels]]\nprefix = \"a\"\n[[channels]]\nprefix = \"a\"", "twice"),
+            ("[[apps]]\nname = \"a\"\norigins = [\"a.example.com\"]", "app `a`: origins"),
+            ("[[apps]]\nname = \"a\"\nlimits = { connections = 0 }", "app `a`: limits.connections"),
+            ("[[apps]]\nname = \"a\"\nlimits = { message = 0 }", "app `a`: limits.message"),
+            ("[[apps]]\nname = \"a\"\n[[apps.channels]]\nprefix = \"b\"\nmax_count = 0", "app `a`: channels `b`"),
         ] {
             let problem = check::check(&parsed(text).unwrap()).unwrap_err();
             assert!(problem.contains(key), "{text}: {problem}");
         }
         let origins = "[server]\norigins = [\"https://chat.example.com\", \"http://localhost:3000\", \"null\"]";
         assert_eq!(check::check(&parsed(origins).unwrap()), Ok(()));
-    }
-
-    #[test]
-    fn bad_keys_are_named_without_being_shown() {
-        let app = |key: &str| {
-            let file = parsed(&format!("[[apps]]\nname = \"shop\"\n[[apps.keys]]\n{key}")).unwrap();
-            app_keys(&file, Path::new(".")).err().unwrap()
-        };
-        assert!(app("alg = \"HS256\"\nsecret = \"short\"").contains("32 bytes"));
-        assert!(app("alg = \"none\"\nsecret = \"x\"").contains("not `none`"));
-        assert!(app("alg = \"RS256\"\npublic_key = \"nonsense\"").contains("PEM"));
     }
 }
