@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use crate::engine::hooks::HookRules;
 use crate::engine::host::{EngineHandle, EngineThread};
-use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
+use crate::engine::log::{self, Directory, DiskWatch, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook};
@@ -47,6 +47,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where messages live.
     pub engine: Engine,
+    /// Bytes of the disk that publishes leave free; 0 = none, `None` = what fits the disk
+    /// ([`Space::default_reserve`](log::Space::default_reserve)).
+    pub disk_reserve: Option<u64>,
     /// How long they are kept.
     pub retention: RetentionRules,
     /// Which channels may be compressed.
@@ -111,6 +114,7 @@ impl Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             engine: Engine::Memory,
+            disk_reserve: None,
             retention: RetentionRules::default(),
             compression: CompressionRules::default(),
             tokens: Tokens::default().with_dev(),
@@ -194,10 +198,12 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
         let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
-        let (on_fatal, sync_times) = (Arc::clone(&options.on_fatal), SyncTimes::default());
+        let on_fatal = Arc::clone(&options.on_fatal);
+        let (sync_times, disk) = (SyncTimes::default(), DiskWatch::default());
         let mut rules = hooks::rules(&options.hooks);
         rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
-        let (engine, clock, durability) = start_engine(&options, &rules, &sync_times, move |fatal| on_fatal(&fatal))?;
+        let (engine, clock, durability) =
+            start_engine(&options, &rules, (&sync_times, &disk), move |fatal| on_fatal(&fatal))?;
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -216,7 +222,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
-        let watched = Watched { sync_times, shards: ask };
+        let watched = Watched { sync_times, disk: disk.clone(), shards: ask };
         let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
@@ -227,6 +233,7 @@ impl Server {
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.proxies,
             page: options.page,
+            disk,
             http: handed,
         }));
         let auth = Arc::new(options.tokens);
@@ -337,6 +344,7 @@ fn http_thread(
         within: Duration::from_millis(options.head_within_ms.into()),
         shows_metrics,
         sync_times: watched.sync_times,
+        disk: watched.disk,
         shards: watched.shards,
         clock: clock.clone(),
         stop: stop.clone(),
@@ -350,6 +358,7 @@ fn http_thread(
 /// What has numbers.
 struct Watched {
     sync_times: SyncTimes,
+    disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
 }
 
@@ -366,7 +375,7 @@ fn seed() -> std::io::Result<[u8; 32]> {
 fn start_engine(
     options: &Options,
     rules: &HookRules,
-    sync_times: &SyncTimes,
+    (sync_times, disk): (&SyncTimes, &DiskWatch),
     on_fatal: impl FnOnce(Fatal) + Send + 'static,
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
@@ -386,6 +395,7 @@ fn start_engine(
         Engine::Log { dir, sync, restored, state_cache } => {
             let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
+            (config.reserve, config.disk) = (options.disk_reserve, disk.clone());
             config.core.retention = options.retention.clone();
             config.core.hooks = rules.clone();
             config.core.cursors_per_user = options.max_cursors as usize;

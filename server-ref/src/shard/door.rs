@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::rate::{Rate, Stranger, Strangers};
+use crate::engine::log::DiskWatch;
 use crate::http::Handed;
 use crate::ws::{Refusal, Upgrade};
 
@@ -27,6 +28,8 @@ pub struct DoorConfig {
     pub proxies: Vec<IpAddr>,
     /// Whether `/` shows the chat.
     pub page: bool,
+    /// How much of the disk is free; `/readyz` says so.
+    pub disk: DiskWatch,
     /// Where requests for the HTTP API go, if it has no listener of its own.
     pub http: Option<mpsc::Sender<Handed>>,
 }
