@@ -1,6 +1,6 @@
 //! Tokens: JWTs with the algorithm pinned per key, and the open door of `--dev`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use moorline_protocol::time::UnixMillis;
@@ -35,20 +35,29 @@ pub struct Key {
 /// Verifies tokens for the apps of a server.
 #[derive(Default)]
 pub struct Tokens {
-    apps: Vec<AppKeys>,
+    apps: RwLock<Arc<Vec<AppKeys>>>,
     dev: bool,
 }
 
 impl Tokens {
     /// Verifies with the keys of these apps.
     pub fn new(apps: Vec<AppKeys>) -> Self {
-        Self { apps, dev: false }
+        Self { apps: RwLock::new(Arc::new(apps)), dev: false }
     }
 
     /// Also lets in `dev:<user>` and nobody's connections, with every grant, to every app.
     #[must_use]
     pub fn with_dev(self) -> Self {
         Self { dev: true, ..self }
+    }
+
+    /// Verifies with the keys of other apps from now on. Who is in stays until its token expires.
+    pub(crate) fn replace(&self, other: &Self) {
+        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = other.apps();
+    }
+
+    fn apps(&self) -> Arc<Vec<AppKeys>> {
+        Arc::clone(&self.apps.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -83,7 +92,8 @@ impl Authenticator for Tokens {
         _channel: Option<&ChannelName>,
         now: UnixMillis,
     ) -> Result<Claims, AuthFailure> {
-        let known = self.apps.iter().find(|known| known.name == *app);
+        let apps = self.apps();
+        let known = apps.iter().find(|known| known.name == *app);
         if known.is_none() && !self.dev {
             return Err(failure(ErrorCode::AppUnknown, "this server has no such app; check the path of the URL"));
         }
@@ -108,7 +118,7 @@ impl Authenticator for Tokens {
     }
 
     fn has_app(&self, app: &AppName) -> bool {
-        self.dev || self.apps.iter().any(|known| known.name == *app)
+        self.dev || self.apps().iter().any(|known| known.name == *app)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod apps;
 #[cfg(feature = "shell")]
 mod asker;
 #[cfg(feature = "shell")]

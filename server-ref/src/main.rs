@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod options;
+mod reload;
 mod signals;
 
 use std::fmt::Display;
@@ -10,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use moorline_server::config::reload::Watch;
 use moorline_server::config::{self, LogFormat};
 use moorline_server::server::{Engine, Options, Server};
 
 use self::options::{Misuse, Run};
-use self::signals::Signals;
+use self::reload::Reloading;
+use self::signals::{Asked, Signals};
 
 /// A real-time messaging server with an embedded durable log.
 #[derive(Parser)]
@@ -158,12 +161,14 @@ fn inspect(dir: &Path) -> ExitCode {
 
 /// Runs the server until it is told to stop.
 fn start(run: &Run) -> Result<ExitCode, Misuse> {
+    let watch = Watch::new(run.config.iter().cloned().collect());
     let settings = run.settings()?;
     log_to_stderr(settings.log_format)?;
-    for warning in settings.warnings {
+    for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(serve(settings.options, run.dev))
+    let reloading = Reloading::new(run, watch, &settings);
+    Ok(serve(settings.options, run.dev, reloading))
 }
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {
@@ -184,10 +189,10 @@ fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {
     Ok(())
 }
 
-fn serve(options: Options, dev: bool) -> ExitCode {
+fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode {
     let engine = options.engine.clone();
     // Before anybody can be served: a signal that comes early is not lost.
-    let signals = match Signals::listen() {
+    let mut signals = match Signals::listen(reloading.has_file()) {
         Ok(signals) => signals,
         Err(error) => {
             complain(format_args!("cannot listen for signals: {error}"));
@@ -209,7 +214,13 @@ fn serve(options: Options, dev: bool) -> ExitCode {
     if server.http_address() != server.address() {
         say(format_args!("moorline-server: HTTP API on http://{}", server.http_address()));
     }
-    let signals = signals.wait();
+    loop {
+        match signals.wait(reload::LOOK) {
+            Asked::Stop => break,
+            Asked::Reload => reloading.reload(&server),
+            Asked::Nothing => reloading.look(&server),
+        }
+    }
     tracing::info!("stopping: clients are sent away; a second signal stops at once");
     server.drain();
     signals.exit_at_the_next();

@@ -29,7 +29,7 @@ pub(crate) struct Run {
     data: Option<PathBuf>,
     /// The configuration file.
     #[arg(long, env = "MOORLINE_CONFIG")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Where messages live [default: log].
     #[arg(long, env = "MOORLINE_ENGINE")]
     engine: Option<EngineKind>,
@@ -56,6 +56,10 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     /// What looks wrong, and can be right.
     pub(crate) warnings: Vec<String>,
+    /// The files it was read from.
+    pub(crate) files: Vec<PathBuf>,
+    /// The apps.
+    pub(crate) apps: Vec<String>,
 }
 
 impl Run {
@@ -80,7 +84,7 @@ impl Run {
         let shards =
             u16::try_from(processors.saturating_sub(1)).unwrap_or(u16::MAX).clamp(*SHARDS.start(), *SHARDS.end());
         let (limits, defaults) = (&file.limits, Options::dev());
-        let options = Options {
+        let mut options = Options {
             listen,
             api_keys: if self.dev { api_keys.with_dev() } else { api_keys },
             http_listen: self.http_listen(&file)?,
@@ -96,6 +100,7 @@ impl Run {
             page: self.dev,
             shards: self.shards.or(file.server.shards).unwrap_or(shards),
             origins: file.server.origins.clone(),
+            app_origins: config::app_origins(&file),
             ping_ms: limits.ping.map_or(defaults.ping_ms, |age| age.0 as u32),
             drain_window_ms: limits.reconnect_window.map_or(defaults.drain_window_ms, |age| age.0 as u32),
             accept_rate: self.or_none(limits.accept_rate, ACCEPT_RATE),
@@ -115,9 +120,12 @@ impl Run {
             }),
             ..defaults
         };
+        options.apps = config::app_limits(&file, &options.limits());
         let log_format = self.log_format.or(file.server.log_format).unwrap_or(LogFormat::Text);
         let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
-        Ok(Settings { options, log_format, warnings })
+        let files = self.config.iter().cloned().chain(config::reload::files(&file, &dir)).collect();
+        let apps = file.apps.into_iter().map(|app| app.name).collect();
+        Ok(Settings { options, log_format, warnings, files, apps })
     }
 
     fn http_listen(&self, file: &File) -> Result<Option<SocketAddr>, Misuse> {

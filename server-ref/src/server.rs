@@ -1,26 +1,33 @@
 //! A whole server in this process: engine, shards, listeners.
 
+mod engine;
+mod reload;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use moorline_protocol::Durability;
+use moorline_protocol::AppName;
 use tokio::sync::{mpsc, watch};
 
-use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
-use crate::engine::hooks::HookRules;
+use self::engine::start_engine;
+pub use self::reload::Reloads;
+use self::reload::{Fixed, Live};
+use crate::apps::{AppLimits, AppTable};
+use crate::engine::core::RetentionRules;
 use crate::engine::host::{EngineHandle, EngineThread};
-use crate::engine::log::{self, Directory, DiskWatch, Files, LogConfig, OpenError};
-use crate::engine::turn::{Fatal, Persist};
+use crate::engine::log::{Directory, DiskWatch, Files, OpenError};
+use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
-use crate::hooks::{self, Hook};
-use crate::http::{self, ApiKeys, Handed, HttpConfig, SyncTimes};
+use crate::hooks::{self, Hook, NewHooks};
+use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
-use crate::shard::{self, AskNumbers, Door, DoorConfig, ShardConfig};
+use crate::shard::{self, AskNumbers, Door, DoorConfig, Origins, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -64,6 +71,10 @@ pub struct Options {
     pub shards: u16,
     /// Pages that may connect; empty = any.
     pub origins: Vec<String>,
+    /// Those of apps with a list of their own.
+    pub app_origins: BTreeMap<AppName, Vec<String>>,
+    /// Apps with limits of their own.
+    pub apps: AppTable,
     /// Ping interval in ms.
     pub ping_ms: u32,
     /// Bytes of a payload.
@@ -122,6 +133,8 @@ impl Options {
             page: true,
             shards: 1,
             origins: Vec::new(),
+            app_origins: BTreeMap::new(),
+            apps: AppTable::default(),
             ping_ms: 25_000,
             max_message: moorline_protocol::limits::MESSAGE_BYTES as u32,
             max_channels: 256,
@@ -144,6 +157,27 @@ impl Options {
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
+    }
+}
+
+impl Options {
+    /// Returns the limits of apps that have none of their own.
+    pub fn limits(&self) -> AppLimits {
+        AppLimits {
+            message: self.max_message,
+            channels: self.max_channels,
+            connections: None,
+            connections_per_user: self.max_connections,
+            cursors_per_user: self.max_cursors,
+            publish_rate: self.publish_rate,
+            publish_burst: self.publish_burst,
+            api_rate: self.api_rate,
+            api_burst: self.api_burst,
+        }
+    }
+
+    fn all_origins(&self) -> Origins {
+        Origins { all: self.origins.clone(), apps: self.app_origins.clone() }
     }
 }
 
@@ -186,6 +220,7 @@ pub struct Server {
     http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
     engine: Option<EngineThread>,
+    live: Live,
 }
 
 impl Server {
@@ -220,12 +255,15 @@ impl Server {
             bugs: Bugs::default(),
         };
         let (stop, stopped) = watch::channel(false);
-        let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
+        let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
+        let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
-        let watched = Watched { sync_times, disk: disk.clone(), shards: ask };
-        let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
+        let watched = Watched { sync_times, disk: disk.clone(), shards: ask, reloads: reloads.clone() };
+        let rules = LiveRules::new(reload::http_rules(&options));
+        let shared = (&engine.handle(), &clock, &stopped);
+        let (http, handed) = http_thread(&options, http_listener, rules.clone(), watched, shared)?;
         let door = Arc::new(Door::new(DoorConfig {
-            origins: options.origins,
+            origins: options.all_origins(),
             head_within: Duration::from_millis(options.head_within_ms.into()),
             unconfirmed: Duration::from_millis(options.tcp_user_timeout_ms.into()),
             max_sockets: options.max_sockets,
@@ -235,12 +273,17 @@ impl Server {
             page: options.page,
             disk,
             http: handed,
+            hands: !options.api_keys.is_empty(),
         }));
         let auth = Arc::new(options.tokens);
-        let mut shards = Vec::new();
+        let (mut shards, mut nodes) = (Vec::new(), Vec::new());
         for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
+            let (change, changed) = mpsc::channel(1);
+            nodes.push(change);
             let config = ShardConfig {
                 node: node(id),
+                apps: options.apps.clone(),
+                rules: changed,
                 auth: Arc::clone(&auth) as _,
                 seed: seed()?,
                 listener,
@@ -254,7 +297,8 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine) })
+        let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), reloads);
+        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), live })
     }
 
     /// Returns where it listens.
@@ -270,6 +314,17 @@ impl Server {
     /// Returns where the HTTP API is.
     pub fn http_address(&self) -> SocketAddr {
         self.http_address.unwrap_or(self.address)
+    }
+
+    /// Goes on with other options, as far as they can change while it runs. Returns once everything is measured by them,
+    /// and names those that hold with the next start only.
+    pub fn reload(&self, options: Options) -> Vec<&'static str> {
+        self.live.apply(options)
+    }
+
+    /// Returns the count of reloads, for whoever has to count one that did not come so far.
+    pub fn reloads(&self) -> &Reloads {
+        &self.live.reloads
     }
 
     /// Begins a graceful stop; [`wait`](Self::wait) ends with it.
@@ -300,52 +355,44 @@ impl Drop for Server {
     }
 }
 
-/// Starts the couriers of the hooks, if there are any.
+/// Starts the couriers of the hooks.
 fn hooks_thread(
     options: &Options,
     engine: &EngineHandle,
     clock: &WallClock,
     stop: &watch::Receiver<bool>,
-) -> std::io::Result<Option<JoinHandle<()>>> {
-    if options.hooks.is_empty() {
-        return Ok(None);
-    }
-    let (run, placed) = hooks::prepare(options.hooks.clone(), engine, clock.clone(), seed()?, stop.clone())?;
+) -> std::io::Result<(mpsc::UnboundedSender<NewHooks>, Option<JoinHandle<()>>)> {
+    let (change, changed) = mpsc::unbounded_channel();
+    let hooks = options.hooks.clone();
+    let (run, placed) = hooks::prepare(hooks, engine, clock.clone(), seed()?, changed, stop.clone())?;
     let couriers = std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?;
     // A new hook is told what happens from now on: all that clients do.
     let _ = placed.recv();
-    Ok(Some(couriers))
+    Ok((change, Some(couriers)))
 }
 
-/// Starts the HTTP API, if it has a listener or anybody has a key. Without a listener of its own, it takes connections
-/// from the shards.
+/// Starts the HTTP API. Without a listener of its own, it takes connections from the shards.
 fn http_thread(
     options: &Options,
     listener: Option<TcpListener>,
+    rules: LiveRules,
     watched: Watched,
-    engine: &EngineHandle,
-    clock: &WallClock,
-    stop: &watch::Receiver<bool>,
+    (engine, clock, stop): (&EngineHandle, &WallClock, &watch::Receiver<bool>),
 ) -> std::io::Result<HttpThread> {
-    if listener.is_none() && options.api_keys.is_empty() {
-        return Ok((None, None));
-    }
     let (hand, handed) = mpsc::channel(HANDED);
     let shows_metrics = listener.is_some() || options.page;
     let hand = listener.is_none().then_some(hand);
     let config = HttpConfig {
-        keys: options.api_keys.clone(),
+        rules,
         listener,
         handed,
-        max_message: options.max_message,
-        rate: options.api_rate,
-        burst: options.api_burst,
         max_connections: HTTP_CONNECTIONS,
         within: Duration::from_millis(options.head_within_ms.into()),
         shows_metrics,
         sync_times: watched.sync_times,
         disk: watched.disk,
         shards: watched.shards,
+        reloads: watched.reloads,
         clock: clock.clone(),
         stop: stop.clone(),
     };
@@ -360,6 +407,7 @@ struct Watched {
     sync_times: SyncTimes,
     disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
+    reloads: Reloads,
 }
 
 /// Its thread, and where connections that came in elsewhere go.
@@ -370,61 +418,6 @@ fn seed() -> std::io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
     Ok(seed)
-}
-
-fn start_engine(
-    options: &Options,
-    rules: &HookRules,
-    (sync_times, disk): (&SyncTimes, &DiskWatch),
-    on_fatal: impl FnOnce(Fatal) + Send + 'static,
-) -> Result<(EngineThread, WallClock, Durability), StartError> {
-    match &options.engine {
-        Engine::Memory => {
-            let mut dice = [0; 12];
-            getrandom::fill(&mut dice).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let [a, b, c, d, salt @ ..] = dice;
-            let mut config = CoreConfig::new(format!("{:08x}", u32::from_le_bytes([a, b, c, d])));
-            (config.salt, config.retention) = (u64::from_le_bytes(salt), options.retention.clone());
-            config.hooks = rules.clone();
-            config.cursors_per_user = options.max_cursors as usize;
-            let mut clock = WallClock::new(0);
-            let mut core = EngineCore::new(config, MemoryStore::default());
-            core.begin(false, clock.now_ms());
-            Ok((spawn(core, &clock, on_fatal)?, clock, Durability::Memory))
-        }
-        Engine::Log { dir, sync, restored, state_cache } => {
-            let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
-            let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
-            (config.reserve, config.disk) = (options.disk_reserve, disk.clone());
-            config.core.retention = options.retention.clone();
-            config.core.hooks = rules.clone();
-            config.core.cursors_per_user = options.max_cursors as usize;
-            let opened = log::open_over(&config, |directory| sync_times.watch((options.files)(directory)));
-            let (core, clock) = opened.map_err(|error| refused(error, dir))?;
-            let durability = if sync { Durability::Disk } else { Durability::Process };
-            Ok((spawn(core, &clock, on_fatal)?, clock, durability))
-        }
-    }
-}
-
-/// Says why a log cannot be opened.
-#[expect(clippy::wildcard_enum_match_arm, reason = "everything else is the log's own to say")]
-fn refused(error: OpenError, dir: &Path) -> StartError {
-    match error {
-        OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            StartError::Full { path: dir.display().to_string(), source }
-        }
-        other => StartError::Log(other),
-    }
-}
-
-fn spawn<S: Persist>(
-    core: EngineCore<S>,
-    clock: &WallClock,
-    on_fatal: impl FnOnce(Fatal) + Send + 'static,
-) -> std::io::Result<EngineThread> {
-    let mut clock = clock.clone();
-    EngineThread::spawn(core, move || clock.now_ms(), on_fatal)
 }
 
 /// Opens one listener per shard on the same address; the kernel spreads clients over them.

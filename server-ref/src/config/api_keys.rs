@@ -5,7 +5,8 @@ use moorline_protocol::time::UnixMillis;
 use toml::value::{Datetime, Offset};
 
 use super::file::{ApiKeySection, App, File};
-use crate::http::{ApiKey, ApiKeys, read_hash};
+use super::hooks::is_pattern;
+use crate::http::{ApiKey, ApiKeys, Right, Rights, read_hash};
 
 /// Makes the keys of all apps.
 ///
@@ -39,7 +40,31 @@ fn key(section: &ApiKeySection) -> Result<ApiKey, String> {
     }
     let hash = read_hash(&section.hash)?;
     let expires = section.expires.as_ref().map(moment).transpose()?;
-    Ok(ApiKey { name: section.name.as_str().into(), hash, expires })
+    let rights = rights(section)?;
+    Ok(ApiKey { name: section.name.as_str().into(), hash, expires, rights })
+}
+
+/// A key that is confined to channels has no other right than those that channels confine, unless it is said.
+fn rights(section: &ApiKeySection) -> Result<Rights, String> {
+    let known = || Right::ALL.map(|(name, _)| name).join(", ");
+    let right = |name: &String| {
+        Right::from_name(name).ok_or_else(|| format!("unknown right `{name}` in `rights`; known are: {}", known()))
+    };
+    let rights = match (&section.rights, &section.channels) {
+        (Some(names), _) if names.is_empty() => {
+            return Err(format!("`rights` has one at least; known are: {}", known()));
+        }
+        (Some(names), _) => names.iter().map(right).collect::<Result<_, _>>()?,
+        (None, Some(_)) => vec![Right::Publish, Right::Read],
+        (None, None) => Right::ALL.map(|(_, right)| right).to_vec(),
+    };
+    if let Some(channels) = &section.channels {
+        if channels.is_empty() {
+            return Err("`channels` has one at least; leave it out for all".into());
+        }
+        channels.iter().try_for_each(|pattern| is_pattern(pattern))?;
+    }
+    Ok(Rights::new(rights, section.channels.clone()))
 }
 
 /// Returns the ms since 1970 of a moment; a date is its beginning in UTC.
@@ -99,6 +124,16 @@ mod tests {
         let hash = format!("hash = \"sha256:{}\"", "0".repeat(64));
         let twice = refused(&format!("name = \"a\"\n{hash}\n[[apps.api_keys]]\nname = \"b\"\n{hash}"));
         assert!(twice.contains("twice"), "{twice}");
+        for (more, problem) in [
+            ("rights = [\"publsh\"]", "unknown right `publsh`"),
+            ("rights = []", "`rights`"),
+            ("channels = []", "`channels`"),
+            ("channels = [\"a*b\"]", "`channels`"),
+            ("channels = [\"$hooks\"]", "`channels`"),
+        ] {
+            let refused = refused(&format!("name = \"a\"\n{hash}\n{more}"));
+            assert!(refused.contains(problem), "{refused}");
+        }
         assert!(refused(&format!("name = \"a\"\n{hash}\nexpires = 2027-01-01T00:00:00")).contains("`expires`"));
     }
 }

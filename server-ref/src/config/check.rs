@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use super::file::{ChannelRule, File, Limits, ServerSection};
+use super::file::{App, ChannelRule, File, Limits, ServerSection};
 
 /// Bytes of a payload: a message has to fit into a WebSocket message, in base64 too.
 const MESSAGE: RangeInclusive<u64> = 1..=512 * 1024;
@@ -26,9 +26,34 @@ pub const SHARDS: RangeInclusive<u16> = 1..=256;
 pub(super) fn check(file: &File) -> Result<(), String> {
     server(&file.server)?;
     limits(&file.limits)?;
-    file.channels.iter().try_for_each(rule)?;
+    rules(&file.channels)?;
+    file.apps.iter().try_for_each(|one| app(one).map_err(|problem| format!("app `{}`: {problem}", one.name)))
+}
+
+fn app(app: &App) -> Result<(), String> {
+    app.origins.iter().try_for_each(|list| origins("origins", list))?;
+    rules(&app.channels)?;
+    let own = app.limits.clone();
+    if own.connections == Some(0) {
+        return Err("limits.connections is 1 at least: with 0 nobody could do anything".into());
+    }
+    limits(&Limits {
+        message: own.message,
+        channels: own.channels,
+        connections_per_user: own.connections_per_user,
+        cursors_per_user: own.cursors_per_user,
+        publish_rate: own.publish_rate,
+        publish_burst: own.publish_burst,
+        api_rate: own.api_rate,
+        api_burst: own.api_burst,
+        ..Limits::default()
+    })
+}
+
+fn rules(rules: &[ChannelRule]) -> Result<(), String> {
+    rules.iter().try_for_each(rule)?;
     let mut seen = BTreeSet::new();
-    match file.channels.iter().find(|rule| !seen.insert(&rule.prefix)) {
+    match rules.iter().find(|rule| !seen.insert(&rule.prefix)) {
         Some(twice) => Err(format!("channels: the prefix `{}` is there twice", twice.prefix)),
         None => Ok(()),
     }
@@ -41,9 +66,13 @@ fn server(server: &ServerSection) -> Result<(), String> {
     if server.state_cache.is_some_and(|size| !STATE_CACHE.contains(&size.0)) {
         return Err("server.state_cache is 1 MiB to 64 GiB".into());
     }
-    match server.origins.iter().find(|origin| !is_origin(origin)) {
+    origins("server.origins", &server.origins)
+}
+
+fn origins(key: &str, list: &[String]) -> Result<(), String> {
+    match list.iter().find(|origin| !is_origin(origin)) {
         Some(origin) => Err(format!(
-            "server.origins: `{origin}` is not an origin as browsers send it, such as \"https://chat.example.com\": \
+            "{key}: `{origin}` is not an origin as browsers send it, such as \"https://chat.example.com\": \
              lower case, with the scheme, without a slash at the end"
         )),
         None => Ok(()),

@@ -82,7 +82,7 @@ fn kinds(events: &[String]) -> Result<Vec<HookKind>, String> {
     events.iter().map(kind).collect()
 }
 
-fn is_pattern(pattern: &str) -> Result<(), String> {
+pub(super) fn is_pattern(pattern: &str) -> Result<(), String> {
     let name = pattern.strip_suffix('*').unwrap_or(pattern);
     let fits = name.is_empty() && pattern == "*" || ChannelName::new(name).is_ok();
     if fits && !is_reserved(name) {

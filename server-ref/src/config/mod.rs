@@ -1,25 +1,26 @@
 //! The configuration file, and what flags and environment make of it.
 
 mod api_keys;
+mod apps;
 mod check;
 mod file;
 mod hooks;
 mod keys;
+pub mod reload;
 mod units;
 
 use std::path::{Path, PathBuf};
 
 pub use self::api_keys::api_keys;
+pub use self::apps::{app_limits, app_origins, compression, retention};
 pub use self::check::SHARDS;
 pub use self::file::{
-    ApiKeySection, App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
-    SigningKey,
+    ApiKeySection, App, AppLimitsSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits,
+    LogFormat, ServerSection, SigningKey,
 };
 pub use self::hooks::hooks;
 pub use self::keys::app_keys;
 pub use self::units::{Age, Listen, Size};
-use crate::engine::core::{RetentionRule, RetentionRules};
-use crate::node::CompressionRules;
 
 /// Why a configuration cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -68,25 +69,10 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// Makes the rules of retention.
-pub fn retention(file: &File) -> RetentionRules {
-    let rules = file.channels.iter().map(|rule| RetentionRule {
-        prefix: rule.prefix.clone(),
-        max_age_ms: rule.max_age.map(|age| age.0),
-        max_bytes: rule.max_bytes.map(|bytes| bytes.0),
-        max_count: rule.max_count,
-    });
-    RetentionRules::new(rules.collect())
-}
-
-/// Makes the rules of compression.
-pub fn compression(file: &File) -> CompressionRules {
-    let rules = file.channels.iter().map(|rule| (rule.prefix.clone(), rule.compression.unwrap_or(true)));
-    CompressionRules::new(rules.collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use moorline_protocol::AppName;
+
     use super::*;
 
     fn parsed(text: &str) -> Result<File, String> {
@@ -97,7 +83,8 @@ mod tests {
     fn the_example_in_the_docs_is_read() {
         let file = parsed(include_str!("../../../docs/moorline.toml")).unwrap();
         assert_eq!(app_keys(&file, Path::new(".")).map(|apps| apps.len()).unwrap(), 1);
-        assert_eq!(retention(&file).of("chat:1").unwrap().max_age_ms, Some(30 * 24 * 3_600_000));
+        let app = AppName::default_app();
+        assert_eq!(retention(&file).of(&app, "chat:1").unwrap().max_age_ms, Some(30 * 24 * 3_600_000));
     }
 
     #[test]
@@ -108,6 +95,7 @@ mod tests {
             ("[server]\n", "[server]\n"),
             ("[limits]\n", "[limits]\n"),
             ("[[apps]]\n", "[[apps]]\nname = \"a\"\n"),
+            ("[apps.limits]\n", "[[apps]]\nname = \"a\"\n[apps.limits]\n"),
             ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
             ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
@@ -176,6 +164,10 @@ mod tests {
             ("[[channels]]\nprefix = \"a\"\nmax_bytes = 0", "max_bytes"),
             ("[[channels]]\nprefix = \"a\"\nmax_count = 0", "max_count"),
             ("[[channels]]\nprefix = \"a\"\n[[channels]]\nprefix = \"a\"", "twice"),
+            ("[[apps]]\nname = \"a\"\norigins = [\"a.example.com\"]", "app `a`: origins"),
+            ("[[apps]]\nname = \"a\"\nlimits = { connections = 0 }", "app `a`: limits.connections"),
+            ("[[apps]]\nname = \"a\"\nlimits = { message = 0 }", "app `a`: limits.message"),
+            ("[[apps]]\nname = \"a\"\n[[apps.channels]]\nprefix = \"b\"\nmax_count = 0", "app `a`: channels `b`"),
         ] {
             let problem = check::check(&parsed(text).unwrap()).unwrap_err();
             assert!(problem.contains(key), "{text}: {problem}");

@@ -36,6 +36,7 @@ pub mod log;
 mod memory;
 mod presence;
 pub mod record;
+mod rules;
 pub mod turn;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub use self::content::content_hash;
 pub use self::error::EngineError;
 use self::hooks::PushDevice;
 pub use self::presence::{Gone, Presence, PresenceAct, PresenceEntry, StatusQuery};
+pub use self::rules::EngineRules;
 
 /// A channel of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +136,8 @@ pub enum Command {
     Disconnect(AppName, UserName),
     /// Asks for numbers.
     Stats,
+    /// Goes on under other rules: what comes after it is measured by them.
+    Configure(Box<EngineRules>),
     /// Revokes tokens, durably; every shard gets [`Event::Revoked`].
     Revoke(Revocation),
 }
@@ -318,6 +322,8 @@ pub enum Completion {
     Disconnected(u32),
     /// To [`Command::Stats`].
     Stats(EngineStats),
+    /// To [`Command::Configure`].
+    Configured,
     /// To [`Command::Status`], in the order of the query.
     Statuses(Vec<UserStatus>),
 }
@@ -337,6 +343,8 @@ pub enum Attached {
     },
     /// The user has too many connections.
     TooManyConnections,
+    /// The app has too many connections.
+    AppIsFull,
     /// The token or the user is revoked.
     Revoked,
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 
 use moorline_protocol::AppName;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 pub use self::guard::is_public;
 pub use self::post::Refusal;
@@ -29,7 +29,7 @@ use crate::wall_clock::WallClock;
 const SHARD: ShardId = ShardId(u16::MAX);
 
 /// A hook: what is told to whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
     /// Names it, and with that its place in the log; unique in its app.
     pub name: String,
@@ -84,8 +84,43 @@ pub fn rules(hooks: &[Hook]) -> HookRules {
     rules
 }
 
-/// Makes everything that can fail. What it returns runs the couriers on the thread that calls it, until `stop` is true; the
-/// receiver beside it ends once each of them knows its place in the log, or has failed to learn it.
+/// Hooks to go on with; what stands beside them is dropped once each of them knows its place in the log.
+pub type NewHooks = (Vec<Hook>, mpsc::Sender<()>);
+
+/// The couriers at work.
+struct Staff {
+    asker: Arc<Asker>,
+    clock: WallClock,
+    seed: [u8; 32],
+    hired: u64,
+    working: Vec<(Hook, JoinHandle<()>)>,
+}
+
+impl Staff {
+    /// Sees to it that there is a courier for each hook. One whose hook is as it was goes on; what another one had on its
+    /// way is told again by the one that replaces it, which knows its place by the hook's name.
+    fn work_for(&mut self, hooks: Vec<Hook>, placing: &mpsc::Sender<()>) {
+        self.working.retain(|(hook, courier)| {
+            let stays = hooks.contains(hook);
+            if !stays {
+                courier.abort();
+            }
+            stays
+        });
+        for hook in hooks {
+            if self.working.iter().any(|(working, _)| *working == hook) {
+                continue;
+            }
+            self.hired += 1;
+            let (asker, clock) = (Arc::clone(&self.asker), self.clock.clone());
+            let courier = courier::Courier::new(hook.clone(), asker, clock, (self.seed, self.hired));
+            self.working.push((hook, tokio::task::spawn_local(courier.run(placing.clone()))));
+        }
+    }
+}
+
+/// Makes everything that can fail. What it returns runs the couriers on the thread that calls it, until `stop` is true, for
+/// these hooks and then for `others`; the receiver beside it ends once each of them knows its place in the log, or has failed to learn it.
 ///
 /// # Errors
 /// The system's, if the runtime cannot be set up.
@@ -94,6 +129,7 @@ pub fn prepare(
     engine: &EngineHandle,
     clock: WallClock,
     seed: [u8; 32],
+    mut others: tokio::sync::mpsc::UnboundedReceiver<NewHooks>,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<(impl FnOnce() + Send + 'static, mpsc::Receiver<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -101,13 +137,16 @@ pub fn prepare(
     let (placing, placed) = mpsc::channel();
     let run = move || {
         let couriers = async move {
-            for (n, hook) in (0_u64..).zip(hooks) {
-                let courier = courier::Courier::new(hook, Arc::clone(&asker), clock.clone(), (seed, n));
-                tokio::task::spawn_local(courier.run(placing.clone()));
-            }
+            let mut staff = Staff { asker, clock, seed, hired: 0, working: Vec::new() };
+            staff.work_for(hooks, &placing);
             drop(placing);
-            // What is on its way when the server stops is told again by the next start.
-            let _ = stop.wait_for(|stopped| *stopped).await;
+            loop {
+                tokio::select! {
+                    // What is on its way when the server stops is told again by the next start.
+                    _ = stop.wait_for(|stopped| *stopped) => break,
+                    Some((hooks, placing)) = others.recv() => staff.work_for(hooks, &placing),
+                }
+            }
         };
         LocalSet::new().block_on(&runtime, couriers);
     };

@@ -18,7 +18,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
         let params = params.map_err(|_| malformed("the path is not UTF-8 with what has to be percent-encoded"))?;
         let app = params.iter().find(|(name, _)| *name == "app");
         let shown = parts.headers.get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
-        let caller = api.keys.verify(app.map_or("", |(_, app)| app), shown, api.unix());
+        let caller = api.live().keys.verify(app.map_or("", |(_, app)| app), shown, api.unix());
         let caller = caller.map_err(|(code, text)| Problem::new(&code, text))?;
         api.take(&caller, 1)?;
         Ok(caller)
@@ -28,7 +28,9 @@ impl FromRequestParts<Arc<Api>> for Caller {
 impl Api {
     /// Counts so many requests or messages of a key.
     pub(super) fn take(&self, caller: &Caller, count: u32) -> Result<(), Problem> {
-        lock(&self.rates).take(&caller.app, &caller.key, count, self.now()).map_err(|error| Problem::from(*error))
+        let rate = self.live().rate(&caller.app);
+        let taken = lock(&self.rates).take((&caller.app, &caller.key), rate, count, self.now());
+        taken.map_err(|error| Problem::from(*error))
     }
 }
 

@@ -7,6 +7,8 @@ use moorline_protocol::{AppName, ErrorCode};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
+use super::Rights;
+
 /// What keys begin with, so that tools that look for secrets find them.
 const PREFIX: &str = "mlk_";
 /// The key of `--dev`.
@@ -24,6 +26,8 @@ pub struct ApiKey {
     pub hash: [u8; 32],
     /// When it stops being good, ms since 1970.
     pub expires: Option<UnixMillis>,
+    /// What it may do.
+    pub rights: Rights,
 }
 
 /// The keys of all apps.
@@ -40,6 +44,8 @@ pub struct Caller {
     pub app: AppName,
     /// The name of the key.
     pub key: Arc<str>,
+    /// What it may do.
+    pub rights: Rights,
 }
 
 impl ApiKeys {
@@ -74,7 +80,7 @@ impl ApiKeys {
             return Err((ErrorCode::AuthInvalid, "an API key is needed: `Authorization: Bearer <key>`"));
         };
         if self.dev && shown == DEV {
-            return Ok(Caller { app, key: DEV.into() });
+            return Ok(Caller { app, key: DEV.into(), rights: Rights::all() });
         }
         let hash = hash(shown);
         let mut found = None;
@@ -90,7 +96,7 @@ impl ApiKeys {
             Some(key) if key.expires.is_some_and(|at| at <= now) => {
                 Err((ErrorCode::AuthExpired, "the API key has expired; use the one that replaced it"))
             }
-            Some(key) => Ok(Caller { app, key: Arc::clone(&key.name) }),
+            Some(key) => Ok(Caller { app, key: Arc::clone(&key.name), rights: key.rights.clone() }),
         }
     }
 }
@@ -142,6 +148,7 @@ mod tests {
             name: "backend".into(),
             hash: read_hash(text).unwrap(),
             expires: *expires,
+            rights: Rights::all(),
         };
         let all = made.iter().zip(expires).map(key).collect();
         (ApiKeys::new(vec![(AppName::new("shop").unwrap(), all)]), made.into_iter().map(|(key, _)| key).collect())

@@ -58,6 +58,11 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
     registry.register("http_requests", "Requests of the HTTP API, by status and code", answered);
     of_disk(&mut registry, &api.disk);
     registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.0.clone());
+    let (reloads, (done, refused)) = (Counters::default(), api.reloads.counts());
+    for (outcome, count) in [("done", done), ("refused", refused)] {
+        reloads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
+    }
+    registry.register("config_reloads", "Reloads of the configuration, by outcome", reloads);
     let mut text = String::new();
     let internal = |_| Problem::new(&ErrorCode::ServerInternal, "the numbers could not be written");
     prometheus_client::encoding::text::encode(&mut text, &registry).map_err(internal)?;

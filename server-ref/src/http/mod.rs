@@ -7,6 +7,7 @@ mod asyncapi;
 mod body;
 mod caller;
 mod keys;
+mod live;
 mod log;
 mod message;
 mod meta;
@@ -16,6 +17,7 @@ mod problem;
 mod publish;
 #[expect(unused_qualifications, reason = "what utoipa makes of parameters")]
 mod read;
+mod rights;
 mod serve;
 mod timed;
 mod users;
@@ -36,7 +38,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
+pub use self::live::{HttpRules, LiveRules};
 use self::problem::Problem;
+pub use self::rights::{Right, Rights};
 pub use self::serve::Handed;
 pub use self::timed::SyncTimes;
 use crate::asker::Asker;
@@ -45,6 +49,7 @@ use crate::engine::host::EngineHandle;
 use crate::engine::log::DiskWatch;
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
+use crate::server::Reloads;
 use crate::shard::AskNumbers;
 use crate::wall_clock::WallClock;
 
@@ -55,18 +60,12 @@ const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// What the API is made of.
 pub struct HttpConfig {
-    /// Whose requests are taken.
-    pub keys: ApiKeys,
+    /// Whose requests are taken, and how many.
+    pub rules: LiveRules,
     /// Its own listener, if it has one.
     pub listener: Option<TcpListener>,
     /// Connections that came in elsewhere.
     pub handed: mpsc::Receiver<Handed>,
-    /// Bytes of a payload.
-    pub max_message: u32,
-    /// Requests and messages per second and key; `None` = any number.
-    pub rate: Option<u32>,
-    /// So many at once.
-    pub burst: u32,
     /// Connections at a time.
     pub max_connections: u32,
     /// The head of a request, and its body, must be whole within this time each.
@@ -79,6 +78,8 @@ pub struct HttpConfig {
     pub disk: DiskWatch,
     /// Who knows numbers.
     pub shards: Vec<mpsc::Sender<AskNumbers>>,
+    /// How often the configuration was reloaded.
+    pub reloads: Reloads,
     /// The server's time.
     pub clock: WallClock,
     /// Set to true for a graceful stop.
@@ -99,8 +100,7 @@ pub fn readiness(disk: &DiskWatch) -> &'static str {
 /// What the handlers share.
 struct Api {
     asker: Asker,
-    keys: ApiKeys,
-    max_message: u32,
+    rules: LiveRules,
     within: Duration,
     rates: Mutex<Rates>,
     started: Instant,
@@ -112,6 +112,7 @@ struct Api {
     sync_times: SyncTimes,
     disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
+    reloads: Reloads,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
@@ -121,6 +122,11 @@ struct Api {
 impl Api {
     fn unix(&self) -> UnixMillis {
         lock(&self.clock).now_ms()
+    }
+
+    /// Returns the rules of now.
+    fn live(&self) -> Arc<HttpRules> {
+        self.rules.now()
     }
 
     fn now(&self) -> Timestamp {
@@ -197,10 +203,9 @@ pub fn prepare(
     drop(entered);
     let api = Arc::new(Api {
         asker: Asker::new(engine.clone(), SHARD),
-        keys: config.keys,
-        max_message: config.max_message,
+        rules: config.rules,
         within: config.within,
-        rates: Mutex::new(Rates::new(config.rate, config.burst)),
+        rates: Mutex::new(Rates::default()),
         started: Instant::now(),
         clock: Mutex::new(config.clock),
         random: Mutex::new(ChaCha8Rng::from_seed(seed)),
@@ -210,6 +215,7 @@ pub fn prepare(
         sync_times: config.sync_times,
         disk: config.disk,
         shards: config.shards,
+        reloads: config.reloads,
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),

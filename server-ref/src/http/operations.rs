@@ -16,7 +16,8 @@ use super::body::Body;
 use super::message::{MessageIn, entries};
 use super::problem::{Problem, malformed};
 use super::publish::Published;
-use super::{Api, Caller, lock};
+use super::rights::Right;
+use super::{Api, Caller, Rights, lock};
 use crate::engine::{Appended, Command, Completion, Read, ReadRange, Stored};
 use crate::node::backend::{self, Wanted};
 use crate::node::operations::{self, Record, Request};
@@ -73,6 +74,7 @@ pub(super) fn is_asked(headers: &HeaderMap) -> bool {
     ),
     responses(
         (status = 200, description = "The operation.", body = Operation),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -84,11 +86,13 @@ pub(super) async fn operation(
 ) -> Result<Json<Operation>, Problem> {
     let unknown =
         || Problem::new(&ErrorCode::RequestUnsupported, "there is no such operation, or it was done long ago");
+    caller.must(Right::Publish)?;
     let Some(Path((_, id))) = path else { return Err(unknown()) };
     let (epoch, of) = parse(&id).ok_or_else(unknown)?;
     let request = api.record(epoch, of).await?.ok_or_else(unknown)?;
     let Record::Request(request) = request else { return Err(unknown()) };
-    if request.app != caller.app.as_str() {
+    let is_foreign = caller.is_confined() && *request.key != *caller.key;
+    if request.app != caller.app.as_str() || is_foreign {
         return Err(unknown());
     }
     let state = lock(&api.operations).state(of).ok_or_else(unknown)?;
@@ -247,6 +251,7 @@ impl Api {
         let caller = Caller {
             app: moorline_protocol::AppName::new(&request.app).map_err(|_| super::read::foreign())?,
             key: request.key.as_str().into(),
+            rights: Rights::all(),
         };
         let body = Body(bytes::Bytes::copy_from_slice(request.body.get().as_bytes()));
         let (messages, is_list) = body.read_some::<MessageIn>()?;

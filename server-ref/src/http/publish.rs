@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use moorline_protocol::ErrorFrame;
+use moorline_protocol::{ErrorCode, ErrorFrame};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::Body;
 use super::message::{MessageIn, entries, key};
 use super::problem::{Problem, malformed};
+use super::rights::{NOT_ITS_CHANNEL, Right};
 use super::{Api, Caller, operations};
 use crate::engine::{Command, EngineError};
 use crate::node::backend::{self, Outcome, Wanted};
@@ -82,6 +83,7 @@ pub(super) enum Answer {
         (status = 200, description = "All are stored.", body = Answer),
         (status = 202, description = "The request is durable, and will be executed once.", body = operations::Operation, headers(("Location" = String, description = "Where its results will be, for 24 h."))),
         (status = 207, description = "Some messages of a list were refused.", body = Vec<Published>),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused as a whole.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -92,6 +94,7 @@ pub(super) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    caller.must(Right::Publish)?;
     let key = key(&headers)?;
     let (messages, is_list) = body.read_some::<MessageIn>()?;
     if messages.is_empty() {
@@ -105,6 +108,8 @@ pub(super) async fn publish(
     }
     api.take(&caller, wanted.len().saturating_sub(1) as u32)?;
     if operations::is_asked(&headers) {
+        // What is accepted is executed, whatever becomes of the key.
+        wanted.iter().try_for_each(|wanted| caller.must_reach(&wanted.channel))?;
         return api.accept(&caller, &key, &body, &wanted).await;
     }
     if api.is_stopping() {
@@ -131,12 +136,17 @@ impl Api {
         before: Option<Command>,
         wanted: Vec<Wanted>,
     ) -> Result<Vec<Published>, Problem> {
-        let now = self.unix();
+        let (now, max_message) = (self.unix(), self.live().message(&caller.app));
         let has_before = before.is_some();
         let (mut planned, mut commands) = (Vec::new(), Vec::from_iter(before));
         for wanted in wanted {
             let channel = wanted.channel.clone();
-            match backend::publish(&caller.app, &caller.key, wanted, self.max_message, now) {
+            if !caller.reaches(&channel) {
+                let error = ErrorFrame::new(ErrorCode::ChannelDenied, NOT_ITS_CHANNEL);
+                planned.push((channel, Err(Box::new(error))));
+                continue;
+            }
+            match backend::publish(&caller.app, &caller.key, wanted, max_message, now) {
                 Ok(command) => {
                     let is_answered = matches!(command, Command::Append(_));
                     planned.push((channel, Ok(is_answered)));
@@ -164,7 +174,7 @@ impl Api {
 /// The server is on its way out: the next one takes the request.
 pub(super) fn stopping() -> Problem {
     let text = "the server stops; send the request again, with the same id";
-    Problem::new(&moorline_protocol::ErrorCode::StorageUnavailable, text).after(1_000)
+    Problem::new(&ErrorCode::StorageUnavailable, text).after(1_000)
 }
 
 impl Published {

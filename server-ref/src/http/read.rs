@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Problem, malformed};
+use super::rights::Right;
 use super::{Api, Caller};
 use crate::engine::{
     ChannelKey, ChannelsQuery, Command, Completion, EngineError, Presence, PresenceAct, Read, ReadRange, Stored,
@@ -84,6 +85,7 @@ pub(super) struct Channel {
     params(("app" = String, Path, description = "The app.", pattern = "^[A-Za-z0-9_.-]{1,64}$"), ChannelsAsked),
     responses(
         (status = 200, description = "The channels.", body = Channels),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -93,6 +95,8 @@ pub(super) async fn channels(
     caller: Caller,
     Asked(asked): Asked<ChannelsAsked>,
 ) -> Result<Json<Channels>, Problem> {
+    caller.must(Right::Read)?;
+    caller.must_reach_all(asked.prefix.as_deref().unwrap_or_default())?;
     let limit = asked.limit.unwrap_or(100);
     if !(1..=MOST_CHANNELS).contains(&limit) {
         return Err(malformed("`limit` is 1 to 1,000"));
@@ -210,6 +214,7 @@ impl MessagesAsked {
     ),
     responses(
         (status = 200, description = "The messages; of a channel that nobody has written to, none.", body = Messages),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -220,6 +225,7 @@ pub(super) async fn messages(
     path: Option<Path<(String, String)>>,
     Asked(asked): Asked<MessagesAsked>,
 ) -> Result<Json<Messages>, Problem> {
+    caller.must(Right::Read)?;
     let limit = asked.limit.unwrap_or(50);
     if !(1..=limits::PAGE_MESSAGES).contains(&limit) {
         return Err(malformed("`limit` is 1 to 256"));
@@ -296,6 +302,7 @@ pub(super) struct Member {
     ),
     responses(
         (status = 200, description = "The members.", body = Members),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -306,6 +313,7 @@ pub(super) async fn presence(
     path: Option<Path<(String, String)>>,
     Asked(asked): Asked<MembersAsked>,
 ) -> Result<Json<Members>, Problem> {
+    caller.must(Right::Read)?;
     let channel = named(&caller, path)?;
     let name = channel.name.to_string();
     let after = asked.cursor.as_deref().map(UserName::new).transpose();
@@ -329,7 +337,9 @@ fn named(caller: &Caller, path: Option<Path<(String, String)>>) -> Result<Channe
     let Some(Path((_, name))) = path else {
         return Err(malformed("the path is not UTF-8 with what has to be percent-encoded"));
     };
-    backend::channel(&caller.app, &name).map_err(|error| Problem::from(*error))
+    let channel = backend::channel(&caller.app, &name).map_err(|error| Problem::from(*error))?;
+    caller.must_reach(channel.name.as_str())?;
+    Ok(channel)
 }
 
 impl Api {

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::problem::{Problem, malformed};
 use super::read::foreign;
+use super::rights::Right;
 use super::{Api, Caller};
 use crate::engine::{Command, Completion, Revocation, StatusQuery};
 
@@ -52,11 +53,13 @@ pub(super) struct UserStatus {
     request_body(content = StatusAsked),
     responses(
         (status = 200, description = "All that were asked for.", body = Statuses),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
 )]
 pub(super) async fn status(State(api): State<Arc<Api>>, caller: Caller, body: Body) -> Result<Json<Statuses>, Problem> {
+    caller.must(Right::Status)?;
     let asked: StatusAsked = body.read()?;
     if asked.users.len() > limits::STATUS_USERS {
         return Err(malformed("`users` has 500 names at most"));
@@ -88,6 +91,7 @@ pub(super) struct Disconnected {
     ),
     responses(
         (status = 200, description = "They are ended.", body = Disconnected),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
@@ -97,6 +101,7 @@ pub(super) async fn disconnect(
     caller: Caller,
     path: Option<Path<(String, String)>>,
 ) -> Result<Json<Disconnected>, Problem> {
+    caller.must(Right::Disconnect)?;
     let Some(Path((_, user))) = path else {
         return Err(malformed("the path is not UTF-8 with what has to be percent-encoded"));
     };
@@ -147,11 +152,13 @@ pub(super) enum RevocationBody {
     request_body(content = RevocationBody),
     responses(
         (status = 204, description = "They are revoked."),
+        (status = 403, description = "The key may not do this, or not here.", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "The request was refused.", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = [])),
 )]
 pub(super) async fn revoke(State(api): State<Arc<Api>>, caller: Caller, body: Body) -> Result<StatusCode, Problem> {
+    caller.must(Right::Revoke)?;
     let asked: RevocationAsked = body.read()?;
     let app = caller.app;
     let revocation = match (asked.jti, asked.user, asked.issued_before) {

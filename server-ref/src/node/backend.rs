@@ -137,31 +137,30 @@ pub fn published(answer: Result<Completion, EngineError>) -> Result<Outcome, Box
     }
 }
 
-/// How many requests and messages each key may still send.
-#[derive(Debug)]
+/// How many requests and messages each key may still send. Keys of one name share.
+#[derive(Debug, Default)]
 pub struct Rates {
-    /// Per second; `None` = any number.
-    rate: Option<u32>,
-    burst: u32,
     buckets: BTreeMap<(AppName, Arc<str>), Bucket>,
 }
 
 impl Rates {
-    /// Lets each key send so many a second, and so many at once.
-    pub fn new(rate: Option<u32>, burst: u32) -> Self {
-        Self { rate, burst, buckets: BTreeMap::new() }
-    }
-
-    /// Takes so many. `Err` says in how many ms there are.
+    /// Takes so many for a key that may send `rate` a second (`None` = any number), and `burst` at once. `Err` says in
+    /// how many ms there are.
     ///
     /// # Errors
     /// `limit.rate`.
-    pub fn take(&mut self, app: &AppName, key: &Arc<str>, count: u32, now: Timestamp) -> Result<(), Box<ErrorFrame>> {
-        let Some(rate) = self.rate else { return Ok(()) };
-        let full = || Bucket::full(self.burst, now);
+    pub fn take(
+        &mut self,
+        (app, key): (&AppName, &Arc<str>),
+        (rate, burst): (Option<u32>, u32),
+        count: u32,
+        now: Timestamp,
+    ) -> Result<(), Box<ErrorFrame>> {
+        let Some(rate) = rate else { return Ok(()) };
+        let full = || Bucket::full(burst, now);
         let bucket = self.buckets.entry((app.clone(), Arc::clone(key))).or_insert_with(full);
         // What is larger than the bucket empties it.
-        bucket.take_many(count.min(self.burst), rate, self.burst, now).map_err(|after| {
+        bucket.take_many(count.min(burst), rate, burst, now).map_err(|after| {
             let error = ErrorFrame::new(ErrorCode::LimitRate, "this API key sends too much; wait `after` ms");
             Box::new(ErrorFrame { after: Some(after), ..error })
         })
@@ -174,15 +173,18 @@ mod tests {
 
     #[test]
     fn a_key_waits_for_its_own_messages_alone() {
-        let (app, mut rates) = (AppName::default_app(), Rates::new(Some(10), 20));
+        let (app, mut rates) = (AppName::default_app(), Rates::default());
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
         let at = |ms: u64| Timestamp::new(std::time::Duration::from_millis(ms));
-        assert!(rates.take(&app, &one, 15, at(0)).is_ok());
-        assert_eq!(rates.take(&app, &one, 15, at(0)).unwrap_err().after, Some(1_000));
-        assert!(rates.take(&app, &other, 20, at(0)).is_ok());
-        assert!(rates.take(&app, &one, 15, at(1_000)).is_ok());
-        assert!(rates.take(&app, &one, 1_000, at(9_000)).is_ok(), "more than ever fits");
-        assert!(Rates::new(None, 0).take(&app, &one, 1_000, at(0)).is_ok());
+        let mut take = |key, count, ms| rates.take((&app, key), (Some(10), 20), count, at(ms));
+        assert!(take(&one, 15, 0).is_ok());
+        assert_eq!(take(&one, 15, 0).unwrap_err().after, Some(1_000));
+        assert!(take(&other, 20, 0).is_ok());
+        assert!(take(&one, 15, 1_000).is_ok());
+        assert!(take(&one, 1_000, 9_000).is_ok(), "more than ever fits");
+        assert!(rates.take((&app, &one), (Some(10), 5), 5, at(20_000)).is_ok());
+        assert!(rates.take((&app, &one), (Some(10), 5), 1, at(20_000)).is_err(), "a smaller bucket holds less");
+        assert!(rates.take((&app, &one), (None, 0), 1_000, at(0)).is_ok());
     }
 
     #[test]

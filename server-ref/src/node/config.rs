@@ -1,7 +1,10 @@
-use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use moorline_protocol::time::UnixMillis;
+use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName};
+
+use crate::apps::{AppLimits, AppTable};
 use crate::engine::hooks::HookRules;
 use crate::engine::{EngineInfo, ShardId};
 use crate::planted::Bugs;
@@ -89,21 +92,54 @@ pub struct AuthFailure {
     pub message: &'static str,
 }
 
-/// Which channels may be compressed, by the beginnings of their names.
+/// Which channels may be compressed, by the beginnings of their names: an app's own rules before those of all apps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CompressionRules(Vec<(String, bool)>);
+pub struct CompressionRules {
+    all: Vec<(String, bool)>,
+    apps: BTreeMap<AppName, Vec<(String, bool)>>,
+}
 
 impl CompressionRules {
-    /// Creates rules of prefixes; the longest that fits decides, and where none does, the answer is yes.
-    pub fn new(mut rules: Vec<(String, bool)>) -> Self {
-        rules.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        Self(rules)
+    /// Creates rules of prefixes for all apps; the longest that fits decides, and where none does, the answer is yes.
+    pub fn new(rules: Vec<(String, bool)>) -> Self {
+        Self { all: sorted(rules), apps: BTreeMap::new() }
     }
 
-    /// Tells whether a channel may be compressed.
-    pub fn of(&self, channel: &str) -> bool {
-        self.0.iter().find(|(prefix, _)| channel.starts_with(prefix)).is_none_or(|(_, allowed)| *allowed)
+    /// Adds an app's own rules. Where none of them fits, those of all apps decide.
+    #[must_use]
+    pub fn with_app(mut self, app: AppName, rules: Vec<(String, bool)>) -> Self {
+        if !rules.is_empty() {
+            self.apps.insert(app, sorted(rules));
+        }
+        self
     }
+
+    /// Tells whether a channel of an app may be compressed.
+    pub fn of(&self, app: &AppName, channel: &str) -> bool {
+        let own = self.apps.get(app).into_iter().flatten();
+        own.chain(&self.all).find(|(prefix, _)| channel.starts_with(prefix)).is_none_or(|(_, allowed)| *allowed)
+    }
+}
+
+/// The longest prefix first.
+fn sorted(mut rules: Vec<(String, bool)>) -> Vec<(String, bool)> {
+    rules.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    rules
+}
+
+/// What can change while a node runs. See [`Node::configure`](super::Node::configure).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRules {
+    /// Limits of apps that have none of their own.
+    pub limits: AppLimits,
+    /// Apps with limits of their own.
+    pub apps: AppTable,
+    /// Which channels may be compressed; those that somebody reads stay as they are.
+    pub compression: CompressionRules,
+    /// What hooks are told of.
+    pub hooks: HookRules,
+    /// Ping interval in ms, of connections from now on.
+    pub ping_ms: u32,
 }
 
 /// The node's settings.

@@ -49,6 +49,7 @@ impl Node {
         }
         let owner = user.clone().filter(|_| named).map(|user| Owner { app: app.clone(), user, device: device.clone() });
         let session = self.new_session_id();
+        let max_connections = self.limits(&app).connections_per_user;
         let attach = Attach {
             session,
             app,
@@ -56,7 +57,7 @@ impl Node {
             device: hello.device.clone(),
             run: hello.run.unwrap_or_default(),
             producer: hello.producer.filter(|_| owner.is_some()),
-            max_connections: self.config.max_connections,
+            max_connections,
             token_id: claims.id.clone(),
             token_issued: claims.issued,
         };
@@ -94,6 +95,11 @@ impl Node {
                 let error = ErrorFrame::new(ErrorCode::LimitConnections, text);
                 self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
             }
+            Attached::AppIsFull => {
+                let text = "this app has as many connections as it may have; try again later";
+                let error = ErrorFrame::new(ErrorCode::LimitConnections, text);
+                self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
+            }
             Attached::Revoked => {
                 let error = ErrorFrame::new(ErrorCode::AuthRevoked, "this token was revoked; sign in again");
                 self.end(conn, Ending(Some(error), CloseCode::REVOKED), now);
@@ -122,6 +128,7 @@ impl Node {
     }
 
     fn welcome(&mut self, conn: ConnId, producer: Option<ProducerGrant>, now: Now) {
+        let own = self.limits_of(conn);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let fresh = State::AwaitingHello { deadline: now.mono };
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
@@ -149,7 +156,7 @@ impl Node {
             watched: Vec::new(),
             pending_bytes: 0,
             moving: 0,
-            bucket: Bucket::full(self.config.publish_burst, now.mono),
+            bucket: Bucket::full(own.publish_burst, now.mono),
         };
         let welcome = Welcome {
             v: 1,
@@ -163,8 +170,8 @@ impl Node {
             expires: session.claims.expires,
             caps: caps.into_iter().map(Utf8Bytes::from_static).collect(),
             limits: Limits {
-                message: self.config.max_message,
-                channels: self.config.max_channels,
+                message: own.message,
+                channels: own.channels,
                 window: limits::PUBLISH_WINDOW as u32,
                 spread: self.config.spread_ms,
             },
@@ -219,7 +226,7 @@ impl Node {
     /// Keeps a channel's own token. There are never more of them than channels on a connection: the oldest that no
     /// subscription rests on makes room.
     pub(super) fn keep_extra(&mut self, conn: ConnId, extra: Extra) {
-        let max = self.config.max_channels as usize;
+        let max = self.limits_of(conn).channels as usize;
         let Some(session) = self.session(conn) else { return };
         session.extra.retain(|other| other.channel != extra.channel);
         let names: Vec<_> = session.extra.iter().map(|other| other.channel.clone()).collect();

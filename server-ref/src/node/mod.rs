@@ -6,6 +6,7 @@
 pub mod backend;
 mod cohorts;
 mod config;
+mod configure;
 mod connect;
 mod counters;
 mod drain;
@@ -35,7 +36,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
-pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
+pub use self::config::{
+    AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, NodeRules, Permissions,
+};
 use self::connect::Revocations;
 pub use self::counters::AppNumbers;
 use self::counters::Counters;
@@ -47,12 +50,14 @@ pub use self::packing::PackedStats;
 use self::packing::Packer;
 use self::presence::Watches;
 use self::session::{Conn, Session, State};
+use crate::apps::AppTable;
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Gone, Reply, SessionId, Ticket};
 use crate::planted::Bug;
 
 /// See the module's documentation.
 pub struct Node {
     config: NodeConfig,
+    apps: AppTable,
     auth: Arc<dyn Authenticator + Send + Sync>,
     rng: ChaCha8Rng,
     conns: BTreeMap<ConnId, Conn>,
@@ -108,6 +113,7 @@ impl Node {
         let bugs = config.bugs;
         Self {
             config,
+            apps: AppTable::default(),
             auth,
             rng: ChaCha8Rng::from_seed(seed),
             conns: BTreeMap::new(),

@@ -88,7 +88,8 @@ impl Node {
     }
 
     pub(super) fn take_rate(&mut self, conn: ConnId, now: Now) -> Result<(), Box<ErrorFrame>> {
-        let (Some(rate), burst) = (self.config.publish_rate, self.config.publish_burst) else { return Ok(()) };
+        let limits = self.limits_of(conn);
+        let (Some(rate), burst) = (limits.publish_rate, limits.publish_burst) else { return Ok(()) };
         let Some(session) = self.session(conn) else { return Ok(()) };
         session.bucket.take(rate, burst, now.mono).map_err(|after| {
             let error = ErrorFrame::new(ErrorCode::LimitRate, "this connection publishes too fast");
@@ -104,7 +105,7 @@ impl Node {
         publish: &Publish,
         now: Now,
     ) -> Result<(), Box<ErrorFrame>> {
-        let max = self.config.max_message as usize;
+        let max = self.limits_of(conn).message as usize;
         let refuse = |code, text: &'static str| Err(Box::new(ErrorFrame::new(code, text)));
         let Some(session) = self.session(conn) else { return Ok(()) };
         if !session.may(name.as_str(), Permissions::PUBLISH, now.unix) {

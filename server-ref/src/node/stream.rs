@@ -441,7 +441,7 @@ impl Node {
     /// # Errors
     /// `limit.rate`, if too many wait.
     pub(super) fn may_move(&mut self, conn: ConnId) -> Result<(), ErrorFrame> {
-        let most = MOVING.max(4 * self.config.max_channels as usize);
+        let most = MOVING.max(4 * self.limits_of(conn).channels as usize);
         let Some(session) = self.session(conn) else { return Ok(()) };
         if session.moving >= most {
             let text = "too many unanswered acknowledgements; wait for answers: the next one counts for all before it";

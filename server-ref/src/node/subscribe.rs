@@ -59,7 +59,7 @@ impl Node {
             },
             _ => None,
         };
-        let (max, bugs) = (self.config.max_channels as usize, self.config.bugs);
+        let (max, bugs) = (self.limits_of(conn).channels as usize, self.config.bugs);
         let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         let channel = canonical(&subscribe.channel, session.user.as_ref())
             .ok_or_else(|| ErrorFrame::new(ErrorCode::ChannelInvalid, NOT_A_CHANNEL))?;
@@ -144,7 +144,7 @@ impl Node {
                 let number = ChannelNumber(self.next_number);
                 self.next_number += 1;
                 self.numbers.insert(key.clone(), number);
-                let packs = self.config.compression.of(key.name.as_str());
+                let packs = self.config.compression.of(&key.app, key.name.as_str());
                 self.hubs.insert(number, Hub::new(key.clone(), number, packs));
                 number
             }

@@ -122,12 +122,12 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
 
 /// Tells whether a request is for the HTTP API, and the API has no listener of its own.
 fn is_for_http(handle: &Handle, read: &[u8]) -> bool {
-    handle.door.config.http.is_some() && ws::path(read).is_some_and(http::has_path)
+    handle.door.http().is_some() && ws::path(read).is_some_and(http::has_path)
 }
 
 /// Lets the HTTP API go on with a connection. Where it has no room, nobody is told: telling takes room.
 async fn hand_over(handle: &Handle, stream: TcpStream, seat: Seat, read: Vec<u8>) {
-    if let (Some(http), Ok(stream)) = (&handle.door.config.http, stream.into_std()) {
+    if let (Some(http), Ok(stream)) = (handle.door.http(), stream.into_std()) {
         // Its thread takes them at once, or is gone.
         let _ = http.send(Handed { stream, read: read.into(), seat: Box::new(seat) }).await;
     }

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use moorline_protocol::AppName;
 use tokio::sync::mpsc;
 
 use super::rate::{Rate, Stranger, Strangers};
@@ -12,8 +14,8 @@ use crate::ws::{Refusal, Upgrade};
 
 /// Who is let in.
 pub struct DoorConfig {
-    /// Pages that may open a WebSocket; empty = any.
-    pub origins: Vec<String>,
+    /// Pages that may open a WebSocket.
+    pub origins: Origins,
     /// The head of a request must be whole within this time.
     pub head_within: Duration,
     /// Bytes that the other side does not confirm within this time end a connection.
@@ -32,11 +34,32 @@ pub struct DoorConfig {
     pub disk: DiskWatch,
     /// Where requests for the HTTP API go, if it has no listener of its own.
     pub http: Option<mpsc::Sender<Handed>>,
+    /// Whether they go there.
+    pub hands: bool,
+}
+
+/// Which pages may open a WebSocket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Of apps that say nothing else; empty = any.
+    pub all: Vec<String>,
+    /// Of apps with a list of their own; an empty one = any.
+    pub apps: BTreeMap<AppName, Vec<String>>,
+}
+
+impl Origins {
+    fn allow(&self, app: &AppName, origin: &String) -> bool {
+        let list = self.apps.get(app).unwrap_or(&self.all);
+        list.is_empty() || list.contains(origin)
+    }
 }
 
 /// Lets clients in, or not; one for all shards of a server.
 pub struct Door {
     pub(super) config: DoorConfig,
+    origins: RwLock<Origins>,
+    /// Whether requests for the HTTP API are handed over: somebody has a key.
+    hands: AtomicBool,
     max_sockets: usize,
     rate: Option<Rate>,
     strangers: Option<Arc<Strangers>>,
@@ -55,6 +78,8 @@ impl Door {
     /// Opens a door.
     pub fn new(config: DoorConfig) -> Self {
         Self {
+            origins: RwLock::new(config.origins.clone()),
+            hands: AtomicBool::new(config.hands),
             max_sockets: config.max_sockets.map_or(usize::MAX, |max| max as usize),
             rate: config.accept_rate.map(Rate::new),
             strangers: config.handshakes_per_address.map(|most| Arc::new(Strangers::new(most, config.proxies.clone()))),
@@ -64,6 +89,17 @@ impl Door {
             sockets: AtomicUsize::new(0),
             open: AtomicBool::new(true),
         }
+    }
+
+    /// Goes on with other origins, and hands requests for the HTTP API over or not. Who is in stays.
+    pub fn configure(&self, origins: Origins, hands: bool) {
+        *self.origins.write().unwrap_or_else(PoisonError::into_inner) = origins;
+        self.hands.store(hands, Ordering::Relaxed);
+    }
+
+    /// Returns where requests for the HTTP API go, if they do.
+    pub(super) fn http(&self) -> Option<&mpsc::Sender<Handed>> {
+        self.config.http.as_ref().filter(|_| self.hands.load(Ordering::Relaxed))
     }
 
     /// From now on nobody is let in.
@@ -113,10 +149,11 @@ impl Door {
     /// [`Refusal`], with what to do.
     pub(super) fn admit(&self, upgrade: &Upgrade) -> Result<(), Refusal> {
         let refuse = |status, text: &str| Err(Refusal::new(status, text));
-        let foreign = |origin: &String| !self.config.origins.is_empty() && !self.config.origins.contains(origin);
-        if upgrade.origin.as_ref().is_some_and(foreign) {
+        let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
+        if upgrade.origin.as_ref().is_some_and(|origin| !origins.allow(&upgrade.app, origin)) {
             return refuse(403, "pages of this origin may not connect; add it to `origins` in the configuration");
         }
+        drop(origins);
         if !self.is_open() {
             return refuse(503, "the server is stopping");
         }

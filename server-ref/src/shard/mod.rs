@@ -24,12 +24,13 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
-pub use self::door::{Door, DoorConfig};
+pub use self::door::{Door, DoorConfig, Origins};
 use self::outbox::Outbox;
 use self::rate::Stranger;
+use crate::apps::AppTable;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
-use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
+use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, NodeRules, Output, Pressure, Warning};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -37,6 +38,8 @@ use crate::ws;
 pub struct ShardConfig {
     /// The node's settings.
     pub node: NodeConfig,
+    /// Apps with limits of their own.
+    pub apps: AppTable,
     /// Who may come in.
     pub auth: Arc<dyn Authenticator + Send + Sync>,
     /// Random bytes.
@@ -53,12 +56,17 @@ pub struct ShardConfig {
     pub drain_window_ms: u32,
     /// Who asks for its numbers.
     pub asked: mpsc::Receiver<AskNumbers>,
+    /// Other rules.
+    pub rules: mpsc::Receiver<NewRules>,
     /// Set to true for a graceful stop.
     pub stop: watch::Receiver<bool>,
 }
 
 /// Where a shard's numbers go.
 pub type AskNumbers = oneshot::Sender<BTreeMap<AppName, AppNumbers>>;
+
+/// Rules to go on under; what it holds beside them is dropped when they hold.
+pub type NewRules = (Box<NodeRules>, std::sync::mpsc::Sender<()>);
 
 /// The app whose messages are sent back, with the feature `echo`.
 const ECHO: &str = "echo";
@@ -132,8 +140,10 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     let id = config.node.shard;
     // The receiver goes only with the shard.
     config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
+    let mut node = Node::new(config.node, config.auth, config.seed);
+    node.begin_with(config.apps);
     let shard = Shard {
-        node: Node::new(config.node, config.auth, config.seed),
+        node,
         id,
         engine: config.engine,
         clock: config.clock,
@@ -153,7 +163,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         door: config.door,
     };
     let accepting = tokio::task::spawn_local(accept::accept(handle.clone(), listener));
-    let (mut stop, mut asked) = (config.stop, config.asked);
+    let (mut stop, mut asked, mut rules) = (config.stop, config.asked, config.rules);
     let mut replies = Vec::new();
     let mut stopping = false;
     loop {
@@ -181,6 +191,10 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
                 handle.with(|shard, now| shard.node.drain(500, window, now));
             }
             Some(ask) = asked.recv() => drop(ask.send(handle.shard.borrow().node.numbers())),
+            Some((rules, applied)) = rules.recv() => {
+                handle.with(|shard, now| shard.node.configure(*rules, now));
+                drop(applied);
+            }
             () = handle.rearm.notified() => {}
             () = sleep => handle.with(|shard, now| shard.node.handle_timeout(now)),
         }

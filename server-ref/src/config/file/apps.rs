@@ -1,5 +1,8 @@
 use serde::Deserialize;
 
+use super::ChannelRule;
+use crate::config::units::Size;
+
 /// `[[apps]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +18,38 @@ pub struct App {
     /// Whether connections without a token are let in (without any grant).
     #[serde(default)]
     pub anonymous: bool,
+    /// Pages that may open a WebSocket of this app (default: those of `server.origins`).
+    pub origins: Option<Vec<String>>,
+    /// Limits that differ from those of `[limits]`.
+    #[serde(default)]
+    pub limits: AppLimitsSection,
+    /// Rules that come before those of `[[channels]]`.
+    #[serde(default)]
+    pub channels: Vec<ChannelRule>,
+}
+
+/// `[apps.limits]`: what is left out is as in `[limits]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppLimitsSection {
+    /// Connections of the app at a time (default: any number).
+    pub connections: Option<u32>,
+    /// Bytes of a message's payload.
+    pub message: Option<Size>,
+    /// Channels per connection.
+    pub channels: Option<u32>,
+    /// Connections per user.
+    pub connections_per_user: Option<u32>,
+    /// Durable cursors per user.
+    pub cursors_per_user: Option<u32>,
+    /// Publishes per second and connection (0 = no limit).
+    pub publish_rate: Option<u32>,
+    /// Publishes in a burst.
+    pub publish_burst: Option<u32>,
+    /// Requests and messages per second and API key (0 = no limit).
+    pub api_rate: Option<u32>,
+    /// Of those, so many at once.
+    pub api_burst: Option<u32>,
 }
 
 /// `[[apps.keys]]`.
@@ -51,4 +86,8 @@ pub struct ApiKeySection {
     pub hash: String,
     /// When it stops being good: a date, or a date and a time with its offset.
     pub expires: Option<toml::value::Datetime>,
+    /// What it may do (default: everything; with `channels`: publish and read).
+    pub rights: Option<Vec<String>>,
+    /// Where it may publish and read: exact names, or a prefix and `*` (default: everywhere).
+    pub channels: Option<Vec<String>>,
 }

@@ -218,13 +218,13 @@ impl<S: MessageStore> EngineCore<S> {
     fn retain_messages(&mut self, id: ChannelId, now: UnixMillis) {
         let Some(channel) = self.channels.get(&id).filter(|channel| channel.first <= channel.head) else { return };
         let (old_first, head) = (channel.first, channel.head);
-        let name = channel.key.name.as_str();
+        let (app, name) = (&channel.key.app, channel.key.name.as_str());
         let own = match name {
             HOOKS => Some(RetentionRule::of_hooks(self.config.hooks.max_age_ms)),
             OPERATIONS => Some(RetentionRule::of_operations()),
             _ => None,
         };
-        let Some(rule) = own.as_ref().or_else(|| self.config.retention.of(name)) else { return };
+        let Some(rule) = own.as_ref().or_else(|| self.config.retention.of(app, name)) else { return };
         let (age, bytes) = (rule.max_age_ms, rule.max_bytes);
         let age = age.filter(|_| !self.config.bugs.has(Bug::AgeIgnored));
         let mut first = rule.max_count.map_or(old_first, |count| Offset(head.0.saturating_sub(count) + 1));

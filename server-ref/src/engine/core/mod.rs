@@ -6,6 +6,7 @@
 mod append;
 mod backend;
 mod channel;
+mod configure;
 mod conflict;
 mod cursor;
 mod hooks;
@@ -42,6 +43,7 @@ use self::session::Sessions;
 use super::hooks::HookRules;
 use super::record::{ChannelId, Record, Verdict};
 use super::{ChannelKey, Command, Completion, EngineError, Event, Reply, ShardId, Stored, Ticket};
+use crate::apps::AppTable;
 use crate::planted::{Bug, Bugs};
 
 pub use housekeeping::CoreStats;
@@ -72,6 +74,8 @@ pub struct CoreConfig {
     pub cursors_ms: u64,
     /// Cursors of a user, over all devices and channels (default 1,000).
     pub cursors_per_user: usize,
+    /// Apps with limits of their own.
+    pub apps: AppTable,
     /// ms that a revocation is kept (default 400 days): no token may live longer.
     pub revocations_ms: u64,
     /// What hooks are told of.
@@ -93,6 +97,7 @@ impl CoreConfig {
             producers_ms: 7 * DAY,
             cursors_ms: 30 * DAY,
             cursors_per_user: 1_000,
+            apps: AppTable::default(),
             revocations_ms: 400 * DAY,
             hooks: HookRules::default(),
             bugs: Bugs::default(),
@@ -193,6 +198,7 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Channels(query) => self.list_channels(shard, ticket, &query),
             Command::Disconnect(app, user) => self.disconnect(shard, ticket, (app, user), now),
             Command::Stats => self.numbers(shard, ticket),
+            Command::Configure(rules) => self.configure(shard, ticket, *rules, now),
             Command::Presence(presence) => self.presence(shard, ticket, presence, now),
             Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
             Command::Status(query) => self.status(shard, ticket, query),
@@ -248,6 +254,7 @@ impl<S: MessageStore> EngineCore<S> {
             | Command::Channels(_)
             | Command::Disconnect(..)
             | Command::Stats
+            | Command::Configure(_)
             | Command::UnwatchStatus(..) => false,
         }
     }

@@ -1,7 +1,11 @@
+use std::collections::BTreeMap;
+
+use moorline_protocol::AppName;
+
 /// How long the messages of some channels are kept; whichever limit is reached first counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionRule {
-    /// Channels whose name begins so, in any app.
+    /// Channels whose name begins so.
     pub prefix: String,
     /// ms.
     pub max_age_ms: Option<u64>,
@@ -25,9 +29,12 @@ impl RetentionRule {
     }
 }
 
-/// The rules of a server; the longest prefix that fits decides.
+/// The rules of a server: those of the app before those of all apps, and among each the longest prefix that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetentionRules(Vec<RetentionRule>);
+pub struct RetentionRules {
+    all: Vec<RetentionRule>,
+    apps: BTreeMap<AppName, Vec<RetentionRule>>,
+}
 
 impl Default for RetentionRules {
     /// 7 days, 1 GiB per channel, no count limit.
@@ -37,18 +44,33 @@ impl Default for RetentionRules {
 }
 
 impl RetentionRules {
-    /// Creates rules; where none has the empty prefix, the default rule is added.
+    /// Creates rules for all apps; where none has the empty prefix, the default rule is added.
     pub fn new(mut rules: Vec<RetentionRule>) -> Self {
         if !rules.iter().any(|rule| rule.prefix.is_empty()) {
             let (age, bytes) = (Some(7 * 24 * 3_600_000), Some(1 << 30));
             rules.push(RetentionRule { prefix: String::new(), max_age_ms: age, max_bytes: bytes, max_count: None });
         }
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
-        Self(rules)
+        Self { all: sorted(rules), apps: BTreeMap::new() }
     }
 
-    /// Returns the rule for a channel.
-    pub fn of(&self, channel: &str) -> Option<&RetentionRule> {
-        self.0.iter().find(|rule| channel.starts_with(&rule.prefix))
+    /// Adds an app's own rules. Where none of them fits, those of all apps decide.
+    #[must_use]
+    pub fn with_app(mut self, app: AppName, rules: Vec<RetentionRule>) -> Self {
+        if !rules.is_empty() {
+            self.apps.insert(app, sorted(rules));
+        }
+        self
     }
+
+    /// Returns the rule for a channel of an app.
+    pub fn of(&self, app: &AppName, channel: &str) -> Option<&RetentionRule> {
+        let own = self.apps.get(app).into_iter().flatten();
+        own.chain(&self.all).find(|rule| channel.starts_with(&rule.prefix))
+    }
+}
+
+/// The longest prefix first.
+fn sorted(mut rules: Vec<RetentionRule>) -> Vec<RetentionRule> {
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+    rules
 }

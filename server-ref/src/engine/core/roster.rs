@@ -101,7 +101,8 @@ impl<S: MessageStore> EngineCore<S> {
     /// Sees to it that a user may have another cursor. Those that are over make room; those in use do not.
     pub(super) fn room_for_cursor(&mut self, owner: &Owner, now: UnixMillis) -> Result<(), EngineError> {
         let user = (owner.app.clone(), owner.user.clone());
-        if self.roster(&user)?.cursors.len() < self.config.cursors_per_user {
+        let most = self.cursors_of_a_user(&owner.app);
+        if self.roster(&user)?.cursors.len() < most {
             return Ok(());
         }
         let roster = self.roster(&user)?;
@@ -115,7 +116,7 @@ impl<S: MessageStore> EngineCore<S> {
                 }
             }
         }
-        let is_full = self.roster(&user)?.cursors.len() >= self.config.cursors_per_user;
+        let is_full = self.roster(&user)?.cursors.len() >= most;
         if is_full { Err(EngineError::TooManyCursors) } else { Ok(()) }
     }
 

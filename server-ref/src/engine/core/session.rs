@@ -25,10 +25,12 @@ pub(super) struct Sessions {
     by_id: BTreeMap<SessionId, Session>,
     by_owner: BTreeMap<Owner, SessionId>,
     per_user: BTreeMap<(AppName, UserName), u32>,
+    per_app: BTreeMap<AppName, u32>,
 }
 
 #[derive(Clone, Debug)]
 struct Session {
+    app: AppName,
     shard: ShardId,
     run: Run,
     owner: Option<Owner>,
@@ -69,6 +71,12 @@ impl Sessions {
         {
             self.by_owner.remove(owner);
         }
+        if let Some(count) = self.per_app.get_mut(&session.app) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_app.remove(&session.app);
+            }
+        }
         if let Some(user) = &session.user
             && let Some(count) = self.per_user.get_mut(user)
         {
@@ -95,6 +103,12 @@ impl Sessions {
         let session = self.by_id.get_mut(&id).filter(|session| session.parked != parked)?;
         session.parked = parked;
         session.user.clone()
+    }
+
+    /// Returns the users of connections in the foreground, once for each.
+    pub(super) fn in_foreground(&self) -> Vec<(AppName, UserName)> {
+        let there = self.by_id.values().filter(|session| !session.parked);
+        there.filter_map(|session| session.user.clone()).collect()
     }
 
     /// Returns the connections of a user.
@@ -146,6 +160,12 @@ impl<S: MessageStore> EngineCore<S> {
         if count >= attach.max_connections {
             return Ok(Attached::TooManyConnections);
         }
+        let of_app = self.sessions.per_app.get(&attach.app).copied().unwrap_or(0);
+        let most = self.config.apps.of(&attach.app).and_then(|limits| limits.connections);
+        if most.is_some_and(|most| of_app >= most) {
+            return Ok(Attached::AppIsFull);
+        }
+        *self.sessions.per_app.entry(attach.app.clone()).or_default() += 1;
         if let Some(user) = &user {
             if count == 0 {
                 self.presence.come(user.clone(), now);
@@ -160,8 +180,8 @@ impl<S: MessageStore> EngineCore<S> {
         let producer = attach.producer.zip(owner.clone());
         let producer = producer.map(|(request, owner)| self.attach_producer(attach.session, request, owner, now));
         let id = producer.as_ref().map(|producer| producer.id);
-        let session =
-            Session { shard, run: attach.run, owner, user, producer: id, parked: false, reading: BTreeSet::new() };
+        let (app, run, parked, reading) = (attach.app, attach.run, false, BTreeSet::new());
+        let session = Session { app, shard, run, owner, user, producer: id, parked, reading };
         self.sessions.by_id.insert(attach.session, session);
         Ok(Attached::Accepted { producer })
     }

@@ -71,6 +71,12 @@ impl<S: MessageStore> EngineCore<S> {
         let by = now + self.config.hooks.return_ms;
         self.hooks.edges.begin(by);
         self.hooks.windows.begin(by);
+        self.learn_followers(now);
+    }
+
+    /// Finds out who would miss messages that are wanted now, and who is there.
+    pub(super) fn learn_followers(&mut self, now: UnixMillis) {
+        self.hooks.followers = Followers::default();
         if !self.config.hooks.has_any(HookKind::MessageOffline) {
             return;
         }
@@ -88,6 +94,9 @@ impl<S: MessageStore> EngineCore<S> {
             if let Record::Cursor { used, .. } = record {
                 self.follow(&owner, channel, used);
             }
+        }
+        for user in self.sessions.in_foreground() {
+            self.come_forward(user, now);
         }
     }
 

@@ -54,6 +54,7 @@ impl Rules {
             Attached::Accepted { .. }
             | Attached::Superseded { .. }
             | Attached::TooManyConnections
+            | Attached::AppIsFull
             | Attached::Revoked => {
                 let what = format!("{session:?} with {:?} is answered {attached:?}; {standing:?} stands", attach.run);
                 return Some(Violation::new(10, what));

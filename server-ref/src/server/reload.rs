@@ -1,0 +1,182 @@
+//! What of a running server can change: apps, keys, limits, rules, origins, hooks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use tokio::sync::mpsc;
+
+use super::{Engine, Options};
+use crate::engine::host::EngineHandle;
+use crate::engine::{Command, EngineRules, Reply, ShardId, Ticket};
+use crate::hooks::{self, NewHooks};
+use crate::http::{HttpRules, LiveRules};
+use crate::jwt::Tokens;
+use crate::node::NodeRules;
+use crate::shard::{Door, NewRules};
+
+/// No node has so many shards, and the HTTP API asks under the number after it.
+const SHARD: ShardId = ShardId(u16::MAX - 2);
+
+/// How many reloads there were. Cheap to clone; all clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Reloads(Arc<[AtomicU64; 2]>);
+
+impl Reloads {
+    /// A file was refused: everything is as it was.
+    pub fn count_refused(&self) {
+        let [_, refused] = &*self.0;
+        refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many were done, and how many refused.
+    pub fn counts(&self) -> (u64, u64) {
+        let [done, refused] = &*self.0;
+        (done.load(Ordering::Relaxed), refused.load(Ordering::Relaxed))
+    }
+}
+
+/// The options that hold until the next start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fixed {
+    listen: SocketAddr,
+    http_listen: Option<SocketAddr>,
+    engine: Engine,
+    shards: u16,
+    disk_reserve: Option<u64>,
+    proxies: Vec<IpAddr>,
+    accept_rate: Option<u32>,
+    handshakes_per_address: Option<u32>,
+    tcp_user_timeout_ms: u32,
+    drain_window_ms: u32,
+}
+
+impl Fixed {
+    pub(super) fn of(options: &Options) -> Self {
+        Self {
+            listen: options.listen,
+            http_listen: options.http_listen,
+            engine: options.engine.clone(),
+            shards: options.shards,
+            disk_reserve: options.disk_reserve,
+            proxies: options.proxies.clone(),
+            accept_rate: options.accept_rate,
+            handshakes_per_address: options.handshakes_per_address,
+            tcp_user_timeout_ms: options.tcp_user_timeout_ms,
+            drain_window_ms: options.drain_window_ms,
+        }
+    }
+
+    /// Names what differs, as the configuration file does.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let mut named = vec![
+            ("server.listen", self.listen != other.listen),
+            ("server.http_listen", self.http_listen != other.http_listen),
+            ("server.shards", self.shards != other.shards),
+            ("server.disk_reserve", self.disk_reserve != other.disk_reserve),
+            ("server.proxies", self.proxies != other.proxies),
+            ("limits.accept_rate", self.accept_rate != other.accept_rate),
+            ("limits.handshakes_per_address", self.handshakes_per_address != other.handshakes_per_address),
+            ("limits.tcp_user_timeout", self.tcp_user_timeout_ms != other.tcp_user_timeout_ms),
+            ("limits.reconnect_window", self.drain_window_ms != other.drain_window_ms),
+        ];
+        match (&self.engine, &other.engine) {
+            (Engine::Log { dir, sync, state_cache, .. }, Engine::Log { dir: d, sync: s, state_cache: c, .. }) => {
+                named.push(("server.data", dir != d));
+                named.push(("server.durability", sync != s));
+                named.push(("server.state_cache", state_cache != c));
+            }
+            (one, other) => named.push(("server.engine", one != other)),
+        }
+        named.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
+/// Whoever has to hear of a change.
+pub(super) struct Live {
+    fixed: Fixed,
+    engine: EngineHandle,
+    tokens: Arc<Tokens>,
+    http: LiveRules,
+    door: Arc<Door>,
+    nodes: Vec<mpsc::Sender<NewRules>>,
+    hooks: mpsc::UnboundedSender<NewHooks>,
+    pub(super) reloads: Reloads,
+}
+
+impl Live {
+    pub(super) fn new(
+        fixed: Fixed,
+        engine: EngineHandle,
+        (tokens, http, door): (Arc<Tokens>, LiveRules, Arc<Door>),
+        (nodes, hooks): (Vec<mpsc::Sender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
+        reloads: Reloads,
+    ) -> Self {
+        Self { fixed, engine, tokens, http, door, nodes, hooks, reloads }
+    }
+
+    /// See [`Server::reload`](super::Server::reload). Nothing in here can fail: whatever can was done when the options
+    /// were made.
+    pub(super) fn apply(&self, options: Options) -> Vec<&'static str> {
+        let later = self.fixed.differences(&Fixed::of(&options));
+        let mut told = hooks::rules(&options.hooks);
+        told.return_ms = u64::from(self.fixed.drain_window_ms) + super::RETURN_MS;
+        // A courier knows its place before anything is written for it.
+        let (placing, placed) = channel();
+        let _ = self.hooks.send((options.hooks.clone(), placing));
+        let _ = placed.recv();
+        self.configure_engine(EngineRules {
+            retention: options.retention.clone(),
+            hooks: told.clone(),
+            cursors_per_user: options.max_cursors as usize,
+            apps: options.apps.clone(),
+        });
+        // An app that is gone is unknown before its connections are ended.
+        self.tokens.replace(&options.tokens);
+        self.configure_nodes(&NodeRules {
+            limits: options.limits(),
+            apps: options.apps.clone(),
+            compression: options.compression.clone(),
+            hooks: told,
+            ping_ms: options.ping_ms,
+        });
+        self.http.replace(http_rules(&options));
+        self.door.configure(options.all_origins(), !options.api_keys.is_empty());
+        let [done, _] = &*self.reloads.0;
+        done.fetch_add(1, Ordering::Relaxed);
+        later
+    }
+
+    fn configure_engine(&self, rules: EngineRules) {
+        let (applied, waiting) = channel();
+        self.engine.register(
+            SHARD,
+            Box::new(move |replies| {
+                // Also the engine tells this shard what is revoked.
+                if replies.iter().any(|reply| matches!(reply, Reply::Completed(..))) {
+                    let _ = applied.send(());
+                }
+            }),
+        );
+        self.engine.submit(SHARD, [(Ticket(0), Command::Configure(Box::new(rules)))]);
+        // An engine that stops drops what it had to say.
+        let _ = waiting.recv_timeout(PATIENCE);
+    }
+
+    fn configure_nodes(&self, rules: &NodeRules) {
+        let (applied, waiting): (Sender<()>, _) = channel();
+        for node in &self.nodes {
+            let _ = node.blocking_send((Box::new(rules.clone()), applied.clone()));
+        }
+        drop(applied);
+        let _ = waiting.recv();
+    }
+}
+
+/// An engine that does not answer for so long does not hold the reload up.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+pub(super) fn http_rules(options: &Options) -> HttpRules {
+    HttpRules { keys: options.api_keys.clone(), limits: options.limits(), apps: options.apps.clone() }
+}
