@@ -92,6 +92,7 @@ impl Run {
             api_burst: limits.api_burst.unwrap_or(defaults.api_burst),
             hooks: config::hooks(&file, &dir).map_err(Misuse)?,
             engine: self.engine(&file),
+            disk_reserve: file.server.disk_reserve.map(|size| size.0),
             retention: config::retention(&file),
             compression: config::compression(&file),
             tokens: if self.dev { tokens.with_dev() } else { tokens },

@@ -19,7 +19,7 @@ use self::reload::{Fixed, Live};
 use crate::apps::{AppLimits, AppTable};
 use crate::engine::core::RetentionRules;
 use crate::engine::host::{EngineHandle, EngineThread};
-use crate::engine::log::{Directory, Files, OpenError};
+use crate::engine::log::{Directory, DiskWatch, Files, OpenError};
 use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook, NewHooks};
@@ -54,6 +54,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where messages live.
     pub engine: Engine,
+    /// Bytes of the disk that publishes leave free; 0 = none, `None` = what fits the disk
+    /// ([`Space::default_reserve`](log::Space::default_reserve)).
+    pub disk_reserve: Option<u64>,
     /// How long they are kept.
     pub retention: RetentionRules,
     /// Which channels may be compressed.
@@ -122,6 +125,7 @@ impl Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             engine: Engine::Memory,
+            disk_reserve: None,
             retention: RetentionRules::default(),
             compression: CompressionRules::default(),
             tokens: Tokens::default().with_dev(),
@@ -229,10 +233,12 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
         let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
-        let (on_fatal, sync_times) = (Arc::clone(&options.on_fatal), SyncTimes::default());
+        let on_fatal = Arc::clone(&options.on_fatal);
+        let (sync_times, disk) = (SyncTimes::default(), DiskWatch::default());
         let mut rules = hooks::rules(&options.hooks);
         rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
-        let (engine, clock, durability) = start_engine(&options, &rules, &sync_times, move |fatal| on_fatal(&fatal))?;
+        let (engine, clock, durability) =
+            start_engine(&options, &rules, (&sync_times, &disk), move |fatal| on_fatal(&fatal))?;
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -252,7 +258,7 @@ impl Server {
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
         let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
-        let watched = Watched { sync_times, shards: ask, reloads: reloads.clone() };
+        let watched = Watched { sync_times, disk: disk.clone(), shards: ask, reloads: reloads.clone() };
         let rules = LiveRules::new(reload::http_rules(&options));
         let shared = (&engine.handle(), &clock, &stopped);
         let (http, handed) = http_thread(&options, http_listener, rules.clone(), watched, shared)?;
@@ -265,6 +271,7 @@ impl Server {
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.proxies,
             page: options.page,
+            disk,
             http: handed,
             hands: !options.api_keys.is_empty(),
         }));
@@ -383,6 +390,7 @@ fn http_thread(
         within: Duration::from_millis(options.head_within_ms.into()),
         shows_metrics,
         sync_times: watched.sync_times,
+        disk: watched.disk,
         shards: watched.shards,
         reloads: watched.reloads,
         clock: clock.clone(),
@@ -397,6 +405,7 @@ fn http_thread(
 /// What has numbers.
 struct Watched {
     sync_times: SyncTimes,
+    disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
     reloads: Reloads,
 }

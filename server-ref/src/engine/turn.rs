@@ -38,6 +38,8 @@ pub enum Fatal {
 pub enum Room {
     /// For any batch.
     Enough,
+    /// For all but publishes: what is left of the disk is kept for what ends sooner or later.
+    Reserved,
     /// For what forgets old things and so makes room: publishes are refused.
     Little,
     /// Not even for that.
@@ -156,10 +158,14 @@ impl<S: Persist> Turns<S> {
             self.forget_old(now);
         }
         for (shard, ticket, command) in batch {
-            if room == Room::Enough {
-                self.core.handle(shard, ticket, command, now);
-            } else {
-                self.core.refuse(shard, ticket, command, EngineError::Full, now);
+            match room {
+                Room::Enough => self.core.handle(shard, ticket, command, now),
+                Room::Reserved if !matches!(command, Command::Append(_)) => {
+                    self.core.handle(shard, ticket, command, now);
+                }
+                Room::Reserved | Room::Little | Room::None => {
+                    self.core.refuse(shard, ticket, command, EngineError::Full, now);
+                }
             }
         }
         self.flush_cursors(now);

@@ -57,12 +57,15 @@ pub(super) async fn healthz() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "server", operation_id = "readyz", security(()),
     responses(
-        (status = 200, description = "It does.", body = String, content_type = "text/plain"),
+        (status = 200, description = "It does: `ready`, or `degraded: ` and why, when it serves all but publishes.", body = String, content_type = "text/plain"),
         (status = 503, description = "It is stopping.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    if api.is_stopping() { Err(super::publish::stopping()) } else { Ok("ready\n") }
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<String, Problem> {
+    if api.is_stopping() {
+        return Err(super::publish::stopping());
+    }
+    Ok(format!("{}\n", super::readiness(&api.disk)))
 }
 
 /// This document.

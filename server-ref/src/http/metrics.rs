@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::problem::Problem;
 use super::{Api, lock};
+use crate::engine::log::DiskWatch;
 use crate::engine::{Command, Completion, EngineStats};
 use crate::node::AppNumbers;
 
@@ -55,6 +56,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
         answered.get_or_create(&labels).inc_by(*count);
     }
     registry.register("http_requests", "Requests of the HTTP API, by status and code", answered);
+    of_disk(&mut registry, &api.disk);
     registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.0.clone());
     let (reloads, (done, refused)) = (Counters::default(), api.reloads.counts());
     for (outcome, count) in [("done", done), ("refused", refused)] {
@@ -94,6 +96,20 @@ impl Api {
             }
         }
         Ok(all)
+    }
+}
+
+/// The room of the disk, if messages live on one.
+fn of_disk(registry: &mut Registry, disk: &DiskWatch) {
+    let Some((free, reserve)) = disk.numbers() else { return };
+    for (name, help, value) in [
+        ("disk_free_bytes", "Room left on the disk of the data directory", free),
+        ("disk_reserve_bytes", "Room that publishes leave free", reserve),
+        ("disk_low", "1 while publishes are refused because less is free than that", u64::from(disk.is_low())),
+    ] {
+        let gauge = Gauge::<i64, std::sync::atomic::AtomicI64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
     }
 }
 

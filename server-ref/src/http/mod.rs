@@ -46,6 +46,7 @@ pub use self::timed::SyncTimes;
 use crate::asker::Asker;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
+use crate::engine::log::DiskWatch;
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
 use crate::server::Reloads;
@@ -73,6 +74,8 @@ pub struct HttpConfig {
     pub shows_metrics: bool,
     /// How long syncs took.
     pub sync_times: SyncTimes,
+    /// How much of the disk is free.
+    pub disk: DiskWatch,
     /// Who knows numbers.
     pub shards: Vec<mpsc::Sender<AskNumbers>>,
     /// How often the configuration was reloaded.
@@ -88,6 +91,12 @@ pub fn has_path(path: &str) -> bool {
     path.starts_with("/v1/") || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics")
 }
 
+/// What `/readyz` says of a server that takes clients. One whose disk is nearly full takes them, too: it serves all but
+/// publishes, and clients that were sent away would find no other log.
+pub fn readiness(disk: &DiskWatch) -> &'static str {
+    if disk.is_low() { "degraded: the disk is nearly full, publishes are refused" } else { "ready" }
+}
+
 /// What the handlers share.
 struct Api {
     asker: Asker,
@@ -101,6 +110,7 @@ struct Api {
     openapi: String,
     shows_metrics: bool,
     sync_times: SyncTimes,
+    disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
     reloads: Reloads,
     answered: Mutex<metrics::Answered>,
@@ -203,6 +213,7 @@ pub fn prepare(
         openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
         shows_metrics: config.shows_metrics,
         sync_times: config.sync_times,
+        disk: config.disk,
         shards: config.shards,
         reloads: config.reloads,
         answered: Mutex::default(),

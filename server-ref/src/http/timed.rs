@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use crate::engine::log::{Files, LogFile};
+use crate::engine::log::{Files, LogFile, Space};
 
 /// How long fdatasync takes, in s.
 #[derive(Clone, Debug)]
@@ -60,6 +60,10 @@ impl Files for Timed<Arc<dyn Files>> {
 
     fn sync(&self) -> io::Result<()> {
         self.inner.sync()
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        self.inner.space()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Engine, Options, StartError};
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore};
 use crate::engine::hooks::HookRules;
 use crate::engine::host::EngineThread;
-use crate::engine::log::{self, LogConfig, OpenError};
+use crate::engine::log::{self, DiskWatch, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::http::SyncTimes;
 use crate::wall_clock::WallClock;
@@ -16,7 +16,7 @@ use crate::wall_clock::WallClock;
 pub(super) fn start_engine(
     options: &Options,
     rules: &HookRules,
-    sync_times: &SyncTimes,
+    (sync_times, disk): (&SyncTimes, &DiskWatch),
     on_fatal: impl FnOnce(Fatal) + Send + 'static,
 ) -> Result<(EngineThread, WallClock, Durability), StartError> {
     match &options.engine {
@@ -36,6 +36,7 @@ pub(super) fn start_engine(
         Engine::Log { dir, sync, restored, state_cache } => {
             let (sync, restored, state_cache) = (*sync, *restored, *state_cache);
             let mut config = LogConfig { sync, restored, state_cache, ..LogConfig::new(dir) };
+            (config.reserve, config.disk) = (options.disk_reserve, disk.clone());
             config.core.retention = options.retention.clone();
             config.core.hooks = rules.clone();
             config.core.cursors_per_user = options.max_cursors as usize;

@@ -144,7 +144,7 @@ fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
     let ok = |text: &str| Refusal::new(200, text);
     match refusal.plain.as_ref().filter(|plain| !plain.is_head).map(|plain| plain.path.as_str()) {
         Some("/healthz") => ok("ok"),
-        Some("/readyz") if ready => ok("ready"),
+        Some("/readyz") if ready => ok(http::readiness(&handle.door.config.disk)),
         Some("/readyz") => Refusal::new(503, "stopping"),
         Some("/") => ok("This is a Moorline server. Connect a client to /ws, or with a name of an app to /ws/{app}."),
         _ => refusal,

@@ -8,6 +8,7 @@ use moorline_protocol::AppName;
 use tokio::sync::mpsc;
 
 use super::rate::{Rate, Stranger, Strangers};
+use crate::engine::log::DiskWatch;
 use crate::http::Handed;
 use crate::ws::{Refusal, Upgrade};
 
@@ -29,6 +30,8 @@ pub struct DoorConfig {
     pub proxies: Vec<IpAddr>,
     /// Whether `/` shows the chat.
     pub page: bool,
+    /// How much of the disk is free; `/readyz` says so.
+    pub disk: DiskWatch,
     /// Where requests for the HTTP API go, if it has no listener of its own.
     pub http: Option<mpsc::Sender<Handed>>,
     /// Whether they go there.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use moorline_server::engine::log::{Files, LogFile};
+use moorline_server::engine::log::{Files, LogFile, Space};
 
 /// Bytes that a disk writes at once or not at all.
 const SECTOR: usize = 512;
@@ -48,6 +48,8 @@ struct State {
     fails_at: Option<(usize, i32)>,
     /// Bytes that fit.
     capacity: Option<usize>,
+    /// What the file system says of its room.
+    space: Option<Space>,
     /// How many syncs of files are left until one fails.
     good_syncs: Option<usize>,
     syncs_held: bool,
@@ -215,6 +217,11 @@ impl Disk {
         self.state().capacity = bytes;
     }
 
+    /// Says how much of the file system is free, and how large it is.
+    pub(crate) fn set_space(&self, space: Space) {
+        self.state().space = Some(space);
+    }
+
     /// Returns how many bytes the files take.
     pub(crate) fn used(&self) -> usize {
         let state = self.state();
@@ -352,6 +359,10 @@ impl Files for Disk {
         state.moves.clear();
         state.durable_names = state.names.clone();
         Ok(())
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(self.state().space)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use serde_json::{Value, json};
 
+use crate::http::Http;
 use crate::support::program::{Program, command, ended};
 use crate::support::{Healthy, Heard, TEXT, Wire, frame};
 
@@ -191,6 +192,83 @@ fn a_read_only_disk_is_named() {
     disk.resize(200, MountFlags::empty());
     let server = Program::dev(&disk.data());
     holds(&mut Wire::hello(server.address(), "dev:alice"), 1);
+}
+
+/// A server that leaves 100 MiB free, and keeps messages of `short` for a second.
+fn with_reserve(disk: &Disk) -> Program {
+    let config = disk.0.path().join("moorline.toml");
+    let text = "[server]\ndisk_reserve = \"100MiB\"\n[[channels]]\nprefix = \"short\"\nmax_age = \"1s\"\n";
+    std::fs::write(&config, text).unwrap();
+    Program::start(command(["--dev", "--listen", "127.0.0.1:0", "--config"]).arg(config).arg("--data").arg(disk.data()))
+}
+
+/// Publishes one message after the other until the answer is this one. Returns how many were stored.
+fn publish_until(wire: &mut Wire, mut n: u64, refused: bool) -> u64 {
+    loop {
+        wire.say(&json!({"t": "publish", "channel": "room", "req": n + 1, "id": (n + 1).to_string(), "text": format!("{}:", n + 1)}));
+        match wire.hear() {
+            Heard::Json(frame) if frame["t"] == "published" => {
+                n += 1;
+                assert_eq!(frame["offset"], n);
+                if !refused {
+                    return n;
+                }
+            }
+            Heard::Json(frame) if frame["t"] == "error" => {
+                assert_eq!((&frame["code"], &frame["retry"]), (&json!("storage.full"), &json!(true)), "{frame}");
+                assert!(frame["after"].is_u64(), "{frame}");
+                if refused {
+                    return n;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_refuses_publishes_alone_and_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::new(300) else { return };
+    let server = with_reserve(&disk);
+    let ready = || Wire::dial(server.address()).request("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+    let metrics = || Http::new(server.address(), "").bare("GET", "/metrics", &[], None).text();
+    let mut wire = Wire::hello(server.address(), "dev:alice");
+    let stored = publish_until(&mut wire, 0, false);
+    assert!(ready().ends_with("\r\n\r\nready\n"));
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 80 << 20]).unwrap();
+    let stored = publish_until(&mut wire, stored, true);
+    let found = ready();
+    assert!(found.starts_with("HTTP/1.1 200 ") && found.contains("degraded: the disk is nearly full"), "{found}");
+    assert!(metrics().contains("moorline_disk_low 1\n"));
+    // Clients come, read, acknowledge and are present.
+    holds(&mut wire, stored);
+    let mut bob = Wire::open(server.address());
+    bob.say(&json!({"t": "hello", "v": 1, "token": "dev:bob", "device": "device-0123456789", "producer": "new"}));
+    bob.expect("welcome");
+    bob.say(&json!({"t": "subscribe", "channel": "room", "req": 1, "durable": true, "presence": "join"}));
+    let subscribed = bob.expect("subscribed");
+    bob.say(&json!({"t": "ack", "channel": "room", "epoch": subscribed["epoch"], "offset": stored}));
+    let acked = loop {
+        match bob.hear() {
+            Heard::Json(frame) if frame["t"] == "presence" => {}
+            Heard::Json(frame) if frame["t"] == "acked" => break frame,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(acked["offset"], stored);
+    // By itself, and with nothing lost.
+    std::fs::remove_file(ballast).unwrap();
+    let stored = publish_until(&mut wire, stored, false);
+    assert!(ready().ends_with("\r\n\r\nready\n"));
+    holds(&mut wire, stored);
+    drop((wire, bob));
+    let said = server.stop();
+    for line in ["the disk is nearly full", "the disk has room again"] {
+        assert_eq!(said.matches(line).count(), 1, "`{line}` once in {said}");
+    }
+    let server = with_reserve(&disk);
+    holds(&mut Wire::hello(server.address(), "dev:alice"), stored);
 }
 
 /// The server does not start on this directory; returns what it says.

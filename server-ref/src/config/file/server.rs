@@ -22,6 +22,8 @@ pub struct ServerSection {
     pub durability: Option<DurabilityKind>,
     /// Memory for ids, producers and cursors.
     pub state_cache: Option<Size>,
+    /// Room of the disk that publishes leave free; 0 = none (default: 5 %, 256 MiB to 4 GiB, at most a quarter).
+    pub disk_reserve: Option<Size>,
     /// Threads for connections.
     pub shards: Option<u16>,
     /// How the server's own log is written.

@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::space::Space;
+
 /// An open file.
 pub trait LogFile: Send + Sync {
     /// Takes the room for `size` bytes, or fails at once if there is not so much.
@@ -76,6 +78,14 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The system's.
     fn sync(&self) -> io::Result<()>;
+
+    /// Returns the room of the file system; `None` where there is no such thing.
+    ///
+    /// # Errors
+    /// The system's.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
 }
 
 /// The end of the name of a file that is not complete. Whatever bears it at a start is of no use.
@@ -214,5 +224,11 @@ impl Files for Directory {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let found = rustix::fs::statvfs(&self.0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Some(Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) }))
     }
 }

@@ -21,6 +21,7 @@ mod places;
 mod reader;
 mod recovery;
 mod segment;
+mod space;
 mod tables;
 mod worker;
 
@@ -32,7 +33,7 @@ use bytes::Bytes;
 use moorline_protocol::Offset;
 use moorline_protocol::time::UnixMillis;
 
-use self::active::{Active, Frame, Written, fatal};
+use self::active::{Active, Frame, Next, Written, fatal};
 pub use self::backup::{Backup, BackupError, backup, backup_while};
 pub use self::error::OpenError;
 pub use self::files::{Directory, Files, LogFile};
@@ -44,6 +45,8 @@ pub use self::open::{LogConfig, open, open_over, open_with};
 use self::places::{Place, Places};
 use self::reader::{ReadError, Source};
 use self::segment::{Lsn, Segment, Segments};
+use self::space::Guard;
+pub use self::space::{DiskWatch, Space};
 pub use self::tables::TableStats;
 use self::tables::{Flushed, Table, TableError, Tables};
 use self::worker::Worker;
@@ -85,6 +88,7 @@ pub struct LogStore {
     /// Whether a segment may have become empty or sparse.
     untidy: bool,
     room: Room,
+    guard: Guard,
     /// When this turn is.
     now: UnixMillis,
     /// This boot of the machine.
@@ -152,6 +156,7 @@ impl LogStore {
         let file = Arc::clone(&self.active.file);
         self.segments.insert(next, Segment { file, end: None, used: 0, index: Index::None });
         self.active.allocate(&self.files, self.segment_bytes);
+        self.guard.look_again();
         self.checkpoint.rolled = true;
         Ok(())
     }
@@ -201,12 +206,13 @@ impl LogStore {
     /// Deletes segments in which nothing is wanted any more, and has the survivors of a sparse one read.
     fn tidy(&mut self) -> Result<(), Fatal> {
         let covered = self.covered;
-        let is_gone = |base, segment: &Segment| {
-            // Whoever reads in it still has its file.
-            let unused = self.places.live(base) == 0 && Arc::strong_count(&segment.file) == 1;
-            unused && segment.end.is_some_and(|end| end <= covered)
-        };
-        let gone: Vec<Lsn> = self.segments.iter().filter(|(base, s)| is_gone(*base, s)).map(|(base, _)| base).collect();
+        let is_unwanted =
+            |base, segment: &Segment| self.places.live(base) == 0 && segment.end.is_some_and(|end| end <= covered);
+        // Whoever reads in it still has its file: it goes later.
+        let is_read = |segment: &Segment| Arc::strong_count(&segment.file) > 1;
+        let unwanted = || self.segments.iter().filter(|(base, segment)| is_unwanted(*base, segment));
+        let gone: Vec<Lsn> = unwanted().filter(|(_, segment)| !is_read(segment)).map(|(base, _)| base).collect();
+        self.untidy |= unwanted().any(|(_, segment)| is_read(segment));
         if !gone.is_empty() {
             // That they are not wanted must outlive them.
             self.active.sync()?;
@@ -355,11 +361,18 @@ impl Persist for LogStore {
         }
         let reserve = 4 * self.batch_bytes();
         self.room = self.active.room(&self.files, self.segment_bytes, reserve, now)?;
+        // What an allocation takes that may fail yet, and be given back, says nothing.
+        if !matches!(self.active.next, Next::Coming) {
+            self.guard.look(self.files.as_ref(), now);
+        }
+        if self.guard.is_low() && self.room == Room::Enough {
+            self.room = Room::Reserved;
+        }
         Ok(self.room)
     }
 
     fn has_work(&self) -> bool {
-        self.mover.has_work() && self.room == Room::Enough
+        self.mover.has_work() && matches!(self.room, Room::Enough | Room::Reserved)
     }
 
     fn persist(&mut self, records: &[Record]) -> Result<(), Fatal> {

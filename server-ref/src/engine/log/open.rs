@@ -14,7 +14,7 @@ use super::active::{self, SPARE};
 use super::files::{self, Directory, Files, TEMPORARY};
 use super::recovery::{Recovered, recover};
 use super::worker::Worker;
-use super::{LogStore, OpenError, checkpoint, index, segment, tables};
+use super::{DiskWatch, LogStore, OpenError, checkpoint, index, segment, tables};
 use crate::engine::core::{CoreConfig, EngineCore};
 use crate::engine::record::Record;
 use crate::engine::turn::Persist;
@@ -42,6 +42,11 @@ pub struct LogConfig {
     /// Bytes of memory for ids, producers and cursors (default 64 MiB): half of it for what is not in a table yet, half
     /// for parts of tables.
     pub state_cache: usize,
+    /// Bytes of the file system that publishes leave free; 0 = none, `None` = what fits it, see
+    /// [`Space::default_reserve`](super::Space::default_reserve).
+    pub reserve: Option<u64>,
+    /// Where to look how much is free.
+    pub disk: DiskWatch,
     /// How long everything is kept. What names the store is in its directory, not here.
     pub core: CoreConfig,
     /// Whether reads, allocations, indexes and checkpoints have threads of their own; otherwise they are done between
@@ -58,6 +63,8 @@ impl LogConfig {
             sync: true,
             restored: false,
             state_cache: 64 << 20,
+            reserve: None,
+            disk: DiskWatch::default(),
             core: CoreConfig::new(""),
             threads: true,
         }

@@ -15,6 +15,7 @@ use super::mover::Mover;
 use super::open::LogConfig;
 use super::places::Places;
 use super::segment::{self, HEADER, Lsn, Segment, Segments, Tail};
+use super::space::Guard;
 use super::tables::Tables;
 use super::worker::Worker;
 use super::{Checkpointing, LogStore, OpenError};
@@ -112,6 +113,7 @@ fn store(
         checkpoint: Checkpointing { size: checkpoint.records.len() as u64, ..Checkpointing::default() },
         untidy: true,
         room: Room::Enough,
+        guard: Guard::new(config.reserve, config.disk.clone()),
         now: 0,
         boot: String::new(),
         lock: None,

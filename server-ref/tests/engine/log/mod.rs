@@ -5,6 +5,7 @@ mod crashes;
 mod failing;
 mod layout;
 mod moving;
+mod reserve;
 mod starting;
 mod tables;
 mod tails;
