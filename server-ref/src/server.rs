@@ -20,6 +20,7 @@ use crate::http::{self, ApiKeys, Handed, HttpConfig, SyncTimes};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
+use crate::pulse::Pulse;
 use crate::shard::{self, AskNumbers, Door, DoorConfig, ShardConfig};
 use crate::wall_clock::WallClock;
 
@@ -182,6 +183,7 @@ pub struct Server {
     http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
     engine: Option<EngineThread>,
+    pulse: Pulse,
 }
 
 impl Server {
@@ -216,6 +218,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
+        let pulse = Pulse::new(ask.clone());
         let watched = Watched { sync_times, shards: ask };
         let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
@@ -247,7 +250,7 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine) })
+        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), pulse })
     }
 
     /// Returns where it listens.
@@ -263,6 +266,11 @@ impl Server {
     /// Returns where the HTTP API is.
     pub fn http_address(&self) -> SocketAddr {
         self.http_address.unwrap_or(self.address)
+    }
+
+    /// Returns what tells whether its shards go on.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Begins a graceful stop; [`wait`](Self::wait) ends with it.
