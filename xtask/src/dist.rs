@@ -93,6 +93,11 @@ pub(crate) fn release(arch: Arch, quick: bool) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Returns the archive beside a release's folder.
+pub(crate) fn archive(release: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.tar.gz", release.display()))
+}
+
 fn home() -> Result<PathBuf> {
     Ok(cargo::target()?.join("dist"))
 }

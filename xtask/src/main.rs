@@ -85,7 +85,7 @@ enum Command {
     /// Builds the release for Linux: static binaries, unit, example configuration, checksums (installs zig from PyPI).
     Dist(dist::Dist),
     /// Does what docs/operations.md says, command by command, in a container that is thrown away (root on Debian).
-    Operations,
+    Operations(guide::Operations),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
         Command::Python(python) => python.run(),
         Command::Mobile => mobile::test(),
         Command::Dist(dist) => dist.run(),
-        Command::Operations => guide::command(),
+        Command::Operations(operations) => operations.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

@@ -41,7 +41,7 @@ const BOOT: &str = "mount -t tmpfs tmpfs \"$1\" && mkdir \"$1/upper\" \"$1/work\
 const DRIVE: &str = r#"cd /root
 for script in /guide/*.sh; do
     name=${script%.sh}
-    bash -c 'if [ -f /guide/state ]; then . /guide/state; fi; set -eu; . "$0"; export -p > /guide/state
+    bash -c 'if [ -f /guide/state ]; then . /guide/state; fi; set -eu; . "$0"; { export -p; declare -f; } > /guide/state
         printf "cd %q\n" "$PWD" >> /guide/state' "$script" > "$name.out" 2>&1 < /dev/null
     echo $? > "$name.rc"
     if [ "$(cat "$name.rc")" != 0 ]; then break; fi
@@ -61,50 +61,64 @@ TimeoutStartSec=infinity
 ";
 
 /// `cargo xtask operations`
-///
-/// # Errors
-/// As [`step`].
-pub(crate) fn command() -> Result {
-    let mut steps = Steps::default();
-    step(&mut steps);
-    steps.finish()
+#[derive(Debug, clap::Args)]
+pub(crate) struct Operations {
+    /// The release that the page begins with, a `.tar.gz` of `cargo xtask dist`; without it one is built.
+    #[arg(long, value_name = "FILE")]
+    release: Option<PathBuf>,
+}
+
+impl Operations {
+    pub(crate) fn run(&self) -> Result {
+        let mut steps = Steps::default();
+        check(&mut steps, self.release.as_deref());
+        steps.finish()
+    }
 }
 
 /// The step of `cargo xtask test`.
 pub(crate) fn step(steps: &mut Steps) {
+    check(steps, None);
+}
+
+fn check(steps: &mut Steps, release: Option<&Path>) {
     if tools::can_install() && chroot::is_possible() {
-        steps.count(NAME, run);
+        steps.count(NAME, |counts| run(release, counts));
     } else {
         steps.not_checked(NAME, "needs root on Debian, and leave to mount");
     }
 }
 
-fn run(counts: &mut Counts) -> Result {
+fn run(release: Option<&Path>, counts: &mut Counts) -> Result {
     let missing: Vec<&str> =
         PROGRAMS.iter().filter(|(_, program)| !Path::new(program).exists()).map(|(package, _)| *package).collect();
     if !missing.is_empty() {
         tools::install_debian(&missing, "the commands of the guide need more programs")?;
     }
     let steps = page::steps(&tree::read(&tree::root().join(PAGE))?)?;
-    let release = dist::release(Arch::X86, true)?;
+    let release = match release {
+        Some(archive) => archive.to_path_buf(),
+        None => dist::archive(&dist::release(Arch::X86, true)?),
+    };
     let folder = cargo::target()?.join("guide");
     tree::remove(&folder)?;
     let (shared, layer) = (folder.join("shared"), folder.join("layer"));
     tree::create(&shared)?;
     tree::create(&layer)?;
     prepare(&shared, &release, &steps)?;
-    chroot::private(BOOT)
-        .args([layer.as_os_str(), shared.as_os_str(), WITHIN.as_ref()])
-        .run()
-        .or_else(|error| if shared.join("journal").exists() { Ok(()) } else { Err(error) })?;
+    let machine = chroot::private(BOOT).args([layer.as_os_str(), shared.as_os_str(), WITHIN.as_ref()]);
+    // Whatever became of it, the first step that failed says more.
+    let ended = machine.run();
+    if !shared.join("000.rc").exists() {
+        ended?;
+    }
     compare(&shared, &steps, counts)
 }
 
 /// Writes down what the container is to do. The page begins with the release in the folder it is in.
 fn prepare(shared: &Path, release: &Path, steps: &[Step]) -> Result {
-    let archive = PathBuf::from(format!("{}.tar.gz", release.display()));
     let name = format!("moorline-{}-{}", env!("CARGO_PKG_VERSION"), Arch::X86.target());
-    tree::copy(&archive, &shared.join(format!("{name}.tar.gz")))?;
+    tree::copy(release, &shared.join(format!("{name}.tar.gz")))?;
     let unpack =
         format!("mkdir -p /root/{name} && tar -xf {INSIDE}/{name}.tar.gz -C /root/{name} --strip-components 1\n");
     tree::write(&shared.join("drive"), &format!("{unpack}{DRIVE}"))?;
