@@ -23,6 +23,8 @@ pub mod node;
 mod page;
 pub mod planted;
 #[cfg(feature = "shell")]
+pub mod pulse;
+#[cfg(feature = "shell")]
 pub mod server;
 #[cfg(feature = "shell")]
 pub mod shard;

@@ -1,6 +1,8 @@
 //! The `moorline-server` binary.
 
 mod descriptors;
+mod health;
+mod notify;
 mod options;
 mod reload;
 mod signals;
@@ -56,6 +58,12 @@ enum Command {
         /// The copy: a directory that does not exist yet. It is there completely or not at all.
         to: PathBuf,
     },
+    /// Asks a running server whether it takes clients: exit code 0 if it does, 1 if not. For containers without a shell.
+    Health {
+        /// What is asked, by plain HTTP: /readyz, or /healthz for one that only has to be alive.
+        #[arg(long, default_value = health::URL)]
+        url: String,
+    },
     /// API keys for the HTTP API.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -83,6 +91,7 @@ fn main() -> ExitCode {
         Some(Command::CheckConfig { file }) => check_config(&file),
         Some(Command::Backup { dir, to }) => backup(&dir, &to),
         Some(Command::Inspect { dir }) => inspect(&dir),
+        Some(Command::Health { url }) => ask_health(&url),
         Some(Command::Key(KeyCommand::New { name })) => new_key(&name),
         None => match start(&cli.run) {
             Ok(code) => code,
@@ -127,6 +136,19 @@ fn backup(dir: &Path, to: &Path) -> ExitCode {
         }
         Err(error) => {
             complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask_health(url: &str) -> ExitCode {
+    match health::ask(url) {
+        Ok(said) => {
+            say(said);
+            ExitCode::SUCCESS
+        }
+        Err(text) => {
+            complain(text);
             ExitCode::FAILURE
         }
     }
@@ -214,6 +236,11 @@ fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode 
     if server.http_address() != server.address() {
         say(format_args!("moorline-server: HTTP API on http://{}", server.http_address()));
     }
+    notify::ready(&format!("listening on {}", server.url()));
+    if let Err(error) = notify::watch(server.pulse()) {
+        complain(format_args!("cannot start the watchdog's thread: {error}"));
+        return ExitCode::FAILURE;
+    }
     loop {
         match signals.wait(reload::LOOK) {
             Asked::Stop => break,
@@ -222,6 +249,7 @@ fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode 
         }
     }
     tracing::info!("stopping: clients are sent away; a second signal stops at once");
+    notify::stopping();
     server.drain();
     signals.exit_at_the_next();
     server.wait();

@@ -27,6 +27,7 @@ use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
+use crate::pulse::Pulse;
 use crate::shard::{self, AskNumbers, Door, DoorConfig, Origins, ShardConfig};
 use crate::wall_clock::WallClock;
 
@@ -221,6 +222,7 @@ pub struct Server {
     couriers: Option<JoinHandle<()>>,
     engine: Option<EngineThread>,
     live: Live,
+    pulse: Pulse,
 }
 
 impl Server {
@@ -258,6 +260,7 @@ impl Server {
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
         let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
+        let pulse = Pulse::new(ask.clone());
         let watched = Watched { sync_times, disk: disk.clone(), shards: ask, reloads: reloads.clone() };
         let rules = LiveRules::new(reload::http_rules(&options));
         let shared = (&engine.handle(), &clock, &stopped);
@@ -298,7 +301,7 @@ impl Server {
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
         let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), reloads);
-        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), live })
+        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), live, pulse })
     }
 
     /// Returns where it listens.
@@ -325,6 +328,11 @@ impl Server {
     /// Returns the count of reloads, for whoever has to count one that did not come so far.
     pub fn reloads(&self) -> &Reloads {
         &self.live.reloads
+    }
+
+    /// Returns what tells whether its shards go on.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Begins a graceful stop; [`wait`](Self::wait) ends with it.

@@ -63,7 +63,7 @@ pub(crate) fn is_possible() -> bool {
 }
 
 /// Begins a shell script whose mounts nobody else sees.
-fn private(script: &str) -> Process {
+pub(crate) fn private(script: &str) -> Process {
     Process::new("unshare").args(["--mount", "--propagation", "private", "sh", "-ec", script, "sh"])
 }
 

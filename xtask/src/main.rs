@@ -10,8 +10,10 @@ mod browsers;
 mod cargo;
 mod chroot;
 mod conformance;
+mod dist;
 mod error;
 mod fuzz;
+mod guide;
 mod kotlin;
 mod layers;
 mod mobile;
@@ -80,6 +82,10 @@ enum Command {
     Python(python::Python),
     /// Compiles the mobile facade for Android, iOS and HarmonyOS, without linking it (installs clang on Debian).
     Mobile,
+    /// Builds the release for Linux: static binaries, unit, example configuration, checksums (installs zig from PyPI).
+    Dist(dist::Dist),
+    /// Does what docs/operations.md says, command by command, in a container that is thrown away (root on Debian).
+    Operations(guide::Operations),
     /// Formats all Rust code.
     Fmt {
         /// Only report what is not formatted.
@@ -110,6 +116,8 @@ fn main() -> ExitCode {
         Command::Kotlin(kotlin) => kotlin.run(),
         Command::Python(python) => python.run(),
         Command::Mobile => mobile::test(),
+        Command::Dist(dist) => dist.run(),
+        Command::Operations(operations) => operations.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),
     };

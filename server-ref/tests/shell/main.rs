@@ -18,6 +18,7 @@ mod hooks;
 mod http;
 mod limits;
 mod order;
+mod service;
 mod signals;
 mod sockets;
 mod start;

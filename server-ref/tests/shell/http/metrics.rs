@@ -72,6 +72,8 @@ fn what_happens_is_counted_per_app() {
     let told: BTreeSet<String> =
         names(&text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n"));
     assert!(told.is_subset(&documented), "not documented: {:?}", told.difference(&documented));
+    let alerts = names(include_str!("../../../../deploy/prometheus/alerts.yml"));
+    assert!(alerts.is_subset(&documented), "no such metrics: {:?}", alerts.difference(&documented));
     let shown = names(dashboard);
     assert_eq!(shown, documented, "the dashboard shows what is documented");
     let dashboard: Value = serde_json::from_str(dashboard).unwrap();
