@@ -71,6 +71,7 @@ impl Run {
         };
         let dir = self.config.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(".")).to_owned();
         let keys = config::app_keys(&file, &dir).map_err(Misuse)?;
+        let sets = config::key_sets(&file, &dir).map_err(Misuse)?;
         if keys.is_empty() && !self.dev {
             let text = "nobody could connect: there is no app in the configuration. Write one (docs/moorline.toml is \
                         an example) and pass it with --config, or try the server with --dev";
@@ -79,7 +80,7 @@ impl Run {
         let listen = self.listen.or(file.server.listen).map_or_else(default_listen, |listen| listen.0);
         self.keep_to_loopback(listen)?;
         let api_keys = config::api_keys(&file).map_err(Misuse)?;
-        let tokens = Tokens::new(keys);
+        let tokens = Tokens::new(keys).with_sets(sets);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shards =
             u16::try_from(processors.saturating_sub(1)).unwrap_or(u16::MAX).clamp(*SHARDS.start(), *SHARDS.end());

@@ -24,6 +24,7 @@ use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook, NewHooks};
 use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
+use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
@@ -269,6 +270,8 @@ impl Server {
             hands: !options.api_keys.is_empty(),
         }));
         let auth = Arc::new(options.tokens);
+        let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets()));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
         for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
             let (change, changed) = mpsc::channel(1);
@@ -290,7 +293,7 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), reloads);
+        let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), (reloads, fetcher, stopped));
         Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), live })
     }
 
@@ -335,6 +338,7 @@ impl Server {
             // A panic of the thread has been printed.
             let _ = shard.join();
         }
+        self.live.join();
         if let Some(engine) = self.engine.take() {
             engine.close();
         }

@@ -357,6 +357,7 @@ fn refused(failure: AuthFailure) -> Ending {
         ErrorCode::AuthExpired => CloseCode::TOKEN_EXPIRED,
         ErrorCode::AuthRevoked => CloseCode::REVOKED,
         ErrorCode::AppUnknown => CloseCode::UNKNOWN_APP,
+        ErrorCode::AppUnavailable => CloseCode::OVERLOADED,
         _ => CloseCode::TOKEN_INVALID,
     };
     Ending(Some(ErrorFrame::new(failure.code, failure.message)), code)
