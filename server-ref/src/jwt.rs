@@ -167,9 +167,7 @@ fn verify<'a>(
     let published = sets.iter().flat_map(|(set, keys)| keys.iter().map(|key| (key, Some(set.source.issuer.as_str()))));
     let fits = |key: &Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
     let mut refused = invalid("no key of this app fits the token's `alg` and `kid`");
-    let mut has_fitting = false;
     for (key, issuer) in keys.iter().map(|key| (key, None)).chain(published).filter(|(key, _)| fits(key)) {
-        has_fitting |= issuer.is_some();
         let mut validation = Validation::new(key.algorithm);
         // Times are compared with the server's clock, below.
         validation.validate_exp = false;
@@ -190,7 +188,9 @@ fn verify<'a>(
     }
     // What an issuer began to sign with after its keys were fetched is found a moment later.
     let may_come = |(set, _): &(&KeySet, Arc<Vec<Key>>)| set.miss(header.kid.as_deref());
-    if !has_fitting && sets.iter().filter(|set| may_come(set)).count() > 0 {
+    let is_known = |key: &Key| header.kid.is_some() && key.id == header.kid;
+    let has_named = sets.iter().any(|(_, keys)| keys.iter().any(is_known));
+    if !has_named && sets.iter().filter(|set| may_come(set)).count() > 0 {
         let text = "the keys of the token's issuer are being fetched; try again";
         return Err(failure(ErrorCode::AppUnavailable, text));
     }

@@ -124,14 +124,10 @@ impl KeySet {
         let is_fresh = state.fetched.is_some_and(|at| at.elapsed() < self.source.times.absent);
         match kid {
             Some(kid) if is_fresh && state.absent.contains(kid) => return false,
-            Some(kid) => {
-                if state.unknown.len() < MOST_UNKNOWN {
-                    state.unknown.insert(kid.to_owned());
-                }
-            }
+            Some(kid) if state.unknown.len() < MOST_UNKNOWN => drop(state.unknown.insert(kid.to_owned())),
             // Without a name every key was tried.
             None if state.fetched.is_some() => return false,
-            None => {}
+            Some(_) | None => {}
         }
         drop(state);
         self.wanted.notify_one();

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use moorline_protocol::AppName;
 use moorline_server::jwks::{KeySet, Source, Times};
 use moorline_server::jwt::{AppKeys, Tokens};
 use moorline_server::server::{Options, Server};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData};
 use serde_json::{Value, json};
 
@@ -38,7 +38,11 @@ impl Pair {
     fn token(&self, changes: &[(&str, Value)]) -> String {
         let mut body = json!({"iss": ISSUER, "sub": "alice", "aud": "shop", "iat": now(), "exp": now() + 600});
         changes.iter().for_each(|(name, value)| body[*name] = value.clone());
-        let header = Header { kid: Some(self.kid.into()), jku: Some("http://127.0.0.1:1/".into()), ..Header::new(Algorithm::EdDSA) };
+        let header = Header {
+            kid: Some(self.kid.into()),
+            jku: Some("http://127.0.0.1:1/".into()),
+            ..Header::new(Algorithm::EdDSA)
+        };
         encode(&header, &body, &EncodingKey::from_ed_pem(self.pair.serialize_pem().as_bytes()).unwrap()).unwrap()
     }
 }
@@ -87,7 +91,7 @@ fn keys_rotate_and_an_issuer_that_fails_or_lies_changes_nothing() {
     let confused = Header { kid: Some("one".into()), ..Header::new(Algorithm::HS256) };
     let body = json!({"iss": ISSUER, "sub": "alice", "aud": "shop", "exp": now() + 600});
     let confused = encode(&confused, &body, &EncodingKey::from_secret(one.pair.der_bytes())).unwrap();
-    knock(address, "shop", &confused).expect_end("app.unavailable", 4002);
+    knock(address, "shop", &confused).expect_end("auth.invalid", 4502);
 
     // It fails and lies: what is known stays good, and nothing new is believed.
     let oct = json!({"keys": [{"kty": "oct", "kid": "two", "alg": "HS256", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]});
@@ -169,7 +173,10 @@ fn an_issuer_that_hangs_or_is_private_delays_nobody_else() {
     let address = site.address();
     enter(address, "other", &super::token("other", "alice", &secret(1)));
     knock(address, "shop", &one.token(&[])).expect_end("app.unavailable", 4002);
-    let said = { site.replace(&format!("{other}{private}")); site.hang_up("could not be fetched") };
+    let said = {
+        site.replace(&format!("{other}{private}"));
+        site.hang_up("could not be fetched")
+    };
     assert!(said.contains("not a public address"), "{said}");
     enter(address, "other", &super::token("other", "alice", &secret(1)));
 }

@@ -97,10 +97,12 @@ impl Program {
     pub(crate) fn wait_for(&self, after: usize, text: &str) -> String {
         let (errors, more) = &*self.errors;
         let (errors, late) = more
-            .wait_timeout_while(errors.lock().unwrap(), PATIENCE, |errors| !errors[after..].contains(text))
+            .wait_timeout_while(errors.lock().unwrap(), PATIENCE, |errors| {
+                !errors.get(after..).is_some_and(|said| said.contains(text))
+            })
             .unwrap();
-        assert!(!late.timed_out(), "it never said `{text}`: {}", &errors[after..]);
-        errors[after..].to_owned()
+        assert!(!late.timed_out(), "it never said `{text}`: {}", errors.get(after..).unwrap_or_default());
+        errors.get(after..).unwrap_or_default().to_owned()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
