@@ -7,6 +7,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName, limits};
 use serde::Deserialize;
 
+use crate::jwks::KeySet;
 use crate::node::{AuthFailure, Authenticator, Claims, Grant, Permissions};
 
 /// How far the clock of what makes tokens may differ from this server's.
@@ -35,14 +36,29 @@ pub struct Key {
 /// Verifies tokens for the apps of a server.
 #[derive(Default)]
 pub struct Tokens {
-    apps: RwLock<Arc<Vec<AppKeys>>>,
+    known: RwLock<Arc<Known>>,
     dev: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    apps: Vec<AppKeys>,
+    /// Keys that issuers publish.
+    sets: Vec<(AppName, Arc<KeySet>)>,
 }
 
 impl Tokens {
     /// Verifies with the keys of these apps.
     pub fn new(apps: Vec<AppKeys>) -> Self {
-        Self { apps: RwLock::new(Arc::new(apps)), dev: false }
+        Self { known: RwLock::new(Arc::new(Known { apps, sets: Vec::new() })), dev: false }
+    }
+
+    /// Also verifies with the keys that issuers publish for apps. A token that names the issuer is tried with its keys.
+    #[must_use]
+    pub fn with_sets(self, sets: Vec<(AppName, Arc<KeySet>)>) -> Self {
+        let known = self.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let apps = Arc::try_unwrap(known).map(|known| known.apps).unwrap_or_default();
+        Self { known: RwLock::new(Arc::new(Known { apps, sets })), dev: self.dev }
     }
 
     /// Also lets in `dev:<user>` and nobody's connections, with every grant, to every app.
@@ -51,13 +67,27 @@ impl Tokens {
         Self { dev: true, ..self }
     }
 
-    /// Verifies with the keys of other apps from now on. Who is in stays until its token expires.
-    pub(crate) fn replace(&self, other: &Self) {
-        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = other.apps();
+    /// Verifies with the keys of other apps from now on. Who is in stays until its token expires. What was fetched from
+    /// an issuer that is asked as before stays known.
+    pub(crate) fn replace(&self, other: Self) {
+        let mut known = other.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let before = self.known();
+        if let Some(known) = Arc::get_mut(&mut known) {
+            for (app, set) in &mut known.sets {
+                let mut same = before.sets.iter().filter(|(of, old)| of == app && old.source == set.source);
+                same.next().into_iter().for_each(|(_, old)| *set = Arc::clone(old));
+            }
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
-    fn apps(&self) -> Arc<Vec<AppKeys>> {
-        Arc::clone(&self.apps.read().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the sets of keys that are to be fetched.
+    pub(crate) fn sets(&self) -> Vec<Arc<KeySet>> {
+        self.known().sets.iter().map(|(_, set)| Arc::clone(set)).collect()
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -92,8 +122,8 @@ impl Authenticator for Tokens {
         _channel: Option<&ChannelName>,
         now: UnixMillis,
     ) -> Result<Claims, AuthFailure> {
-        let apps = self.apps();
-        let known = apps.iter().find(|known| known.name == *app);
+        let all = self.known();
+        let known = all.apps.iter().find(|known| known.name == *app);
         if known.is_none() && !self.dev {
             return Err(failure(ErrorCode::AppUnknown, "this server has no such app; check the path of the URL"));
         }
@@ -114,27 +144,37 @@ impl Authenticator for Tokens {
             return Err(failure(ErrorCode::AuthInvalid, "the token is larger than 8 KiB"));
         }
         let keys = known.map(|app| app.keys.as_slice()).unwrap_or_default();
-        claims(verify(token, app, keys)?, now)
+        let sets = all.sets.iter().filter(|(of, _)| of == app).map(|(_, set)| set.as_ref());
+        claims(verify(token, app, keys, sets)?, now)
     }
 
     fn has_app(&self, app: &AppName) -> bool {
-        self.dev || self.apps().iter().any(|known| known.name == *app)
+        self.dev || self.known().apps.iter().any(|known| known.name == *app)
     }
 }
 
 /// Returns what a token says, if one of the keys has signed it for this app.
-fn verify(token: &str, app: &AppName, keys: &[Key]) -> Result<Body, AuthFailure> {
+fn verify<'a>(
+    token: &str,
+    app: &AppName,
+    keys: &[Key],
+    sets: impl Iterator<Item = &'a KeySet>,
+) -> Result<Body, AuthFailure> {
     let invalid = |message| failure(ErrorCode::AuthInvalid, message);
     let header =
         decode_header(token).map_err(|_| invalid("the token is not a JWT signed with HS256, RS256, ES256 or EdDSA"))?;
-    let fits = |key: &&Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
+    let sets: Vec<(&KeySet, Arc<Vec<Key>>)> = of_issuer(token, sets).map(|set| (set, set.keys())).collect();
+    let published = sets.iter().flat_map(|(set, keys)| keys.iter().map(|key| (key, Some(set.source.issuer.as_str()))));
+    let fits = |key: &Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
     let mut refused = invalid("no key of this app fits the token's `alg` and `kid`");
-    for key in keys.iter().filter(fits) {
+    for (key, issuer) in keys.iter().map(|key| (key, None)).chain(published).filter(|(key, _)| fits(key)) {
         let mut validation = Validation::new(key.algorithm);
         // Times are compared with the server's clock, below.
         validation.validate_exp = false;
         validation.set_audience(&[app.as_str()]);
         validation.set_required_spec_claims(&["exp", "aud"]);
+        // It was looked at before: what leads to a key has to be what the key has signed.
+        issuer.into_iter().for_each(|issuer| validation.set_issuer(&[issuer]));
         match decode::<Body>(token, &key.key, &validation).map_err(jsonwebtoken::errors::Error::into_kind) {
             Ok(token) => return Ok(token.claims),
             // The signature is right, so it does not matter what another key says.
@@ -146,7 +186,27 @@ fn verify(token: &str, app: &AppName, keys: &[Key]) -> Result<Body, AuthFailure>
             Err(_) => refused = invalid("the token's signature is wrong"),
         }
     }
+    // What an issuer began to sign with after its keys were fetched is found a moment later.
+    let may_come = |(set, _): &(&KeySet, Arc<Vec<Key>>)| set.miss(header.kid.as_deref());
+    let is_known = |key: &Key| header.kid.is_some() && key.id == header.kid;
+    let has_named = sets.iter().any(|(_, keys)| keys.iter().any(is_known));
+    if !has_named && sets.iter().filter(|set| may_come(set)).count() > 0 {
+        let text = "the keys of the token's issuer are being fetched; try again";
+        return Err(failure(ErrorCode::AppUnavailable, text));
+    }
     Err(refused)
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    iss: Option<String>,
+}
+
+/// Returns the sets of the issuer that a token names. Nothing of it is verified yet.
+fn of_issuer<'a>(token: &str, sets: impl Iterator<Item = &'a KeySet>) -> impl Iterator<Item = &'a KeySet> {
+    let mut sets = sets.peekable();
+    let named = sets.peek().and_then(|_| jsonwebtoken::dangerous::insecure_decode_claims::<Issued>(token).ok()?.iss);
+    sets.filter(move |set| named.as_deref() == Some(set.source.issuer.as_str()))
 }
 
 fn claims(body: Body, now: UnixMillis) -> Result<Claims, AuthFailure> {

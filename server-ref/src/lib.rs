@@ -17,6 +17,8 @@ pub mod hooks;
 #[cfg(feature = "shell")]
 pub mod http;
 #[cfg(feature = "shell")]
+pub mod jwks;
+#[cfg(feature = "shell")]
 pub mod jwt;
 pub mod node;
 #[cfg(feature = "shell")]

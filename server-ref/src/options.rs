@@ -79,7 +79,7 @@ impl Run {
         let listen = self.listen.or(file.server.listen).map_or_else(default_listen, |listen| listen.0);
         self.keep_to_loopback(listen)?;
         let api_keys = config::api_keys(&file).map_err(Misuse)?;
-        let tokens = Tokens::new(keys);
+        let tokens = Tokens::new(keys).with_sets(config::key_sets(&file, &dir).map_err(Misuse)?);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shards =
             u16::try_from(processors.saturating_sub(1)).unwrap_or(u16::MAX).clamp(*SHARDS.start(), *SHARDS.end());
@@ -123,9 +123,14 @@ impl Run {
         options.apps = config::app_limits(&file, &options.limits());
         let log_format = self.log_format.or(file.server.log_format).unwrap_or(LogFormat::Text);
         let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
-        let files = self.config.iter().cloned().chain(config::reload::files(&file, &dir)).collect();
+        let files = self.files(&file, &dir);
         let apps = file.apps.into_iter().map(|app| app.name).collect();
         Ok(Settings { options, log_format, warnings, files, apps })
+    }
+
+    /// Returns what a configuration rests on.
+    fn files(&self, file: &File, dir: &Path) -> Vec<PathBuf> {
+        self.config.iter().cloned().chain(config::reload::files(file, dir)).collect()
     }
 
     fn http_listen(&self, file: &File) -> Result<Option<SocketAddr>, Misuse> {

@@ -24,6 +24,7 @@ use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook, NewHooks};
 use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
+use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
@@ -230,6 +231,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
+    #[expect(clippy::too_many_lines, reason = "a server, from its first listener to its last thread")]
     pub fn start(options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
@@ -279,6 +281,8 @@ impl Server {
             hands: !options.api_keys.is_empty(),
         }));
         let auth = Arc::new(options.tokens);
+        let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets()));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
         for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
             let (change, changed) = mpsc::channel(1);
@@ -300,7 +304,7 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), reloads);
+        let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), (reloads, fetcher, stopped));
         Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), live, pulse })
     }
 
@@ -350,6 +354,7 @@ impl Server {
             // A panic of the thread has been printed.
             let _ = shard.join();
         }
+        self.live.join();
         if let Some(engine) = self.engine.take() {
             engine.close();
         }

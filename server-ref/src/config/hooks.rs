@@ -92,7 +92,7 @@ pub(super) fn is_pattern(pattern: &str) -> Result<(), String> {
     }
 }
 
-fn url(text: &str, allow_private: bool) -> Result<Uri, String> {
+pub(super) fn url(text: &str, allow_private: bool) -> Result<Uri, String> {
     let url: Uri = text.parse().map_err(|error| format!("`url`: {error}"))?;
     let userinfo = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
     match url.scheme_str() {
@@ -101,12 +101,12 @@ fn url(text: &str, allow_private: bool) -> Result<Uri, String> {
         }
         Some("https") => Ok(url),
         Some("http") if allow_private => Ok(url),
-        Some("http") => Err("`url` begins with https://; `allow_private = true` lets a hook do without".into()),
+        Some("http") => Err("`url` begins with https://; `allow_private = true` lets it do without".into()),
         _ => Err("`url` begins with https://".into()),
     }
 }
 
-fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let roots = read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     if roots.is_empty() { Err(format!("there is no certificate in {}", path.display())) } else { Ok(roots) }

@@ -21,8 +21,8 @@ pub fn app_keys(file: &File, dir: &Path) -> Result<Vec<AppKeys>, String> {
         }
         let keys = app.keys.iter().map(|key| signing_key(key, dir)).collect::<Result<Vec<_>, _>>();
         let keys = keys.map_err(|problem| format!("app `{name}`: {problem}"))?;
-        if keys.is_empty() && !app.anonymous {
-            return Err(format!("app `{name}` has no key: nobody could connect. Add [[apps.keys]]"));
+        if keys.is_empty() && app.jwks.is_empty() && !app.anonymous {
+            return Err(format!("app `{name}` has no key: nobody could connect. Add [[apps.keys]] or [[apps.jwks]]"));
         }
         apps.push(AppKeys { name, keys, anonymous: app.anonymous });
     }

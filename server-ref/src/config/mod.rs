@@ -5,6 +5,7 @@ mod apps;
 mod check;
 mod file;
 mod hooks;
+mod jwks;
 mod keys;
 pub mod reload;
 mod units;
@@ -15,10 +16,11 @@ pub use self::api_keys::api_keys;
 pub use self::apps::{app_limits, app_origins, compression, retention};
 pub use self::check::SHARDS;
 pub use self::file::{
-    ApiKeySection, App, AppLimitsSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits,
-    LogFormat, ServerSection, SigningKey,
+    ApiKeySection, App, AppLimitsSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, JwksSection,
+    Limits, LogFormat, ServerSection, SigningKey,
 };
 pub use self::hooks::hooks;
+pub use self::jwks::key_sets;
 pub use self::keys::app_keys;
 pub use self::units::{Age, Listen, Size};
 
@@ -42,6 +44,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     check::check(&file).map_err(error)?;
     let dir = path.parent().map(PathBuf::from).unwrap_or_default();
     app_keys(&file, &dir).map_err(error)?;
+    key_sets(&file, &dir).map_err(error)?;
     api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
     Ok(file)
@@ -97,6 +100,7 @@ mod tests {
             ("[[apps]]\n", "[[apps]]\nname = \"a\"\n"),
             ("[apps.limits]\n", "[[apps]]\nname = \"a\"\n[apps.limits]\n"),
             ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
+            ("[[apps.jwks]]", "[[apps]]\nname = \"a\"\n[[apps.jwks]]\nissuer = \"a\"\nurl = \"a\"\n"),
             ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
             ("[[hooks]]", "[[hooks]]\nname = \"a\"\nurl = \"https://a\"\n"),

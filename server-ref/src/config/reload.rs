@@ -69,7 +69,8 @@ impl Watch {
 pub fn files(file: &File, dir: &Path) -> Vec<PathBuf> {
     let keys = file.apps.iter().flat_map(|app| &app.keys).filter_map(|key| key.public_key_file.as_ref());
     let roots = file.hooks.iter().filter_map(|hook| hook.ca_file.as_ref());
-    keys.chain(roots).map(|path| dir.join(path)).collect()
+    let issuers = file.apps.iter().flat_map(|app| &app.jwks).filter_map(|jwks| jwks.ca_file.as_ref());
+    keys.chain(roots).chain(issuers).map(|path| dir.join(path)).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::http::request::Builder;
+use hyper::http::response::Parts;
 use hyper::{Method, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -112,17 +114,30 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal`]: all but `Status`.
 pub async fn send(target: &Target, request: Request<'_>) -> Result<Reply, Refusal> {
-    let late = Refusal::Late(target.within.as_millis() as u64);
-    tokio::time::timeout(target.within, exchange(target, request)).await.unwrap_or(Err(late))
+    let most = request.most;
+    let (head, body) = exchange(target, head(target, request)?, most).await?;
+    Ok(Reply { status: head.status, body })
 }
 
-async fn exchange(target: &Target, request: Request<'_>) -> Result<Reply, Refusal> {
+/// Sends one request and returns the head of its answer, and the body if it was asked for.
+pub(super) async fn exchange(
+    target: &Target,
+    request: hyper::Request<Full<Bytes>>,
+    most: Option<usize>,
+) -> Result<(Parts, Bytes), Refusal> {
+    let late = Refusal::Late(target.within.as_millis() as u64);
+    tokio::time::timeout(target.within, try_exchange(target, request, most)).await.unwrap_or(Err(late))
+}
+
+async fn try_exchange(
+    target: &Target,
+    request: hyper::Request<Full<Bytes>>,
+    most: Option<usize>,
+) -> Result<(Parts, Bytes), Refusal> {
     let host = target.url.host().ok_or(Refusal::Url)?.trim_start_matches('[').trim_end_matches(']');
     let secure = target.url.scheme_str() != Some("http");
     let port = target.url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let stream = connect(host, port, target.allow_private).await?;
-    let most = request.most;
-    let request = head(target, request)?;
     if secure {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| Refusal::Url)?;
         let stream = TlsConnector::from(Arc::clone(&target.tls)).connect(name, stream).await.map_err(Refusal::Tls)?;
@@ -150,16 +165,8 @@ async fn connect(host: &str, port: u16, allow_private: bool) -> Result<TcpStream
 }
 
 fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Refusal> {
-    let path = target.url.path_and_query().map_or("/", |path| path.as_str());
-    let path: Uri = path.parse().map_err(|_| Refusal::Url)?;
-    let authority = target.url.authority().ok_or(Refusal::Url)?;
-    let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
-    hyper::Request::builder()
-        .method(Method::POST)
-        .uri(path)
-        .header(HOST, host)
+    begin(target, Method::POST)?
         .header(CONTENT_TYPE, "application/json")
-        .header(USER_AGENT, concat!("moorline-server/", env!("CARGO_PKG_VERSION")))
         .header("webhook-id", request.id)
         .header("webhook-timestamp", request.timestamp)
         .header("webhook-signature", sign(&target.secrets, request.id, request.timestamp, &request.body))
@@ -167,8 +174,22 @@ fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Byt
         .map_err(|_| Refusal::Url)
 }
 
+/// Begins the head of a request.
+pub(super) fn begin(target: &Target, method: Method) -> Result<Builder, Refusal> {
+    let path = target.url.path_and_query().map_or("/", |path| path.as_str());
+    let path: Uri = path.parse().map_err(|_| Refusal::Url)?;
+    let authority = target.url.authority().ok_or(Refusal::Url)?;
+    let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+    let agent = concat!("moorline-server/", env!("CARGO_PKG_VERSION"));
+    Ok(hyper::Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, agent))
+}
+
 /// Sends a request on a connection of its own and reads the answer as far as it is wanted.
-async fn talk<S>(stream: S, request: hyper::Request<Full<Bytes>>, most: Option<usize>) -> Result<Reply, Refusal>
+async fn talk<S>(
+    stream: S,
+    request: hyper::Request<Full<Bytes>>,
+    most: Option<usize>,
+) -> Result<(Parts, Bytes), Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -179,10 +200,10 @@ where
         .map_err(Refusal::Http)?;
     let answer = async move {
         let answer = sender.send_request(request).await.map_err(Refusal::Http)?;
-        let status = answer.status();
-        let Some(most) = most else { return Ok(Reply { status, body: Bytes::new() }) };
-        match Limited::new(answer.into_body(), most).collect().await {
-            Ok(body) => Ok(Reply { status, body: body.to_bytes() }),
+        let (head, body) = answer.into_parts();
+        let Some(most) = most else { return Ok((head, Bytes::new())) };
+        match Limited::new(body, most).collect().await {
+            Ok(body) => Ok((head, body.to_bytes())),
             Err(error) if error.is::<LengthLimitError>() => Err(Refusal::Large(most)),
             Err(error) => Err(error.downcast().map_or(Refusal::Large(most), |error| Refusal::Http(*error))),
         }

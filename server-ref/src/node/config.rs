@@ -69,7 +69,7 @@ pub trait Authenticator {
     /// present, must be the connection's user (the node checks).
     ///
     /// # Errors
-    /// `auth.invalid`, `auth.expired` (`exp` ≤ now − 5 s), `app.unknown`, or `channel.denied` where anonymous
+    /// `auth.invalid`, `auth.expired` (`exp` ≤ now − 5 s), `app.unknown`, `app.unavailable` (it may be good: try again), or `channel.denied` where anonymous
     /// connections are not allowed, each with a sentence that says what to do.
     fn verify(
         &self,

@@ -1,5 +1,5 @@
 use moorline_protocol::time::Now;
-use moorline_protocol::{AppName, CloseCode, ErrorCode, ErrorFrame};
+use moorline_protocol::{AppName, CloseCode, ErrorCode, ErrorFrame, Limits, limits};
 
 use super::config::NodeRules;
 use super::{ConnId, Ending, Node};
@@ -43,6 +43,13 @@ impl Node {
             api_rate: None,
             api_burst: 0,
         })
+    }
+
+    /// Returns the limits of a connection's app, and what `welcome` tells of them.
+    pub(super) fn told_limits(&self, conn: ConnId) -> (AppLimits, Limits) {
+        let (own, spread) = (self.limits_of(conn), self.config.spread_ms);
+        let window = limits::PUBLISH_WINDOW as u32;
+        (own, Limits { message: own.message, channels: own.channels, window, spread })
     }
 
     /// Returns the limits of a connection's app.

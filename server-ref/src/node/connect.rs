@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    AppName, Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant,
-    Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
+    AppName, Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Packed, ProducerGrant, Push,
+    ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
 };
 
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
@@ -128,7 +128,7 @@ impl Node {
     }
 
     fn welcome(&mut self, conn: ConnId, producer: Option<ProducerGrant>, now: Now) {
-        let own = self.limits_of(conn);
+        let (own, told) = self.told_limits(conn);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let fresh = State::AwaitingHello { deadline: now.mono };
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
@@ -169,12 +169,7 @@ impl Node {
             producer,
             expires: session.claims.expires,
             caps: caps.into_iter().map(Utf8Bytes::from_static).collect(),
-            limits: Limits {
-                message: own.message,
-                channels: own.channels,
-                window: limits::PUBLISH_WINDOW as u32,
-                spread: self.config.spread_ms,
-            },
+            limits: told,
         };
         entry.state = State::Open(Box::new(session));
         self.send(conn, &ServerFrame::Welcome(welcome));
@@ -357,6 +352,7 @@ fn refused(failure: AuthFailure) -> Ending {
         ErrorCode::AuthExpired => CloseCode::TOKEN_EXPIRED,
         ErrorCode::AuthRevoked => CloseCode::REVOKED,
         ErrorCode::AppUnknown => CloseCode::UNKNOWN_APP,
+        ErrorCode::AppUnavailable => CloseCode::OVERLOADED,
         _ => CloseCode::TOKEN_INVALID,
     };
     Ending(Some(ErrorFrame::new(failure.code, failure.message)), code)

@@ -1,17 +1,18 @@
 //! What of a running server can change: apps, keys, limits, rules, origins, hooks.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{Engine, Options};
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, EngineRules, Reply, ShardId, Ticket};
 use crate::hooks::{self, NewHooks};
 use crate::http::{HttpRules, LiveRules};
+use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::node::NodeRules;
 use crate::shard::{Door, NewRules};
@@ -103,6 +104,9 @@ pub(super) struct Live {
     nodes: Vec<mpsc::Sender<NewRules>>,
     hooks: mpsc::UnboundedSender<NewHooks>,
     pub(super) reloads: Reloads,
+    /// As soon as an issuer's keys are to be fetched.
+    fetcher: Mutex<Option<Fetcher>>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Live {
@@ -111,9 +115,10 @@ impl Live {
         engine: EngineHandle,
         (tokens, http, door): (Arc<Tokens>, LiveRules, Arc<Door>),
         (nodes, hooks): (Vec<mpsc::Sender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
-        reloads: Reloads,
+        (reloads, fetcher, stop): (Reloads, Option<Fetcher>, watch::Receiver<bool>),
     ) -> Self {
-        Self { fixed, engine, tokens, http, door, nodes, hooks, reloads }
+        let fetcher = Mutex::new(fetcher);
+        Self { fixed, engine, tokens, http, door, nodes, hooks, reloads, fetcher, stop }
     }
 
     /// See [`Server::reload`](super::Server::reload). Nothing in here can fail: whatever can was done when the options
@@ -133,16 +138,19 @@ impl Live {
             apps: options.apps.clone(),
         });
         // An app that is gone is unknown before its connections are ended.
-        self.tokens.replace(&options.tokens);
+        let (rules, origins, hands) = (http_rules(&options), options.all_origins(), !options.api_keys.is_empty());
+        let limits = options.limits();
+        self.tokens.replace(options.tokens);
+        self.fetch_keys();
         self.configure_nodes(&NodeRules {
-            limits: options.limits(),
-            apps: options.apps.clone(),
-            compression: options.compression.clone(),
+            limits,
+            apps: options.apps,
+            compression: options.compression,
             hooks: told,
             ping_ms: options.ping_ms,
         });
-        self.http.replace(http_rules(&options));
-        self.door.configure(options.all_origins(), !options.api_keys.is_empty());
+        self.http.replace(rules);
+        self.door.configure(origins, hands);
         let [done, _] = &*self.reloads.0;
         done.fetch_add(1, Ordering::Relaxed);
         later
@@ -162,6 +170,25 @@ impl Live {
         self.engine.submit(SHARD, [(Ticket(0), Command::Configure(Box::new(rules)))]);
         // An engine that stops drops what it had to say.
         let _ = waiting.recv_timeout(PATIENCE);
+    }
+
+    /// Fetches the keys of the issuers of now.
+    fn fetch_keys(&self) {
+        let sets = self.tokens.sets();
+        let mut fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetcher.is_none() && !sets.is_empty() {
+            match Fetcher::start(self.stop.clone()) {
+                Ok(started) => *fetcher = Some(started),
+                Err(error) => tracing::error!(%error, "keys of issuers cannot be fetched"),
+            }
+        }
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(sets.clone()));
+    }
+
+    /// Waits for what it started, after a stop.
+    pub(super) fn join(&self) {
+        let fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        fetcher.into_iter().for_each(Fetcher::join);
     }
 
     fn configure_nodes(&self, rules: &NodeRules) {

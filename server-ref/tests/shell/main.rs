@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod apps;
 mod channels;
 mod data;
 mod devices;

@@ -12,6 +12,9 @@ pub struct App {
     /// The keys its tokens are signed with.
     #[serde(default)]
     pub keys: Vec<SigningKey>,
+    /// Where issuers of its tokens publish their keys.
+    #[serde(default)]
+    pub jwks: Vec<JwksSection>,
     /// What its backend shows to the HTTP API.
     #[serde(default)]
     pub api_keys: Vec<ApiKeySection>,
@@ -73,6 +76,20 @@ impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SigningKey({})", self.alg)
     }
+}
+
+/// `[[apps.jwks]]`: where an issuer publishes the keys that its tokens are signed with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwksSection {
+    /// The `iss` of its tokens.
+    pub issuer: String,
+    /// The JSON Web Key Set.
+    pub url: String,
+    /// Whether it may have a private address, and do without TLS (default false).
+    pub allow_private: Option<bool>,
+    /// PEM certificates that are trusted beside those of the web.
+    pub ca_file: Option<String>,
 }
 
 /// `[[apps.api_keys]]`. To replace a key, add another one of the same name; what was published with one is known with

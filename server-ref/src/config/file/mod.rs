@@ -8,7 +8,7 @@ mod server;
 
 use serde::Deserialize;
 
-pub use self::apps::{ApiKeySection, App, AppLimitsSection, SigningKey};
+pub use self::apps::{ApiKeySection, App, AppLimitsSection, JwksSection, SigningKey};
 pub use self::channels::ChannelRule;
 pub use self::hooks::HookSection;
 pub use self::limits::Limits;

@@ -112,7 +112,8 @@ fn read(stream: &TcpStream) -> Option<Request> {
         head.push(line);
     }
     let mut request = Request { head, body: Vec::new() };
-    request.body = vec![0; request.header("content-length").parse().ok()?];
+    request.body =
+        vec![0; Some(request.header("content-length")).filter(|text| !text.is_empty()).unwrap_or("0").parse().ok()?];
     reader.read_exact(&mut request.body).ok()?;
     Some(request)
 }

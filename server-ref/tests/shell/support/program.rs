@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -33,12 +34,15 @@ pub(crate) fn ended(output: Output) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
+/// A test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A running server; killed when dropped.
 pub(crate) struct Program {
     child: Child,
     address: SocketAddr,
     stdout: BufReader<ChildStdout>,
-    errors: Arc<Mutex<String>>,
+    errors: Arc<(Mutex<String>, Condvar)>,
     reading: Option<JoinHandle<()>>,
 }
 
@@ -51,19 +55,20 @@ impl Program {
     /// Starts it and waits until it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let errors = Arc::new(Mutex::new(String::new()));
+        let errors = Arc::<(Mutex<String>, Condvar)>::default();
         let (mut stderr, into) = (child.stderr.take().unwrap(), Arc::clone(&errors));
         let reading = std::thread::spawn(move || {
             let mut buffer = [0; 4_096];
             while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                into.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+                into.0.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+                into.1.notify_all();
             }
         });
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("moorline-server: listening on ws://");
-        let Some(url) = url else { panic!("{line}{}", errors.lock().unwrap()) };
+        let Some(url) = url else { panic!("{line}{}", errors.0.lock().unwrap()) };
         let address = url.strip_suffix("/ws").unwrap().parse().unwrap();
         Self { child, address, stdout, errors, reading: Some(reading) }
     }
@@ -83,6 +88,23 @@ impl Program {
         self.child.id()
     }
 
+    /// Returns what it has said on standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.errors.0.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said a text on standard error, after so many bytes. Returns what it said from there on.
+    pub(crate) fn wait_for(&self, after: usize, text: &str) -> String {
+        let (errors, more) = &*self.errors;
+        let (errors, late) = more
+            .wait_timeout_while(errors.lock().unwrap(), PATIENCE, |errors| {
+                !errors.get(after..).is_some_and(|said| said.contains(text))
+            })
+            .unwrap();
+        assert!(!late.timed_out(), "it never said `{text}`: {}", errors.get(after..).unwrap_or_default());
+        errors.get(after..).unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -91,7 +113,7 @@ impl Program {
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         self.reading.take().unwrap().join().unwrap();
-        let errors = std::mem::take(&mut *self.errors.lock().unwrap());
+        let errors = std::mem::take(&mut *self.errors.0.lock().unwrap());
         (status, errors)
     }
 

@@ -147,6 +147,14 @@ impl Wire {
         }
     }
 
+    /// Returns the next frame.
+    pub(crate) fn expect_any(&mut self) -> Value {
+        match self.hear() {
+            Heard::Json(value) => value,
+            other => panic!("not a frame but {other:?}"),
+        }
+    }
+
     /// Returns the next frame, which is an error with this code and a sentence that says what to do.
     pub(crate) fn expect_error(&mut self, code: &str) -> Value {
         let error = self.expect("error");
