@@ -200,6 +200,11 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
 
 fn warn(warning: &Warning) {
     match warning {
+        Warning::SenselessAnswer(app, kind) => tracing::warn!(
+            app = app.as_str(),
+            kind = kind.name(),
+            "a call-out answered something that is no answer to this; see docs/callouts.md"
+        ),
         Warning::DeviceConflict(owner) => tracing::warn!(
             app = owner.app.as_str(),
             user = owner.user.as_str(),
@@ -283,6 +288,7 @@ impl Shard {
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
+            Output::Ask { .. } => {}
             Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }
