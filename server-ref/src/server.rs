@@ -9,6 +9,7 @@ use std::time::Duration;
 use moorline_protocol::Durability;
 use tokio::sync::{mpsc, watch};
 
+use crate::callout::{self, Callout, CalloutThread, Callouts};
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use crate::engine::hooks::HookRules;
 use crate::engine::host::{EngineHandle, EngineThread};
@@ -101,6 +102,8 @@ pub struct Options {
     pub api_burst: u32,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
+    /// What apps' backends are asked.
+    pub callouts: Vec<Callout>,
     /// Called when the engine has to stop; the server is of no use then.
     pub on_fatal: Arc<dyn Fn(&Fatal) + Send + Sync>,
 }
@@ -137,6 +140,7 @@ impl Options {
             api_rate: None,
             api_burst: 4_000,
             hooks: Vec::new(),
+            callouts: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
@@ -181,6 +185,7 @@ pub struct Server {
     shards: Vec<JoinHandle<()>>,
     http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
+    callouts: Option<CalloutThread>,
     engine: Option<EngineThread>,
 }
 
@@ -214,9 +219,14 @@ impl Server {
             bugs: Bugs::default(),
         };
         let (stop, stopped) = watch::channel(false);
+        let callouts = if options.callouts.is_empty() {
+            None
+        } else {
+            Some(callout::start(options.callouts.clone(), clock.clone(), seed()?)?)
+        };
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
-        let watched = Watched { sync_times, shards: ask };
+        let watched = Watched { sync_times, shards: ask, callouts: callouts.as_ref().map(CalloutThread::handle) };
         let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
@@ -241,13 +251,14 @@ impl Server {
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
+                desk: callouts.as_ref().map(CalloutThread::desk),
                 asked,
                 stop: stopped.clone(),
             };
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine) })
+        Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine) })
     }
 
     /// Returns where it listens.
@@ -279,6 +290,9 @@ impl Server {
         for shard in self.shards.drain(..).chain(self.http.take()).chain(self.couriers.take()) {
             // A panic of the thread has been printed.
             let _ = shard.join();
+        }
+        if let Some(callouts) = self.callouts.take() {
+            callouts.close();
         }
         if let Some(engine) = self.engine.take() {
             engine.close();
@@ -338,6 +352,7 @@ fn http_thread(
         shows_metrics,
         sync_times: watched.sync_times,
         shards: watched.shards,
+        callouts: watched.callouts,
         clock: clock.clone(),
         stop: stop.clone(),
     };
@@ -351,6 +366,7 @@ fn http_thread(
 struct Watched {
     sync_times: SyncTimes,
     shards: Vec<mpsc::Sender<AskNumbers>>,
+    callouts: Option<Callouts>,
 }
 
 /// Its thread, and where connections that came in elsewhere go.

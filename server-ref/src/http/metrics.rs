@@ -56,6 +56,9 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
     }
     registry.register("http_requests", "Requests of the HTTP API, by status and code", answered);
     registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.0.clone());
+    if let Some(callouts) = &api.callouts {
+        callouts.numbers().register(&mut registry);
+    }
     let mut text = String::new();
     let internal = |_| Problem::new(&ErrorCode::ServerInternal, "the numbers could not be written");
     prometheus_client::encoding::text::encode(&mut text, &registry).map_err(internal)?;

@@ -40,6 +40,7 @@ use self::problem::Problem;
 pub use self::serve::Handed;
 pub use self::timed::SyncTimes;
 use crate::asker::Asker;
+use crate::callout::Callouts;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::node::backend::Rates;
@@ -76,6 +77,8 @@ pub struct HttpConfig {
     pub sync_times: SyncTimes,
     /// Who knows numbers.
     pub shards: Vec<mpsc::Sender<AskNumbers>>,
+    /// Who knows what apps' backends were asked.
+    pub callouts: Option<Callouts>,
     /// The server's time.
     pub clock: WallClock,
     /// Set to true for a graceful stop.
@@ -102,6 +105,7 @@ struct Api {
     shows_metrics: bool,
     sync_times: SyncTimes,
     shards: Vec<mpsc::Sender<AskNumbers>>,
+    callouts: Option<Callouts>,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
@@ -199,6 +203,7 @@ pub fn prepare(
         shows_metrics: config.shows_metrics,
         sync_times: config.sync_times,
         shards: config.shards,
+        callouts: config.callouts,
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),

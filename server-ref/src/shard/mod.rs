@@ -27,6 +27,7 @@ use tokio::task::LocalSet;
 pub use self::door::{Door, DoorConfig};
 use self::outbox::Outbox;
 use self::rate::Stranger;
+use crate::callout::Desk;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
@@ -51,6 +52,8 @@ pub struct ShardConfig {
     pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
+    /// Who asks apps' backends, if any is asked.
+    pub desk: Option<Desk>,
     /// Who asks for its numbers.
     pub asked: mpsc::Receiver<AskNumbers>,
     /// Set to true for a graceful stop.
@@ -86,6 +89,7 @@ struct Shard {
     commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
+    desk: Option<Desk>,
 }
 
 struct Connection {
@@ -132,8 +136,12 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     let id = config.node.shard;
     // The receiver goes only with the shard.
     config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
+    let mut node = Node::new(config.node, config.auth, config.seed);
+    if let Some(desk) = &config.desk {
+        node.set_callouts(desk.rules.clone());
+    }
     let shard = Shard {
-        node: Node::new(config.node, config.auth, config.seed),
+        node,
         id,
         engine: config.engine,
         clock: config.clock,
@@ -145,6 +153,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         commands: Vec::new(),
         armed: None,
         drained: false,
+        desk: config.desk,
     };
     let handle = Handle {
         shard: Rc::new(RefCell::new(shard)),
@@ -255,7 +264,7 @@ impl Shard {
     fn drain_outputs(&mut self, handle: &Handle) {
         loop {
             while let Some(output) = self.node.poll_output() {
-                self.obey(output);
+                self.obey(output, handle);
             }
             if !self.flush(handle) {
                 break;
@@ -266,7 +275,7 @@ impl Shard {
         }
     }
 
-    fn obey(&mut self, output: Output) {
+    fn obey(&mut self, output: Output, handle: &Handle) {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
@@ -288,7 +297,17 @@ impl Shard {
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
-            Output::Ask { .. } => {}
+            Output::Ask { question, callout, kind, body } => {
+                let (handle, desk) = (handle.clone(), self.desk.clone());
+                tokio::task::spawn_local(async move {
+                    let answer = match desk {
+                        Some(desk) => desk.callouts.call(callout, kind, body).await.ok(),
+                        None => None,
+                    };
+                    let body = answer.map(|answer| answer.body);
+                    handle.with(|shard, now| shard.node.handle_answer(question, body, now));
+                });
+            }
             Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }

@@ -19,6 +19,8 @@ pub struct Upgrade {
     pub codec: Codec,
     /// Where the page that opens it comes from, if a browser says so.
     pub origin: Option<String>,
+    /// All headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The answer.
     pub response: String,
     /// How many bytes of the input it took.
@@ -155,7 +157,11 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     );
     let origin = header("origin");
-    Ok(Some(Upgrade { app, codec, origin, response, head }))
+    let lower = |header: &httparse::Header<'_>| {
+        (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
+    };
+    let headers = request.headers.iter().map(|header| lower(header)).collect();
+    Ok(Some(Upgrade { app, codec, origin, headers, response, head }))
 }
 
 /// Returns the path of a request whose first line is whole.
