@@ -261,7 +261,7 @@ fn what_is_allowed_for_a_while_is_not_asked_again_before_and_asked_again_after()
     bench.answer(question, None);
     bench.hear(1);
     // A backend that is down ends nothing that stands.
-    bench.pass(10_000);
+    bench.pass(6_000);
     let question = asked(&mut bench).0;
     bench.publish(1, "room", "a", "x");
     assert_eq!(offsets(&bench.frames(1)), [1]);

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod callouts;
 mod channels;
 mod data;
 mod devices;

@@ -3,7 +3,7 @@
 mod failing;
 mod killed;
 mod offline;
-mod receiver;
+pub(crate) mod receiver;
 mod secure;
 
 use moorline_protocol::AppName;
