@@ -219,11 +219,7 @@ impl Server {
             bugs: Bugs::default(),
         };
         let (stop, stopped) = watch::channel(false);
-        let callouts = if options.callouts.is_empty() {
-            None
-        } else {
-            Some(callout::start(options.callouts.clone(), clock.clone(), seed()?)?)
-        };
+        let callouts = callouts_thread(&options, &clock)?;
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let watched = Watched { sync_times, shards: ask, callouts: callouts.as_ref().map(CalloutThread::handle) };
@@ -305,6 +301,14 @@ impl Drop for Server {
         self.drain();
         self.join();
     }
+}
+
+/// Starts what asks apps' backends, if any is asked.
+fn callouts_thread(options: &Options, clock: &WallClock) -> std::io::Result<Option<CalloutThread>> {
+    if options.callouts.is_empty() {
+        return Ok(None);
+    }
+    callout::start(options.callouts.clone(), clock.clone(), seed()?).map(Some)
 }
 
 /// Starts the couriers of the hooks, if there are any.

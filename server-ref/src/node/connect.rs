@@ -173,12 +173,7 @@ impl Node {
             producer,
             expires: session.claims.expires,
             caps: caps.into_iter().map(Utf8Bytes::from_static).collect(),
-            limits: Limits {
-                message: self.config.max_message,
-                channels: self.config.max_channels,
-                window: limits::PUBLISH_WINDOW as u32,
-                spread: self.config.spread_ms,
-            },
+            limits: told_limits(&self.config),
         };
         entry.state = State::Open(Box::new(session));
         self.send(conn, &ServerFrame::Welcome(welcome));
@@ -350,6 +345,16 @@ fn shared_caps(attaching: &Attaching, entry: &Conn, config: &NodeConfig) -> Vec<
     let can = [(Packed::CAP, entry.codec == Codec::Binary), (Push::CAP, told && attaching.owner.is_some())];
     let offered = |cap: &str| attaching.hello.caps.iter().any(|offered| offered.as_str() == cap);
     can.into_iter().filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
+}
+
+/// Returns the limits that a client has to know.
+fn told_limits(config: &NodeConfig) -> Limits {
+    Limits {
+        message: config.max_message,
+        channels: config.max_channels,
+        window: limits::PUBLISH_WINDOW as u32,
+        spread: config.spread_ms,
+    }
 }
 
 /// Tells whether a revocation is about a user's token.

@@ -51,14 +51,7 @@ impl Node {
         }
         if publish.qos == Qos::AtMostOnce {
             verdict?;
-            let question = self.publish_question(conn, &key, &publish, now)?;
-            let (channel, req) = (key.name.clone(), publish.req);
-            let broadcast = self.broadcast(conn, key, publish, now);
-            if let Some(session) = self.session(conn) {
-                session.pending_bytes += size;
-            }
-            self.hold_or_do(conn, channel, Ready::Broadcast { req, bytes: size, broadcast }, question, now);
-            return Ok(());
+            return self.pass_on(conn, key, publish, size, now);
         }
         let (Some(req), Some(id)) = (publish.req, publish.id.clone()) else {
             return refuse(ErrorCode::RequestMalformed, "a publish at QoS 1 or 2 needs `req` and `id`");
@@ -129,6 +122,25 @@ impl Node {
         {
             return refuse(ErrorCode::RequestMalformed, "the payload is not valid JSON, or nested more than 64 deep");
         }
+        Ok(())
+    }
+
+    /// Publishes at QoS 0: now, or when the app has allowed it.
+    fn pass_on(
+        &mut self,
+        conn: ConnId,
+        key: ChannelKey,
+        publish: Publish,
+        bytes: usize,
+        now: Now,
+    ) -> Result<(), Box<ErrorFrame>> {
+        let question = self.publish_question(conn, &key, &publish, now)?;
+        let (channel, req) = (key.name.clone(), publish.req);
+        let broadcast = self.broadcast(conn, key, publish, now);
+        if let Some(session) = self.session(conn) {
+            session.pending_bytes += bytes;
+        }
+        self.hold_or_do(conn, channel, Ready::Broadcast { req, bytes, broadcast }, question, now);
         Ok(())
     }
 

@@ -39,7 +39,7 @@ impl Node {
         let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
         let held = Offset::ZERO;
         session.insert(Subscription { number, serial, qos, reset, durable, held, begins: Offset::ZERO, flow });
-        let since = if live_only { Since::Now } else { subscribe.since.clone() };
+        let since = if live_only { Since::Now } else { subscribe.since };
         let presence = self.take_part(conn, id, number, &subscribe);
         let open = Open { channel: key.clone(), since, reset, cursor, presence };
         let open = (Waiting::Open { conn, session: id, number, serial }, Command::Open(open));

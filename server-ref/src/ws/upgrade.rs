@@ -157,10 +157,7 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     );
     let origin = header("origin");
-    let lower = |header: &httparse::Header<'_>| {
-        (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
-    };
-    let headers = request.headers.iter().map(|header| lower(header)).collect();
+    let headers = request.headers.iter().map(owned).collect();
     Ok(Some(Upgrade { app, codec, origin, headers, response, head }))
 }
 
@@ -169,6 +166,10 @@ pub fn path(bytes: &[u8]) -> Option<&str> {
     let line = bytes.split(|byte| *byte == b'\r').next()?;
     let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
     target.split('?').next()
+}
+
+fn owned(header: &httparse::Header<'_>) -> (String, String) {
+    (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
 }
 
 /// Returns a header's value. Several lines are one list; bytes that are not UTF-8 fit nothing.

@@ -248,7 +248,7 @@ fn what_is_allowed_for_a_while_is_not_asked_again_before_and_asked_again_after()
     let subscribe = json!({"t": "subscribe", "channel": "room", "req": 1});
     bench.say(1, subscribe.clone());
     let question = asked(&mut bench).0;
-    bench.answer(question, minute.clone());
+    bench.answer(question, minute);
     bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
     bench.say(1, subscribe);
     assert!(bench.questions.is_empty());

@@ -145,7 +145,7 @@ pub(in crate::node) fn subscribe(body: &[u8], now: UnixMillis) -> Meaning<Allowe
     if !answer.allow {
         return Some(Err(answer.no(ErrorCode::ChannelDenied, "the app does not let you read this channel")));
     }
-    let can = answer.can.as_deref().map_or(Permissions::default(), Permissions::of);
+    let can = answer.can.as_deref().map_or_else(Permissions::default, Permissions::of);
     let cache = answer.cache.map(|seconds| ((seconds * 1_000.0) as u64).clamp(1_000, MOST_CACHE_MS));
     let until = cache.map(|cache| now.saturating_add(cache));
     Some(Ok(Allowed { can: can.union(Permissions::SUBSCRIBE), until }))
@@ -198,10 +198,14 @@ pub(in crate::node) fn connect(body: &[u8], token: &Claims, now: UnixMillis) -> 
 
 impl Answer {
     fn no(self, code: ErrorCode, text: &'static str) -> No {
-        let reason = self.reason.filter(|reason| !reason.is_empty()).map_or(Utf8Bytes::from_static(text), |reason| {
-            let end = (0..=MOST_REASON.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-            Utf8Bytes::from(reason.get(..end).unwrap_or_default())
-        });
+        let reason = match self.reason.filter(|reason| !reason.is_empty()) {
+            None => Utf8Bytes::from_static(text),
+            Some(reason) => {
+                let most = MOST_REASON.min(reason.len());
+                let end = (0..=most).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+                Utf8Bytes::from(reason.get(..end).unwrap_or_default())
+            }
+        };
         No { code, reason }
     }
 }

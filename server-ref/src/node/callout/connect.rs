@@ -68,7 +68,7 @@ impl Node {
         let fresh = State::AwaitingHello { deadline: now.mono };
         let Asking { question, waiting, hello, claims } = match std::mem::replace(&mut entry.state, fresh) {
             State::Asking(asking) => *asking,
-            other => {
+            other @ (State::AwaitingHello { .. } | State::Attaching(_) | State::Open(_)) => {
                 entry.state = other;
                 return;
             }
