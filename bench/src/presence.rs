@@ -203,7 +203,7 @@ impl Rig {
                     self.told.frames += conns.len() as u64;
                     self.told.bytes += (conns.len() * message.len()) as u64;
                 }
-                Output::Send { .. } | Output::Close { .. } | Output::Drained | Output::Warn(_) => {}
+                Output::Send { .. } | Output::Close { .. } | Output::Drained | Output::Ask { .. } | Output::Warn(_) => {}
             }
         }
     }

@@ -91,6 +91,7 @@ impl Run {
             api_rate: self.or_none(limits.api_rate, API_RATE),
             api_burst: limits.api_burst.unwrap_or(defaults.api_burst),
             hooks: config::hooks(&file, &dir).map_err(Misuse)?,
+            callouts: config::callouts(&file, &dir).map_err(Misuse)?,
             engine: self.engine(&file),
             disk_reserve: file.server.disk_reserve.map(|size| size.0),
             retention: config::retention(&file),

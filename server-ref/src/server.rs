@@ -17,6 +17,7 @@ use self::engine::start_engine;
 pub use self::reload::Reloads;
 use self::reload::{Fixed, Live};
 use crate::apps::{AppLimits, AppTable};
+use crate::callout::{self, Callout, CalloutThread, Callouts};
 use crate::engine::core::RetentionRules;
 use crate::engine::host::{EngineHandle, EngineThread};
 use crate::engine::log::{Directory, DiskWatch, Files, OpenError};
@@ -117,6 +118,8 @@ pub struct Options {
     pub api_burst: u32,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
+    /// What apps' backends are asked.
+    pub callouts: Vec<Callout>,
     /// Called when the engine has to stop; the server is of no use then.
     pub on_fatal: Arc<dyn Fn(&Fatal) + Send + Sync>,
 }
@@ -156,6 +159,7 @@ impl Options {
             api_rate: None,
             api_burst: 4_000,
             hooks: Vec::new(),
+            callouts: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
@@ -221,6 +225,7 @@ pub struct Server {
     shards: Vec<JoinHandle<()>>,
     http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
+    callouts: Option<CalloutThread>,
     engine: Option<EngineThread>,
     live: Live,
     pulse: Pulse,
@@ -260,10 +265,12 @@ impl Server {
         };
         let (stop, stopped) = watch::channel(false);
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
+        let callouts = callouts_thread(&options, &clock)?;
         let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let pulse = Pulse::new(ask.clone());
-        let watched = Watched { sync_times, disk: disk.clone(), shards: ask, reloads: reloads.clone() };
+        let asks = callouts.as_ref().map(CalloutThread::handle);
+        let watched = Watched { sync_times, disk: disk.clone(), shards: ask, reloads: reloads.clone(), callouts: asks };
         let rules = LiveRules::new(reload::http_rules(&options));
         let shared = (&engine.handle(), &clock, &stopped);
         let (http, handed) = http_thread(&options, http_listener, rules.clone(), watched, shared)?;
@@ -298,6 +305,7 @@ impl Server {
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
+                desk: callouts.as_ref().map(CalloutThread::desk),
                 asked,
                 stop: stopped.clone(),
             };
@@ -305,7 +313,7 @@ impl Server {
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
         let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), (reloads, fetcher, stopped));
-        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine), live, pulse })
+        Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine), live, pulse })
     }
 
     /// Returns where it listens.
@@ -355,6 +363,9 @@ impl Server {
             let _ = shard.join();
         }
         self.live.join();
+        if let Some(callouts) = self.callouts.take() {
+            callouts.close();
+        }
         if let Some(engine) = self.engine.take() {
             engine.close();
         }
@@ -366,6 +377,14 @@ impl Drop for Server {
         self.drain();
         self.join();
     }
+}
+
+/// Starts what asks apps' backends, if any is asked.
+fn callouts_thread(options: &Options, clock: &WallClock) -> std::io::Result<Option<CalloutThread>> {
+    if options.callouts.is_empty() {
+        return Ok(None);
+    }
+    callout::start(options.callouts.clone(), clock.clone(), seed()?).map(Some)
 }
 
 /// Starts the couriers of the hooks.
@@ -406,6 +425,7 @@ fn http_thread(
         disk: watched.disk,
         shards: watched.shards,
         reloads: watched.reloads,
+        callouts: watched.callouts,
         clock: clock.clone(),
         stop: stop.clone(),
     };
@@ -421,6 +441,7 @@ struct Watched {
     disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
     reloads: Reloads,
+    callouts: Option<Callouts>,
 }
 
 /// Its thread, and where connections that came in elsewhere go.

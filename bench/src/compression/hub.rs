@@ -109,7 +109,7 @@ impl Hub {
                 match output {
                     Output::Send { message, .. } | Output::Fanout { message, .. } => self.sent.push(message),
                     Output::Engine(ticket, command) => self.asked.push_back((ticket, command)),
-                    Output::Close { .. } | Output::Drained | Output::Warn(_) => {}
+                    Output::Close { .. } | Output::Drained | Output::Ask { .. } | Output::Warn(_) => {}
                 }
             }
             let Some((ticket, command)) = self.asked.pop_front() else { return };

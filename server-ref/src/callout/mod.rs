@@ -36,6 +36,7 @@ use self::breaker::{Breaker, State};
 pub use self::numbers::Numbers;
 use crate::egress::{self, Refusal, Request, Target};
 pub use crate::node::{CalloutId, CalloutKind as Kind};
+use crate::node::{CalloutRule, CalloutRules};
 use crate::wall_clock::WallClock;
 
 /// Bytes of an answer's body.
@@ -48,12 +49,36 @@ const MOST_WAITING: usize = 4_096;
 pub struct Callout {
     /// Names it in the server's log; unique in its app.
     pub name: String,
-    /// Whose backend it is.
-    pub app: AppName,
     /// Where it is.
     pub target: Target,
     /// Requests under way at a time.
     pub max_requests: usize,
+    /// Headers of a client's request that it wants to see, in lower case.
+    pub headers: Vec<String>,
+    /// Whose backend it is, and what it is asked; the id in it is its place in the list.
+    pub rule: CalloutRule,
+}
+
+/// What a shard needs to have its node's questions answered.
+#[derive(Clone)]
+pub struct Desk {
+    /// What asks.
+    pub callouts: Callouts,
+    /// When whose backend is asked.
+    pub rules: CalloutRules,
+}
+
+impl Desk {
+    /// Returns the headers of a client's request that an app's backend wants to see.
+    pub fn headers<'a>(
+        &self,
+        app: &AppName,
+        all: &'a [(String, String)],
+    ) -> impl Iterator<Item = &'a (String, String)> {
+        let id = self.rules.of(app, Kind::Connect, None).map_or(usize::MAX, |terms| usize::from(terms.id.0));
+        let wanted = self.callouts.0.lines.get(id).map(|line| line.callout.headers.clone()).unwrap_or_default();
+        all.iter().filter(move |(name, _)| wanted.contains(name))
+    }
 }
 
 /// What a backend answered: 2xx, and a JSON object.
@@ -177,6 +202,13 @@ pub fn start(callouts: Vec<Callout>, clock: WallClock, seed: [u8; 32]) -> std::i
 }
 
 impl CalloutThread {
+    /// Returns what a shard needs.
+    pub fn desk(&self) -> Desk {
+        let lines = self.callouts.0.lines.iter();
+        let rules = CalloutRules::new(lines.map(|line| line.callout.rule.clone()).collect());
+        Desk { callouts: self.handle(), rules }
+    }
+
     /// Returns what asks.
     pub fn handle(&self) -> Callouts {
         self.callouts.clone()
@@ -205,7 +237,7 @@ impl Callouts {
     pub fn numbers(&self) -> &Numbers {
         for line in &self.0.lines {
             let state = lock(&line.breaker).state();
-            self.0.numbers.breaker(&line.callout.app, &line.callout.name, matches!(state, State::Closed));
+            self.0.numbers.breaker(&line.callout.rule.app, &line.callout.name, matches!(state, State::Closed));
         }
         &self.0.numbers
     }
@@ -217,13 +249,14 @@ impl Shared {
         let (callout, begun) = (&line.callout, Instant::now());
         let answer = self.guarded(line, body).await;
         let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
-        self.numbers.count(&callout.app, kind.name(), outcome, begun.elapsed());
+        self.numbers.count(&callout.rule.app, kind.name(), outcome, begun.elapsed());
         if let Err(error) = &answer {
-            let (app, callout, kind) = (callout.app.as_str(), callout.name.as_str(), kind.name());
+            let (app, callout, kind) = (callout.rule.app.as_str(), callout.name.as_str(), kind.name());
             // What is not asked was told when it began to fail.
-            match error {
-                CalloutError::Open(_) => tracing::debug!(app, callout, kind, %error, "a call-out was not asked"),
-                _ => tracing::warn!(app, callout, kind, %error, "a call-out has no answer"),
+            if let CalloutError::Open(_) = error {
+                tracing::debug!(app, callout, kind, %error, "a call-out was not asked");
+            } else {
+                tracing::warn!(app, callout, kind, %error, "a call-out has no answer");
             }
         }
         answer
@@ -254,7 +287,7 @@ impl Shared {
             (was, breaker.state())
         };
         if was != is {
-            let (app, callout) = (line.callout.app.as_str(), line.callout.name.as_str());
+            let (app, callout) = (line.callout.rule.app.as_str(), line.callout.name.as_str());
             match is {
                 State::Closed => tracing::info!(app, callout, "a call-out answers again"),
                 State::Open(_) | State::HalfOpen => {

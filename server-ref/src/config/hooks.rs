@@ -37,20 +37,13 @@ pub fn hooks(file: &File, dir: &Path) -> Result<Vec<Hook>, String> {
 }
 
 fn hook(section: &HookSection, dir: &Path) -> Result<Hook, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if section.name.is_empty() || section.name.len() > 64 || !section.name.chars().all(plain) {
-        return Err("`name` is 1 to 64 of A-Z a-z 0-9 _ - .".into());
-    }
+    plain_name(&section.name)?;
     let app = section.app.as_deref().unwrap_or("default");
     let app = AppName::new(app).map_err(|error| format!("app `{app}`: {error}"))?;
     let allow_private = section.allow_private.unwrap_or(false);
     let rule = HookRule { app, kinds: kinds(&section.events)?, channels: section.channels.clone() };
     rule.channels.iter().try_for_each(|pattern| is_pattern(pattern))?;
-    let secrets: Result<Vec<Secret>, _> = section.secrets.iter().map(|secret| Secret::parse(secret)).collect();
-    let secrets = secrets.map_err(|error| error.to_string())?;
-    if secrets.is_empty() {
-        return Err("`secrets` has one at least, so that the receiver can tell who sends".into());
-    }
+    let secrets = secrets(&section.secrets)?;
     let defaults = Times::default();
     let answer = section.timeout.map_or(defaults.answer, |age| age.0);
     let max_age = section.max_age.map_or(defaults.max_age, |age| age.0);
@@ -69,6 +62,19 @@ fn hook(section: &HookSection, dir: &Path) -> Result<Hook, String> {
         roots: section.ca_file.as_deref().map_or(Ok(Vec::new()), |file| roots(&dir.join(file)))?,
         times: Times { answer, max_age, ..defaults },
     })
+}
+
+pub(super) fn plain_name(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let fits = (1..=64).contains(&name.len()) && name.chars().all(plain);
+    if fits { Ok(()) } else { Err("`name` is 1 to 64 of A-Z a-z 0-9 _ - .".into()) }
+}
+
+pub(super) fn secrets(texts: &[String]) -> Result<Vec<Secret>, String> {
+    let secrets: Result<Vec<Secret>, _> = texts.iter().map(|secret| Secret::parse(secret)).collect();
+    let secrets = secrets.map_err(|error| error.to_string())?;
+    let text = "`secrets` has one at least, so that the receiver can tell who sends";
+    if secrets.is_empty() { Err(text.into()) } else { Ok(secrets) }
 }
 
 fn kinds(events: &[String]) -> Result<Vec<HookKind>, String> {

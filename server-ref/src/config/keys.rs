@@ -5,7 +5,7 @@ use std::path::Path;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moorline_protocol::AppName;
 
-use super::file::{File, SigningKey};
+use super::file::{CalloutSection, File, SigningKey};
 use crate::jwt::{AppKeys, Key};
 
 /// Makes the keys of all apps. Relative paths of key files begin at `dir`.
@@ -21,8 +21,12 @@ pub fn app_keys(file: &File, dir: &Path) -> Result<Vec<AppKeys>, String> {
         }
         let keys = app.keys.iter().map(|key| signing_key(key, dir)).collect::<Result<Vec<_>, _>>();
         let keys = keys.map_err(|problem| format!("app `{name}`: {problem}"))?;
-        if keys.is_empty() && app.jwks.is_empty() && !app.anonymous {
-            return Err(format!("app `{name}` has no key: nobody could connect. Add [[apps.keys]] or [[apps.jwks]]"));
+        let asks = |section: &CalloutSection| {
+            section.app.as_deref().unwrap_or("default") == app.name && section.asks.iter().any(|ask| ask == "connect")
+        };
+        if keys.is_empty() && app.jwks.is_empty() && !app.anonymous && !file.callouts.iter().any(asks) {
+            let text = "nobody could connect. Add [[apps.keys]], [[apps.jwks]], or a call-out that asks `connect`";
+            return Err(format!("app `{name}` has no key: {text}"));
         }
         apps.push(AppKeys { name, keys, anonymous: app.anonymous });
     }

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod apps;
+mod callouts;
 mod check;
 mod file;
 mod hooks;
@@ -14,10 +15,11 @@ use std::path::{Path, PathBuf};
 
 pub use self::api_keys::api_keys;
 pub use self::apps::{app_limits, app_origins, compression, retention};
+pub use self::callouts::callouts;
 pub use self::check::SHARDS;
 pub use self::file::{
-    ApiKeySection, App, AppLimitsSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, JwksSection,
-    Limits, LogFormat, ServerSection, SigningKey,
+    ApiKeySection, App, AppLimitsSection, CalloutSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection,
+    JwksSection, Limits, LogFormat, ServerSection, SigningKey,
 };
 pub use self::hooks::hooks;
 pub use self::jwks::key_sets;
@@ -47,6 +49,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     key_sets(&file, &dir).map_err(error)?;
     api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
+    callouts(&file, &dir).map_err(error)?;
     Ok(file)
 }
 
@@ -103,6 +106,7 @@ mod tests {
             ("[[apps.jwks]]", "[[apps]]\nname = \"a\"\n[[apps.jwks]]\nissuer = \"a\"\nurl = \"a\"\n"),
             ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
+            ("[[callouts]]", "[[callouts]]\nname = \"a\"\nurl = \"https://a\"\n"),
             ("[[hooks]]", "[[hooks]]\nname = \"a\"\nurl = \"https://a\"\n"),
         ] {
             let refused = parsed(&format!("{before}zzzzzzzz = 1\n")).unwrap_err();

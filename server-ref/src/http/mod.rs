@@ -44,6 +44,7 @@ pub use self::rights::{Right, Rights};
 pub use self::serve::Handed;
 pub use self::timed::SyncTimes;
 use crate::asker::Asker;
+use crate::callout::Callouts;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::engine::log::DiskWatch;
@@ -80,6 +81,8 @@ pub struct HttpConfig {
     pub shards: Vec<mpsc::Sender<AskNumbers>>,
     /// How often the configuration was reloaded.
     pub reloads: Reloads,
+    /// Who knows what apps' backends were asked.
+    pub callouts: Option<Callouts>,
     /// The server's time.
     pub clock: WallClock,
     /// Set to true for a graceful stop.
@@ -113,6 +116,7 @@ struct Api {
     disk: DiskWatch,
     shards: Vec<mpsc::Sender<AskNumbers>>,
     reloads: Reloads,
+    callouts: Option<Callouts>,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
@@ -216,6 +220,7 @@ pub fn prepare(
         disk: config.disk,
         shards: config.shards,
         reloads: config.reloads,
+        callouts: config.callouts,
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),

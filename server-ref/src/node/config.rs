@@ -49,6 +49,19 @@ impl Permissions {
     /// All of them.
     pub const ALL: Self = Self(15);
 
+    /// Returns the permissions of these names; those of a later version grant nothing here.
+    pub fn of(names: &[String]) -> Self {
+        names.iter().fold(Self::default(), |can, name| {
+            can.union(match name.as_str() {
+                "subscribe" => Self::SUBSCRIBE,
+                "publish" => Self::PUBLISH,
+                "presence" => Self::PRESENCE,
+                "history" => Self::HISTORY,
+                _ => Self::default(),
+            })
+        })
+    }
+
     /// Tells whether all of `other` is in here.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

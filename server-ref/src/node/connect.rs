@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    AppName, Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Packed, ProducerGrant, Push,
-    ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
+    AppName, Auth, Authed, ChannelName, ChannelNumber, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello,
+    Packed, ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
 };
 
+use super::callout::CalloutKind;
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
-use super::session::{Attaching, Conn, Extra, Flow, Session, State};
+use super::session::{Attaching, Conn, Extra, Flow, Session, State, Unread};
 use super::subscribe::{NOT_A_CHANNEL, canonical};
 use super::{Ending, Node, Output, Waiting, Warning};
 use crate::engine::hooks::HookKind;
@@ -32,11 +33,20 @@ impl Node {
             return self.end(conn, Ending(Some(error), CloseCode::VERSION), now);
         }
         let Some(entry) = self.conns.get(&conn) else { return };
+        if let Some(terms) = self.callouts.of(&entry.app, CalloutKind::Connect, None) {
+            return self.ask_connect(conn, hello, terms, now);
+        }
         let token = hello.token.as_deref();
         let claims = match self.auth.verify(&entry.app, token, None, now.unix) {
             Ok(claims) => claims,
             Err(failure) => return self.end(conn, refused(failure), now),
         };
+        self.attach(conn, hello, claims, Unread::default(), now);
+    }
+
+    /// Whose connection it is, is known: the engine orders it among the others of its device.
+    pub(super) fn attach(&mut self, conn: ConnId, hello: Hello, claims: Claims, waiting: Unread, now: Now) {
+        let Some(entry) = self.conns.get(&conn) else { return };
         let app = entry.app.clone();
         let named = hello.device.is_some();
         let device = match hello.device.clone() {
@@ -61,8 +71,7 @@ impl Node {
             token_id: claims.id.clone(),
             token_issued: claims.issued,
         };
-        let (waiting, waiting_bytes) = (VecDeque::new(), 0);
-        let attaching = Attaching { session, hello, claims, user, device, owner, waiting, waiting_bytes };
+        let attaching = Attaching { session, hello, claims, user, device, owner, waiting };
         if let Some(entry) = self.conns.get_mut(&conn) {
             entry.state = State::Attaching(Box::new(attaching));
         }
@@ -157,6 +166,8 @@ impl Node {
             pending_bytes: 0,
             moving: 0,
             bucket: Bucket::full(own.publish_burst, now.mono),
+            permits: Vec::new(),
+            held: VecDeque::new(),
         };
         let welcome = Welcome {
             v: 1,
@@ -181,7 +192,7 @@ impl Node {
         for subscribe in attaching.hello.subscribe {
             self.subscribe(conn, subscribe, now);
         }
-        for message in attaching.waiting {
+        for message in attaching.waiting.messages {
             self.read_frames(conn, message, now);
         }
     }
@@ -189,6 +200,10 @@ impl Node {
     /// `auth`: a new token for the connection or for one channel.
     pub(super) fn refresh(&mut self, conn: ConnId, auth: Auth, now: Now) {
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
+        let terms = self.callouts.of(&app, CalloutKind::Connect, None).filter(|_| auth.channel.is_none());
+        if let Some(terms) = terms.filter(|terms| !terms.verifies) {
+            return self.ask_refresh(conn, &auth, None, terms, now);
+        }
         let verified = self.auth.verify(&app, Some(&auth.token), auth.channel.as_ref(), now.unix);
         let user = self.session(conn).and_then(|session| session.user.clone());
         let claims = match verified {
@@ -199,13 +214,13 @@ impl Node {
             Ok(_) => return self.error(conn, Some(auth.req), ErrorCode::AuthInvalid, "the token is another user's"),
             Err(failure) => return self.error(conn, Some(auth.req), failure.code, failure.message),
         };
+        if let Some(terms) = terms {
+            return self.ask_refresh(conn, &auth, Some(claims), terms, now);
+        }
         let expires = claims.expires;
         let Some(session) = self.session(conn) else { return };
         match auth.channel {
-            None if claims.user != session.claims.user => {
-                return self.error(conn, Some(auth.req), ErrorCode::AuthInvalid, "the token names no user");
-            }
-            None => session.claims = claims,
+            None => return self.refresh_with(conn, auth.req, claims, now),
             Some(channel) => {
                 let Some(channel) = canonical(&channel, session.user.as_ref()) else {
                     return self.error(conn, Some(auth.req), ErrorCode::ChannelInvalid, NOT_A_CHANNEL);
@@ -214,6 +229,19 @@ impl Node {
             }
         }
         self.send(conn, &ServerFrame::Authed(Authed { req: auth.req, expires }));
+        self.arm(conn, now);
+        self.recheck_grants(conn, now);
+    }
+
+    /// From now on a connection rests on these claims.
+    pub(super) fn refresh_with(&mut self, conn: ConnId, req: u64, claims: Claims, now: Now) {
+        let Some(session) = self.session(conn) else { return };
+        if claims.user != session.claims.user {
+            return self.error(conn, Some(req), ErrorCode::AuthInvalid, "the token names no user, or another one");
+        }
+        let expires = claims.expires;
+        session.claims = claims;
+        self.send(conn, &ServerFrame::Authed(Authed { req, expires }));
         self.arm(conn, now);
         self.recheck_grants(conn, now);
     }
@@ -238,11 +266,11 @@ impl Node {
         if self.config.bugs.has(Bug::KeepOldGrants) {
             return;
         }
-        let codec = self.codec(conn);
         let Some(State::Open(session)) = self.conns.get(&conn).map(|entry| &entry.state) else { return };
         let lost: Vec<_> = session
             .subscriptions
             .iter()
+            .filter(|subscription| !self.is_undecided(conn, subscription))
             .filter_map(|subscription| {
                 Some((subscription.number, self.hubs.get(&subscription.number)?.key.name.clone()))
             })
@@ -252,24 +280,35 @@ impl Node {
             })
             .collect();
         for (number, channel) in lost {
-            let ended = self.session(conn).and_then(|session| session.remove(number));
-            self.leave_hub(conn, codec, number);
-            let frame = match ended.map(|subscription| subscription.flow) {
-                // Its `subscribe` has no answer yet: this is the answer.
-                Some(Flow::Opening { req, .. }) => {
-                    let text = "the token has no `subscribe` grant for this channel any more";
-                    let error = ErrorFrame::new(ErrorCode::ChannelDenied, text);
-                    let req = Some(req).filter(|_| !self.config.bugs.has(Bug::GrantLostUnanswered));
-                    ServerFrame::Error(ErrorFrame { req, channel: Some(channel), ..error })
-                }
-                Some(Flow::Live | Flow::Dropping { .. } | Flow::Behind(_)) | None => {
-                    let code = Some(ErrorCode::ChannelDenied);
-                    ServerFrame::Unsubscribed(Unsubscribed { req: None, channel, code })
-                }
-            };
-            self.send(conn, &frame);
+            self.end_subscription(conn, number, channel, ErrorCode::ChannelDenied);
         }
         self.recheck_statuses(conn, now);
+    }
+
+    /// Ends a subscription that is not allowed any more.
+    pub(super) fn end_subscription(
+        &mut self,
+        conn: ConnId,
+        number: ChannelNumber,
+        channel: ChannelName,
+        code: ErrorCode,
+    ) {
+        let codec = self.codec(conn);
+        let ended = self.session(conn).and_then(|session| session.remove(number));
+        self.leave_hub(conn, codec, number);
+        let frame = match ended.map(|subscription| subscription.flow) {
+            // Its `subscribe` has no answer yet: this is the answer.
+            Some(Flow::Opening { req, .. }) => {
+                let text = "the token has no `subscribe` grant for this channel any more";
+                let error = ErrorFrame::new(code, text);
+                let req = Some(req).filter(|_| !self.config.bugs.has(Bug::GrantLostUnanswered));
+                ServerFrame::Error(ErrorFrame { req, channel: Some(channel), ..error })
+            }
+            Some(Flow::Live | Flow::Dropping { .. } | Flow::Behind(_)) | None => {
+                ServerFrame::Unsubscribed(Unsubscribed { req: None, channel, code: Some(code) })
+            }
+        };
+        self.send(conn, &frame);
     }
 
     /// Tells whether a token was revoked before it was shown.
@@ -347,7 +386,7 @@ impl Revocations {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other code means a token that is of no use")]
 /// Says why a token was refused, and closes with the code that tells the client what to do.
-fn refused(failure: AuthFailure) -> Ending {
+pub(super) fn refused(failure: AuthFailure) -> Ending {
     let code = match failure.code {
         ErrorCode::AuthExpired => CloseCode::TOKEN_EXPIRED,
         ErrorCode::AuthRevoked => CloseCode::REVOKED,

@@ -35,6 +35,7 @@ impl Node {
             }
             self.check(conn, now);
         }
+        self.expire_questions(now);
         self.drain_on(now);
     }
 
@@ -49,7 +50,8 @@ impl Node {
             (*at, kind)
         });
         let drain = self.draining.as_ref().map(|draining| (draining.close_at, TimerKind::Drain));
-        conn.into_iter().chain(drain).min()
+        let question = self.questions.first_deadline().map(|at| (at, TimerKind::Question));
+        conn.into_iter().chain(drain).chain(question).min()
     }
 
     /// Looks at one connection whose deadline has passed.
@@ -64,7 +66,7 @@ impl Node {
                 let error = ErrorFrame::new(ErrorCode::RequestOrder, "no `hello` within 10 s");
                 return self.end(conn, Ending(Some(error), CloseCode::HELLO_TIMEOUT), now);
             }
-            State::AwaitingHello { .. } | State::Attaching(_) => {}
+            State::AwaitingHello { .. } | State::Asking(_) | State::Attaching(_) => {}
             State::Open(session) => {
                 let silent = session.silent(entry.heard);
                 if silent + GRACE <= now.mono {
@@ -90,6 +92,7 @@ impl Node {
                 if recheck {
                     self.recheck_grants(conn, now);
                 }
+                self.renew_permits(conn, now);
             }
         }
         self.arm_at(conn, now);
@@ -100,11 +103,14 @@ impl Node {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let due = match &entry.state {
             State::AwaitingHello { deadline } => *deadline,
-            State::Attaching(_) => return,
+            State::Asking(_) | State::Attaching(_) => return,
             State::Open(session) => {
                 let left = |expires: u64| expires.saturating_add(TOKEN_GRACE_MS).saturating_sub(now.unix);
                 let token = session.expiries().map(|expires| now.mono + Duration::from_millis(left(expires))).min();
-                session.heartbeat(entry.heard).min(token.unwrap_or(Timestamp::new(Duration::MAX)))
+                let never = Timestamp::new(Duration::MAX);
+                let permit = session.permits.iter().filter_map(|permit| permit.due());
+                let permit = permit.map(|at| now.mono + Duration::from_millis(at.saturating_sub(now.unix))).min();
+                session.heartbeat(entry.heard).min(token.unwrap_or(never)).min(permit.unwrap_or(never))
             }
         };
         if entry.armed.is_none_or(|armed| due < armed) {

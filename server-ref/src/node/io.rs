@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use moorline_protocol::{CloseCode, Codec};
+use moorline_protocol::{AppName, CloseCode, Codec};
 
+use super::callout::{CalloutId, CalloutKind, QuestionId};
 use super::packing::PackedStats;
 use crate::engine::{Command, Owner, Ticket};
 
@@ -65,6 +66,17 @@ pub enum Output {
     },
     /// Ask the engine; the answer comes through [`Node::handle_replies`](super::Node::handle_replies) under this ticket.
     Engine(Ticket, Command),
+    /// Ask an app's backend; the answer comes through [`Node::handle_answer`](super::Node::handle_answer).
+    Ask {
+        /// Names the question.
+        question: QuestionId,
+        /// Who is asked.
+        callout: CalloutId,
+        /// What about.
+        kind: CalloutKind,
+        /// The question, as JSON.
+        body: Bytes,
+    },
     /// Write a warning into the server's own log.
     Warn(Warning),
     /// Every connection is closed and every publish answered: the drain is complete.
@@ -77,6 +89,8 @@ pub enum Output {
 pub enum Warning {
     /// Different runs under one device's name displace each other again and again: probably a store was copied.
     DeviceConflict(Owner),
+    /// An app's backend answered something that is no answer to this kind of question.
+    SenselessAnswer(AppName, CalloutKind),
 }
 
 /// What a node holds, for tests and metrics.
@@ -88,7 +102,7 @@ pub struct NodeStats {
     pub sessions: usize,
     /// Channels that somebody reads.
     pub channels: usize,
-    /// Questions that the engine has not answered.
+    /// Questions that the engine or an app's backend has not answered.
     pub questions: usize,
     /// Deadlines.
     pub deadlines: usize,
@@ -104,8 +118,10 @@ pub enum TimerKind {
     Hello,
     /// A connection is due a ping, or silent for too long.
     Heartbeat,
-    /// A token expires.
+    /// A token, or what an app has allowed for a while, expires.
     Token,
+    /// An app's backend has not answered.
+    Question,
     /// The drain moves on.
     Drain,
 }

@@ -32,12 +32,14 @@ use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
     AppName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, ErrorCode, ErrorFrame, ServerFrame,
+    Utf8Bytes,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
-pub use self::callout::{CalloutId, CalloutKind};
+use self::callout::Questions;
+pub use self::callout::{CalloutId, CalloutKind, CalloutRule, CalloutRules, Facts, OnFailure, QuestionId, Terms};
 pub use self::config::{
     AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, NodeRules, Permissions,
 };
@@ -76,6 +78,8 @@ pub struct Node {
     outputs: Outputs,
     counters: Counters,
     packer: Packer,
+    callouts: CalloutRules,
+    questions: Questions,
     /// Publishes whose answers are pending.
     publishing: usize,
     draining: Option<Draining>,
@@ -90,7 +94,7 @@ enum Waiting {
     Attach { conn: ConnId, session: SessionId },
     Open { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32 },
     Page { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, turn: u32 },
-    Publish { conn: ConnId, session: SessionId, req: u64, bytes: usize },
+    Publish { conn: ConnId, session: SessionId, req: u64, bytes: usize, why: Option<Utf8Bytes> },
     History { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
     Ack { conn: ConnId, session: SessionId, number: ChannelNumber },
     Forget { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
@@ -132,6 +136,8 @@ impl Node {
             outputs: Outputs::default(),
             counters: Counters::default(),
             packer: Packer::new(bugs),
+            callouts: CalloutRules::default(),
+            questions: Questions::default(),
             publishing: 0,
             draining: None,
         }
@@ -143,7 +149,7 @@ impl Node {
         let state = State::AwaitingHello { deadline };
         let pressure = Pressure::Low;
         self.forget(conn, None, now);
-        self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, state });
+        self.conns.insert(conn, Conn { app, codec, pressure, heard: now.mono, armed: None, facts: None, state });
         self.arm(conn, now);
     }
 
@@ -151,9 +157,9 @@ impl Node {
     pub fn handle_message(&mut self, conn: ConnId, message: Bytes, now: Now) {
         self.handle_activity(conn, now);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
-        if let State::Attaching(attaching) = &mut entry.state {
-            attaching.wait_with(message);
-            if attaching.waiting_bytes > MAX_WAITING {
+        if let Some(waiting) = entry.state.waiting() {
+            waiting.push(message);
+            if waiting.bytes > MAX_WAITING {
                 let error = ErrorFrame::new(ErrorCode::LimitRate, "wait for `welcome` before sending more than 1 MiB");
                 self.end(conn, Ending(Some(error), CloseCode::OVERLOADED), now);
             }
@@ -164,7 +170,7 @@ impl Node {
 
     /// A WebSocket message arrived that cannot hold frames of the connection's codec.
     pub fn handle_violation(&mut self, conn: ConnId, what: &'static str, now: Now) {
-        let message = moorline_protocol::Utf8Bytes::from_static(what);
+        let message = Utf8Bytes::from_static(what);
         let error = ErrorFrame::new(ErrorCode::RequestMalformed, message);
         self.end(conn, Ending(Some(error), CloseCode::PROTOCOL_ERROR), now);
     }
@@ -172,10 +178,10 @@ impl Node {
     fn read_frames(&mut self, conn: ConnId, mut message: Bytes, now: Now) {
         loop {
             let Some(entry) = self.conns.get_mut(&conn) else { return };
-            if let State::Attaching(attaching) = &mut entry.state {
+            if let Some(waiting) = entry.state.waiting() {
                 // What follows `hello` in the same message waits for `welcome`.
                 if !message.is_empty() {
-                    attaching.wait_with(message);
+                    waiting.push(message);
                 }
                 return;
             }
@@ -274,8 +280,8 @@ impl Node {
             (Waiting::Page { conn, session, number, serial, turn }, Ok(Completion::Read(page))) => {
                 self.page(conn, session, number, (serial, turn), page);
             }
-            (Waiting::Publish { conn, session, req, bytes }, result) => {
-                self.publish_done(conn, session, req, bytes, result, now);
+            (Waiting::Publish { conn, session, req, bytes, why }, result) => {
+                self.publish_done((conn, session, req), (bytes, why), result, now);
             }
             (Waiting::History { conn, session, req, channel }, result) => {
                 self.history_done(conn, session, req, channel, result);
@@ -331,7 +337,7 @@ impl Node {
             connections: self.conns.len(),
             sessions: self.sessions.len(),
             channels: self.hubs.len(),
-            questions: self.tickets.len(),
+            questions: self.tickets.len() + self.questions.len(),
             deadlines: self.deadlines.len(),
             packed: self.packer.stats,
         }
@@ -359,7 +365,7 @@ impl Node {
     fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
         match &mut self.conns.get_mut(&conn)?.state {
             State::Open(session) => Some(session),
-            State::AwaitingHello { .. } | State::Attaching(_) => None,
+            State::AwaitingHello { .. } | State::Asking(_) | State::Attaching(_) => None,
         }
     }
 
@@ -381,7 +387,7 @@ impl Node {
     }
 
     fn error(&mut self, conn: ConnId, req: Option<u64>, code: ErrorCode, text: &'static str) {
-        let message = moorline_protocol::Utf8Bytes::from_static(text);
+        let message = Utf8Bytes::from_static(text);
         self.send(conn, &ServerFrame::Error(ErrorFrame { req, ..ErrorFrame::new(code, message) }));
     }
 
@@ -413,6 +419,7 @@ impl Node {
         }
         match entry.state {
             State::AwaitingHello { .. } => {}
+            State::Asking(asking) => self.forget_question(asking.question),
             State::Attaching(attaching) => {
                 self.sessions.remove(&attaching.session);
                 if !self.config.bugs.has(Bug::AttachingStays) {
@@ -421,6 +428,7 @@ impl Node {
             }
             State::Open(session) => {
                 self.sessions.remove(&session.id);
+                self.forget_held(&session);
                 for subscription in &session.subscriptions {
                     self.leave_hub(conn, entry.codec, subscription.number);
                 }

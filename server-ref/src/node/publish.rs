@@ -5,13 +5,13 @@ use moorline_protocol::{
     ChannelName, ErrorCode, ErrorFrame, Message, Payload, Publish, Published, Qos, ServerFrame, Utf8Bytes,
 };
 
+use super::Node;
+use super::callout::Ready;
 use super::config::Permissions;
 use super::connect::storage_error;
 use super::io::ConnId;
-use super::{Node, Waiting};
 use crate::engine::{
-    Append, Appended, Broadcast, ChannelKey, Command, Completion, EngineError, ProducerSequence, SessionId,
-    content_hash,
+    Append, Appended, Broadcast, ChannelKey, Completion, EngineError, ProducerSequence, SessionId, content_hash,
 };
 use crate::planted::Bug;
 
@@ -51,7 +51,7 @@ impl Node {
         }
         if publish.qos == Qos::AtMostOnce {
             verdict?;
-            return self.broadcast(conn, key, publish, now);
+            return self.pass_on(conn, key, publish, size, now);
         }
         let (Some(req), Some(id)) = (publish.req, publish.id.clone()) else {
             return refuse(ErrorCode::RequestMalformed, "a publish at QoS 1 or 2 needs `req` and `id`");
@@ -66,10 +66,13 @@ impl Node {
             (Err(error), Some(_)) => Err(error.code),
             (Ok(()), _) => Ok(()),
         };
+        let question = if verdict.is_ok() { self.publish_question(conn, &key, &publish, now)? } else { None };
+        let Some(session) = self.session(conn) else { return Ok(()) };
         session.pending_bytes += size;
         let is_shared = bugs.has(Bug::IdsOfEverybody) || bugs.has(Bug::NobodysIdsLast) && session.user.is_none();
         let scope = if is_shared { "".into() } else { session.scope() };
-        let (session_id, user) = (session.id, session.user.clone());
+        let user = session.user.clone();
+        let channel = key.name.clone();
         let append = Append {
             channel: key,
             scope,
@@ -83,7 +86,7 @@ impl Node {
             verdict,
         };
         self.publishing += 1;
-        self.ask(Waiting::Publish { conn, session: session_id, req, bytes: size }, Command::Append(append));
+        self.hold_or_do(conn, channel, Ready::Append { req, bytes: size, append }, question, now);
         Ok(())
     }
 
@@ -123,13 +126,26 @@ impl Node {
         Ok(())
     }
 
-    fn broadcast(
+    /// Publishes at QoS 0: now, or when the app has allowed it.
+    fn pass_on(
         &mut self,
         conn: ConnId,
-        channel: ChannelKey,
+        key: ChannelKey,
         publish: Publish,
+        bytes: usize,
         now: Now,
     ) -> Result<(), Box<ErrorFrame>> {
+        let question = self.publish_question(conn, &key, &publish, now)?;
+        let (channel, req) = (key.name.clone(), publish.req);
+        let broadcast = self.broadcast(conn, key, publish, now);
+        if let Some(session) = self.session(conn) {
+            session.pending_bytes += bytes;
+        }
+        self.hold_or_do(conn, channel, Ready::Broadcast { req, bytes, broadcast }, question, now);
+        Ok(())
+    }
+
+    fn broadcast(&mut self, conn: ConnId, channel: ChannelKey, publish: Publish, now: Now) -> Broadcast {
         let made = Utf8Bytes::from(self.random_name(16));
         let user = self.session(conn).and_then(|session| session.user.clone());
         let message = Message {
@@ -143,16 +159,13 @@ impl Node {
         };
         let mut encoded = Vec::new();
         moorline_protocol::binary::encode_message(&message, &mut encoded);
-        self.ask(Waiting::Nothing, Command::Broadcast(Broadcast { channel, message: encoded.into() }));
-        Ok(())
+        Broadcast { channel, message: encoded.into() }
     }
 
     pub(super) fn publish_done(
         &mut self,
-        conn: ConnId,
-        session: SessionId,
-        req: u64,
-        bytes: usize,
+        (conn, session, req): (ConnId, SessionId, u64),
+        (bytes, why): (usize, Option<Utf8Bytes>),
         result: Result<Completion, EngineError>,
         now: Now,
     ) {
@@ -160,7 +173,7 @@ impl Node {
         if let Some(session) = self.session_if(conn, session) {
             session.pending_bytes = session.pending_bytes.saturating_sub(bytes);
             let frame = match result {
-                Ok(Completion::Appended(appended)) => answer(req, appended),
+                Ok(Completion::Appended(appended)) => answer(req, appended, why),
                 Ok(_) => return,
                 Err(error) => ServerFrame::Error(ErrorFrame { req: Some(req), ..storage_error(error) }),
             };
@@ -186,7 +199,8 @@ fn sequence(
     Ok(ProducerSequence { id: producer.id, generation, seq })
 }
 
-fn answer(req: u64, appended: Appended) -> ServerFrame {
+/// `why` is what the app says of a refusal that is its own.
+fn answer(req: u64, appended: Appended, why: Option<Utf8Bytes>) -> ServerFrame {
     let published = |position: moorline_protocol::Position, duplicate| {
         let (epoch, offset) = (position.epoch, Some(position.offset));
         ServerFrame::Published(Published { req, epoch, offset, duplicate })
@@ -196,7 +210,7 @@ fn answer(req: u64, appended: Appended) -> ServerFrame {
         Appended::Stored(position) => return published(position, false),
         Appended::Duplicate(position) => return published(position, true),
         Appended::Refused(code) => {
-            let message = Utf8Bytes::from(code.meaning());
+            let message = why.unwrap_or_else(|| Utf8Bytes::from(code.meaning()));
             ErrorFrame { req: Some(req), ..ErrorFrame::new(code, message) }
         }
         Appended::Gap { expected } => {

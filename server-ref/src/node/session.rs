@@ -7,6 +7,7 @@ use moorline_protocol::{
     AppName, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
 };
 
+use super::callout::{Asking, Facts, Held, Permit};
 use super::cohorts::Seat;
 use super::config::{Claims, Grant, Permissions};
 use super::heartbeat::is_over;
@@ -26,6 +27,8 @@ pub(super) struct Conn {
     pub(super) heard: Timestamp,
     /// The entry in the node's table of deadlines.
     pub(super) armed: Option<Timestamp>,
+    /// What is known beside what the client says.
+    pub(super) facts: Option<Box<Facts>>,
     pub(super) state: State,
 }
 
@@ -34,6 +37,8 @@ pub(super) struct Conn {
 pub(super) enum State {
     /// Nothing was said yet.
     AwaitingHello { deadline: Timestamp },
+    /// The app decides about it; what the client says meanwhile waits.
+    Asking(Box<Asking>),
     /// The engine orders it among the connections of its device; what the client says meanwhile waits.
     Attaching(Box<Attaching>),
     /// `welcome` was sent.
@@ -44,9 +49,18 @@ impl State {
     /// Returns whose connection this is, as far as that is known.
     pub(super) fn owner(&self) -> Option<&Owner> {
         match self {
-            Self::AwaitingHello { .. } => None,
+            Self::AwaitingHello { .. } | Self::Asking(_) => None,
             Self::Attaching(attaching) => attaching.owner.as_ref(),
             Self::Open(session) => session.owner.as_ref(),
+        }
+    }
+
+    /// Returns what the client says while it is not welcome yet.
+    pub(super) fn waiting(&mut self) -> Option<&mut Unread> {
+        match self {
+            Self::Asking(asking) => Some(&mut asking.waiting),
+            Self::Attaching(attaching) => Some(&mut attaching.waiting),
+            Self::AwaitingHello { .. } | Self::Open(_) => None,
         }
     }
 }
@@ -59,17 +73,23 @@ pub(super) struct Attaching {
     pub(super) user: Option<UserName>,
     pub(super) device: DeviceId,
     pub(super) owner: Option<Owner>,
-    pub(super) waiting: VecDeque<Bytes>,
-    pub(super) waiting_bytes: usize,
+    pub(super) waiting: Unread,
+}
+
+/// Messages that nobody has looked into yet.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    pub(super) messages: VecDeque<Bytes>,
+    pub(super) bytes: usize,
 }
 
 /// What a message that waits takes beside its bytes.
 const WAITING_OVERHEAD: usize = 64;
 
-impl Attaching {
-    pub(super) fn wait_with(&mut self, message: Bytes) {
-        self.waiting_bytes += message.len() + WAITING_OVERHEAD;
-        self.waiting.push_back(message);
+impl Unread {
+    pub(super) fn push(&mut self, message: Bytes) {
+        self.bytes += message.len() + WAITING_OVERHEAD;
+        self.messages.push_back(message);
     }
 }
 
@@ -110,6 +130,10 @@ pub(super) struct Session {
     /// Acknowledgements and ends of cursors whose answers are pending.
     pub(super) moving: usize,
     pub(super) bucket: Bucket,
+    /// What the app lets it do in channels, beside its tokens.
+    pub(super) permits: Vec<Permit>,
+    /// Publishes that wait for the app, in order.
+    pub(super) held: VecDeque<Held>,
 }
 
 /// A channel's own token.
@@ -239,7 +263,8 @@ impl Session {
         let extra = self.extra.iter().filter(|extra| extra.channel.as_str() == channel);
         let extra = extra.filter(|extra| !extra.claims.expires.is_some_and(|expires| is_over(expires, now)));
         let allowed = |grants: &[Grant]| grants.iter().any(|grant| grant.can.contains(what) && grant.matches(channel));
-        allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.claims.grants))
+        let permitted = || self.permits.iter().any(|permit| permit.allows(channel, what, now));
+        allowed(&self.claims.grants) || extra.into_iter().any(|extra| allowed(&extra.claims.grants)) || permitted()
     }
 }
 

@@ -59,7 +59,7 @@ impl Node {
     fn behind(&self, number: ChannelNumber) -> Vec<(ConnId, Codec)> {
         let is_behind = |entry: &Conn| match &entry.state {
             State::Open(session) => session.find(number).is_some_and(|s| matches!(s.flow, Flow::Behind(_))),
-            State::AwaitingHello { .. } | State::Attaching(_) => false,
+            State::AwaitingHello { .. } | State::Asking(_) | State::Attaching(_) => false,
         };
         let all = self.conns.iter().filter(|(_, entry)| is_behind(entry));
         all.map(|(conn, entry)| (*conn, entry.codec)).collect()

@@ -41,8 +41,9 @@ impl Node {
         session.insert(Subscription { number, serial, qos, reset, durable, held, begins: Offset::ZERO, flow });
         let since = if live_only { Since::Now } else { subscribe.since };
         let presence = self.take_part(conn, id, number, &subscribe);
-        let open = Open { channel: key, since, reset, cursor, presence };
-        self.ask(Waiting::Open { conn, session: id, number, serial }, Command::Open(open));
+        let open = Open { channel: key.clone(), since, reset, cursor, presence };
+        let open = (Waiting::Open { conn, session: id, number, serial }, Command::Open(open));
+        self.open_or_ask(conn, &key, subscribe, open, now);
     }
 
     /// Checks a `subscribe` and returns the channel's canonical name.
@@ -71,15 +72,15 @@ impl Node {
             self.keep_extra(conn, extra);
             self.arm(conn, now);
         }
+        // What the app decides about needs no grant: that is the app's answer.
+        let is_asked = self.subscribe_terms(conn, &channel).is_some();
         let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         if session.is_foreign(&channel) {
             return refuse(ErrorCode::ChannelDenied, "an inbox is read by its user only");
         }
-        let may = session.may(channel.as_str(), Permissions::SUBSCRIBE, now.unix);
-        if !may && !bugs.has(Bug::GrantUnchecked) {
-            return refuse(ErrorCode::ChannelDenied, "the token has no `subscribe` grant for this channel");
+        if !is_asked {
+            self.granted(conn, &channel, subscribe, now)?;
         }
-        self.presence_permitted(conn, &channel, subscribe, now)?;
         let Some(session) = self.session(conn) else { return refuse(ErrorCode::RequestOrder, "not connected") };
         if subscribe.durable && session.owner.is_none() && !bugs.has(Bug::NobodyIsDurable) {
             return refuse(ErrorCode::ChannelNotDurable, "a durable subscription needs a named user and a device");
@@ -96,6 +97,23 @@ impl Node {
         Ok(channel)
     }
 
+    /// Checks what the tokens allow.
+    pub(super) fn granted(
+        &mut self,
+        conn: ConnId,
+        channel: &ChannelName,
+        subscribe: &Subscribe,
+        now: Now,
+    ) -> Result<(), ErrorFrame> {
+        let bugs = self.config.bugs;
+        let may = self.session(conn).is_some_and(|open| open.may(channel.as_str(), Permissions::SUBSCRIBE, now.unix));
+        if !may && !bugs.has(Bug::GrantUnchecked) {
+            let text = "the token has no `subscribe` grant for this channel";
+            return Err(ErrorFrame::new(ErrorCode::ChannelDenied, text));
+        }
+        self.presence_permitted(conn, channel, subscribe, now)
+    }
+
     /// Returns the number of a channel that a connection is subscribed to, by its canonical name.
     pub(super) fn subscribed_number(&self, conn: ConnId, channel: &ChannelName) -> Option<ChannelNumber> {
         let entry = self.conns.get(&conn)?;
@@ -103,7 +121,7 @@ impl Node {
         let number = *self.numbers.get(&key)?;
         match &entry.state {
             super::State::Open(session) => session.find(number).map(|_| number),
-            super::State::AwaitingHello { .. } | super::State::Attaching(_) => None,
+            super::State::AwaitingHello { .. } | super::State::Asking(_) | super::State::Attaching(_) => None,
         }
     }
 
@@ -232,13 +250,19 @@ impl Node {
         serial: u32,
         error: EngineError,
     ) {
-        let codec = self.codec(conn);
         let Some(open) = self.session_if(conn, session) else { return };
         let Some(subscription) = open.find(number).filter(|subscription| subscription.serial == serial) else { return };
-        let Flow::Opening { req, .. } = subscription.flow else { return };
-        open.remove(number);
+        let Flow::Opening { .. } = subscription.flow else { return };
+        self.open_refused(conn, number, storage_error(error));
+    }
+
+    /// A subscription that was asked for does not come about.
+    pub(super) fn open_refused(&mut self, conn: ConnId, number: ChannelNumber, error: ErrorFrame) {
+        let codec = self.codec(conn);
+        let removed = self.session(conn).and_then(|session| session.remove(number));
+        let Some(Flow::Opening { req, .. }) = removed.map(|subscription| subscription.flow) else { return };
         let channel = self.hubs.get(&number).map(|hub| hub.key.name.clone());
-        self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(req), channel, ..storage_error(error) }));
+        self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(req), channel, ..error }));
         self.leave_hub(conn, codec, number);
     }
 

@@ -11,7 +11,7 @@ use super::goodbye::linger;
 use super::rate::Stranger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
 use crate::http::{self, Handed};
-use crate::node::{ConnId, Pressure};
+use crate::node::{ConnId, Facts, Pressure};
 use crate::page;
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
@@ -47,7 +47,7 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, f
             Ok(Some((Ok(upgrade), rest))) => match handle.door.admit(&upgrade) {
                 Ok(()) => {
                     if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {
-                        open(&handle, (seat, stranger), stream, &upgrade, rest);
+                        open(&handle, (seat, stranger), (stream, from), &upgrade, rest);
                     }
                     return;
                 }
@@ -154,7 +154,7 @@ fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
 fn open(
     handle: &Handle,
     (seat, stranger): (Seat, Option<Stranger>),
-    stream: TcpStream,
+    (stream, from): (TcpStream, IpAddr),
     upgrade: &Upgrade,
     rest: Vec<u8>,
 ) {
@@ -177,6 +177,10 @@ fn open(
         shard.conns.insert(conn, connection);
         if !echoes {
             shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
+            if let Some(desk) = &shard.desk {
+                let headers = desk.headers(&upgrade.app, &upgrade.headers).cloned().collect();
+                shard.node.handle_facts(conn, Facts { address: Some(from.to_string()), headers });
+            }
         }
     });
     tokio::task::spawn_local(socket::read_on(handle.clone(), seat, conn, stream, wake, upgrade.codec, rest));

@@ -28,6 +28,7 @@ pub use self::door::{Door, DoorConfig, Origins};
 use self::outbox::Outbox;
 use self::rate::Stranger;
 use crate::apps::AppTable;
+use crate::callout::Desk;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, NodeRules, Output, Pressure, Warning};
@@ -54,6 +55,8 @@ pub struct ShardConfig {
     pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
+    /// Who asks apps' backends, if any is asked.
+    pub desk: Option<Desk>,
     /// Who asks for its numbers.
     pub asked: mpsc::Receiver<AskNumbers>,
     /// Other rules.
@@ -94,6 +97,7 @@ struct Shard {
     commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
+    desk: Option<Desk>,
 }
 
 struct Connection {
@@ -142,6 +146,9 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
     let mut node = Node::new(config.node, config.auth, config.seed);
     node.begin_with(config.apps);
+    if let Some(desk) = &config.desk {
+        node.set_callouts(desk.rules.clone());
+    }
     let shard = Shard {
         node,
         id,
@@ -155,6 +162,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         commands: Vec::new(),
         armed: None,
         drained: false,
+        desk: config.desk,
     };
     let handle = Handle {
         shard: Rc::new(RefCell::new(shard)),
@@ -214,6 +222,11 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
 
 fn warn(warning: &Warning) {
     match warning {
+        Warning::SenselessAnswer(app, kind) => tracing::warn!(
+            app = app.as_str(),
+            kind = kind.name(),
+            "a call-out answered something that is no answer to this; see docs/callouts.md"
+        ),
         Warning::DeviceConflict(owner) => tracing::warn!(
             app = owner.app.as_str(),
             user = owner.user.as_str(),
@@ -264,7 +277,7 @@ impl Shard {
     fn drain_outputs(&mut self, handle: &Handle) {
         loop {
             while let Some(output) = self.node.poll_output() {
-                self.obey(output);
+                self.obey(output, handle);
             }
             if !self.flush(handle) {
                 break;
@@ -275,7 +288,7 @@ impl Shard {
         }
     }
 
-    fn obey(&mut self, output: Output) {
+    fn obey(&mut self, output: Output, handle: &Handle) {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
@@ -297,6 +310,17 @@ impl Shard {
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
+            Output::Ask { question, callout, kind, body } => {
+                let (handle, desk) = (handle.clone(), self.desk.clone());
+                tokio::task::spawn_local(async move {
+                    let answer = match desk {
+                        Some(desk) => desk.callouts.call(callout, kind, body).await.ok(),
+                        None => None,
+                    };
+                    let body = answer.map(|answer| answer.body);
+                    handle.with(|shard, now| shard.node.handle_answer(question, body, now));
+                });
+            }
             Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }

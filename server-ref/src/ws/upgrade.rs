@@ -19,6 +19,8 @@ pub struct Upgrade {
     pub codec: Codec,
     /// Where the page that opens it comes from, if a browser says so.
     pub origin: Option<String>,
+    /// All headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The answer.
     pub response: String,
     /// How many bytes of the input it took.
@@ -155,7 +157,8 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     );
     let origin = header("origin");
-    Ok(Some(Upgrade { app, codec, origin, response, head }))
+    let headers = request.headers.iter().map(owned).collect();
+    Ok(Some(Upgrade { app, codec, origin, headers, response, head }))
 }
 
 /// Returns the path of a request whose first line is whole.
@@ -163,6 +166,10 @@ pub fn path(bytes: &[u8]) -> Option<&str> {
     let line = bytes.split(|byte| *byte == b'\r').next()?;
     let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
     target.split('?').next()
+}
+
+fn owned(header: &httparse::Header<'_>) -> (String, String) {
+    (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
 }
 
 /// Returns a header's value. Several lines are one list; bytes that are not UTF-8 fit nothing.

@@ -13,7 +13,8 @@ use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, Retenti
 use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, ShardId, Ticket};
 use moorline_server::node::{
-    AuthFailure, Authenticator, Claims, ConnId, Grant, Node, NodeConfig, Output, Permissions, Pressure,
+    AuthFailure, Authenticator, CalloutKind, Claims, ConnId, Grant, Node, NodeConfig, Output, Permissions, Pressure,
+    QuestionId,
 };
 use moorline_server::planted::Bugs;
 use serde_json::{Value, json};
@@ -69,6 +70,8 @@ pub(crate) struct Bench {
     heard: BTreeMap<u32, VecDeque<Heard>>,
     /// What the node has asked the engine, and nobody has done yet.
     pub(crate) asked: VecDeque<(Ticket, Command)>,
+    /// What the node has asked an app's backend.
+    pub(crate) questions: VecDeque<(QuestionId, CalloutKind, Value)>,
     /// Whether the engine waits for [`Bench::engine`].
     pub(crate) slow_engine: bool,
     pub(crate) drained: bool,
@@ -111,6 +114,7 @@ impl Bench {
             codecs: BTreeMap::new(),
             heard: BTreeMap::new(),
             asked: VecDeque::new(),
+            questions: VecDeque::new(),
             slow_engine: false,
             drained: false,
         }
@@ -251,6 +255,13 @@ impl Bench {
         later
     }
 
+    /// An app's backend answers; `None`: it does not, and that is known.
+    pub(crate) fn answer(&mut self, question: QuestionId, answer: Option<Value>) {
+        let body = answer.map(|answer| answer.to_string().into());
+        self.node.handle_answer(question, body, self.now());
+        self.settle();
+    }
+
     /// The client's socket is gone.
     pub(crate) fn cut(&mut self, conn: u32) {
         self.node.handle_closed(ConnId(conn), self.now());
@@ -342,6 +353,9 @@ impl Bench {
                     self.node.handle_closed(conn, self.now());
                 }
                 Output::Engine(ticket, command) => self.asked.push_back((ticket, command)),
+                Output::Ask { question, kind, body, .. } => {
+                    self.questions.push_back((question, kind, serde_json::from_slice(&body).unwrap()));
+                }
                 Output::Warn(_) => {}
                 Output::Drained => {
                     assert!(!self.drained, "drained twice");

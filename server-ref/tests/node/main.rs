@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod callouts;
 mod compression;
 mod cursors;
 mod drain;

@@ -10,6 +10,7 @@
 )]
 
 mod apps;
+mod callouts;
 mod channels;
 mod data;
 mod devices;

@@ -289,7 +289,7 @@ impl Machine {
             node::Output::Engine(ticket, command) => self.commands.push((NODE, ticket, command)),
             node::Output::Drained => self.outputs.push_back(Output::Drained),
             // Who runs this server sees the refusal itself.
-            node::Output::Warn(_) => {}
+            node::Output::Ask { .. } | node::Output::Warn(_) => {}
         }
     }
 

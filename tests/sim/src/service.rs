@@ -215,7 +215,7 @@ impl World {
                     self.server.engine.inbox.push((ShardId(index as u16), ticket, command));
                     self.plan_batch();
                 }
-                Output::Warn(_) => {}
+                Output::Ask { .. } | Output::Warn(_) => {}
                 Output::Drained => self.drained(index),
             }
         }

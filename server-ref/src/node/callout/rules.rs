@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use moorline_protocol::AppName;
+
 /// A call-out of the configuration, by its place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CalloutId(pub u16);
@@ -32,5 +36,69 @@ impl CalloutKind {
     /// Returns the kind of a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What a question that has no answer of use means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// No, for now: the client is told `app.unavailable` and tries again.
+    #[default]
+    Deny,
+    /// What the token alone allows.
+    Allow,
+}
+
+/// When whose backend is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalloutRule {
+    /// Whose connections it is about.
+    pub app: AppName,
+    /// What is asked.
+    pub kinds: Vec<CalloutKind>,
+    /// Channels that are asked about: exact names, or a beginning and `*`; none = all.
+    pub channels: Vec<Arc<str>>,
+    /// Who is asked, and how.
+    pub terms: Terms,
+}
+
+/// Who is asked, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who.
+    pub id: CalloutId,
+    /// ms after which a question counts as failed.
+    pub within_ms: u64,
+    /// What that means.
+    pub on_failure: OnFailure,
+    /// Whether tokens are verified before the backend is asked who connects; else they mean something only to the backend.
+    pub verifies: bool,
+}
+
+impl CalloutRule {
+    fn covers(&self, channel: &str) -> bool {
+        let fits = |pattern: &Arc<str>| match pattern.strip_suffix('*') {
+            Some(prefix) => channel.starts_with(prefix),
+            None => **pattern == *channel,
+        };
+        self.channels.is_empty() || self.channels.iter().any(fits)
+    }
+}
+
+/// All rules, in the order of the configuration: the first that fits decides.
+#[derive(Clone, Debug, Default)]
+pub struct CalloutRules(Arc<[CalloutRule]>);
+
+impl CalloutRules {
+    /// Makes rules.
+    pub fn new(rules: Vec<CalloutRule>) -> Self {
+        Self(rules.into())
+    }
+
+    /// Returns who decides something about an app, and, where it is about one, a channel.
+    pub fn of(&self, app: &AppName, kind: CalloutKind, channel: Option<&str>) -> Option<Terms> {
+        let covers = |rule: &&CalloutRule| channel.is_none_or(|channel| rule.covers(channel));
+        let rule = self.0.iter().filter(|rule| rule.app == *app && rule.kinds.contains(&kind)).find(covers);
+        rule.map(|rule| rule.terms)
     }
 }

@@ -310,7 +310,7 @@ impl<'a> World<'a> {
                     publishes += usize::from(matches!(command, Command::Append(_) | Command::Broadcast(_)));
                     self.inbox.push_back((ticket, command));
                 }
-                Output::Warn(_) => {}
+                Output::Ask { .. } | Output::Warn(_) => {}
                 Output::Drained => self.drained += 1,
             }
         }

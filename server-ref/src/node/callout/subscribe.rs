@@ -1,0 +1,217 @@
+//! Channels that the app decides about: who may read them, and for how long that is so.
+
+use moorline_protocol::time::{Now, UnixMillis};
+use moorline_protocol::{ChannelName, ErrorFrame, Subscribe};
+
+use super::super::config::Permissions;
+use super::super::io::ConnId;
+use super::super::session::{Flow, Session, State, Subscription};
+use super::super::{Node, Waiting};
+use super::body::{self, Allowed, Ask};
+use super::{CalloutKind, OnFailure, Terms, What, unavailable};
+use crate::engine::{ChannelKey, Command, SessionId};
+
+/// ms after which a standing subscription is asked about again, if the backend did not answer.
+const AGAIN_MS: u64 = 5_000;
+
+/// What the app lets a connection do in a channel.
+#[derive(Debug)]
+pub(in crate::node) struct Permit {
+    channel: ChannelName,
+    can: Permissions,
+    /// Asked about again from then on; `None`: good for as long as the connection.
+    until: Option<UnixMillis>,
+    /// Whether it is asked about now: until the answer comes, what was allowed is.
+    asking: bool,
+}
+
+impl Permit {
+    /// Tells whether it allows something.
+    pub(in crate::node) fn allows(&self, channel: &str, what: Permissions, now: UnixMillis) -> bool {
+        self.channel.as_str() == channel && self.can.contains(what) && self.is_good(now)
+    }
+
+    fn is_good(&self, now: UnixMillis) -> bool {
+        self.asking || self.until.is_none_or(|until| until > now)
+    }
+
+    /// Returns when it has to be asked about again.
+    pub(in crate::node) fn due(&self) -> Option<UnixMillis> {
+        self.until.filter(|_| !self.asking)
+    }
+}
+
+/// A subscription that the app decides about.
+#[derive(Debug)]
+pub(super) struct Opening {
+    subscribe: Subscribe,
+    waiting: Waiting,
+    command: Command,
+}
+
+/// A standing subscription that the app is asked about again.
+#[derive(Debug)]
+pub(super) struct Renewing {
+    session: SessionId,
+    channel: ChannelName,
+}
+
+impl Session {
+    /// Tells whether the app has allowed a subscription for a while, so that it need not be asked.
+    pub(in crate::node) fn is_permitted(&self, channel: &ChannelName, now: UnixMillis) -> bool {
+        let cached = self.permits.iter().filter(|permit| permit.until.is_some());
+        cached.into_iter().any(|permit| permit.allows(channel.as_str(), Permissions::SUBSCRIBE, now))
+    }
+
+    fn keep_permit(&mut self, channel: ChannelName, Allowed { can, until }: Allowed) {
+        self.permits.retain(|permit| permit.channel != channel);
+        self.permits.push(Permit { channel, can, until, asking: false });
+    }
+}
+
+impl Node {
+    /// Returns who decides about a subscription.
+    pub(in crate::node) fn subscribe_terms(&self, conn: ConnId, channel: &ChannelName) -> Option<Terms> {
+        let app = &self.conns.get(&conn)?.app;
+        self.callouts.of(app, CalloutKind::Subscribe, Some(channel.as_str()))
+    }
+
+    /// Opens a subscription that is checked as far as the node can: asks the engine, or the app first.
+    pub(in crate::node) fn open_or_ask(
+        &mut self,
+        conn: ConnId,
+        key: &ChannelKey,
+        subscribe: Subscribe,
+        (waiting, command): (Waiting, Command),
+        now: Now,
+    ) {
+        let terms = self.subscribe_terms(conn, &key.name);
+        let Some(session) = self.session(conn) else { return };
+        let Some(terms) = terms.filter(|_| !session.is_permitted(&key.name, now.unix)) else {
+            return self.ask(waiting, command);
+        };
+        let ask = Ask::of(CalloutKind::Subscribe, &key.app, session.id, session.user.as_ref());
+        let body = ask.about(&key.name, subscribe.qos).body();
+        let opening = Opening { subscribe, waiting, command };
+        self.question(conn, CalloutKind::Subscribe, terms, What::Subscribe(Box::new(opening)), body, now);
+    }
+
+    pub(super) fn subscribe_answered(
+        &mut self,
+        conn: ConnId,
+        opening: Opening,
+        on_failure: OnFailure,
+        answer: Option<&[u8]>,
+        now: Now,
+    ) {
+        let Opening { subscribe, waiting, command } = opening;
+        let Waiting::Open { session, number, serial, .. } = waiting else { return };
+        let still = |session: &Session| {
+            let subscription = session.find(number).filter(|subscription| subscription.serial == serial);
+            subscription.is_some_and(|subscription| matches!(subscription.flow, Flow::Opening { .. }))
+        };
+        let channel = self.hubs.get(&number).map(|hub| hub.key.name.clone());
+        let (Some(open), Some(channel)) = (self.session_if(conn, session), channel) else { return };
+        if !still(open) {
+            return;
+        }
+        let meaning = answer.and_then(|body| body::subscribe(body, now.unix));
+        if answer.is_some() && meaning.is_none() {
+            self.senseless(conn, CalloutKind::Subscribe);
+        }
+        let refusal = match (meaning, on_failure) {
+            (Some(Ok(allowed)), _) => {
+                if let Some(open) = self.session(conn) {
+                    open.keep_permit(channel.clone(), allowed);
+                }
+                self.forget_permits(conn);
+                self.presence_permitted(conn, &channel, &subscribe, now).err()
+            }
+            (Some(Err(no)), _) => Some(ErrorFrame::new(no.code, no.reason)),
+            (None, OnFailure::Deny) => Some(unavailable()),
+            (None, OnFailure::Allow) => self.granted(conn, &channel, &subscribe, now).err(),
+        };
+        match refusal {
+            None => {
+                self.ask(waiting, command);
+                self.arm(conn, now);
+            }
+            Some(error) => self.open_refused(conn, number, error),
+        }
+    }
+
+    /// Tells whether a subscription waits for the app.
+    pub(in crate::node) fn is_undecided(&self, conn: ConnId, subscription: &Subscription) -> bool {
+        let channel = self.hubs.get(&subscription.number).map(|hub| &hub.key.name);
+        let is_opening = matches!(subscription.flow, Flow::Opening { .. });
+        is_opening && channel.is_some_and(|channel| self.subscribe_terms(conn, channel).is_some())
+    }
+
+    /// Where there are more permits than channels on a connection, those go that nothing rests on.
+    fn forget_permits(&mut self, conn: ConnId) {
+        let most = self.config.max_channels as usize;
+        let Some(State::Open(session)) = self.conns.get(&conn).map(|entry| &entry.state) else { return };
+        if session.permits.len() <= most {
+            return;
+        }
+        let used = session.permits.iter().map(|permit| &permit.channel);
+        let used = used.filter(|channel| self.subscribed_number(conn, channel).is_some()).cloned();
+        let used: Vec<ChannelName> = used.collect();
+        if let Some(session) = self.session(conn) {
+            session.permits.retain(|permit| used.contains(&permit.channel));
+        }
+    }
+
+    /// What was allowed for a while is asked about again where it is in use, and forgotten elsewhere.
+    pub(in crate::node) fn renew_permits(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.session(conn) else { return };
+        let over = session.permits.iter().filter(|permit| permit.due().is_some_and(|until| until <= now.unix));
+        let over: Vec<ChannelName> = over.map(|permit| permit.channel.clone()).collect();
+        for channel in over {
+            let number = self.subscribed_number(conn, &channel);
+            let terms = self.subscribe_terms(conn, &channel);
+            let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
+            let Some(session) = self.session(conn) else { return };
+            let qos = number.and_then(|number| session.find(number)).map(|subscription| subscription.qos);
+            let Some((terms, qos)) = terms.zip(qos) else {
+                session.permits.retain(|permit| permit.channel != channel);
+                continue;
+            };
+            session
+                .permits
+                .iter_mut()
+                .filter(|permit| permit.channel == channel)
+                .for_each(|permit| permit.asking = true);
+            let ask = Ask::of(CalloutKind::Subscribe, &app, session.id, session.user.as_ref());
+            let body = ask.about(&channel, qos).body();
+            let renewing = Renewing { session: session.id, channel };
+            self.question(conn, CalloutKind::Subscribe, terms, What::Renew(renewing), body, now);
+        }
+    }
+
+    pub(super) fn renew_answered(&mut self, conn: ConnId, renewing: Renewing, answer: Option<&[u8]>, now: Now) {
+        let Renewing { session, channel } = renewing;
+        let meaning = answer.and_then(|body| body::subscribe(body, now.unix));
+        if answer.is_some() && meaning.is_none() {
+            self.senseless(conn, CalloutKind::Subscribe);
+        }
+        let Some(open) = self.session_if(conn, session) else { return };
+        match meaning {
+            Some(Ok(allowed)) => open.keep_permit(channel, allowed),
+            // A backend that is down ends nothing that stands.
+            None => {
+                for permit in open.permits.iter_mut().filter(|permit| permit.channel == channel) {
+                    (permit.asking, permit.until) = (false, Some(now.unix + AGAIN_MS));
+                }
+            }
+            Some(Err(no)) => {
+                open.permits.retain(|permit| permit.channel != channel);
+                if let Some(number) = self.subscribed_number(conn, &channel) {
+                    self.end_subscription(conn, number, channel, no.code);
+                }
+            }
+        }
+        self.arm(conn, now);
+        self.recheck_grants(conn, now);
+    }
+}
