@@ -14,6 +14,8 @@ pub mod hooks;
 pub mod http;
 #[cfg(feature = "shell")]
 pub mod jwt;
+#[cfg(feature = "shell")]
+pub mod net;
 pub mod node;
 #[cfg(feature = "shell")]
 mod page;

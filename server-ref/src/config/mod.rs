@@ -4,6 +4,7 @@ mod api_keys;
 mod apps;
 mod check;
 mod file;
+mod front;
 mod hooks;
 mod keys;
 pub mod reload;
@@ -16,8 +17,9 @@ pub use self::apps::{app_limits, app_origins, compression, retention};
 pub use self::check::SHARDS;
 pub use self::file::{
     ApiKeySection, App, AppLimitsSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits,
-    LogFormat, ServerSection, SigningKey,
+    LogFormat, ServerSection, SigningKey, TlsSection,
 };
+pub use self::front::front;
 pub use self::hooks::hooks;
 pub use self::keys::app_keys;
 pub use self::units::{Age, Listen, Size};
@@ -44,6 +46,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     app_keys(&file, &dir).map_err(error)?;
     api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
+    front(&file, &dir).map_err(error)?;
     Ok(file)
 }
 

@@ -14,6 +14,7 @@ mod data;
 mod devices;
 mod disk;
 mod frames;
+mod front;
 mod hooks;
 mod http;
 mod limits;

@@ -5,6 +5,7 @@ mod channels;
 mod hooks;
 mod limits;
 mod server;
+mod tls;
 
 use serde::Deserialize;
 
@@ -13,6 +14,7 @@ pub use self::channels::ChannelRule;
 pub use self::hooks::HookSection;
 pub use self::limits::Limits;
 pub use self::server::{DurabilityKind, EngineKind, LogFormat, ServerSection};
+pub use self::tls::TlsSection;
 
 /// The whole file. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
