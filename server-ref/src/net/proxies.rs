@@ -41,7 +41,7 @@ impl FromStr for Network {
             IpNet::V6(mapped) if mapped.addr().to_ipv4_mapped().is_some() => {
                 Err(format!("`{text}`: write a range of IPv4 as such"))
             }
-            _ => Ok(Self(network)),
+            IpNet::V4(_) | IpNet::V6(_) => Ok(Self(network)),
         }
     }
 }

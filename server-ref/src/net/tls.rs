@@ -212,12 +212,12 @@ mod tests {
         let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let (cert, key) = (one.cert.pem(), one.signing_key.serialize_pem());
         for (cert, key, said) in [
-            ("", &key[..], "cert.pem holds no certificate"),
-            (&key[..], &key[..], "cert.pem holds no certificate"),
-            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key[..], "no X.509 certificate"),
-            (&cert[..], "", "key.pem holds no private key"),
-            (&cert[..], &cert[..], "key.pem holds no private key"),
-            (&cert[..], &other[..], "is not that of the certificate"),
+            ("", key.as_str(), "cert.pem holds no certificate"),
+            (key.as_str(), key.as_str(), "cert.pem holds no certificate"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key.as_str(), "no X.509 certificate"),
+            (cert.as_str(), "", "key.pem holds no private key"),
+            (cert.as_str(), cert.as_str(), "key.pem holds no private key"),
+            (cert.as_str(), other.as_str(), "is not that of the certificate"),
         ] {
             let (_dir, files) = written(cert, key);
             let error = files.read().unwrap_err().to_string();

@@ -22,7 +22,10 @@ fn certificate(dir: &Path) -> (TlsFiles, Arc<ClientConfig>) {
     roots.add(made.cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    (files, Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    // A session that is resumed shows no certificate.
+    config.resumption = rustls::client::Resumption::disabled();
+    (files, Arc::new(config))
 }
 
 fn secure(files: &TlsFiles) -> Options {
