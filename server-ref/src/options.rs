@@ -64,6 +64,7 @@ pub(crate) struct Settings {
 
 impl Run {
     /// Makes one set of options of flags, environment, file and defaults.
+    #[expect(clippy::too_many_lines, reason = "one line per setting")]
     pub(crate) fn settings(&self) -> Result<Settings, Misuse> {
         let file = match &self.config {
             Some(path) => config::read(path).map_err(|error| Misuse(error.to_string()))?,

@@ -132,16 +132,16 @@ fn the_address_that_a_trusted_proxy_adds_is_what_is_counted() {
     let open = |server: &Server, forwarded: &str| {
         let mut wire = Wire::dial(server.address());
         let answer = wire.request(&upgrade("/ws", &format!("X-Forwarded-For: {forwarded}\r\n")));
-        (answer[..12].to_owned(), wire)
+        (answer.split(' ').nth(1).unwrap_or_default().to_owned(), wire)
     };
     let server = behind(&["127.0.0.1"], false);
     let (first, _one) = open(&server, "192.0.2.7");
     // What a client writes itself stands before what the proxy adds.
     let (second, _two) = open(&server, "198.51.100.1, 192.0.2.7");
     let (third, _three) = open(&server, "192.0.2.8");
-    assert_eq!([first, second, third].map(|line| line[9..].to_owned()), ["101", "503", "101"]);
+    assert_eq!([first, second, third], ["101", "503", "101"]);
     let server = behind(&[], false);
     let (first, _four) = open(&server, "192.0.2.7");
     let (second, _five) = open(&server, "192.0.2.8");
-    assert_eq!([first, second].map(|line| line[9..].to_owned()), ["101", "503"], "nobody is believed");
+    assert_eq!([first, second], ["101", "503"], "nobody is believed");
 }
