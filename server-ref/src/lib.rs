@@ -20,6 +20,8 @@ pub mod http;
 pub mod jwks;
 #[cfg(feature = "shell")]
 pub mod jwt;
+#[cfg(feature = "shell")]
+pub mod net;
 pub mod node;
 #[cfg(feature = "shell")]
 mod page;

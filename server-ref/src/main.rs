@@ -234,7 +234,7 @@ fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode 
     // Tests and scripts wait for this line.
     say(format_args!("moorline-server: listening on {}", server.url()));
     if server.http_address() != server.address() {
-        say(format_args!("moorline-server: HTTP API on http://{}", server.http_address()));
+        say(format_args!("moorline-server: HTTP API on {}", server.http_url()));
     }
     notify::ready(&format!("listening on {}", server.url()));
     if let Err(error) = notify::watch(server.pulse()) {
@@ -263,7 +263,7 @@ fn announce(server: &Server, engine: &Engine) {
         Engine::Log { dir, .. } => format!("in {}", dir.display()),
     };
     let url = server.url();
-    let page = url.replacen("ws://", "http://", 1).replace("/ws", "/");
+    let page = url.replacen("ws", "http", 1).replace("/ws", "/");
     tell(format_args!(
         "DEVELOPMENT MODE: everybody on this machine may connect, as anybody, and do everything.\n\
          Messages are kept {kept}.\n\

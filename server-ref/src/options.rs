@@ -1,6 +1,6 @@
 //! What flags, environment and file ask for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,6 +64,7 @@ pub(crate) struct Settings {
 
 impl Run {
     /// Makes one set of options of flags, environment, file and defaults.
+    #[expect(clippy::too_many_lines, reason = "one line per setting")]
     pub(crate) fn settings(&self) -> Result<Settings, Misuse> {
         let file = match &self.config {
             Some(path) => config::read(path).map_err(|error| Misuse(error.to_string()))?,
@@ -106,7 +107,7 @@ impl Run {
             drain_window_ms: limits.reconnect_window.map_or(defaults.drain_window_ms, |age| age.0 as u32),
             accept_rate: self.or_none(limits.accept_rate, ACCEPT_RATE),
             handshakes_per_address: self.or_none(limits.handshakes_per_address, HANDSHAKES),
-            proxies: file.server.proxies.clone().unwrap_or_else(this_machine),
+            front: config::front(&file, &dir).map_err(Misuse)?,
             tcp_user_timeout_ms: limits.tcp_user_timeout.map_or(defaults.tcp_user_timeout_ms, |age| age.0 as u32),
             max_message: limits.message.map_or(defaults.max_message, |size| size.0 as u32),
             max_channels: limits.channels.unwrap_or(defaults.max_channels),
@@ -180,11 +181,6 @@ const ACCEPT_RATE: u32 = 5_000;
 /// Connections per address without a good `hello`, where nothing else is said: many people behind one address that come
 /// back at once are fewer at any moment.
 const HANDSHAKES: u32 = 256;
-
-/// Proxies, where nothing else is said: one on this machine.
-fn this_machine() -> Vec<IpAddr> {
-    vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-}
 
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8000))

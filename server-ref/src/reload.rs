@@ -32,6 +32,7 @@ impl<'a> Reloading<'a> {
 
     /// Reads the file again if it, or one that it names, has changed.
     pub(crate) fn look(&mut self, server: &Server) {
+        server.look();
         if self.watch.has_changed() {
             self.reload(server);
         }

@@ -4,7 +4,7 @@ mod engine;
 mod reload;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,6 +27,7 @@ use crate::hooks::{self, Hook, NewHooks};
 use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
+use crate::net::{Front, Tls};
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::pulse::Pulse;
@@ -98,8 +99,8 @@ pub struct Options {
     pub accept_rate: Option<u32>,
     /// Connections of one address that have not said a good `hello` yet; `None` = any number.
     pub handshakes_per_address: Option<u32>,
-    /// Addresses of proxies: many clients come from each.
-    pub proxies: Vec<IpAddr>,
+    /// What stands in front of it.
+    pub front: Front,
     /// ms within which the head of a request has to be whole.
     pub head_within_ms: u32,
     /// ms within which the other side has to confirm what was sent (`TCP_USER_TIMEOUT`).
@@ -150,7 +151,7 @@ impl Options {
             max_sockets: None,
             accept_rate: None,
             handshakes_per_address: None,
-            proxies: Vec::new(),
+            front: Front::default(),
             head_within_ms: 5_000,
             tcp_user_timeout_ms: 60_000,
             drain_window_ms: 3_000,
@@ -236,7 +237,10 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    #[expect(clippy::too_many_lines, reason = "a server, from its first listener to its last thread")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "every part of a server, made in the order in which they need each other"
+    )]
     pub fn start(options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
@@ -263,14 +267,22 @@ impl Server {
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
+        let tls = options.front.tls.clone().map(Tls::new);
+        let tls = tls.transpose().map_err(std::io::Error::other)?;
         let (stop, stopped) = watch::channel(false);
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
         let callouts = callouts_thread(&options, &clock)?;
         let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let pulse = Pulse::new(ask.clone());
-        let asks = callouts.as_ref().map(CalloutThread::handle);
-        let watched = Watched { sync_times, disk: disk.clone(), shards: ask, reloads: reloads.clone(), callouts: asks };
+        let watched = Watched {
+            sync_times,
+            disk: disk.clone(),
+            tls: tls.clone(),
+            shards: ask,
+            reloads: reloads.clone(),
+            callouts: callouts.as_ref().map(CalloutThread::handle),
+        };
         let rules = LiveRules::new(reload::http_rules(&options));
         let shared = (&engine.handle(), &clock, &stopped);
         let (http, handed) = http_thread(&options, http_listener, rules.clone(), watched, shared)?;
@@ -281,7 +293,10 @@ impl Server {
             max_sockets: options.max_sockets,
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
-            proxies: options.proxies,
+            proxies: options.front.proxies,
+            forwarded: options.front.forwarded,
+            proxy_protocol: options.front.listen.proxy_protocol,
+            tls: tls.clone().filter(|_| options.front.listen.tls),
             page: options.page,
             disk,
             http: handed,
@@ -312,7 +327,7 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        let live = Live::new(fixed, engine.handle(), (auth, rules, door), (nodes, hooks), (reloads, fetcher, stopped));
+        let live = Live::new(fixed, engine.handle(), (auth, rules, door, tls), (nodes, hooks), (reloads, fetcher, stopped));
         Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine), live, pulse })
     }
 
@@ -323,7 +338,8 @@ impl Server {
 
     /// Returns the URL for clients of the app `default`.
     pub fn url(&self) -> String {
-        format!("ws://{}/ws", self.address)
+        let scheme = if self.live.is_secure() { "wss" } else { "ws" };
+        format!("{scheme}://{}/ws", self.address)
     }
 
     /// Returns where the HTTP API is.
@@ -331,10 +347,21 @@ impl Server {
         self.http_address.unwrap_or(self.address)
     }
 
+    /// Returns the URL of the HTTP API.
+    pub fn http_url(&self) -> String {
+        let scheme = if self.live.is_http_secure(self.http_address.is_some()) { "https" } else { "http" };
+        format!("{scheme}://{}", self.http_address())
+    }
+
     /// Goes on with other options, as far as they can change while it runs. Returns once everything is measured by them,
     /// and names those that hold with the next start only.
     pub fn reload(&self, options: Options) -> Vec<&'static str> {
         self.live.apply(options)
+    }
+
+    /// Looks at what time alone changes: to be called once in a while.
+    pub fn look(&self) {
+        self.live.look();
     }
 
     /// Returns the count of reloads, for whoever has to count one that did not come so far.
@@ -423,6 +450,11 @@ fn http_thread(
         shows_metrics,
         sync_times: watched.sync_times,
         disk: watched.disk,
+        expiry: watched.tls.as_ref().map(Tls::expiry).unwrap_or_default(),
+        tls: watched.tls.filter(|_| options.front.http_listen.tls),
+        proxy_protocol: options.front.http_listen.proxy_protocol,
+        proxies: options.front.proxies.clone(),
+        forwarded: options.front.forwarded,
         shards: watched.shards,
         reloads: watched.reloads,
         callouts: watched.callouts,
@@ -439,6 +471,7 @@ fn http_thread(
 struct Watched {
     sync_times: SyncTimes,
     disk: DiskWatch,
+    tls: Option<Tls>,
     shards: Vec<mpsc::Sender<AskNumbers>>,
     reloads: Reloads,
     callouts: Option<Callouts>,

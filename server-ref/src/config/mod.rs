@@ -5,6 +5,7 @@ mod apps;
 mod callouts;
 mod check;
 mod file;
+mod front;
 mod hooks;
 mod jwks;
 mod keys;
@@ -19,8 +20,9 @@ pub use self::callouts::callouts;
 pub use self::check::SHARDS;
 pub use self::file::{
     ApiKeySection, App, AppLimitsSection, CalloutSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection,
-    JwksSection, Limits, LogFormat, ServerSection, SigningKey,
+    JwksSection, Limits, LogFormat, ServerSection, SigningKey, TlsSection,
 };
+pub use self::front::front;
 pub use self::hooks::hooks;
 pub use self::jwks::key_sets;
 pub use self::keys::app_keys;
@@ -50,6 +52,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
     callouts(&file, &dir).map_err(error)?;
+    front(&file, &dir).map_err(error)?;
     Ok(file)
 }
 

@@ -70,7 +70,8 @@ pub fn files(file: &File, dir: &Path) -> Vec<PathBuf> {
     let keys = file.apps.iter().flat_map(|app| &app.keys).filter_map(|key| key.public_key_file.as_ref());
     let roots = file.hooks.iter().filter_map(|hook| hook.ca_file.as_ref());
     let issuers = file.apps.iter().flat_map(|app| &app.jwks).filter_map(|jwks| jwks.ca_file.as_ref());
-    keys.chain(roots).chain(issuers).map(|path| dir.join(path)).collect()
+    let tls = file.server.tls.iter().map(|tls| tls.files(dir)).flat_map(|files| [files.cert, files.key]);
+    keys.chain(roots).chain(issuers).map(|path| dir.join(path)).chain(tls).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the server's own log says of requests: one line each, with the id that the answer carries, too.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::problem::Code;
+use super::serve::Peer;
 use super::{Api, lock};
+use crate::net;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bytes of an id that a client or a proxy gives.
@@ -20,6 +23,7 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let given = request.headers().get(&REQUEST_ID).filter(|id| is_plain(id.as_bytes())).cloned();
     let id = given.or_else(|| HeaderValue::from_str(&api.random_name()).ok());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let client = api.client_of(&request).map(tracing::field::display);
     let began = Instant::now();
     let mut response = next.run(request).await;
     let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -27,12 +31,22 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let code = response.extensions().get::<Code>().map(|code| code.0.as_str());
     *lock(&api.answered).entry((status, code.unwrap_or_default().to_owned())).or_default() += 1;
     match status {
-        500.. => tracing::warn!(request_id, %method, path, status, code, ms, "request"),
-        400..500 => tracing::info!(request_id, %method, path, status, code, ms, "request"),
-        _ => tracing::debug!(request_id, %method, path, status, ms, "request"),
+        500.. => tracing::warn!(request_id, client, %method, path, status, code, ms, "request"),
+        400..500 => tracing::info!(request_id, client, %method, path, status, code, ms, "request"),
+        _ => tracing::debug!(request_id, client, %method, path, status, ms, "request"),
     }
     response.headers_mut().extend(id.map(|id| (REQUEST_ID, id)));
     response
+}
+
+impl Api {
+    /// Returns whom a request is from.
+    fn client_of(&self, request: &Request) -> Option<IpAddr> {
+        let Peer(peer) = *request.extensions().get()?;
+        let lines = self.forwarded.name().map(|name| request.headers().get_all(name));
+        let lines = lines.into_iter().flatten().map(|line| line.to_str().unwrap_or_default());
+        Some(net::client(&self.proxies, self.forwarded, peer, lines.collect::<Vec<_>>().into_iter()))
+    }
 }
 
 fn is_plain(id: &[u8]) -> bool {

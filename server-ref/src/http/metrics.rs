@@ -57,6 +57,15 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
     }
     registry.register("http_requests", "Requests of the HTTP API, by status and code", answered);
     of_disk(&mut registry, &api.disk);
+    if let Some(expires) = api.expiry.get() {
+        let gauge = Gauge::<i64, std::sync::atomic::AtomicI64>::default();
+        gauge.set(expires);
+        registry.register(
+            "tls_certificate_expiry_seconds",
+            "When the certificate in use expires, in s since 1970",
+            gauge,
+        );
+    }
     registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.0.clone());
     let (reloads, (done, refused)) = (Counters::default(), api.reloads.counts());
     for (outcome, count) in [("done", done), ("refused", refused)] {

@@ -48,6 +48,7 @@ use crate::callout::Callouts;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::engine::log::DiskWatch;
+use crate::net::{Expiry, ForwardedHeader, Proxies, Tls};
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
 use crate::server::Reloads;
@@ -77,6 +78,16 @@ pub struct HttpConfig {
     pub sync_times: SyncTimes,
     /// How much of the disk is free.
     pub disk: DiskWatch,
+    /// When the certificate in use expires.
+    pub expiry: Expiry,
+    /// What clients of the own listener are shown.
+    pub tls: Option<Tls>,
+    /// Whether connections of the own listener begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Who is believed when it speaks for others.
+    pub proxies: Proxies,
+    /// The header in which they say whom they speak for.
+    pub forwarded: ForwardedHeader,
     /// Who knows numbers.
     pub shards: Vec<mpsc::Sender<AskNumbers>>,
     /// How often the configuration was reloaded.
@@ -114,6 +125,9 @@ struct Api {
     shows_metrics: bool,
     sync_times: SyncTimes,
     disk: DiskWatch,
+    expiry: Expiry,
+    proxies: Proxies,
+    forwarded: ForwardedHeader,
     shards: Vec<mpsc::Sender<AskNumbers>>,
     reloads: Reloads,
     callouts: Option<Callouts>,
@@ -218,6 +232,9 @@ pub fn prepare(
         shows_metrics: config.shows_metrics,
         sync_times: config.sync_times,
         disk: config.disk,
+        expiry: config.expiry,
+        proxies: config.proxies.clone(),
+        forwarded: config.forwarded,
         shards: config.shards,
         reloads: config.reloads,
         callouts: config.callouts,
@@ -230,6 +247,7 @@ pub fn prepare(
         within: config.within,
         most: config.max_connections as usize,
         stop: config.stop,
+        greeting: serve::Greeting { tls: config.tls, proxy_protocol: config.proxy_protocol, proxies: config.proxies },
     };
     let (recovering, recovered) = std::sync::mpsc::channel();
     let run = async move {

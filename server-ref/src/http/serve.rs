@@ -1,7 +1,7 @@
 //! Connections: taken in, bounded, and ended in good order.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Sleep;
+
+use crate::net::{self, Detached, NoTls, Proxies, Stream, Tls};
+use crate::ws::Refusal;
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -27,9 +31,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// A connection that came in elsewhere, with what was read of it.
 pub struct Handed {
     /// The connection.
-    pub stream: StdStream,
+    pub stream: Detached,
     /// What was read.
     pub read: Bytes,
+    /// Where it comes from, as far as that is known before a request.
+    pub from: IpAddr,
     /// What counts it where it came in, until it ends.
     pub seat: Box<dyn Send>,
 }
@@ -43,6 +49,62 @@ pub(super) struct Serving {
     pub(super) within: Duration,
     pub(super) most: usize,
     pub(super) stop: watch::Receiver<bool>,
+    pub(super) greeting: Greeting,
+}
+
+/// Where a connection comes from: whom a request is from, its headers may tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// A connection that is to be served.
+enum Arrived {
+    /// One of the own listener.
+    New(TcpStream),
+    /// One that came in elsewhere, with what was read of it.
+    Greeted(Stream, Bytes),
+}
+
+/// What connections of the own listener begin with.
+#[derive(Clone)]
+pub(super) struct Greeting {
+    pub(super) tls: Option<Tls>,
+    pub(super) proxy_protocol: bool,
+    pub(super) proxies: Proxies,
+}
+
+impl Greeting {
+    /// Gets so far that a request can be read. Each part of it must be done `within` this time.
+    async fn greet(&self, mut tcp: TcpStream, peer: IpAddr, within: Duration) -> Option<(Stream, IpAddr)> {
+        // It only delays small answers.
+        let _ = tcp.set_nodelay(true);
+        let mut from = peer;
+        if self.proxy_protocol {
+            if !self.proxies.trust(peer) {
+                tracing::debug!(address = %peer, "a connection of somebody who is not one of `server.proxies` was closed");
+                return None;
+            }
+            match tokio::time::timeout(within, net::take_header(&mut tcp)).await.ok()? {
+                Ok(source) => from = source.map_or(peer, |source| source.ip()),
+                Err(error) => {
+                    tracing::debug!(%error, address = %peer, "a connection without a good header of the PROXY protocol was closed");
+                    return None;
+                }
+            }
+        }
+        let Some(tls) = &self.tls else { return Some((Stream::plain(tcp), from)) };
+        match tokio::time::timeout(within, Stream::accept(tcp, tls.config())).await.ok()? {
+            Ok(stream) => Some((stream, from)),
+            Err(NoTls::Plain(mut tcp)) => {
+                let refusal = Refusal::new(400, "this port speaks TLS: connect with https://");
+                let _ = tcp.write_all(refusal.response().as_bytes()).await;
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, address = %from, "a TLS handshake failed");
+                None
+            }
+        }
+    }
 }
 
 impl Serving {
@@ -50,27 +112,27 @@ impl Serving {
     pub(super) async fn run(mut self, listener: Option<TcpListener>, mut handed: mpsc::Receiver<Handed>) {
         let room = Arc::new(Semaphore::new(self.most));
         loop {
-            let (stream, read, seat) = tokio::select! {
+            let (arrived, from, seat) = tokio::select! {
                 _ = self.stop.wait_for(|stopped| *stopped) => break,
-                Some(Handed { stream, read, seat }) = handed.recv() => match TcpStream::from_std(stream) {
-                    Ok(stream) => (stream, read, Some(seat)),
+                Some(Handed { stream, read, from, seat }) = handed.recv() => match stream.attach() {
+                    Ok(stream) => (Arrived::Greeted(stream, read), from, Some(seat)),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be handed over");
                         continue;
                     }
                 },
-                Ok((stream, _)) = accept(listener.as_ref()) => (stream, Bytes::new(), None),
+                Ok((tcp, from)) = accept(listener.as_ref()) => (Arrived::New(tcp), from.ip(), None),
             };
             // Where there is no room, nobody is told: telling takes room.
             let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-            tokio::spawn(self.serve(stream, read, (place, seat)));
+            tokio::spawn(self.serve(arrived, from, (place, seat)));
         }
         drop(listener);
         let all = u32::try_from(self.most).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(STOP_WITHIN, room.acquire_many(all)).await;
     }
 
-    fn serve(&self, stream: TcpStream, read: Bytes, place: Place) -> impl Future<Output = ()> + use<> {
+    fn serve(&self, arrived: Arrived, from: IpAddr, place: Place) -> impl Future<Output = ()> + use<> {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -79,11 +141,20 @@ impl Serving {
             .max_headers(MAX_HEADERS)
             .half_close(true);
         let service = TowerToHyperService::new(self.router.clone());
-        let (mut stop, within) = (self.stop.clone(), self.within);
+        let (mut stop, within, greeting) = (self.stop.clone(), self.within, self.greeting.clone());
         async move {
             let _place = place;
-            // It only delays small answers.
-            let _ = stream.set_nodelay(true);
+            let (stream, read, from) = match arrived {
+                Arrived::Greeted(stream, read) => (stream, read, from),
+                Arrived::New(tcp) => match greeting.greet(tcp, from, within).await {
+                    Some((stream, from)) => (stream, Bytes::new(), from),
+                    None => return,
+                },
+            };
+            let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(from));
+                service.call(request)
+            });
             let connection =
                 builder.serve_connection(TokioIo::new(Resumed { read, stream, within, stalled: None }), service);
             tokio::pin!(connection);
@@ -117,7 +188,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 /// A connection of which something was read already, and that is given up when the other side takes in nothing.
 struct Resumed {
     read: Bytes,
-    stream: TcpStream,
+    stream: Stream,
     within: Duration,
     /// Runs while nothing can be written.
     stalled: Option<Pin<Box<Sleep>>>,

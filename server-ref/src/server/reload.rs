@@ -1,6 +1,6 @@
 //! What of a running server can change: apps, keys, limits, rules, origins, hooks.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use crate::hooks::{self, NewHooks};
 use crate::http::{HttpRules, LiveRules};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
+use crate::net::{ForwardedHeader, Listening, Proxies, Tls};
 use crate::node::NodeRules;
 use crate::shard::{Door, NewRules};
 
@@ -46,7 +47,10 @@ pub(super) struct Fixed {
     engine: Engine,
     shards: u16,
     disk_reserve: Option<u64>,
-    proxies: Vec<IpAddr>,
+    proxies: Proxies,
+    forwarded: ForwardedHeader,
+    listening: (Listening, Listening),
+    has_tls: bool,
     accept_rate: Option<u32>,
     handshakes_per_address: Option<u32>,
     tcp_user_timeout_ms: u32,
@@ -61,12 +65,20 @@ impl Fixed {
             engine: options.engine.clone(),
             shards: options.shards,
             disk_reserve: options.disk_reserve,
-            proxies: options.proxies.clone(),
+            proxies: options.front.proxies.clone(),
+            forwarded: options.front.forwarded,
+            listening: (options.front.listen, options.front.http_listen),
+            has_tls: options.front.tls.is_some(),
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
             tcp_user_timeout_ms: options.tcp_user_timeout_ms,
             drain_window_ms: options.drain_window_ms,
         }
+    }
+
+    fn listening_differs(&self, other: &Self, of: impl Fn(&Listening) -> bool) -> bool {
+        let both = |one: &Self| (of(&one.listening.0), of(&one.listening.1));
+        both(self) != both(other)
     }
 
     /// Names what differs, as the configuration file does.
@@ -77,6 +89,9 @@ impl Fixed {
             ("server.shards", self.shards != other.shards),
             ("server.disk_reserve", self.disk_reserve != other.disk_reserve),
             ("server.proxies", self.proxies != other.proxies),
+            ("server.forwarded_header", self.forwarded != other.forwarded),
+            ("server.proxy_protocol", self.listening_differs(other, |listening| listening.proxy_protocol)),
+            ("server.tls", self.has_tls != other.has_tls || self.listening_differs(other, |listening| listening.tls)),
             ("limits.accept_rate", self.accept_rate != other.accept_rate),
             ("limits.handshakes_per_address", self.handshakes_per_address != other.handshakes_per_address),
             ("limits.tcp_user_timeout", self.tcp_user_timeout_ms != other.tcp_user_timeout_ms),
@@ -101,6 +116,7 @@ pub(super) struct Live {
     tokens: Arc<Tokens>,
     http: LiveRules,
     door: Arc<Door>,
+    tls: Option<Tls>,
     nodes: Vec<mpsc::Sender<NewRules>>,
     hooks: mpsc::UnboundedSender<NewHooks>,
     pub(super) reloads: Reloads,
@@ -113,12 +129,12 @@ impl Live {
     pub(super) fn new(
         fixed: Fixed,
         engine: EngineHandle,
-        (tokens, http, door): (Arc<Tokens>, LiveRules, Arc<Door>),
+        (tokens, http, door, tls): (Arc<Tokens>, LiveRules, Arc<Door>, Option<Tls>),
         (nodes, hooks): (Vec<mpsc::Sender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
         (reloads, fetcher, stop): (Reloads, Option<Fetcher>, watch::Receiver<bool>),
     ) -> Self {
         let fetcher = Mutex::new(fetcher);
-        Self { fixed, engine, tokens, http, door, nodes, hooks, reloads, fetcher, stop }
+        Self { fixed, engine, tokens, http, door, tls, nodes, hooks, reloads, fetcher, stop }
     }
 
     /// See [`Server::reload`](super::Server::reload). Nothing in here can fail: whatever can was done when the options
@@ -139,7 +155,7 @@ impl Live {
         });
         // An app that is gone is unknown before its connections are ended.
         let (rules, origins, hands) = (http_rules(&options), options.all_origins(), !options.api_keys.is_empty());
-        let limits = options.limits();
+        let (limits, certificate) = (options.limits(), options.front.tls);
         self.tokens.replace(options.tokens);
         self.fetch_keys();
         self.configure_nodes(&NodeRules {
@@ -151,9 +167,29 @@ impl Live {
         });
         self.http.replace(rules);
         self.door.configure(origins, hands);
+        if let (Some(tls), Some(certificate)) = (&self.tls, certificate) {
+            tls.replace(certificate);
+        }
         let [done, _] = &*self.reloads.0;
         done.fetch_add(1, Ordering::Relaxed);
         later
+    }
+
+    /// Tells whether clients speak TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.tls.is_some() && self.fixed.listening.0.tls
+    }
+
+    /// Tells whether the HTTP API's clients do, at a listener of its own or at that of all.
+    pub(super) fn is_http_secure(&self, is_own: bool) -> bool {
+        if is_own { self.tls.is_some() && self.fixed.listening.1.tls } else { self.is_secure() }
+    }
+
+    /// Looks whether the certificate is still good.
+    pub(super) fn look(&self) {
+        if let Some(tls) = &self.tls {
+            tls.look();
+        }
     }
 
     fn configure_engine(&self, rules: EngineRules) {

@@ -2,15 +2,15 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::door::{Door, Seat};
+use super::door::{Door, DoorConfig, Seat};
 use super::goodbye::linger;
 use super::rate::Stranger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
 use crate::http::{self, Handed};
+use crate::net::{self, NoTls, ProxyFailure, Stream};
 use crate::node::{ConnId, Facts, Pressure};
 use crate::page;
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
@@ -38,23 +38,31 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
 }
 
 /// Makes a WebSocket of a connection, or says why not. The slot is free when that is done.
-async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, from: IpAddr) {
-    if let Err(error) = tcp::tune(&stream, handle.door.config.unconfirmed) {
+async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut tcp: TcpStream, peer: IpAddr) {
+    if let Err(error) = tcp::tune(&tcp, handle.door.config.unconfirmed) {
         tracing::debug!(%error, "an option of a socket could not be set");
     }
-    let refusal = match handle.door.meet(from) {
+    let Some(from) = source(&handle, &mut tcp, peer).await else { return };
+    let met = handle.door.meet(from);
+    // Where TLS has to come first, telling somebody to go takes as much as taking them in.
+    if met.is_err() && handle.door.config.tls.is_some() {
+        return;
+    }
+    let Some(stream) = secure(&handle, tcp, from).await else { return };
+    let refusal = match met {
         Ok(stranger) => match tokio::time::timeout(handle.door.config.head_within, read_head(&stream)).await {
-            Ok(Some((Ok(upgrade), rest))) => match handle.door.admit(&upgrade) {
-                Ok(()) => {
+            Ok(Some((Ok(upgrade), mut head))) => match let_in(&handle, &upgrade, &head, (stranger, from)) {
+                Ok((stranger, client)) => {
                     if stream.write_all(upgrade.response.as_bytes()).await.is_ok() {
-                        open(&handle, (seat, stranger), (stream, from), &upgrade, rest);
+                        let rest = head.split_off(upgrade.head);
+                        open(&handle, (seat, stranger, client), stream, &upgrade, rest);
                     }
                     return;
                 }
                 Err(refusal) => refusal,
             },
             Ok(Some((Err(_), read))) if is_for_http(&handle, &read) => {
-                return hand_over(&handle, stream, seat, read).await;
+                return hand_over(&handle, stream, (seat, from), read).await;
             }
             Ok(Some((Err(refusal), _))) => match page_for(&handle, &refusal) {
                 Some(page) => return show(&handle, stream, &page).await,
@@ -73,8 +81,67 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut stream: TcpStream, f
     }
 }
 
+/// Returns where a connection comes from: its peer, or what the peer says in a header of the PROXY protocol. `None` if
+/// there has to be such a header, and there is none, or not from somebody who is believed.
+async fn source(handle: &Handle, tcp: &mut TcpStream, peer: IpAddr) -> Option<IpAddr> {
+    let config = &handle.door.config;
+    if !config.proxy_protocol {
+        return Some(peer);
+    }
+    if !config.proxies.trust(peer) {
+        handle.door.complain_of_peer(peer, "it is not one of `server.proxies`");
+        return None;
+    }
+    match tokio::time::timeout(config.head_within, net::take_header(tcp)).await {
+        Ok(Ok(source)) => Some(source.map_or(peer, |source| source.ip())),
+        Ok(Err(ProxyFailure::Bad(error))) => {
+            handle.door.complain_of_peer(peer, &error.to_string());
+            None
+        }
+        // Health checks of load balancers connect, and say nothing.
+        Ok(Err(ProxyFailure::Gone(_))) | Err(_) => None,
+    }
+}
+
+/// Has a client shake hands, where clients have to.
+async fn secure(handle: &Handle, tcp: TcpStream, from: IpAddr) -> Option<Stream> {
+    let config = &handle.door.config;
+    let Some(tls) = &config.tls else { return Some(Stream::plain(tcp)) };
+    match tokio::time::timeout(config.head_within, Stream::accept(tcp, tls.config())).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(NoTls::Plain(tcp))) => {
+            let stream = Stream::plain(tcp);
+            let refusal = Refusal::new(400, "this port speaks TLS: connect with wss:// or https://");
+            if stream.write_all(refusal.response().as_bytes()).await.is_ok() {
+                linger(handle, &stream, || true, &Notify::new()).await;
+            }
+        }
+        Ok(Err(error)) => tracing::debug!(%error, address = %from, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(address = %from, "a TLS handshake took too long"),
+    }
+    None
+}
+
+/// Says whether a request may become a WebSocket, and whose it is: a proxy tells in its head.
+fn let_in(
+    handle: &Handle,
+    upgrade: &Upgrade,
+    head: &[u8],
+    (stranger, from): (Option<Stranger>, IpAddr),
+) -> Result<(Option<Stranger>, IpAddr), Refusal> {
+    let DoorConfig { proxies, forwarded, .. } = &handle.door.config;
+    let mut client = from;
+    if let Some(name) = forwarded.name().filter(|_| proxies.trust(from)) {
+        let lines = ws::header_lines(head, name);
+        client = net::client(proxies, *forwarded, from, lines.iter().map(String::as_str));
+    }
+    let stranger = if client == from { stranger } else { handle.door.meet(client)? };
+    handle.door.admit(upgrade)?;
+    Ok((stranger, client))
+}
+
 /// Sends the page. It does not fit into the socket's buffer, so who does not take it is given up.
-async fn show(handle: &Handle, mut stream: TcpStream, page: &[u8]) {
+async fn show(handle: &Handle, stream: Stream, page: &[u8]) {
     if let Ok(Ok(())) = tokio::time::timeout(handle.door.config.head_within, stream.write_all(page)).await {
         linger(handle, &stream, || true, &Notify::new()).await;
     }
@@ -96,9 +163,10 @@ impl Drop for Slot {
     }
 }
 
+/// What a head asks for, and all that was read.
 type Head = (Result<Upgrade, Refusal>, Vec<u8>);
 
-async fn read_head(stream: &TcpStream) -> Option<Head> {
+async fn read_head(stream: &Stream) -> Option<Head> {
     let mut head = Vec::with_capacity(1024);
     loop {
         stream.readable().await.ok()?;
@@ -111,10 +179,7 @@ async fn read_head(stream: &TcpStream) -> Option<Head> {
         match ws::upgrade(&head) {
             Ok(None) if head.len() < MAX_HEAD => {}
             Ok(None) => return None,
-            Ok(Some(upgrade)) => {
-                let rest = head.split_off(upgrade.head);
-                return Some((Ok(upgrade), rest));
-            }
+            Ok(Some(upgrade)) => return Some((Ok(upgrade), head)),
             Err(refusal) => return Some((Err(refusal), head)),
         }
     }
@@ -126,10 +191,10 @@ fn is_for_http(handle: &Handle, read: &[u8]) -> bool {
 }
 
 /// Lets the HTTP API go on with a connection. Where it has no room, nobody is told: telling takes room.
-async fn hand_over(handle: &Handle, stream: TcpStream, seat: Seat, read: Vec<u8>) {
-    if let (Some(http), Ok(stream)) = (handle.door.http(), stream.into_std()) {
+async fn hand_over(handle: &Handle, stream: Stream, (seat, from): (Seat, IpAddr), read: Vec<u8>) {
+    if let (Some(http), Ok(stream)) = (handle.door.http(), stream.detach()) {
         // Its thread takes them at once, or is gone.
-        let _ = http.send(Handed { stream, read: read.into(), seat: Box::new(seat) }).await;
+        let _ = http.send(Handed { stream, read: read.into(), from, seat: Box::new(seat) }).await;
     }
 }
 
@@ -153,8 +218,8 @@ fn plain(handle: &Handle, refusal: Refusal) -> Refusal {
 
 fn open(
     handle: &Handle,
-    (seat, stranger): (Seat, Option<Stranger>),
-    (stream, from): (TcpStream, IpAddr),
+    (seat, stranger, client): (Seat, Option<Stranger>, IpAddr),
+    stream: Stream,
     upgrade: &Upgrade,
     rest: Vec<u8>,
 ) {
@@ -179,9 +244,10 @@ fn open(
             shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
             if let Some(desk) = &shard.desk {
                 let headers = desk.headers(&upgrade.app, &upgrade.headers).cloned().collect();
-                shard.node.handle_facts(conn, Facts { address: Some(from.to_string()), headers });
+                shard.node.handle_facts(conn, Facts { address: Some(client.to_string()), headers });
             }
         }
     });
+    tracing::debug!(conn = %handle.name_of(conn), app = upgrade.app.as_str(), address = %client, "a WebSocket was opened");
     tokio::task::spawn_local(socket::read_on(handle.clone(), seat, conn, stream, wake, upgrade.codec, rest));
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::rate::{Rate, Stranger, Strangers};
 use crate::engine::log::DiskWatch;
 use crate::http::Handed;
+use crate::net::{ForwardedHeader, Proxies, Tls};
 use crate::ws::{Refusal, Upgrade};
 
 /// Who is let in.
@@ -26,8 +27,14 @@ pub struct DoorConfig {
     pub accept_rate: Option<u32>,
     /// Connections of one address that have not said a good `hello` yet; `None` = any number.
     pub handshakes_per_address: Option<u32>,
-    /// Addresses that many clients come from, and that are not counted.
-    pub proxies: Vec<IpAddr>,
+    /// Who is believed when it speaks for others, and is not counted itself.
+    pub proxies: Proxies,
+    /// The header in which they say whom they speak for.
+    pub forwarded: ForwardedHeader,
+    /// Whether each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// What clients are shown; `None` = they speak in the clear.
+    pub tls: Option<Tls>,
     /// Whether `/` shows the chat.
     pub page: bool,
     /// How much of the disk is free; `/readyz` says so.
@@ -134,13 +141,24 @@ impl Door {
 
     /// Tells the operator that clients are sent away, once in a while.
     fn complain(&self, limit: &'static str, address: Option<IpAddr>) {
-        let now = self.made.elapsed().as_secs() + 1;
-        let said = self.complained.load(Ordering::Relaxed);
-        if (said == 0 || now >= said + COMPLAIN)
-            && self.complained.compare_exchange(said, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        {
+        if self.may_complain() {
             tracing::warn!(limit, address = address.map(tracing::field::display), "clients are sent away with 503");
         }
+    }
+
+    /// Tells the operator of a peer that is refused before it says whom it speaks for, once in a while.
+    pub(super) fn complain_of_peer(&self, address: IpAddr, why: &str) {
+        if self.may_complain() {
+            tracing::warn!(%address, why, "a connection without a good header of the PROXY protocol was closed");
+        }
+    }
+
+    /// Tells whether it is time for another word about clients that are sent away.
+    fn may_complain(&self) -> bool {
+        let now = self.made.elapsed().as_secs() + 1;
+        let said = self.complained.load(Ordering::Relaxed);
+        (said == 0 || now >= said + COMPLAIN)
+            && self.complained.compare_exchange(said, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Says whether a request may become a WebSocket.

@@ -9,12 +9,11 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use moorline_protocol::CloseCode;
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Handle;
+use crate::net::Stream;
 use crate::node::ConnId;
 
 /// How long a closed connection may take to hear of it.
@@ -40,7 +39,8 @@ pub(super) fn reason(code: CloseCode) -> &'static str {
 }
 
 /// A connection of the shard is over: the node forgets it, then the socket goes.
-pub(super) async fn take_leave(handle: &Handle, conn: ConnId, stream: &TcpStream, wake: &Notify) {
+pub(super) async fn take_leave(handle: &Handle, conn: ConnId, stream: &Stream, wake: &Notify) {
+    tracing::debug!(conn = %handle.name_of(conn), "a WebSocket ended");
     handle.with(|shard, now| shard.node.handle_closed(conn, now));
     let done = || handle.shard.borrow().conns.get(&conn).is_none_or(|connection| connection.outbox.is_done());
     linger(handle, stream, done, wake).await;
@@ -49,14 +49,13 @@ pub(super) async fn take_leave(handle: &Handle, conn: ConnId, stream: &TcpStream
 }
 
 /// Waits until everything is written (`done`, looked at when `wake` says so) and the client has closed, for a moment.
-pub(super) async fn linger(handle: &Handle, stream: &TcpStream, done: impl Fn() -> bool, wake: &Notify) {
+pub(super) async fn linger(handle: &Handle, stream: &Stream, done: impl Fn() -> bool, wake: &Notify) {
     let deadline = Instant::now() + LINGER;
     let (mut reading, mut writing) = (true, true);
     while reading || writing {
         if writing && done() {
             writing = false;
-            // It fails where the client is gone already.
-            let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+            stream.end_writing();
             continue;
         }
         tokio::select! {
@@ -69,14 +68,14 @@ pub(super) async fn linger(handle: &Handle, stream: &TcpStream, done: impl Fn() 
     }
     if writing {
         // Whoever does not read is not waited for by the system either.
-        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        let _ = stream.socket().set_linger(Some(Duration::ZERO));
     }
     // Wakes the task that waits to write, which holds the socket, too.
-    let _ = SockRef::from(stream).shutdown(Shutdown::Both);
+    let _ = stream.socket().shutdown(Shutdown::Both);
 }
 
 /// Throws away what has come. Returns false at the end.
-fn discard(handle: &Handle, stream: &TcpStream) -> bool {
+fn discard(handle: &Handle, stream: &Stream) -> bool {
     match stream.try_read(&mut handle.scratch.borrow_mut()) {
         Ok(0) => false,
         Ok(_) => true,

@@ -31,6 +31,7 @@ use crate::apps::AppTable;
 use crate::callout::Desk;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
+use crate::net::Stream;
 use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, NodeRules, Output, Pressure, Warning};
 use crate::wall_clock::WallClock;
 use crate::ws;
@@ -101,7 +102,7 @@ struct Shard {
 }
 
 struct Connection {
-    stream: Rc<tokio::net::TcpStream>,
+    stream: Rc<Stream>,
     codec: Codec,
     outbox: Outbox,
     pressure: Pressure,
@@ -238,6 +239,11 @@ fn warn(warning: &Warning) {
 }
 
 impl Handle {
+    /// Names a connection in the log: its shard, and its number there.
+    fn name_of(&self, conn: ConnId) -> String {
+        format!("{}-{}", self.shard.borrow().id.0, conn.0)
+    }
+
     /// Runs something on the node, then does what the node asks for.
     fn with(&self, act: impl FnOnce(&mut Shard, Now)) {
         let mut shard = self.shard.borrow_mut();

@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 
+use crate::net::Stream;
 use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
 
 /// Frames per `writev`.
 const SLICES: usize = 64;
@@ -39,21 +39,21 @@ impl Outbox {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && self.state != State::Blocked
     }
 
     /// Writes what the socket takes. Returns true if a task has to wait for the socket from now on.
-    pub(super) fn write(&mut self, stream: &TcpStream) -> bool {
+    pub(super) fn write(&mut self, stream: &Stream) -> bool {
         if self.state == State::Open { self.write_some(stream) } else { false }
     }
 
     /// Goes on after the socket has become writable. Returns whether it has to wait again.
-    pub(super) fn resume(&mut self, stream: &TcpStream) -> bool {
+    pub(super) fn resume(&mut self, stream: &Stream) -> bool {
         self.state = State::Open;
         self.write_some(stream)
     }
 
-    fn write_some(&mut self, stream: &TcpStream) -> bool {
+    fn write_some(&mut self, stream: &Stream) -> bool {
         while !self.frames.is_empty() {
             let result = if self.frames.len() == 1 {
                 stream.try_write(self.frames.front().map(Bytes::as_ref).unwrap_or_default())
@@ -82,7 +82,13 @@ impl Outbox {
         if self.frames.capacity() > SLICES {
             self.frames = VecDeque::new();
         }
-        false
+        match stream.try_flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.state = State::Blocked;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn advance(&mut self, mut written: usize) {

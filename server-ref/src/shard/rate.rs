@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
+use crate::net::Proxies;
+
 /// A second's worth divided by this may come at once.
 const BURST: u64 = 2;
 const SECOND: u64 = 1_000_000;
@@ -44,7 +46,7 @@ impl Rate {
 pub(super) struct Strangers {
     most: u32,
     /// Many clients come from these addresses.
-    proxies: Vec<IpAddr>,
+    proxies: Proxies,
     here: Mutex<FxHashMap<IpAddr, u32>>,
 }
 
@@ -57,14 +59,14 @@ pub(super) struct Stranger {
 }
 
 impl Strangers {
-    pub(super) fn new(most: u32, proxies: Vec<IpAddr>) -> Self {
-        Self { most, proxies: proxies.iter().map(IpAddr::to_canonical).collect(), here: Mutex::default() }
+    pub(super) fn new(most: u32, proxies: Proxies) -> Self {
+        Self { most, proxies, here: Mutex::default() }
     }
 
     /// Counts one more.
     pub(super) fn count(self: &Arc<Self>, address: IpAddr) -> Stranger {
         let address = address.to_canonical();
-        if self.proxies.contains(&address) {
+        if self.proxies.trust(address) {
             return Stranger { counted: None, is_too_many: false };
         }
         let origin = origin_of(address);
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn strangers_are_counted_by_address_until_they_are_known_or_gone() {
-        let strangers = Arc::new(Strangers::new(2, vec!["10.0.0.1".parse().unwrap()]));
+        let strangers = Arc::new(Strangers::new(2, Proxies::new(vec!["10.0.0.1".parse().unwrap()])));
         let count = |address: &str| strangers.count(address.parse().unwrap());
         let mut here = vec![count("192.0.2.7"), count("::ffff:192.0.2.7")];
         assert!(count("192.0.2.7").is_too_many && !count("192.0.2.8").is_too_many);

@@ -2,13 +2,12 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use moorline_protocol::{CloseCode, Codec, limits};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::door::Seat;
 use super::goodbye::take_leave;
 use super::{Handle, Shard};
+use crate::net::Stream;
 use crate::node::{ConnId, Pressure};
 use crate::ws::{self, Incoming, Reader};
 
@@ -22,7 +21,7 @@ pub(super) async fn read_on(
     handle: Handle,
     _seat: Seat,
     conn: ConnId,
-    stream: Rc<TcpStream>,
+    stream: Rc<Stream>,
     wake: Rc<Notify>,
     codec: Codec,
     rest: Vec<u8>,
@@ -60,17 +59,11 @@ pub(super) async fn read_on(
 }
 
 /// Reads once, into the shard's buffer. Returns how much, or `None` at the end.
-fn read_some(handle: &Handle, conn: ConnId, stream: &TcpStream, reader: &mut Reader, codec: Codec) -> Option<usize> {
+fn read_some(handle: &Handle, conn: ConnId, stream: &Stream, reader: &mut Reader, codec: Codec) -> Option<usize> {
     let mut scratch = handle.scratch.borrow_mut();
     match stream.try_read(&mut scratch) {
         Ok(0) => None,
-        Ok(read) => {
-            if read < scratch.len() {
-                // The socket is empty: it need not be asked again before more comes.
-                let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
-            }
-            take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()).then_some(read)
-        }
+        Ok(read) => take(handle, conn, reader, codec, scratch.get(..read).unwrap_or_default()).then_some(read),
         Err(error) => (error.kind() == ErrorKind::WouldBlock).then_some(0),
     }
 }
@@ -135,7 +128,7 @@ impl Shard {
 }
 
 /// Writes a connection's queue whenever its socket has room, until the queue is empty.
-pub(super) async fn write_on(handle: Handle, conn: ConnId, stream: Rc<TcpStream>) {
+pub(super) async fn write_on(handle: Handle, conn: ConnId, stream: Rc<Stream>) {
     loop {
         if stream.writable().await.is_err() {
             return;

@@ -4,4 +4,4 @@ mod frame;
 mod upgrade;
 
 pub use frame::{Incoming, Reader, Violation, close_frame, frame, header, pong_frame};
-pub use upgrade::{MAX_HEAD, Plain, Refusal, Upgrade, path, upgrade};
+pub use upgrade::{MAX_HEAD, Plain, Refusal, Upgrade, header_lines, path, upgrade};

@@ -161,6 +161,18 @@ pub fn upgrade(bytes: &[u8]) -> Result<Option<Upgrade>, Refusal> {
     Ok(Some(Upgrade { app, codec, origin, headers, response, head }))
 }
 
+/// Returns the lines of a header of a whole head, in their order; `name` in lower case. A line that is not UTF-8 stands
+/// for nothing, at its place.
+pub fn header_lines(head: &[u8], name: &str) -> Vec<String> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    if request.parse(head).is_err() {
+        return Vec::new();
+    }
+    let lines = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+    lines.map(|header| String::from_utf8_lossy(header.value).into_owned()).collect()
+}
+
 /// Returns the path of a request whose first line is whole.
 pub fn path(bytes: &[u8]) -> Option<&str> {
     let line = bytes.split(|byte| *byte == b'\r').next()?;

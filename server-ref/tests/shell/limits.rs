@@ -1,5 +1,8 @@
 //! Too much of what is allowed.
 
+use std::net::IpAddr;
+
+use moorline_server::net::{Front, Network, Proxies};
 use moorline_server::server::Options;
 use serde_json::json;
 
@@ -179,7 +182,11 @@ fn who_comes_too_fast_is_sent_away_and_nobody_else_notices() {
 
 #[test]
 fn an_address_has_so_many_connections_without_a_hello() {
-    let limit = |proxies| Options { handshakes_per_address: Some(2), proxies, ..Options::dev() };
+    let limit = |proxies: Vec<IpAddr>| {
+        let proxies = Proxies::new(proxies.into_iter().map(Network::from).collect());
+        let front = Front { proxies, ..Front::default() };
+        Options { handshakes_per_address: Some(2), front, ..Options::dev() }
+    };
     let mut world = World::start(limit(Vec::new()), "dev:healthy");
     let known: Vec<Wire> = (0..5).map(|_| Wire::hello(world.address(), "dev:alice")).collect();
     let mut silent = Wire::open(world.address());

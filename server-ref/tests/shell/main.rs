@@ -16,6 +16,7 @@ mod data;
 mod devices;
 mod disk;
 mod frames;
+mod front;
 mod hooks;
 mod http;
 mod limits;

@@ -6,6 +6,7 @@ mod channels;
 mod hooks;
 mod limits;
 mod server;
+mod tls;
 
 use serde::Deserialize;
 
@@ -15,6 +16,7 @@ pub use self::channels::ChannelRule;
 pub use self::hooks::HookSection;
 pub use self::limits::Limits;
 pub use self::server::{DurabilityKind, EngineKind, LogFormat, ServerSection};
+pub use self::tls::TlsSection;
 
 /// The whole file. Unknown keys are errors.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,10 +1,11 @@
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use super::TlsSection;
 use crate::config::units::{Listen, Size};
+use crate::net::{ForwardedHeader, Network};
 
 /// `[server]`: what flags and environment can say, too.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,8 +31,16 @@ pub struct ServerSection {
     pub log_format: Option<LogFormat>,
     /// Pages that may open a WebSocket, exactly as browsers send them; none = any.
     pub origins: Vec<String>,
-    /// Addresses of proxies in front of this server (default: this machine's own).
-    pub proxies: Option<Vec<IpAddr>>,
+    /// Addresses and ranges of proxies in front of this server (default: this machine's own).
+    pub proxies: Option<Vec<Network>>,
+    /// The header in which they say whom they speak for (default `x-forwarded-for`).
+    pub forwarded_header: Option<ForwardedHeader>,
+    /// Whether each connection at `listen` begins with a header of the PROXY protocol (default false).
+    pub proxy_protocol: bool,
+    /// The same at `http_listen`.
+    pub http_proxy_protocol: bool,
+    /// `[server.tls]`.
+    pub tls: Option<TlsSection>,
 }
 
 /// Where messages live.
