@@ -104,7 +104,7 @@ fn home() -> Result<PathBuf> {
 
 /// Builds the binaries, and returns where they are.
 fn build(arch: Arch, quick: bool) -> Result<PathBuf> {
-    let (tools, target) = (tools()?, arch.target());
+    let (tools, target) = (tools::environment(&home()?.join("tools"), &TOOLS)?, arch.target());
     let mut process = if has_target(target) {
         cargo::cargo(["zigbuild"]).env("PATH", path(&[&tools]))
     } else {
@@ -133,20 +133,6 @@ fn build(arch: Arch, quick: bool) -> Result<PathBuf> {
 fn has_target(target: &str) -> bool {
     let libraries = Process::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     libraries.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
-}
-
-/// Installs the tools into a folder of their own, and returns where their programs are.
-fn tools() -> Result<PathBuf> {
-    let folder = home()?.join("tools");
-    let programs = folder.join("bin");
-    let done = folder.join("installed");
-    if tree::read_if_present(&done)?.is_none_or(|installed| installed != TOOLS.join("\n")) {
-        let python = tools::python()?;
-        Process::new(python).args(["-m", "venv"]).args([&folder]).run()?;
-        Process::new(programs.join("pip")).args(["install", "--quiet"]).args(TOOLS).run()?;
-        tree::write(&done, &TOOLS.join("\n"))?;
-    }
-    Ok(programs)
 }
 
 /// Returns the search path with these folders before all others.
