@@ -18,6 +18,7 @@ pub(super) struct Pod {
 
 /// Reads the StatefulSet, and names what cannot be: `help` is what the program says of its flags, `user` and `exposed` are the
 /// image's.
+#[expect(clippy::indexing_slicing, reason = "what a JSON value does not have is null")]
 pub(super) fn pod(set: &Value, help: &str, user: &str, exposed: &[u64]) -> Result<Pod, Vec<String>> {
     let mut broken = Vec::new();
     let spec = &set["spec"]["template"]["spec"];
