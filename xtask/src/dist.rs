@@ -23,6 +23,8 @@ const FILES: [(&str, &str); 8] = [
     ("LICENSE-MIT", "LICENSE-MIT"),
 ];
 const BINARIES: [&str; 2] = ["moorline-server", "moorline"];
+/// zig does not know `-static-pie`; with this it makes one all the same, and addresses are random.
+const PIE: &str = "-Clink-arg=-pie";
 const SUMS: &str = "SHA256SUMS";
 
 /// `cargo xtask dist`
@@ -31,9 +33,6 @@ pub(crate) struct Dist {
     /// For which processor.
     #[arg(long, value_enum, default_value = "x86-64")]
     arch: Arch,
-    /// Optimise less: for tests of what is in the release.
-    #[arg(long)]
-    quick: bool,
 }
 
 /// Processors that binaries are made for.
@@ -57,21 +56,33 @@ impl Arch {
 
 impl Dist {
     pub(crate) fn run(&self) -> Result {
-        let folder = release(self.arch, self.quick)?;
+        let built = build(self.arch, &BINARIES, &[])?;
+        for binary in BINARIES {
+            is_static(&built.join(binary))?;
+        }
+        let folder = assemble(&built, &home()?, self.arch)?;
         println!("{}", folder.display());
         Ok(())
     }
 }
 
-/// Builds a release, and returns its folder. Beside it lies the same as `.tar.gz`.
+/// Builds the server alone, static and hardly optimised, and returns where it is: for tests.
 ///
 /// # Errors
 /// A missing tool; what does not build or link; a binary that is not static.
-pub(crate) fn release(arch: Arch, quick: bool) -> Result<PathBuf> {
-    let built = build(arch, quick)?;
-    let home = home()?;
-    let kind = if quick { "-quick" } else { "" };
-    let name = format!("moorline-{}-{}{kind}", env!("CARGO_PKG_VERSION"), arch.target());
+pub(crate) fn trial() -> Result<PathBuf> {
+    let quick = ["lto=false", "opt-level=0", "codegen-units=16"];
+    let file = build(Arch::X86, &BINARIES[..1], &quick)?.join(BINARIES[0]);
+    is_static(&file)?;
+    Ok(file)
+}
+
+/// Puts a release together in `home` from binaries in `built`, and returns its folder. Beside it lies the same as `.tar.gz`.
+///
+/// # Errors
+/// A file that is not there.
+pub(crate) fn assemble(built: &Path, home: &Path, arch: Arch) -> Result<PathBuf> {
+    let name = format!("moorline-{}-{}", env!("CARGO_PKG_VERSION"), arch.target());
     let folder = home.join(&name);
     tree::remove(&folder)?;
     tree::create(&folder)?;
@@ -79,7 +90,6 @@ pub(crate) fn release(arch: Arch, quick: bool) -> Result<PathBuf> {
         let file = folder.join(binary);
         // Keeps that it may be run.
         std::fs::copy(built.join(binary), &file).map_err(|source| Error::File { path: file.clone(), source })?;
-        is_static(&file)?;
     }
     for (to, from) in FILES {
         tree::copy(&tree::root().join(from), &folder.join(to))?;
@@ -89,7 +99,7 @@ pub(crate) fn release(arch: Arch, quick: bool) -> Result<PathBuf> {
     tree::write(&folder.join(SUMS), &sums)?;
     // The same files make the same archive.
     let tar = Process::new("tar").args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]);
-    tar.args(["-czf", &format!("{name}.tar.gz"), &name]).env("GZIP", "-n").directory(&home).run()?;
+    tar.args(["--use-compress-program=gzip -n", "-cf", &format!("{name}.tar.gz"), &name]).directory(home).run()?;
     Ok(folder)
 }
 
@@ -102,29 +112,27 @@ fn home() -> Result<PathBuf> {
     Ok(cargo::target()?.join("dist"))
 }
 
-/// Builds the binaries, and returns where they are.
-fn build(arch: Arch, quick: bool) -> Result<PathBuf> {
-    let (tools, target) = (tools()?, arch.target());
+/// Builds binaries, with these settings of the profile instead of its own, and returns where they are.
+fn build(arch: Arch, binaries: &[&str], settings: &[&str]) -> Result<PathBuf> {
+    let (tools, target) = (tools::environment(&home()?.join("tools"), &TOOLS)?, arch.target());
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
     let mut process = if has_target(target) {
-        cargo::cargo(["zigbuild"]).env("PATH", path(&[&tools]))
+        cargo::cargo(["zigbuild"]).env(&flags, PIE).env("PATH", path(&[&tools]))
     } else {
         // No target of the toolchain in use: Debian's builds its standard library along. Its own objects for the start of a
         // program are not there; zig has them.
         wasm::debian_rust()?;
-        let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
         wasm::debian_cargo()
             .args(["zigbuild", "-Zbuild-std=std,panic_abort"])
-            .env(&flags, "-Clink-self-contained=no")
+            .env(&flags, format!("-Clink-self-contained=no {PIE}"))
             .env("PATH", path(&[&tools, Path::new("/usr/bin")]))
     };
     process = process.args(["--locked", "--profile", "dist", "--target", target]).env("CARGO_TARGET_DIR", home()?);
-    for binary in BINARIES {
+    for binary in binaries {
         process = process.args(["-p", binary, "--bin", binary]);
     }
-    if quick {
-        for setting in ["lto=false", "opt-level=1", "codegen-units=16"] {
-            process = process.args(["--config", &format!("profile.dist.{setting}")]);
-        }
+    for setting in settings {
+        process = process.args(["--config", &format!("profile.dist.{setting}")]);
     }
     process.run()?;
     Ok(home()?.join(target).join("dist"))
@@ -135,20 +143,6 @@ fn has_target(target: &str) -> bool {
     libraries.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
-/// Installs the tools into a folder of their own, and returns where their programs are.
-fn tools() -> Result<PathBuf> {
-    let folder = home()?.join("tools");
-    let programs = folder.join("bin");
-    let done = folder.join("installed");
-    if tree::read_if_present(&done)?.is_none_or(|installed| installed != TOOLS.join("\n")) {
-        let python = tools::python()?;
-        Process::new(python).args(["-m", "venv"]).args([&folder]).run()?;
-        Process::new(programs.join("pip")).args(["install", "--quiet"]).args(TOOLS).run()?;
-        tree::write(&done, &TOOLS.join("\n"))?;
-    }
-    Ok(programs)
-}
-
 /// Returns the search path with these folders before all others.
 fn path(first: &[&Path]) -> std::ffi::OsString {
     let rest = std::env::var_os("PATH").unwrap_or_default();
@@ -156,14 +150,23 @@ fn path(first: &[&Path]) -> std::ffi::OsString {
     std::env::join_paths(folders).unwrap_or(rest)
 }
 
-/// Looks for what a program would have to find on the machine: an interpreter, and shared libraries.
+/// Looks for what a program would have to find on the machine: an interpreter, and shared libraries. Its addresses must not be
+/// fixed either.
 fn is_static(file: &Path) -> Result {
-    let headers = Process::new("readelf").args(["--program-headers", "--dynamic", "--wide"]).args([file]).output()?;
-    Error::unless_empty(needs(&headers).map(|line| format!("{}: is not static: {line}", file.display())).collect())
+    let headers = Process::new("readelf")
+        .args(["--file-header", "--program-headers", "--dynamic", "--wide"])
+        .args([file])
+        .output()?;
+    Error::unless_empty(
+        needs(&headers).map(|line| format!("{}: is not what a release is: {line}", file.display())).collect(),
+    )
 }
 
 fn needs(headers: &str) -> impl Iterator<Item = &str> {
-    headers.lines().map(str::trim).filter(|line| line.starts_with("INTERP") || line.contains("(NEEDED)"))
+    let is_wrong = |line: &&str| {
+        line.starts_with("INTERP") || line.contains("(NEEDED)") || line.starts_with("Type:") && !line.contains("DYN")
+    };
+    headers.lines().map(str::trim).filter(is_wrong)
 }
 
 #[cfg(test)]
@@ -175,6 +178,7 @@ mod tests {
         let found =
             "  INTERP  0x000318 0x0 R 0x1\n 0x0000000000000001 (NEEDED)  Shared library: [libc.so.6]\n  LOAD 0x0\n";
         assert_eq!(needs(found).count(), 2);
-        assert_eq!(needs("  LOAD 0x0\n 0x000000000000001e (FLAGS) BIND_NOW\n").count(), 0);
+        assert_eq!(needs("  Type:                              EXEC (Executable file)\n").count(), 1);
+        assert_eq!(needs("  Type:   DYN (Position-Independent Executable file)\n  LOAD 0x0\n").count(), 0);
     }
 }

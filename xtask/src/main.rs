@@ -14,6 +14,7 @@ mod dist;
 mod error;
 mod fuzz;
 mod guide;
+mod image;
 mod kotlin;
 mod layers;
 mod mobile;
@@ -84,6 +85,8 @@ enum Command {
     Mobile,
     /// Builds the release for Linux: static binaries, unit, example configuration, checksums (installs zig from PyPI).
     Dist(dist::Dist),
+    /// Lints and runs what the Dockerfile and the manifests for Kubernetes say (root on Debian).
+    Image,
     /// Does what docs/operations.md says, command by command, in a container that is thrown away (root on Debian).
     Operations(guide::Operations),
     /// Formats all Rust code.
@@ -117,6 +120,7 @@ fn main() -> ExitCode {
         Command::Python(python) => python.run(),
         Command::Mobile => mobile::test(),
         Command::Dist(dist) => dist.run(),
+        Command::Image => image::command(),
         Command::Operations(operations) => operations.run(),
         Command::Fmt { check } => cargo::fmt(check),
         Command::Lint => test::lint(),

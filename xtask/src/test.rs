@@ -4,8 +4,8 @@ use crate::cargo::{self, cargo};
 use crate::error::Result;
 use crate::step::{Counts, Steps};
 use crate::{
-    api, bindings, browsers, conformance, guide, kotlin, layers, mobile, npm, platforms, python, readme, run, sizes,
-    swift, tools, wasm,
+    api, bindings, browsers, conformance, guide, image, kotlin, layers, mobile, npm, platforms, python, readme, run,
+    sizes, swift, tools, wasm,
 };
 
 /// Seeds of the simulator.
@@ -48,6 +48,7 @@ const STEPS: &[Step] = &[
     deny,
     conformance::step,
     api::step,
+    image::step,
     guide::step,
     runs,
 ];

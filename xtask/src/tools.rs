@@ -1,10 +1,11 @@
 //! Finds the tools a command needs, and installs them where that is simple.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cargo::cargo;
 use crate::error::{Error, Result};
 use crate::process::Process;
+use crate::tree;
 
 /// Installs Debian packages if this is Debian (or Ubuntu) and we are root.
 ///
@@ -74,6 +75,21 @@ pub(crate) fn python() -> Result<&'static str> {
     }
     let elsewhere = "Python 3.11 or newer with venv is missing: https://www.python.org";
     install_debian(&["python3", "python3-venv"], elsewhere).map(|()| "python3")
+}
+
+/// Installs Python packages into a folder of their own, and returns where their programs are.
+///
+/// # Errors
+/// As [`python`] and [`Process::run`].
+pub(crate) fn environment(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
+    let (programs, installed) = (folder.join("bin"), folder.join("installed"));
+    let wanted = packages.join("\n");
+    if tree::read_if_present(&installed)?.is_none_or(|found| found != wanted) {
+        Process::new(python()?).args(["-m", "venv", "--clear"]).args([folder]).run()?;
+        Process::new(programs.join("pip")).args(["install", "--quiet"]).args(packages).run()?;
+        tree::write(&installed, &wanted)?;
+    }
+    Ok(programs)
 }
 
 /// Installs clang with its linker and archiver, if they are missing.

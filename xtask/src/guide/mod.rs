@@ -63,7 +63,7 @@ TimeoutStartSec=infinity
 /// `cargo xtask operations`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Operations {
-    /// The release that the page begins with, a `.tar.gz` of `cargo xtask dist`; without it one is built.
+    /// The release that the page begins with, a `.tar.gz` of `cargo xtask dist`; without it one is put together from debug builds.
     #[arg(long, value_name = "FILE")]
     release: Option<PathBuf>,
 }
@@ -96,15 +96,18 @@ fn run(release: Option<&Path>, counts: &mut Counts) -> Result {
         tools::install_debian(&missing, "the commands of the guide need more programs")?;
     }
     let steps = page::steps(&tree::read(&tree::root().join(PAGE))?)?;
-    let release = match release {
-        Some(archive) => archive.to_path_buf(),
-        None => dist::archive(&dist::release(Arch::X86, true)?),
-    };
-    let folder = cargo::target()?.join("guide");
-    tree::remove(&folder)?;
-    let (shared, layer) = (folder.join("shared"), folder.join("layer"));
+    let home = cargo::target()?.join("guide");
+    tree::remove(&home)?;
+    let (shared, layer) = (home.join("shared"), home.join("layer"));
     tree::create(&shared)?;
     tree::create(&layer)?;
+    let release = match release {
+        Some(archive) => archive.to_path_buf(),
+        None => {
+            let built = cargo::build("dev", &[("moorline-server", "moorline-server"), ("moorline", "moorline")])?;
+            dist::archive(&dist::assemble(&built, &home, Arch::X86)?)
+        }
+    };
     prepare(&shared, &release, &steps)?;
     let machine = chroot::private(BOOT).args([layer.as_os_str(), shared.as_os_str(), WITHIN.as_ref()]);
     // Whatever became of it, the first step that failed says more.
