@@ -135,6 +135,7 @@ impl Rig {
             publish_burst: 100,
             spread_ms: 3_000,
             name_anonymous: false,
+            calls: Vec::new(),
             compression: moorline_server::node::CompressionRules::default(),
             hooks: moorline_server::engine::hooks::HookRules::default(),
             engine: EngineInfo { durability: Durability::Memory },
@@ -203,7 +204,12 @@ impl Rig {
                     self.told.frames += conns.len() as u64;
                     self.told.bytes += (conns.len() * message.len()) as u64;
                 }
-                Output::Send { .. } | Output::Close { .. } | Output::Drained | Output::Warn(_) => {}
+                Output::Send { .. }
+                | Output::Close { .. }
+                | Output::Drained
+                | Output::Call(..)
+                | Output::Uncall(_)
+                | Output::Warn(_) => {}
             }
         }
     }

@@ -166,6 +166,7 @@ fn claims(body: Body, now: UnixMillis) -> Result<Claims, AuthFailure> {
                 "publish" => Permissions::PUBLISH,
                 "presence" => Permissions::PRESENCE,
                 "history" => Permissions::HISTORY,
+                "call" => Permissions::CALL,
                 // A permission of a later version grants nothing here.
                 _ => Permissions::default(),
             });

@@ -208,6 +208,7 @@ impl Server {
             publish_burst: options.publish_burst,
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
+            calls: Vec::new(),
             compression: options.compression.clone(),
             hooks: rules.clone(),
             engine: EngineInfo { durability: durability.clone() },

@@ -112,6 +112,10 @@ impl Trace {
                 Ok(page) => self.numbers(&[21, id.0, page.head.0, page.messages.len() as u64]),
                 Err(failure) => self.numbers(&[22, id.0, u64::from(failure.code.number())]),
             },
+            Event::CallFinished { id, result } => match result {
+                Ok(payload) => self.numbers(&[31, id.0, payload.bytes().len() as u64]),
+                Err(failure) => self.numbers(&[32, id.0, u64::from(failure.code.number())]),
+            },
             Event::PresenceChanged { readers, count, is_listed, is_snapshot, .. } => {
                 self.numbers(&[24, *count, u64::from(*is_listed), u64::from(*is_snapshot)]);
                 self.readers(readers);

@@ -43,8 +43,10 @@ impl Permissions {
     pub const PRESENCE: Self = Self(4);
     /// May send `history` frames.
     pub const HISTORY: Self = Self(8);
+    /// May make calls; the pattern is of methods then.
+    pub const CALL: Self = Self(16);
     /// All of them.
-    pub const ALL: Self = Self(15);
+    pub const ALL: Self = Self(31);
 
     /// Tells whether all of `other` is in here.
     pub fn contains(self, other: Self) -> bool {
@@ -131,6 +133,8 @@ pub struct NodeConfig {
     pub compression: CompressionRules,
     /// What hooks are told of.
     pub hooks: HookRules,
+    /// The apps whose backend takes calls.
+    pub calls: Vec<AppName>,
     /// What the engine promises.
     pub engine: EngineInfo,
     /// Planted bugs.

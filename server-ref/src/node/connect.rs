@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    AppName, Auth, Authed, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed, ProducerGrant,
-    Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
+    AppName, Auth, Authed, Call, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Limits, Packed,
+    ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome, limits,
 };
 
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
-use super::session::{Attaching, Conn, Extra, Flow, Session, State};
+use super::session::{Attaching, Caller, Conn, Extra, Flow, Session, State};
 use super::subscribe::{NOT_A_CHANNEL, canonical};
 use super::{Ending, Node, Output, Waiting, Warning};
 use crate::engine::hooks::HookKind;
@@ -127,6 +127,8 @@ impl Node {
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
         let attaching = *attaching;
         let caps = shared_caps(&attaching, entry, &self.config);
+        let can_call = caps.contains(&Call::CAP);
+        let caller = can_call.then(|| Box::new(Caller { device: attaching.device.clone(), calls: Vec::new() }));
         let session = Session {
             id: attaching.session,
             user: attaching.user.clone(),
@@ -134,6 +136,7 @@ impl Node {
             scope: None,
             claims: attaching.claims,
             packs: caps.contains(&Packed::CAP),
+            caller,
             extra: Vec::new(),
             producer: producer.clone(),
             parked: false,
@@ -309,8 +312,9 @@ impl Node {
 fn shared_caps(attaching: &Attaching, entry: &Conn, config: &NodeConfig) -> Vec<&'static str> {
     let told = config.hooks.has(&entry.app, HookKind::MessageOffline);
     let can = [(Packed::CAP, entry.codec == Codec::Binary), (Push::CAP, told && attaching.owner.is_some())];
+    let can = can.into_iter().chain([(Call::CAP, config.calls.contains(&entry.app))]);
     let offered = |cap: &str| attaching.hello.caps.iter().any(|offered| offered.as_str() == cap);
-    can.into_iter().filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
+    can.filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
 }
 
 /// Tells whether a revocation is about a user's token.

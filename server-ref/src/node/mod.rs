@@ -4,6 +4,7 @@
 //! [`Node::poll_timeout`] names the next deadline.
 
 pub mod backend;
+mod calls;
 mod cohorts;
 mod config;
 mod connect;
@@ -35,13 +36,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
+use self::calls::Calls;
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::connect::Revocations;
 pub use self::counters::AppNumbers;
 use self::counters::Counters;
 use self::drain::Draining;
 use self::hub::Hub;
-pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
+pub use self::io::{CallFailure, CallId, Calling, ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
 use self::outputs::Outputs;
 pub use self::packing::PackedStats;
 use self::packing::Packer;
@@ -71,6 +73,7 @@ pub struct Node {
     packer: Packer,
     /// Publishes whose answers are pending.
     publishing: usize,
+    calls: Calls,
     draining: Option<Draining>,
 }
 
@@ -125,6 +128,7 @@ impl Node {
             counters: Counters::default(),
             packer: Packer::new(bugs),
             publishing: 0,
+            calls: Calls::default(),
             draining: None,
         }
     }
@@ -211,6 +215,7 @@ impl Node {
             (ClientFrame::More(more), true) => self.more(conn, &more),
             (ClientFrame::Pause(pause), true) => self.pause(conn, &pause),
             (ClientFrame::History(history), true) => self.history(conn, &history, now),
+            (ClientFrame::Call(call), true) => self.call(conn, call, now),
             (ClientFrame::Presence(presence), true) => self.presence(conn, presence, now),
             (ClientFrame::Status(status), true) => self.status(conn, status, now),
             (ClientFrame::Park(park), true) => self.park(conn, park, now),
@@ -325,6 +330,7 @@ impl Node {
             channels: self.hubs.len(),
             questions: self.tickets.len(),
             deadlines: self.deadlines.len(),
+            calls: self.calls.len(),
             packed: self.packer.stats,
         }
     }
@@ -416,6 +422,7 @@ impl Node {
                 for subscription in &session.subscriptions {
                     self.leave_hub(conn, entry.codec, subscription.number);
                 }
+                self.uncall(session.caller.as_deref());
                 let gone = session.gone(code, entry.heard, now.mono);
                 self.forget_watches(conn, &entry.app, session.watched);
                 self.ask(Waiting::Nothing, Command::Detach(session.id, gone));

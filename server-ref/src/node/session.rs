@@ -10,7 +10,7 @@ use moorline_protocol::{
 use super::cohorts::Seat;
 use super::config::{Claims, Grant, Permissions};
 use super::heartbeat::is_over;
-use super::io::Pressure;
+use super::io::{CallId, Pressure};
 use super::limits::Bucket;
 use super::query::Query;
 use crate::engine::{Owner, SessionId};
@@ -84,6 +84,8 @@ pub(super) struct Session {
     pub(super) claims: Claims,
     /// Whether the client can inflate.
     pub(super) packs: bool,
+    /// With the feature `call`.
+    pub(super) caller: Option<Box<Caller>>,
     /// Grants of channels' own tokens.
     pub(super) extra: Vec<Extra>,
     pub(super) producer: Option<ProducerGrant>,
@@ -110,6 +112,14 @@ pub(super) struct Session {
     /// Acknowledgements and ends of cursors whose answers are pending.
     pub(super) moving: usize,
     pub(super) bucket: Bucket,
+}
+
+/// A connection that can make calls.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) device: DeviceId,
+    /// Those without an answer.
+    pub(super) calls: Vec<CallId>,
 }
 
 /// A channel's own token.
@@ -228,6 +238,11 @@ impl Session {
     pub(super) fn is_foreign(&self, channel: &ChannelName) -> bool {
         let inbox = channel.as_str().strip_prefix('@');
         inbox.is_some() && inbox != self.user.as_ref().map(UserName::as_str)
+    }
+
+    /// Tells whether the connection's token allows a method. A channel's own token grants none.
+    pub(super) fn may_call(&self, method: &str) -> bool {
+        self.claims.grants.iter().any(|grant| grant.can.contains(Permissions::CALL) && grant.matches(method))
     }
 
     /// Tells whether the tokens of this connection allow something on a channel at a moment.

@@ -283,6 +283,8 @@ impl Shard {
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
+            // No app has a backend for calls yet.
+            Output::Call(..) | Output::Uncall(_) => {}
             Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }

@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod calls;
 mod compression;
 mod cursors;
 mod drain;
