@@ -107,6 +107,7 @@ error_codes! {
     AppUnknown "app.unknown" 420 false "The server has no app of this name.";
     FeatureDisabled "feature.disabled" 421 false "The server or the app has this feature switched off.";
     DeviceConflict "device.conflict" 422 false "Several installations share one device id.";
+    AppUnavailable "app.unavailable" 423 true "The app's backend does not answer at the moment.";
     CallRefused "call.refused" 430 false "The app's backend refused the call.";
     CallDenied "call.denied" 431 false "The token does not grant this method.";
     ServerInternal "server.internal" 500 true "The server failed; it has logged why.";

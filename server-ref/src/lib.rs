@@ -5,7 +5,11 @@
 #[cfg(feature = "shell")]
 mod asker;
 #[cfg(feature = "shell")]
+pub mod callout;
+#[cfg(feature = "shell")]
 pub mod config;
+#[cfg(feature = "shell")]
+pub mod egress;
 pub mod engine;
 #[cfg(feature = "shell")]
 pub mod hooks;

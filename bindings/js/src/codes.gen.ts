@@ -34,6 +34,7 @@ export const codes = [
   [420, "app.unknown", false],
   [421, "feature.disabled", false],
   [422, "device.conflict", false],
+  [423, "app.unavailable", true],
   [500, "server.internal", true],
   [501, "storage.unavailable", true],
   [502, "storage.full", true],
@@ -114,6 +115,8 @@ export type KnownErrorCode =
   | "feature.disabled"
   /** Several installations share one device id. */
   | "device.conflict"
+  /** The app's backend does not answer at the moment. */
+  | "app.unavailable"
   /** The server failed; it has logged why. */
   | "server.internal"
   /** The log takes no writes at the moment. */

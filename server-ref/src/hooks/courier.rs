@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Hook;
-use super::post::{self, Refusal};
 use super::queue::{Batch, Next, Queue, Queued};
 use crate::asker::Asker;
+use crate::egress::{self, Refusal, Request, Target};
 use crate::engine::hooks::{HOOKS, HookEvent, HookKind, PushDevice, hooks_channel};
 use crate::engine::{ChannelKey, Command, Completion, CursorAck, Open, Opened, Owner, Read, ReadRange, Stored};
 use crate::wall_clock::WallClock;
@@ -26,6 +26,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// See the module's documentation.
 pub(super) struct Courier {
     hook: Hook,
+    target: Target,
     asker: Arc<Asker>,
     clock: WallClock,
     seed: [u8; 32],
@@ -65,7 +66,9 @@ impl Courier {
         let device = DeviceId::new(&device).unwrap_or_else(|_| unreachable!("37 letters and digits"));
         let owner = Owner { app: app.clone(), user, device };
         let channel = hooks_channel(&app).unwrap_or_else(|| unreachable!("a constant that is a name"));
-        Self { hook, asker, clock, seed, channel, owner }
+        let within = Duration::from_millis(hook.times.answer);
+        let target = Target::new(hook.url.clone(), hook.secrets.clone(), &hook.roots, hook.allow_private, within);
+        Self { hook, target, asker, clock, seed, channel, owner }
     }
 
     /// Works until the server stops. Lets go of `placing` once it knows where it stands.
@@ -177,7 +180,7 @@ impl Courier {
         let result = match self.body(&batch).await {
             Some(body) => {
                 let timestamp = self.clock.now_ms() / 1_000;
-                post::post(&self.hook, &batch_id(&batch), timestamp, body).await
+                self.post(&batch_id(&batch), timestamp, body).await
             }
             // The engine could not be asked; so it is tried again.
             None => Err(Refusal::Url),
@@ -187,6 +190,12 @@ impl Courier {
             tracing::warn!(app, hook, events, %refusal, "a hook did not take a batch; it is tried again");
         }
         queue.done(&batch, result.is_ok(), self.clock.now_ms());
+    }
+
+    /// Sends one body. Taken means: an answer 2xx, whose body is nothing to us.
+    async fn post(&self, id: &str, timestamp: u64, body: Bytes) -> Result<(), Refusal> {
+        let reply = egress::send(&self.target, Request { id, timestamp, body, most: None }).await?;
+        if reply.status.is_success() { Ok(()) } else { Err(Refusal::Status(reply.status)) }
     }
 
     /// Makes the body. Handles are looked up now: one that was registered meanwhile counts, one that is gone does not.

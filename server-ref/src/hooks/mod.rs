@@ -4,10 +4,7 @@
 //! receiver that is dead for days costs a courier's window of memory, and publishers nothing.
 
 mod courier;
-mod guard;
-mod post;
 mod queue;
-mod sign;
 
 use std::sync::{Arc, mpsc};
 
@@ -15,11 +12,9 @@ use moorline_protocol::AppName;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-pub use self::guard::is_public;
-pub use self::post::Refusal;
 pub use self::queue::{Batch, DeadLetter, Key, Next, Queue, Queued};
-pub use self::sign::{BadSecret, Secret, sign};
 use crate::asker::Asker;
+pub use crate::egress::{BadSecret, Refusal, Secret, is_public, sign};
 use crate::engine::ShardId;
 use crate::engine::hooks::{HookRule, HookRules};
 use crate::engine::host::EngineHandle;

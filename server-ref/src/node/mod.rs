@@ -4,6 +4,7 @@
 //! [`Node::poll_timeout`] names the next deadline.
 
 pub mod backend;
+mod callout;
 mod calls;
 mod cohorts;
 mod config;
@@ -36,6 +37,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxHashMap;
 
+pub use self::callout::{CalloutId, CalloutKind};
 use self::calls::Calls;
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::connect::Revocations;

@@ -69,6 +69,8 @@ CODES: Final[dict[str, tuple[int, str, bool]]] = {
     "feature.disabled": (421, "rejected", False),
     # Several installations share one device id.
     "device.conflict": (422, "rejected", False),
+    # The app's backend does not answer at the moment.
+    "app.unavailable": (423, "rejected", True),
     # The server failed; it has logged why.
     "server.internal": (500, "internal", True),
     # The log takes no writes at the moment.

@@ -65,6 +65,8 @@ extension MoorlineError.Code {
     public static let featureDisabled = Self(rawValue: "feature.disabled")
     /// Several installations share one device id.
     public static let deviceConflict = Self(rawValue: "device.conflict")
+    /// The app's backend does not answer at the moment.
+    public static let appUnavailable = Self(rawValue: "app.unavailable")
     /// The server failed; it has logged why.
     public static let serverInternal = Self(rawValue: "server.internal")
     /// The log takes no writes at the moment.

@@ -99,6 +99,9 @@ public object ErrorCode {
     /** Several installations share one device id. */
     public const val DEVICE_CONFLICT: String = "device.conflict"
 
+    /** The app's backend does not answer at the moment. */
+    public const val APP_UNAVAILABLE: String = "app.unavailable"
+
     /** The server failed; it has logged why. */
     public const val SERVER_INTERNAL: String = "server.internal"
 
