@@ -87,6 +87,7 @@ impl Run {
             api_rate: self.or_none(limits.api_rate, API_RATE),
             api_burst: limits.api_burst.unwrap_or(defaults.api_burst),
             hooks: config::hooks(&file, &dir).map_err(Misuse)?,
+            callouts: config::callouts(&file, &dir).map_err(Misuse)?,
             engine: self.engine(&file),
             retention: config::retention(&file),
             compression: config::compression(&file),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use moorline_protocol::Durability;
 use tokio::sync::{mpsc, watch};
 
+use crate::callout::{self, Callout, CalloutThread};
 use crate::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use crate::engine::hooks::HookRules;
 use crate::engine::host::{EngineHandle, EngineThread};
@@ -101,6 +102,8 @@ pub struct Options {
     pub api_burst: u32,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
+    /// What apps' backends are asked.
+    pub callouts: Vec<Callout>,
     /// Called when the engine has to stop; the server is of no use then.
     pub on_fatal: Arc<dyn Fn(&Fatal) + Send + Sync>,
 }
@@ -137,6 +140,7 @@ impl Options {
             api_rate: None,
             api_burst: 4_000,
             hooks: Vec::new(),
+            callouts: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
         }
@@ -181,6 +185,7 @@ pub struct Server {
     shards: Vec<JoinHandle<()>>,
     http: Option<JoinHandle<()>>,
     couriers: Option<JoinHandle<()>>,
+    callouts: Option<CalloutThread>,
     engine: Option<EngineThread>,
 }
 
@@ -208,13 +213,14 @@ impl Server {
             publish_burst: options.publish_burst,
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
-            calls: Vec::new(),
+            calls: options.callouts.iter().map(|callout| callout.app.clone()).collect(),
             compression: options.compression.clone(),
             hooks: rules.clone(),
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
         let (stop, stopped) = watch::channel(false);
+        let callouts = callouts_thread(&options, &clock)?;
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let watched = Watched { sync_times, shards: ask };
@@ -242,13 +248,14 @@ impl Server {
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
+                desk: callouts.as_ref().map(CalloutThread::desk),
                 asked,
                 stop: stopped.clone(),
             };
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        Ok(Self { address, http_address, stop, shards, http, couriers, engine: Some(engine) })
+        Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine) })
     }
 
     /// Returns where it listens.
@@ -281,6 +288,9 @@ impl Server {
             // A panic of the thread has been printed.
             let _ = shard.join();
         }
+        if let Some(callouts) = self.callouts.take() {
+            callouts.close();
+        }
         if let Some(engine) = self.engine.take() {
             engine.close();
         }
@@ -292,6 +302,14 @@ impl Drop for Server {
         self.drain();
         self.join();
     }
+}
+
+/// Starts what asks apps' backends, if any is asked.
+fn callouts_thread(options: &Options, clock: &WallClock) -> std::io::Result<Option<CalloutThread>> {
+    if options.callouts.is_empty() {
+        return Ok(None);
+    }
+    callout::start(options.callouts.clone(), clock.clone(), seed()?).map(Some)
 }
 
 /// Starts the couriers of the hooks, if there are any.

@@ -57,6 +57,21 @@ pub struct Callout {
     pub max_requests: usize,
 }
 
+/// What a shard needs to have its clients' calls answered.
+#[derive(Clone)]
+pub struct Desk {
+    /// What asks.
+    pub callouts: Callouts,
+}
+
+impl Desk {
+    /// Returns who answers the calls of an app's clients.
+    pub fn calls(&self, app: &AppName) -> Option<CalloutId> {
+        let at = self.callouts.0.lines.iter().position(|line| line.callout.app == *app)?;
+        u16::try_from(at).ok().map(CalloutId)
+    }
+}
+
 /// What a backend answered: 2xx, and a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -178,6 +193,11 @@ pub fn start(callouts: Vec<Callout>, clock: WallClock, seed: [u8; 32]) -> std::i
 }
 
 impl CalloutThread {
+    /// Returns what a shard needs.
+    pub fn desk(&self) -> Desk {
+        Desk { callouts: self.handle() }
+    }
+
     /// Returns what asks.
     pub fn handle(&self) -> Callouts {
         self.callouts.clone()

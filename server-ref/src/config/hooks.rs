@@ -37,20 +37,13 @@ pub fn hooks(file: &File, dir: &Path) -> Result<Vec<Hook>, String> {
 }
 
 fn hook(section: &HookSection, dir: &Path) -> Result<Hook, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if section.name.is_empty() || section.name.len() > 64 || !section.name.chars().all(plain) {
-        return Err("`name` is 1 to 64 of A-Z a-z 0-9 _ - .".into());
-    }
+    plain_name(&section.name)?;
     let app = section.app.as_deref().unwrap_or("default");
     let app = AppName::new(app).map_err(|error| format!("app `{app}`: {error}"))?;
     let allow_private = section.allow_private.unwrap_or(false);
     let rule = HookRule { app, kinds: kinds(&section.events)?, channels: section.channels.clone() };
     rule.channels.iter().try_for_each(|pattern| is_pattern(pattern))?;
-    let secrets: Result<Vec<Secret>, _> = section.secrets.iter().map(|secret| Secret::parse(secret)).collect();
-    let secrets = secrets.map_err(|error| error.to_string())?;
-    if secrets.is_empty() {
-        return Err("`secrets` has one at least, so that the receiver can tell who sends".into());
-    }
+    let secrets = secrets(&section.secrets)?;
     let defaults = Times::default();
     let answer = section.timeout.map_or(defaults.answer, |age| age.0);
     let max_age = section.max_age.map_or(defaults.max_age, |age| age.0);
@@ -69,6 +62,23 @@ fn hook(section: &HookSection, dir: &Path) -> Result<Hook, String> {
         roots: section.ca_file.as_deref().map_or(Ok(Vec::new()), |file| roots(&dir.join(file)))?,
         times: Times { answer, max_age, ..defaults },
     })
+}
+
+pub(super) fn plain_name(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err("`name` is 1 to 64 of A-Z a-z 0-9 _ - .".into());
+    }
+    Ok(())
+}
+
+pub(super) fn secrets(texts: &[String]) -> Result<Vec<Secret>, String> {
+    let secrets: Result<Vec<Secret>, _> = texts.iter().map(|secret| Secret::parse(secret)).collect();
+    let secrets = secrets.map_err(|error| error.to_string())?;
+    if secrets.is_empty() {
+        return Err("`secrets` has one at least, so that the receiver can tell who sends".into());
+    }
+    Ok(secrets)
 }
 
 fn kinds(events: &[String]) -> Result<Vec<HookKind>, String> {
@@ -92,7 +102,7 @@ fn is_pattern(pattern: &str) -> Result<(), String> {
     }
 }
 
-fn url(text: &str, allow_private: bool) -> Result<Uri, String> {
+pub(super) fn url(text: &str, allow_private: bool) -> Result<Uri, String> {
     let url: Uri = text.parse().map_err(|error| format!("`url`: {error}"))?;
     let userinfo = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
     match url.scheme_str() {
@@ -106,7 +116,7 @@ fn url(text: &str, allow_private: bool) -> Result<Uri, String> {
     }
 }
 
-fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let roots = read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     if roots.is_empty() { Err(format!("there is no certificate in {}", path.display())) } else { Ok(roots) }

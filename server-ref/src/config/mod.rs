@@ -1,6 +1,7 @@
 //! The configuration file, and what flags and environment make of it.
 
 mod api_keys;
+mod callouts;
 mod check;
 mod file;
 mod hooks;
@@ -10,10 +11,11 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use self::api_keys::api_keys;
+pub use self::callouts::callouts;
 pub use self::check::SHARDS;
 pub use self::file::{
-    ApiKeySection, App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
-    SigningKey,
+    ApiKeySection, App, CalloutSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat,
+    ServerSection, SigningKey,
 };
 pub use self::hooks::hooks;
 pub use self::keys::app_keys;
@@ -43,6 +45,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     app_keys(&file, &dir).map_err(error)?;
     api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
+    callouts(&file, &dir).map_err(error)?;
     Ok(file)
 }
 

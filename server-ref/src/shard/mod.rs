@@ -4,6 +4,7 @@
 //! node wants sent is written at once with one `writev` per connection; only what the socket does not take waits.
 
 mod accept;
+mod calls;
 mod door;
 mod goodbye;
 mod outbox;
@@ -22,14 +23,15 @@ use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{AppName, Codec};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
 
 pub use self::door::{Door, DoorConfig};
 use self::outbox::Outbox;
 use self::rate::Stranger;
+use crate::callout::Desk;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
-use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
+use crate::node::{AppNumbers, Authenticator, CallId, ConnId, Node, NodeConfig, Output, Pressure, Warning};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -51,6 +53,8 @@ pub struct ShardConfig {
     pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
+    /// Who asks apps' backends, if any is asked.
+    pub desk: Option<Desk>,
     /// Who asks for its numbers.
     pub asked: mpsc::Receiver<AskNumbers>,
     /// Set to true for a graceful stop.
@@ -86,6 +90,9 @@ struct Shard {
     commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
+    desk: Option<Desk>,
+    /// Calls that backends have not answered.
+    calls: FxHashMap<CallId, AbortHandle>,
 }
 
 struct Connection {
@@ -145,6 +152,8 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         commands: Vec::new(),
         armed: None,
         drained: false,
+        desk: config.desk,
+        calls: FxHashMap::default(),
     };
     let handle = Handle {
         shard: Rc::new(RefCell::new(shard)),
@@ -250,7 +259,7 @@ impl Shard {
     fn drain_outputs(&mut self, handle: &Handle) {
         loop {
             while let Some(output) = self.node.poll_output() {
-                self.obey(output);
+                self.obey(output, handle);
             }
             if !self.flush(handle) {
                 break;
@@ -261,7 +270,7 @@ impl Shard {
         }
     }
 
-    fn obey(&mut self, output: Output) {
+    fn obey(&mut self, output: Output, handle: &Handle) {
         match output {
             Output::Send { conn, message } => {
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
@@ -283,8 +292,8 @@ impl Shard {
             }
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
-            // No app has a backend for calls yet.
-            Output::Call(..) | Output::Uncall(_) => {}
+            Output::Call(id, calling) => self.call(id, &calling, handle),
+            Output::Uncall(id) => self.uncall(id),
             Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }

@@ -1,6 +1,7 @@
 //! What the file may say, a module per section. Unknown keys are errors.
 
 mod apps;
+mod callouts;
 mod channels;
 mod hooks;
 mod limits;
@@ -9,6 +10,7 @@ mod server;
 use serde::Deserialize;
 
 pub use self::apps::{ApiKeySection, App, SigningKey};
+pub use self::callouts::CalloutSection;
 pub use self::channels::ChannelRule;
 pub use self::hooks::HookSection;
 pub use self::limits::Limits;
@@ -28,4 +30,6 @@ pub struct File {
     pub channels: Vec<ChannelRule>,
     /// `[[hooks]]`.
     pub hooks: Vec<HookSection>,
+    /// `[[callouts]]`.
+    pub callouts: Vec<CalloutSection>,
 }
