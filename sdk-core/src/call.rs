@@ -108,9 +108,10 @@ impl Calls {
         if self.bugs.has(Bug::CallSentAgain) {
             self.waiting.iter_mut().for_each(|call| call.is_sent = false);
         }
-        if !self.bugs.has(Bug::CallForgotten) {
-            self.end(|call| call.is_sent.then(uncertain), out);
+        if self.bugs.has(Bug::CallForgotten) {
+            self.waiting.retain(|call| !call.is_sent);
         }
+        self.end(|call| call.is_sent.then(uncertain), out);
     }
 
     /// Takes an answer; tells whether it is a call's.

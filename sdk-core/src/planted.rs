@@ -110,7 +110,7 @@ pub enum Bug {
     CrowdTogether,
     /// A call whose connection ended is sent again.
     CallSentAgain,
-    /// A call whose connection ended does not end with it.
+    /// A call whose connection ended is forgotten, and its app never hears of it.
     CallForgotten,
     /// The server's pings are not answered.
     PingsUnanswered,

@@ -160,8 +160,6 @@ pub enum Bug {
     AgeIgnored,
     /// An id is known whoever used it.
     IdsOfEverybody,
-    /// Anybody may call any method.
-    CallUnchecked,
     /// A call is handed to the backend twice.
     CallTwice,
 }

@@ -62,7 +62,7 @@ impl Trace {
 
     /// Of a frame that carries a payload, a state or a token, only the type and the length.
     fn frame(&mut self, frame: &Bytes) {
-        const PRIVATE: [&str; 6] = ["hello", "auth", "subscribe", "publish", "presence", "push"];
+        const PRIVATE: [&str; 7] = ["hello", "auth", "subscribe", "publish", "presence", "push", "call"];
         let kind = frame.first().copied().unwrap_or(0);
         let is_private = ClientFrame::KINDS.iter().any(|(number, name)| *number == kind && PRIVATE.contains(name));
         self.numbers(&[frame.len() as u64]);

@@ -57,7 +57,7 @@ impl Node {
         let id = CallId(self.calls.next);
         let (max, bugs) = (self.config.max_message as usize, self.config.bugs);
         let Some(session) = self.session(conn) else { return Ok(()) };
-        if !session.may_call(&call.method) && !bugs.has(Bug::CallUnchecked) {
+        if !session.may_call(&call.method) {
             return refuse(ErrorCode::CallDenied, "the token has no `call` grant for this method");
         }
         if call.payload.bytes().len() > max {

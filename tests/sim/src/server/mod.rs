@@ -105,7 +105,7 @@ impl SimServer {
                 publish_burst: self.rate.1,
                 spread_ms: 1_000,
                 name_anonymous: false,
-                calls: Vec::new(),
+                calls: vec![moorline_core::protocol::AppName::default_app()],
                 compression: moorline_server::node::CompressionRules::default(),
                 hooks: moorline_server::engine::hooks::HookRules::default(),
                 engine: EngineInfo { durability: durability.clone() },
