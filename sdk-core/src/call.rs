@@ -111,7 +111,7 @@ impl Calls {
         if self.bugs.has(Bug::CallForgotten) {
             self.waiting.retain(|call| !call.is_sent);
         }
-        self.end(|call| call.is_sent.then(uncertain), out);
+        self.end(&|call| call.is_sent.then(uncertain), out);
     }
 
     /// Takes an answer; tells whether it is a call's.
@@ -124,7 +124,7 @@ impl Calls {
 
     /// Ends them all: with this, or as uncertain where they were sent.
     pub(crate) fn fail_all(&mut self, failure: &Failure, out: &mut Outgoing) {
-        self.end(|call| Some(if call.is_sent { uncertain() } else { failure.clone() }), out);
+        self.end(&|call| Some(if call.is_sent { uncertain() } else { failure.clone() }), out);
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
@@ -140,10 +140,10 @@ impl Calls {
             };
             is_due(Some(call.deadline), now).then(|| Failure::new(code, text, Origin::Transport))
         };
-        self.end(late, out);
+        self.end(&late, out);
     }
 
-    fn end(&mut self, why: impl Fn(&Pending) -> Option<Failure>, out: &mut Outgoing) {
+    fn end(&mut self, why: &dyn Fn(&Pending) -> Option<Failure>, out: &mut Outgoing) {
         self.waiting.retain(|call| {
             let failure = why(call);
             let is_kept = failure.is_none();

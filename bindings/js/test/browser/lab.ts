@@ -179,7 +179,7 @@ export class Lab {
       case 'fail':
         return answer(500, {});
       case 'times':
-        return answer(200, { data: this.called.get(data as string) ?? 0 });
+        return answer(200, { data: this.called.get(text ?? '') ?? 0 });
       // The answer never comes, and the connection of who asks ends.
       case 'cut':
         return this.proxy.cut();
