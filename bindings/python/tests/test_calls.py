@@ -66,7 +66,7 @@ async def test_what_goes_wrong_with_a_call_has_a_code(client, calling_server: Se
     alice = client("alice", url=calling_server.url)
     with pytest.raises(moorline.MoorlineError) as refused:
         await alice.call("refuse")
-    assert (refused.value.code, refused.value.message) == ("call.refused.sold_out", "none left")
+    assert (refused.value.code, refused.value.args[0]) == ("call.refused.sold_out", "none left")
     for wrong in ({"method": "no method"}, {"method": "echo", "timeout": 31}, {"method": "echo", "id": ""}):
         with pytest.raises(moorline.MoorlineError) as malformed:
             await alice.call(**wrong)
