@@ -194,6 +194,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
+    #[expect(clippy::too_many_lines, reason = "each part once, in the order in which they need each other")]
     pub fn start(options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;

@@ -19,6 +19,7 @@ use crate::frame::{
 use crate::types::{ChannelName, ChannelNumber, DeviceId, ProducerId, UserName};
 
 /// Writes the fields of a frame. `packed` has none: it has no JSON form.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub(super) fn write(frame: &ServerFrame, to: &mut Object<'_>) {
     match frame {
         ServerFrame::Welcome(welcome) => write_welcome(welcome, to),

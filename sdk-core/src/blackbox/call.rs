@@ -122,6 +122,7 @@ const PUSH_HANDLE: u64 = 40;
 const CALL: u64 = 41;
 
 impl Call {
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Connect => out.write_u64(1),

@@ -69,6 +69,7 @@ impl Trace {
         self.bytes(if is_private { std::slice::from_ref(&kind) } else { frame });
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
     fn event(&mut self, event: &Event) {
         match event {
             Event::StateChanged { state, .. } => self.numbers(&[10, *state as u64]),

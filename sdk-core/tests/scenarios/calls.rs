@@ -39,8 +39,10 @@ fn sent(host: &mut Host) -> Vec<Call> {
     frames.filter_map(|frame| if let ClientFrame::Call(call) = frame { Some(call) } else { None }).collect()
 }
 
-/// How calls ended: with a payload, or a code and who says so.
-fn ended(host: &mut Host) -> Vec<(RequestId, Result<Payload, (ErrorCode, Origin)>)> {
+/// How a call ended: with a payload, or a code and who says so.
+type Ended = (RequestId, Result<Payload, (ErrorCode, Origin)>);
+
+fn ended(host: &mut Host) -> Vec<Ended> {
     let ended = |event| match event {
         Event::CallFinished { id, result } => Some((id, result.map_err(|failure| (failure.code, failure.origin)))),
         _ => None,
@@ -48,7 +50,7 @@ fn ended(host: &mut Host) -> Vec<(RequestId, Result<Payload, (ErrorCode, Origin)
     host.take_events().into_iter().filter_map(ended).collect()
 }
 
-fn failed(id: RequestId, code: ErrorCode, origin: Origin) -> (RequestId, Result<Payload, (ErrorCode, Origin)>) {
+fn failed(id: RequestId, code: ErrorCode, origin: Origin) -> Ended {
     (id, Err((code, origin)))
 }
 

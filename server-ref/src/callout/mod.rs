@@ -268,9 +268,10 @@ impl Shared {
         if let Err(error) = &answer {
             let (app, callout, kind) = (callout.app.as_str(), callout.name.as_str(), kind.name());
             // What is not asked was told when it began to fail.
-            match error {
-                CalloutError::Open(_) => tracing::debug!(app, callout, kind, %error, "a call-out was not asked"),
-                _ => tracing::warn!(app, callout, kind, %error, "a call-out has no answer"),
+            if let CalloutError::Open(_) = error {
+                tracing::debug!(app, callout, kind, %error, "a call-out was not asked");
+            } else {
+                tracing::warn!(app, callout, kind, %error, "a call-out has no answer");
             }
         }
         answer

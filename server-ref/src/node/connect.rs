@@ -121,14 +121,13 @@ impl Node {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each field")]
     fn welcome(&mut self, conn: ConnId, producer: Option<ProducerGrant>, now: Now) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let fresh = State::AwaitingHello { deadline: now.mono };
         let State::Attaching(attaching) = std::mem::replace(&mut entry.state, fresh) else { return };
         let attaching = *attaching;
         let caps = shared_caps(&attaching, entry, &self.config);
-        let can_call = caps.contains(&Call::CAP);
-        let caller = can_call.then(|| Box::new(Caller { device: attaching.device.clone(), calls: Vec::new() }));
         let session = Session {
             id: attaching.session,
             user: attaching.user.clone(),
@@ -136,7 +135,7 @@ impl Node {
             scope: None,
             claims: attaching.claims,
             packs: caps.contains(&Packed::CAP),
-            caller,
+            caller: Caller::of(&caps, &attaching.device),
             extra: Vec::new(),
             producer: producer.clone(),
             parked: false,

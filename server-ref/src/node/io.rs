@@ -37,7 +37,6 @@ impl Pressure {
 }
 
 /// What the node wants done, in order.
-#[expect(clippy::large_enum_variant, reason = "a publish passes here once; a box would cost more than the move")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send one WebSocket message to one connection.

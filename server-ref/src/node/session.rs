@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_protocol::time::{Timestamp, UnixMillis};
 use moorline_protocol::{
-    AppName, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
+    AppName, Call, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
 };
 
 use super::cohorts::Seat;
@@ -120,6 +120,13 @@ pub(super) struct Caller {
     pub(super) device: DeviceId,
     /// Those without an answer.
     pub(super) calls: Vec<CallId>,
+}
+
+impl Caller {
+    /// Returns one, if the connection has the feature.
+    pub(super) fn of(caps: &[&str], device: &DeviceId) -> Option<Box<Self>> {
+        caps.contains(&Call::CAP).then(|| Box::new(Self { device: device.clone(), calls: Vec::new() }))
+    }
 }
 
 /// A channel's own token.
