@@ -1,10 +1,10 @@
 //! The npm package on mini-programs and React Native: simulated platforms in V8, Hermes and QuickJS, real sockets, the real server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::process::Process;
-use crate::{cargo, npm, tree};
+use crate::{cargo, npm, run as runs, tree, wasm};
 
 /// `cargo xtask mini-programs`
 #[derive(Debug, clap::Args)]
@@ -14,14 +14,34 @@ pub(crate) struct MiniPrograms {
     /// Also builds the chats for uni-app, Taro and React Native, and runs what was built (fetches their tools from npm).
     #[arg(long)]
     apps: bool,
+    /// Also plays seeds of the simulator as plain JavaScript, and compares their traces with those of this machine.
+    #[arg(long)]
+    traces: bool,
 }
+
+/// Seeds that are played as plain JavaScript.
+pub(crate) const SEEDS: u64 = 64;
 
 impl MiniPrograms {
     pub(crate) fn run(&self) -> Result {
         npm::build()?;
         vitest(self.filter.as_deref())?;
-        if self.apps { apps() } else { Ok(()) }
+        if self.apps {
+            apps()?;
+        }
+        if self.traces { compare(&runs::build_simulator()?, SEEDS) } else { Ok(()) }
     }
+}
+
+/// Plays seeds as plain JavaScript, made as `moorline/asm` is, and natively, from the simulator in `built`.
+///
+/// # Errors
+/// As [`wasm::compare_with`].
+pub(crate) fn compare(built: &Path, seeds: u64) -> Result {
+    if !folder().join("node_modules").join("binaryen").exists() {
+        npm::install(&folder())?;
+    }
+    wasm::compare_with(&tree::root().join("tests").join("sim").join("wasm").join("plain.mjs"), built, seeds)
 }
 
 /// Runs all of it; the package is built already.

@@ -110,6 +110,8 @@ fn runs(steps: &mut Steps) {
     steps.check("simulator, 2,000 seeds", || run::simulator(&built, SEEDS).run());
     steps.check("simulator, 64 seeds natively and on wasm32", || wasm::compare(&built, TWIN_SEEDS));
     steps.check("simulator, 16 seeds natively and in Chromium", || browsers::compare(&built, browsers::SEEDS));
+    steps
+        .check("simulator, 64 seeds natively and as plain JavaScript", || platforms::compare(&built, platforms::SEEDS));
     steps.check("a phone away for 100,000 messages", || run::away(&built));
     steps.check("5,000 clients come back to a server", || run::storm(&built));
     steps.check("10,000 HTTP requests on a network that fails", || run::requests(&built));

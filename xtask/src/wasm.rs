@@ -101,7 +101,8 @@ pub(crate) fn compare_with(player: &Path, built: &Path, seeds: u64) -> Result {
         return Err(Error::Answer("the simulator"));
     }
     Error::unless_empty(differences(&native, &foreign))?;
-    println!("{seeds} seeds, the same traces natively and on wasm32");
+    let player = player.strip_prefix(tree::root()).unwrap_or(player);
+    println!("{seeds} seeds, the same traces natively and by {}", player.display());
     Ok(())
 }
 

@@ -1,25 +1,21 @@
 // Makes the core without WebAssembly, `src/core/asm.gen.js`, from what scripts/core.mjs left in dist/core.wasm.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { transformSync } from 'esbuild';
 import { brotli } from './brotli.mjs';
 import { growthHazards } from './growth.mjs';
+import { lower, wasm2js } from './lower.mjs';
 
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'moorline-asm-'));
-const tool = (name, args) => execFileSync(process.execPath, [here(`node_modules/binaryen/bin/${name}`), ...args], { stdio: ['ignore', 'inherit', 'ignore'], maxBuffer: 1 << 26 });
 
 try {
-  // wasm2js takes only what the first version of WebAssembly had.
   const lowered = join(folder, 'lowered.wasm');
-  tool('wasm-opt', ['--enable-bulk-memory', '--enable-sign-ext', '--enable-mutable-globals', '--enable-nontrapping-float-to-int',
-    '--enable-multivalue', '--enable-reference-types', '--signext-lowering', '--llvm-nontrapping-fptoint-lowering',
-    '--llvm-memory-copy-fill-lowering', '--remove-exports=__data_end,__heap_base', here('dist/core.wasm'), '-o', lowered]);
+  lower(here('dist/core.wasm'), lowered);
   const made = join(folder, 'core.js');
-  tool('wasm2js', ['-Oz', lowered, '-o', made]);
+  wasm2js(lowered, made, '-Oz');
 
   // What it makes runs at import, with a memory and all. Here it runs when it is called, and each call has its own.
   const [body, tail] = readFileSync(made, 'utf8').split('\nvar retasmFunc = ');

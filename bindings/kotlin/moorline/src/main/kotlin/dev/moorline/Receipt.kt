@@ -4,6 +4,7 @@ import dev.moorline.ffi.FfiReceipt
 import dev.moorline.internal.core
 import dev.moorline.internal.toState
 import dev.moorline.internal.toStored
+import kotlin.concurrent.Volatile
 
 /** Where a message is in the log. */
 public data class Stored(
@@ -44,8 +45,12 @@ public class Receipt internal constructor(private val receipt: FfiReceipt) {
     /** Its channel. */
     public val channel: String = receipt.channel()
 
+    /** Where it is in the log, once that was told; the core's object is let go then, and does not wait for the garbage collector. */
+    @Volatile
+    private var known: Stored? = null
+
     /** How far it has come, at this moment. */
-    public val state: ReceiptState get() = core { receipt.state() }.toState()
+    public val state: ReceiptState get() = ask(ReceiptState::Stored) { receipt.state().toState().also { (it as? ReceiptState.Stored)?.let { end -> settle(end.stored) } } }
 
     /**
      * Waits until the client's store has the message: from then on it outlives the process, and goes out when there is a
@@ -53,7 +58,7 @@ public class Receipt internal constructor(private val receipt: FfiReceipt) {
      *
      * @throws MoorlineException why it is not kept: `storage.full`, `client.closed`; `request.unsupported` at QoS 0, which keeps nothing.
      */
-    public suspend fun queued(): Unit = core { receipt.queued() }
+    public suspend fun queued(): Unit = ask({}) { receipt.queued() }
 
     /**
      * Waits until the message is in the log. Cancelling stops the wait alone.
@@ -62,7 +67,22 @@ public class Receipt internal constructor(private val receipt: FfiReceipt) {
      *   `request.unsupported` at QoS 0, which stores nothing; `client.closed` if the client is closed before: then a store that outlives
      *   the process still has it.
      */
-    public suspend fun stored(): Stored = core { receipt.stored() }.toStored()
+    public suspend fun stored(): Stored = ask({ it }) { receipt.stored().toStored().also(::settle) }
+
+    private fun settle(stored: Stored) {
+        known = stored
+        receipt.destroy()
+    }
+
+    /** Answers from what is known, else asks the core: its object may be let go meanwhile, by another who was told. */
+    private inline fun <T> ask(answer: (Stored) -> T, question: () -> T): T {
+        known?.let { return answer(it) }
+        return try {
+            core(question)
+        } catch (closed: MoorlineException.Closed) {
+            known?.let(answer) ?: throw closed
+        }
+    }
 
     /** Names the message and how far it has come. */
     override fun toString(): String = "Receipt($channel, $id)"
