@@ -50,7 +50,7 @@ public class Receipt internal constructor(private val receipt: FfiReceipt) {
     private var known: Stored? = null
 
     /** How far it has come, at this moment. */
-    public val state: ReceiptState get() = ask(ReceiptState::Stored) { receipt.state().toState().also { if (it is ReceiptState.Stored) settle(it.stored) } }
+    public val state: ReceiptState get() = ask(ReceiptState::Stored) { receipt.state().toState().also { (it as? ReceiptState.Stored)?.let { end -> settle(end.stored) } } }
 
     /**
      * Waits until the client's store has the message: from then on it outlives the process, and goes out when there is a
