@@ -97,6 +97,15 @@ public class FaultProxy(private val target: Int) : AutoCloseable {
             }
             sockets += near
             sockets += far
+            try {
+                near.tcpNoDelay = true
+                far.tcpNoDelay = true
+            } catch (_: IOException) {
+                // It was cut already.
+                reset(near)
+                reset(far)
+                continue
+            }
             pipe(near, far) {}
             pipe(far, near) { sent.addAndGet(it.toLong()) }
         }
@@ -105,7 +114,6 @@ public class FaultProxy(private val target: Int) : AutoCloseable {
     /** Copies on one thread, and writes on another when what was read is due. */
     private fun pipe(from: Socket, to: Socket, count: (Int) -> Unit) {
         val due = LinkedBlockingQueue<Chunk>()
-        from.tcpNoDelay = true
         thread(isDaemon = true, name = "fault proxy reader") {
             val buffer = ByteArray(64 * 1024)
             while (true) {
