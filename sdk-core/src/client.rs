@@ -157,6 +157,11 @@ impl Client {
         self.end_call(now);
     }
 
+    /// Returns the newest position known of what this reader reads; `None` while the channel is not being read.
+    pub fn head(&self, id: SubscriptionId) -> Option<Position> {
+        self.subscriptions.head(id)
+    }
+
     /// The app is done with everything up to `position` (cumulative). Ignored for another epoch.
     pub fn ack(&mut self, id: SubscriptionId, position: Position, now: Now) {
         self.recorder.begin(now, || Call::Ack { id, position });
