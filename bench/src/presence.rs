@@ -135,6 +135,7 @@ impl Rig {
             publish_burst: 100,
             spread_ms: 3_000,
             name_anonymous: false,
+            callouts: moorline_server::node::CalloutRules::default(),
             compression: moorline_server::node::CompressionRules::default(),
             hooks: moorline_server::engine::hooks::HookRules::default(),
             engine: EngineInfo { durability: Durability::Memory },
@@ -203,7 +204,13 @@ impl Rig {
                     self.told.frames += conns.len() as u64;
                     self.told.bytes += (conns.len() * message.len()) as u64;
                 }
-                Output::Send { .. } | Output::Close { .. } | Output::Drained | Output::Ask { .. } | Output::Warn(_) => {}
+                Output::Send { .. }
+                | Output::Close { .. }
+                | Output::Drained
+                | Output::Ask { .. }
+                | Output::Call(..)
+                | Output::Uncall(_)
+                | Output::Warn(_) => {}
             }
         }
     }

@@ -87,6 +87,7 @@ error_codes! {
     PublishExpired "publish.expired" 120 false "The message outlived its `ttl` before it was sent.";
     PublishDropped "publish.dropped" 121 true "A message at QoS 0 found no way out at the moment.";
     PublishUncertain "publish.uncertain" 122 false "Whether the message was stored cannot be known any more.";
+    CallUncertain "call.uncertain" 123 false "The call was sent and not answered: it may have been carried out.";
     TransportUnreachable "transport.unreachable" 200 true "The server cannot be reached.";
     TransportTls "transport.tls" 201 true "No secure connection came about.";
     TransportUpgrade "transport.upgrade" 202 true "The address does not open as a WebSocket.";
@@ -107,9 +108,14 @@ error_codes! {
     FeatureDisabled "feature.disabled" 421 false "The server or the app has this feature switched off.";
     DeviceConflict "device.conflict" 422 false "Several installations share one device id.";
     AppUnavailable "app.unavailable" 423 true "The app's backend does not answer at the moment.";
+    CallRefused "call.refused" 430 false "The app's backend refused the call.";
+    CallDenied "call.denied" 431 false "The token does not grant this method.";
     ServerInternal "server.internal" 500 true "The server failed; it has logged why.";
     StorageUnavailable "storage.unavailable" 501 true "The log takes no writes at the moment.";
     StorageFull "storage.full" 502 true "The log has no room left.";
+    CallUnavailable "call.unavailable" 510 true "The app's backend takes no calls at the moment; this one was not carried out.";
+    CallFailed "call.failed" 511 false "The app's backend failed; it may have carried the call out.";
+    CallTimeout "call.timeout" 512 false "No answer came in time; the call may have been carried out.";
     PublishGap "publish.gap" 600 true "A sequence is missing; resend from `expected`.";
     PublishReused "publish.reused" 601 false "The id or sequence was used for another message.";
     PublishFenced "publish.fenced" 602 false "A newer connection of this producer exists.";
@@ -119,6 +125,7 @@ error_codes! {
     LimitChannels "limit.channels" 702 true "Too many channels.";
     LimitConnections "limit.connections" 703 true "Too many connections of this user.";
     LimitOutbox "limit.outbox" 704 true "The outbox is full (client).";
+    LimitCalls "limit.calls" 705 true "Too many calls without an answer.";
 }
 
 impl fmt::Display for ErrorCode {

@@ -21,12 +21,12 @@ pub use code::{CloseCode, CloseVerdict, ErrorCode};
 pub use codec::{Codec, DecodeError, Decoded};
 pub use decimal::{decimal, joined};
 pub use frame::{
-    Ack, Acked, Auth, Authed, ChannelRef, ClientFrame, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason,
-    Hello, History, HistoryRange, Limits, Member, Members, MembersView, More, Packed, PackedDictionary, Page, Park,
-    Pause, Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceMode, PresenceOp, PresenceRequest,
-    PresenceVersion, ProducerGrant, ProducerRequest, ProducerState, Publish, Published, Push, Reset, ResetMode,
-    ResetReason, ReusedBy, Run, ServerFrame, Since, Start, StatusRequest, Statuses, Subscribe, Subscribed, Unsubscribe,
-    Unsubscribed, UserStatus, Welcome,
+    Ack, Acked, Auth, Authed, Call, CallResult, ChannelRef, ClientFrame, Deliver, Dropped, Durability, ErrorFrame,
+    Goaway, GoawayReason, Hello, History, HistoryRange, Limits, Member, Members, MembersView, More, Packed,
+    PackedDictionary, Page, Park, Pause, Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceMode,
+    PresenceOp, PresenceRequest, PresenceVersion, ProducerGrant, ProducerRequest, ProducerState, Publish, Published,
+    Push, Reset, ResetMode, ResetReason, ReusedBy, Run, ServerFrame, Since, Start, StatusRequest, Statuses, Subscribe,
+    Subscribed, Unsubscribe, Unsubscribed, UserStatus, Welcome, is_method,
 };
 pub use message::{Headers, Message, Payload, headers_are_valid};
 pub use types::{

@@ -46,6 +46,12 @@ pub const PUBLISH_WINDOW: usize = 32;
 pub const PRODUCER_VERDICTS: usize = 64;
 /// Channels that one producer may write to.
 pub const PRODUCER_CHANNELS: usize = 256;
+/// Bytes of a method's name, 1 to this.
+pub const METHOD: usize = 128;
+/// Calls of a connection that have no answer.
+pub const CALLS: usize = 32;
+/// ms that a client waits for the answer to a call at most.
+pub const CALL_MS: u32 = 30_000;
 /// Nesting of a JSON value of the app: `data` and `state`.
 pub const JSON_DEPTH: usize = 64;
 /// Nesting of a JSON frame: a value of the app, and the frame around it.

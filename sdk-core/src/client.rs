@@ -2,6 +2,7 @@ use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{ChannelName, CloseCode, DeviceId, Payload, Position, ProducerId};
 
 use crate::blackbox::{Call, Recorder};
+use crate::call::Calls;
 use crate::closing::{Phase, closed_failure};
 use crate::config::{ClientConfig, HistoryQuery, PublishOptions, SubscribeOptions};
 use crate::connection::{Connection, Parking, State};
@@ -27,6 +28,7 @@ pub struct Client {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) outbox: Outbox,
     pub(crate) history: Queries,
+    pub(crate) calls: Calls,
     pub(crate) feed: Feed,
     pub(crate) push: PushHandle,
     pub(crate) out: Outgoing,
@@ -56,6 +58,7 @@ impl Client {
             subscriptions: Subscriptions::new(&config, loaded.cursors, loaded.forgotten),
             outbox,
             history: Queries::default(),
+            calls: Calls::new(config.bugs),
             feed: Feed::new(config.bugs),
             push: PushHandle::default(),
             out: Outgoing::new(store),
@@ -154,6 +157,11 @@ impl Client {
         self.end_call(now);
     }
 
+    /// Returns the newest position known of what this reader reads; `None` while the channel is not being read.
+    pub fn head(&self, id: SubscriptionId) -> Option<Position> {
+        self.subscriptions.head(id)
+    }
+
     /// The app is done with everything up to `position` (cumulative). Ignored for another epoch.
     pub fn ack(&mut self, id: SubscriptionId, position: Position, now: Now) {
         self.recorder.begin(now, || Call::Ack { id, position });
@@ -237,6 +245,7 @@ impl Client {
         // After that: what waited for its answer may have outlived its `ttl`.
         self.outbox.on_timeout(now.mono, &mut self.out);
         self.history.on_timeout(now.mono, &mut self.out);
+        self.calls.on_timeout(now.mono, &mut self.out);
         self.feed.on_timeout(now.mono, &mut self.out);
         self.out.store.on_timeout(now.mono);
         self.end_call(now);
@@ -270,6 +279,7 @@ impl Client {
                 (self.subscriptions.deadline(), TimerKind::Subscriptions),
                 (self.outbox.deadline(), TimerKind::Outbox),
                 (self.history.deadline(), TimerKind::History),
+                (self.calls.deadline(), TimerKind::Calls),
                 (self.feed.deadline(), TimerKind::Feed),
                 (self.out.store.deadline(), TimerKind::Store),
             ]),

@@ -59,6 +59,7 @@ impl Client {
         self.subscriptions.leave_all(&mut self.out);
         self.subscriptions.asks.fail_all(&closed_failure(), &mut self.out);
         self.history.fail_all(&closed_failure(), &mut self.out);
+        self.calls.fail_all(&closed_failure(), &mut self.out);
         self.out.store.pay_debt();
         self.outbox.pause();
         if !self.connection.is_online() && !self.connection.is_closed() {
@@ -118,6 +119,7 @@ impl Client {
     /// Tells everybody who waits that nothing comes any more.
     fn end_all(&mut self, failure: &Failure) {
         self.history.fail_all(failure, &mut self.out);
+        self.calls.fail_all(failure, &mut self.out);
         self.subscriptions.end_all(failure, &mut self.out);
         self.outbox.end_all(failure, &mut self.out);
     }

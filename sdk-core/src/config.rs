@@ -233,6 +233,37 @@ impl PublishOptions {
     }
 }
 
+/// How a call is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// ms for which an answer is awaited, 1–30,000 (default 10,000).
+    pub timeout_ms: Option<u32>,
+    /// Names the call for the backend, 1–128 bytes (default: random). A backend that keeps these ids can tell a call that
+    /// is made again from a new one.
+    pub id: Option<Utf8Bytes>,
+}
+
+impl CallOptions {
+    /// Returns the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets for how many ms an answer is awaited.
+    #[must_use]
+    pub fn timeout_ms(mut self, ms: u32) -> Self {
+        self.timeout_ms = Some(ms);
+        self
+    }
+
+    /// Sets the name of the call.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Utf8Bytes>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+}
+
 /// A history query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryQuery {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use moorline_protocol::{
-    ChannelName, CloseCode, Epoch, ErrorCode, MembersView, Message, Offset, Position, PresenceChange, ResetReason,
-    Start, UserName, UserStatus,
+    ChannelName, CloseCode, Epoch, ErrorCode, MembersView, Message, Offset, Payload, Position, PresenceChange,
+    ResetReason, Start, UserName, UserStatus,
 };
 
 use crate::error::StoreError;
@@ -272,6 +272,13 @@ pub enum Event {
         id: RequestId,
         /// How.
         result: Result<HistoryPage, Failure>,
+    },
+    /// A call ended.
+    CallFinished {
+        /// Which.
+        id: RequestId,
+        /// What the app's backend answered, or what became of the call.
+        result: Result<Payload, Failure>,
     },
     /// The members of a channel are known, or changed; [`Client::present`](crate::Client::present) has them all.
     PresenceChanged {

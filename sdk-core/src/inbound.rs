@@ -82,6 +82,9 @@ impl Client {
             ServerFrame::Acked(acked) => self.subscriptions.on_acked(&acked, &mut self.out),
             ServerFrame::Reset(reset) => self.subscriptions.on_reset(reset, &mut self.out),
             ServerFrame::Dropped(dropped) => self.subscriptions.on_dropped(&dropped, &mut self.out),
+            ServerFrame::Result(result) => {
+                self.calls.finish(result.req, Ok(result.payload), &mut self.out);
+            }
             ServerFrame::Page(page) => self.history.on_page(page, &mut self.out),
             ServerFrame::Goaway(goaway) => self.on_goaway(&goaway, now.mono),
             ServerFrame::Ping(_) if self.config.bugs.has(Bug::PingsUnanswered) => {}
@@ -123,6 +126,7 @@ impl Client {
         if self.connection.auth.on_error(req, now.mono)
             || self.subscriptions.on_error(req, &error, now.mono, &mut self.out)
             || self.history.on_error(req, &error, &mut self.out)
+            || self.calls.finish(req, Err(&error), &mut self.out)
             || self.subscriptions.on_presence_error(req, &error, now.mono, &mut self.out)
             || self.feed.is_asking(req)
         {

@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blackbox;
+mod call;
 mod client;
 mod closing;
 mod config;
@@ -61,7 +62,7 @@ mod subscription;
 mod timer;
 
 pub use client::Client;
-pub use config::{ClientConfig, HistoryQuery, PublishOptions, StartAt, SubscribeOptions, TokenSource};
+pub use config::{CallOptions, ClientConfig, HistoryQuery, PublishOptions, StartAt, SubscribeOptions, TokenSource};
 pub use error::{PublishError, StoreError, SubscribeError};
 pub use event::{
     ClientStats, ConnectionState, Event, Failure, HistoryPage, Origin, OutboxStats, PublishOutcome, Received,

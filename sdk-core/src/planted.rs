@@ -108,6 +108,10 @@ pub enum Bug {
     RemovalsDropped,
     /// Clients that are cut together come back together.
     CrowdTogether,
+    /// A call whose connection ended is sent again.
+    CallSentAgain,
+    /// A call whose connection ended is forgotten, and its app never hears of it.
+    CallForgotten,
     /// The server's pings are not answered.
     PingsUnanswered,
 }

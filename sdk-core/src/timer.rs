@@ -14,6 +14,8 @@ pub enum TimerKind {
     Outbox,
     /// An answer to a history query is awaited.
     History,
+    /// An answer to a call is awaited.
+    Calls,
     /// The status of users.
     Feed,
     /// A batch that the store could not write is tried again.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use moorline::{Builder, Client, ClientConfig, FileStore};
 
@@ -9,7 +10,7 @@ use crate::live::{CLIENTS, Counted};
 use crate::options::{FfiChannelOptions, FfiClientOptions};
 use crate::reader::FfiReader;
 use crate::receipt::FfiReceipt;
-use crate::records::{FfiConnection, FfiOutbox, FfiSignal, FfiUserStatus};
+use crate::records::{FfiConnection, FfiOutbox, FfiPayload, FfiSignal, FfiUserStatus};
 use crate::token::{FfiTokenProvider, provider};
 
 /// A client: one connection, one outbox. Released without being closed, it ends at once and without a goodbye; what was
@@ -86,6 +87,28 @@ impl FfiClient {
     ) -> Result<Vec<FfiUserStatus>, FfiError> {
         let statuses = unless(cancel, self.client.status(users)).await?;
         Ok(statuses.into_iter().map(Into::into).collect())
+    }
+
+    /// Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+    /// bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+    /// what was sent.
+    #[uniffi::method(default(timeout_ms = None, id = None, cancel = None))]
+    pub async fn call(
+        &self,
+        method: String,
+        payload: FfiPayload,
+        timeout_ms: Option<u32>,
+        id: Option<String>,
+        cancel: Option<Arc<FfiCancel>>,
+    ) -> Result<FfiPayload, FfiError> {
+        let mut call = self.client.call(method, payload.into_native()?);
+        if let Some(ms) = timeout_ms {
+            call = call.timeout(Duration::from_millis(ms.into()));
+        }
+        if let Some(id) = id {
+            call = call.id(id);
+        }
+        unless(cancel, call.send()).await.map(|answer| FfiPayload::from(&answer))
     }
 
     /// Follows whether at most 500 users are online; the newest of each counts. A later reader takes over.

@@ -30,7 +30,9 @@ impl Kind {
             (100, _) => Self::Closed,
             (101 | 300..=399, _) | (0, "auth") => Self::Auth,
             (106..=108 | 500..=599, _) => Self::Internal,
-            (102..=119 | 400..=499, _) | (0, "request" | "channel" | "app" | "feature" | "device") => Self::Rejected,
+            (102..=119 | 400..=499, _) | (0, "request" | "channel" | "app" | "feature" | "device" | "call") => {
+                Self::Rejected
+            }
             (120..=199 | 600..=699, _) | (0, "publish") => Self::Continuity,
             (200..=299, _) | (0, "transport" | "connection") => Self::Transport,
             (700..=799, _) | (0, "limit") => Self::Limit,

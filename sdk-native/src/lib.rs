@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod call;
 mod channel;
 mod client;
 mod connection;
@@ -43,6 +44,7 @@ mod tcp;
 mod tls;
 
 pub use builder::Builder;
+pub use call::Call;
 pub use channel::{Channel, History, Page, Publish, Since};
 pub use client::{Client, Lifecycle};
 pub use connection::Connection;

@@ -64,6 +64,21 @@ impl<T: Item> Queue<T> {
         true
     }
 
+    /// Adds an item before those that are here, for a reader that goes on where another one left off: unless nothing was
+    /// taken so far, or what is first makes it needless.
+    pub(crate) fn unshift(&self, item: T, is_needless: impl Fn(&T) -> bool) {
+        let mut state = self.lock();
+        let Some(first) = state.items.front() else {
+            drop(state);
+            self.push(item);
+            return;
+        };
+        let number = first.0 - 1;
+        if number > 0 && !is_needless(&first.1) {
+            state.items.push_front((number, item));
+        }
+    }
+
     /// Waits for items, and returns at most `max` of them; they stay here until they are taken. `None` at the end, or when
     /// `is_over` says so after a [`stir`](Self::stir).
     ///

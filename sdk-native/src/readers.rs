@@ -40,7 +40,48 @@ struct Feed<T: Item> {
     client: Client,
     id: SubscriptionId,
     queue: Arc<Queue<T>>,
+    /// Where its reader stands, once the app was told that the channel is read.
+    place: Mutex<Option<Place>>,
     is_closed: AtomicBool,
+}
+
+/// Everything up to here was taken.
+struct Place {
+    epoch: String,
+    offset: u64,
+}
+
+impl Feed<Event> {
+    /// Notes how far the reader has come.
+    fn went(&self, items: &[Event]) {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        for item in items {
+            match item {
+                Event::Subscribed { epoch, from, .. } | Event::Reset { epoch, from, .. } => {
+                    *place = Some(Place { epoch: epoch.clone(), offset: *from });
+                }
+                Event::Message(message) => {
+                    if let (Some(place), Some(position)) = (place.as_mut(), message.position) {
+                        *place = Place { epoch: position.epoch.as_str().to_owned(), offset: position.offset.0 };
+                    }
+                }
+                Event::Dropped(_) | Event::Acked(_) | Event::Presence { .. } | Event::Ended(_) => {}
+            }
+        }
+    }
+
+    /// Tells the next reader that the channel is being read, as each one is told that begins.
+    fn again(self: Arc<Self>) -> Arc<Self> {
+        let head = self.client.shared.run(|state, _| state.core.head(self.id));
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(head), Some(Place { epoch, offset })) = (head, &*place) {
+            let newest = if head.epoch.as_str() == epoch { head.offset.0 } else { *offset };
+            let event = Event::Subscribed { epoch: epoch.clone(), from: *offset, head: newest, replay: false };
+            self.queue.unshift(event, |first| matches!(first, Event::Subscribed { .. }));
+        }
+        drop(place);
+        self
+    }
 }
 
 impl<T: Item> Feed<T> {
@@ -73,7 +114,7 @@ impl Readers {
     pub fn open(&self) -> Result<Reader<Event>, Error> {
         let left = self.home.lock()?.left.take();
         let feed = match left.filter(|left| !left.queue.has_ended()) {
-            Some(feed) => feed,
+            Some(feed) => feed.again(),
             None => self.home.subscribe(Sink::Reader)?,
         };
         self.home.lock()?.readers.push(Arc::clone(&feed));
@@ -166,7 +207,7 @@ impl Home {
         let queue = Arc::new(Queue::default());
         let id = self.channel.attach(sink(Arc::clone(&queue)))?;
         let client = self.channel.client().clone();
-        Ok(Arc::new(Feed { client, id, queue, is_closed: AtomicBool::new(false) }))
+        Ok(Arc::new(Feed { client, id, queue, place: Mutex::default(), is_closed: AtomicBool::new(false) }))
     }
 
     fn ack(&self, ids: &[SubscriptionId], position: Position) {
@@ -183,6 +224,7 @@ struct ReaderOwner {
 
 impl Owner<Event> for ReaderOwner {
     fn taken(&self, items: &[Event], done: bool) {
+        self.feed.went(items);
         let messages =
             || items.iter().filter_map(|item| if let Event::Message(message) = item { Some(message) } else { None });
         self.feed.client.shared.run(|state, now| state.core.consumed(self.feed.id, messages().count(), now));

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::connection::{Connection, Standing};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::message::Payload;
 use crate::messages::Event;
 use crate::presence::Waiting;
 use crate::receipt::{Progress, ReceiptState, Restored};
@@ -50,6 +51,8 @@ pub(crate) struct State {
     pub(crate) readers: HashMap<SubscriptionId, Sink>,
     pub(crate) receipts: HashMap<PublishId, watch::Sender<Progress>>,
     pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
+    /// Calls that have no answer.
+    pub(crate) calls: HashMap<RequestId, oneshot::Sender<Result<Payload, Error>>>,
     pub(crate) presence: Waiting,
     /// Connection and outbox as the app sees them, and who follows them.
     pub(crate) standing: Standing,
@@ -80,6 +83,7 @@ impl State {
             readers: HashMap::new(),
             receipts,
             queries: HashMap::new(),
+            calls: HashMap::new(),
             presence: Waiting::default(),
             standing: Standing::default(),
             todo: Vec::new(),
@@ -95,6 +99,7 @@ impl State {
             receipt.send_modify(|progress| progress.end = Some(Error::closed()));
         }
         self.queries.clear();
+        self.calls.clear();
         self.presence.end();
         self.standing.end();
     }
@@ -189,6 +194,12 @@ impl Shared {
                 if let Some(query) = state.queries.remove(&id) {
                     // Whoever asked may have gone.
                     let _ = query.send(result.map_err(Into::into));
+                }
+            }
+            Core::CallFinished { id, result } => {
+                if let Some(call) = state.calls.remove(&id) {
+                    // Whoever asked may have gone.
+                    let _ = call.send(result.map(Payload).map_err(Into::into));
                 }
             }
             Core::SubscriptionEnded { readers, failure } => state.end_readers(&readers, &failure.into()),

@@ -32,6 +32,15 @@ async fn next(reader: &Reader<Event>, taken: u64, max: usize) -> Vec<(u64, Strin
     }
 }
 
+/// What a reader is told first: its number, from where, and the newest offset.
+async fn subscribed(reader: &Reader<Event>) -> (u64, u64, u64) {
+    let items = tokio::time::timeout(Duration::from_secs(20), reader.next(0, 1)).await.unwrap().unwrap().unwrap();
+    match &items[..] {
+        [(number, Event::Subscribed { from, head, .. })] => (*number, *from, *head),
+        other => panic!("not told first: {other:?}"),
+    }
+}
+
 async fn publish(client: &Client, texts: &[&str]) {
     for text in texts {
         client.channel("room").publish(Payload::text(*text)).send().unwrap().stored().await.unwrap();
@@ -67,11 +76,43 @@ async fn the_next_reader_goes_on_where_one_was_cancelled() {
     reader.cancel(first[0].0);
     assert_eq!(reader.next(first[1].0, 2).await.unwrap(), None);
     let second = readers.open().unwrap();
-    let rest = next(&second, 0, 2).await;
+    let number = subscribed(&second).await.0;
+    let rest = next(&second, number, 2).await;
     assert_eq!(rest.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["b", "c"]);
     readers.leave(false);
     assert_eq!(second.next(rest[1].0, 2).await.unwrap(), None);
     assert_eq!(readers.open().err().unwrap().code(), "request.malformed");
+}
+
+#[tokio::test]
+async fn the_next_reader_is_told_that_the_channel_is_being_read() {
+    let server = server();
+    let alice = client(&server, "alice");
+    publish(&alice, &["a", "b", "c"]).await;
+    let readers = alice.channel("room").since(Since::First).readers().unwrap();
+    let reader = readers.open().unwrap();
+    let (number, from, head) = subscribed(&reader).await;
+    assert_eq!((from, head), (0, 3));
+    let first = next(&reader, number, 3).await;
+    reader.cancel(first[1].0);
+    // Before what was left, and again while that is so.
+    for _ in 0..2 {
+        let reader = readers.open().unwrap();
+        let (number, from, head) = subscribed(&reader).await;
+        assert_eq!((from, head), (2, 3));
+        reader.cancel(number);
+    }
+    let reader = readers.open().unwrap();
+    let number = subscribed(&reader).await.0;
+    let rest = next(&reader, number, 1).await;
+    assert_eq!(rest[0].1, "c");
+    reader.cancel(rest[0].0);
+    // Nothing is left.
+    let reader = readers.open().unwrap();
+    let (number, from, head) = subscribed(&reader).await;
+    assert_eq!((from, head), (3, 3));
+    publish(&alice, &["d"]).await;
+    assert_eq!(next(&reader, number, 1).await[0].1, "d");
 }
 
 #[tokio::test]
@@ -84,6 +125,7 @@ async fn a_wait_ends_when_its_reader_is_cancelled_or_its_client_closed() {
     let (ended, ()) = tokio::join!(idle.next(taken, 64), async { idle.cancel(taken) });
     assert_eq!(ended.unwrap(), None);
     let other = readers.open().unwrap();
+    let taken = subscribed(&other).await.0;
     let (ended, ()) = tokio::join!(other.next(taken, 64), alice.close());
     assert_eq!(ended.unwrap(), None);
 }

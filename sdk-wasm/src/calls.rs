@@ -4,7 +4,7 @@ use moorline_core::protocol::{
     ChannelName, CloseCode, ErrorCode, HistoryRange, Offset, Payload, Position, PresenceMode, Qos, ResetMode, UserName,
 };
 use moorline_core::{
-    Client, Failure, HistoryQuery, HostSignal, Input, Now, Origin, PublishOptions, StartAt, StoreError,
+    CallOptions, Client, Failure, HistoryQuery, HostSignal, Input, Now, Origin, PublishOptions, StartAt, StoreError,
     SubscribeOptions, SubscriptionId, Ticket, TransportId,
 };
 
@@ -55,6 +55,12 @@ pub(crate) fn call(client: &mut Client, from: &mut Reader<'_>, now: Now, out: &m
         19 => outputs::stats(client, out),
         20 => outputs::position(client.position(&from.channel()?), out),
         21 => client.handle_timeout(now),
+        22 => {
+            let (method, payload) = (from.string(), payload(from));
+            let options = CallOptions { timeout_ms: from.maybe(Reader::clamped), id: from.maybe(Reader::utf8) };
+            let options = from.whole(options)?;
+            outputs::answer(Ok(client.call(&method, payload, options, now).0), out);
+        }
         op => {
             let input = input(op, from)?;
             client.handle_input(from.whole(input)?, now);

@@ -28,6 +28,7 @@ const STATUS: u8 = 46;
 const STATUS_CHANGED: u8 = 47;
 const STATUS_ENDED: u8 = 48;
 const CLOSED: u8 = 49;
+const CALL: u8 = 50;
 
 #[expect(clippy::too_many_lines, reason = "one arm per event")]
 pub(crate) fn event(event: Event, out: &mut Writer) {
@@ -88,6 +89,11 @@ pub(crate) fn event(event: Event, out: &mut Writer) {
             out.byte(HISTORY);
             out.number(id.0);
             out.result(result, |out, page| history(&page, out));
+        }
+        Event::CallFinished { id, result } => {
+            out.byte(CALL);
+            out.number(id.0);
+            out.result(result, |out, answer| payload(&answer, out));
         }
         Event::PresenceChanged { readers: to, count, is_listed, is_snapshot, changes } => {
             readers(PRESENCE_CHANGED, &to, out);
@@ -160,12 +166,16 @@ fn message(message: &Message, out: &mut Writer) {
         out.text(name);
         out.text(value);
     }
-    out.byte(match message.payload {
+    payload(&message.payload, out);
+}
+
+fn payload(payload: &Payload, out: &mut Writer) {
+    out.byte(match payload {
         Payload::Json(_) => 0,
         Payload::Text(_) => 1,
         Payload::Binary(_) => 2,
     });
-    out.bytes(message.payload.bytes());
+    out.bytes(payload.bytes());
 }
 
 fn history(page: &HistoryPage, out: &mut Writer) {

@@ -227,21 +227,8 @@ fn claims(body: Body, now: UnixMillis) -> Result<Claims, AuthFailure> {
     let user = body.sub.map(|user| UserName::new(&user)).transpose();
     let user =
         user.map_err(|_| invalid("the token's `sub` is not a user's name: 1 to 128 bytes, no control characters"))?;
-    let mut grants = Vec::new();
-    for grant in body.grants {
-        let mut can = Permissions::default();
-        for permission in &grant.can {
-            can = can.union(match permission.as_str() {
-                "subscribe" => Permissions::SUBSCRIBE,
-                "publish" => Permissions::PUBLISH,
-                "presence" => Permissions::PRESENCE,
-                "history" => Permissions::HISTORY,
-                // A permission of a later version grants nothing here.
-                _ => Permissions::default(),
-            });
-        }
-        grants.push(Grant { pattern: grant.pattern.into(), can });
-    }
+    let grant = |grant: GrantBody| Grant { can: Permissions::of(&grant.can), pattern: grant.pattern.into() };
+    let grants = body.grants.into_iter().map(grant).collect();
     let (expires, issued) = (Some(expires), body.iat.map(seconds));
     Ok(Claims { user, expires, issued, id: body.jti.map(Into::into), grants })
 }

@@ -160,6 +160,8 @@ pub enum Bug {
     AgeIgnored,
     /// An id is known whoever used it.
     IdsOfEverybody,
+    /// A call is handed to the backend twice.
+    CallTwice,
 }
 
 /// The switch: at most one bug at a time.

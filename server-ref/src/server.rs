@@ -28,7 +28,7 @@ use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{Front, Tls};
-use crate::node::{CompressionRules, NodeConfig};
+use crate::node::{CalloutRules, CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::pulse::Pulse;
 use crate::shard::{self, AskNumbers, Door, DoorConfig, Origins, ShardConfig};
@@ -237,10 +237,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "every part of a server, made in the order in which they need each other"
-    )]
+    #[expect(clippy::too_many_lines, reason = "each part once, in the order in which they need each other")]
     pub fn start(options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
@@ -262,6 +259,8 @@ impl Server {
             publish_burst: options.publish_burst,
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
+            // A shard learns them from its desk.
+            callouts: CalloutRules::default(),
             compression: options.compression.clone(),
             hooks: rules.clone(),
             engine: EngineInfo { durability: durability.clone() },
@@ -327,7 +326,8 @@ impl Server {
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        let live = Live::new(fixed, engine.handle(), (auth, rules, door, tls), (nodes, hooks), (reloads, fetcher, stopped));
+        let live =
+            Live::new(fixed, engine.handle(), (auth, rules, door, tls), (nodes, hooks), (reloads, fetcher, stopped));
         Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine), live, pulse })
     }
 

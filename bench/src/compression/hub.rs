@@ -62,6 +62,7 @@ impl Hub {
             publish_burst: 100,
             spread_ms: 1_000,
             name_anonymous: false,
+            callouts: moorline_server::node::CalloutRules::default(),
             compression: CompressionRules::default(),
             hooks: moorline_server::engine::hooks::HookRules::default(),
             engine: EngineInfo { durability: Durability::Memory },
@@ -109,7 +110,12 @@ impl Hub {
                 match output {
                     Output::Send { message, .. } | Output::Fanout { message, .. } => self.sent.push(message),
                     Output::Engine(ticket, command) => self.asked.push_back((ticket, command)),
-                    Output::Close { .. } | Output::Drained | Output::Ask { .. } | Output::Warn(_) => {}
+                    Output::Close { .. }
+                    | Output::Drained
+                    | Output::Ask { .. }
+                    | Output::Call(..)
+                    | Output::Uncall(_)
+                    | Output::Warn(_) => {}
                 }
             }
             let Some((ticket, command)) = self.asked.pop_front() else { return };

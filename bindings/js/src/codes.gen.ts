@@ -15,6 +15,7 @@ export const codes = [
   [120, "publish.expired", false],
   [121, "publish.dropped", true],
   [122, "publish.uncertain", false],
+  [123, "call.uncertain", false],
   [200, "transport.unreachable", true],
   [201, "transport.tls", true],
   [202, "transport.upgrade", true],
@@ -35,9 +36,14 @@ export const codes = [
   [421, "feature.disabled", false],
   [422, "device.conflict", false],
   [423, "app.unavailable", true],
+  [430, "call.refused", false],
+  [431, "call.denied", false],
   [500, "server.internal", true],
   [501, "storage.unavailable", true],
   [502, "storage.full", true],
+  [510, "call.unavailable", true],
+  [511, "call.failed", false],
+  [512, "call.timeout", false],
   [600, "publish.gap", true],
   [601, "publish.reused", false],
   [602, "publish.fenced", false],
@@ -47,6 +53,7 @@ export const codes = [
   [702, "limit.channels", true],
   [703, "limit.connections", true],
   [704, "limit.outbox", true],
+  [705, "limit.calls", true],
 ] as const;
 
 /** The codes of this version. A newer server may send others. */
@@ -77,6 +84,8 @@ export type KnownErrorCode =
   | "publish.dropped"
   /** Whether the message was stored cannot be known any more. */
   | "publish.uncertain"
+  /** The call was sent and not answered: it may have been carried out. */
+  | "call.uncertain"
   /** The server cannot be reached. */
   | "transport.unreachable"
   /** No secure connection came about. */
@@ -117,12 +126,22 @@ export type KnownErrorCode =
   | "device.conflict"
   /** The app's backend does not answer at the moment. */
   | "app.unavailable"
+  /** The app's backend refused the call. */
+  | "call.refused"
+  /** The token does not grant this method. */
+  | "call.denied"
   /** The server failed; it has logged why. */
   | "server.internal"
   /** The log takes no writes at the moment. */
   | "storage.unavailable"
   /** The log has no room left. */
   | "storage.full"
+  /** The app's backend takes no calls at the moment; this one was not carried out. */
+  | "call.unavailable"
+  /** The app's backend failed; it may have carried the call out. */
+  | "call.failed"
+  /** No answer came in time; the call may have been carried out. */
+  | "call.timeout"
   /** A sequence is missing; resend from `expected`. */
   | "publish.gap"
   /** The id or sequence was used for another message. */
@@ -140,4 +159,6 @@ export type KnownErrorCode =
   /** Too many connections of this user. */
   | "limit.connections"
   /** The outbox is full (client). */
-  | "limit.outbox";
+  | "limit.outbox"
+  /** Too many calls without an answer. */
+  | "limit.calls";

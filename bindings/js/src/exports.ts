@@ -7,7 +7,7 @@ export type { KnownErrorCode } from './codes.gen.js';
 export type { HistoryQuery } from './history.js';
 export type { Host, HostName, HostSignal, Socket, SocketEvents, Store, StoreBatch, StoreEntry } from './host/host.js';
 export type { AbortSignalLike, Messages, MessagesOptions } from './messages.js';
-export type { ChannelOptions, PublishOptions } from './options.js';
+export type { CallOptions, ChannelOptions, PublishOptions } from './options.js';
 export type { Members, Presence, PresenceEvents, PresenceInfo } from './presence.js';
 export type { Receipt, ReceiptState, Stored } from './receipt.js';
 export type { ClientEvents } from './session.js';

@@ -1,7 +1,7 @@
-import type { PublishCall, SubscribeCall } from './core/calls.js';
+import type { CallCall, PublishCall, SubscribeCall } from './core/calls.js';
 import { utf8Length } from './core/utf8.js';
 import { MoorlineError, malformed } from './errors.js';
-import { describe, jsonOf } from './payload.js';
+import { type Payload, describe, jsonOf, payloadOf } from './payload.js';
 import type { Headers, Qos, Since } from './types.js';
 
 /** How a channel is read and published on. What is left out is inherited from other handles on it, or the default. */
@@ -32,6 +32,14 @@ export interface PublishOptions {
   readonly ttl?: number;
   /** At most 16, at most 1 KiB in all. */
   readonly headers?: Headers;
+}
+
+/** How a call is made. */
+export interface CallOptions {
+  /** ms for which an answer is awaited, 1 to 30,000 (default 10,000). */
+  readonly timeout?: number;
+  /** Names the call for the backend, 1 to 128 bytes (default: random): by it, the backend can tell that a call is made again. */
+  readonly id?: string;
 }
 
 /** Bytes of a payload, unless the server says otherwise. */
@@ -76,6 +84,16 @@ export function checkPublish(options: PublishOptions, id: unknown, size: number,
   }
   if (ttl !== undefined && (!Number.isInteger(ttl) || ttl < 0 || ttl > 0xffffffff)) throw malformed('`ttl` is a whole number of seconds');
   return { qos, id, ttl, headers: checkHeaders(headers) };
+}
+
+export function checkCall(method: unknown, data: unknown, options: CallOptions): [string, Payload, CallCall] {
+  const { timeout, id } = options;
+  if (typeof method !== 'string' || !/^[\w.:/-]{1,128}$/.test(method)) throw malformed('a method is 1 to 128 of A-Z, a-z, 0-9 and _.:/-');
+  if (timeout !== undefined && (!Number.isInteger(timeout) || timeout < 1 || timeout > 30_000)) {
+    throw malformed('`timeout` is a whole number of ms, 1 to 30,000');
+  }
+  if (id !== undefined && (typeof id !== 'string' || id === '' || utf8Length(id) > 128)) throw malformed('the id of a call is a string of 1 to 128 bytes');
+  return [method, payloadOf(data, 'what is called with'), { timeout, id }];
 }
 
 /** A presence state as JSON. */

@@ -8,12 +8,12 @@ export interface Payload {
 }
 
 /** Anything that can be published: a text and bytes as such, everything else as JSON. */
-export function payloadOf(value: unknown): Payload {
+export function payloadOf(value: unknown, what = 'the message'): Payload {
   if (typeof value === 'string') return { kind: 1, bytes: encodeUtf8(value) };
   if (value instanceof Uint8Array) return { kind: 2, bytes: value };
   if (value instanceof ArrayBuffer) return { kind: 2, bytes: new Uint8Array(value) };
   if (ArrayBuffer.isView(value)) return { kind: 2, bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength) };
-  return { kind: 0, bytes: jsonOf(value, 'the message') };
+  return { kind: 0, bytes: jsonOf(value, what) };
 }
 
 /** A value as JSON, in UTF-8. */

@@ -1,6 +1,6 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
-import type { Listener, Outcome, PresenceChanged } from './core/records.js';
+import type { Called, Listener, Outcome, PresenceChanged } from './core/records.js';
 import { Driver } from './driver.js';
 import type { Engine, Parts } from './engine.js';
 import { Emitter } from './emitter.js';
@@ -31,7 +31,7 @@ export type ClientEvents = {
   'status-ended': [error: MoorlineError];
 };
 
-type Answer = HistoryPage | MembersPage | Map<string, Status>;
+type Answer = HistoryPage | MembersPage | Called | Map<string, Status>;
 
 interface Request {
   resolve(answer: Answer): void;

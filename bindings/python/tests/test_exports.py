@@ -13,7 +13,7 @@ LimitError Member MemberChange Members MembersChange MembersPage Message Moorlin
 RejectedError Reset Status Stored Stream Subscribed Time TransportError
 """
 MEMBERS = {
-    moorline.Client: "blackbox channel close connect connection disconnect lifecycle network outbox outboxes restored set_push_handle state states status user watch_status",
+    moorline.Client: "blackbox call channel close connect connection disconnect lifecycle network outbox outboxes restored set_push_handle state states status user watch_status",
     moorline.Channel: "ack events history leave messages name publish",
     moorline.Presence: "changes enter leave members page update",
     moorline.Receipt: "channel error id queued state stored",

@@ -9,14 +9,15 @@ use super::varint::{put, put_bytes};
 use super::{frame, next, unknown};
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
-    Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
-    client_kind as kind,
+    Ack, Auth, Call, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode,
+    PresenceOp, PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe,
+    Unsubscribe, client_kind as kind, is_method,
 };
 use crate::limits;
 use crate::types::Utf8Bytes;
 
 /// Appends one frame.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
     frame(value.kind().0, out, |out| match value {
         ClientFrame::Hello(hello) => put_hello(hello, out),
@@ -46,6 +47,14 @@ pub fn encode_client(value: &ClientFrame, out: &mut Vec<u8>) {
         }
         ClientFrame::Pause(pause) => put_channel(&pause.channel, out),
         ClientFrame::History(history) => put_history(history, out),
+        ClientFrame::Call(call) => {
+            put(u64::from(payload_tag(&call.payload)), out);
+            put(call.req, out);
+            put_text(&call.id, out);
+            put_text(&call.method, out);
+            put(u64::from(call.timeout), out);
+            put_bytes(call.payload.bytes(), out);
+        }
         ClientFrame::Presence(presence) => {
             put(flag(&presence.state, 1) | flag(&presence.cursor, 2), out);
             put(presence.req, out);
@@ -107,6 +116,14 @@ pub fn decode_client(message: &mut Bytes) -> Result<Option<Decoded<ClientFrame>>
         }
         kind::PAUSE => ClientFrame::Pause(Pause { channel: body.channel() }),
         kind::HISTORY => ClientFrame::History(take_history(body)),
+        kind::CALL => {
+            let flags = body.number();
+            let (req, id, method) = (body.safe(), take_id(body), body.text());
+            body.check("method", is_method(&method));
+            let timeout = body.u32();
+            let payload = body.within(|body| take_payload((flags & 3) as u8, body));
+            ClientFrame::Call(Call { req, id, method, timeout, payload })
+        }
         kind::PRESENCE => ClientFrame::Presence(take_presence(body)),
         kind::STATUS => {
             let flags = body.number();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::body::Body;
 use super::client::{put_ping, take_ping};
-use super::message::{encode_message, take_message};
+use super::message::{encode_message, payload_tag, take_message, take_payload};
 use super::parts::{
     flag, put_caps, put_channel, put_epoch, put_open, put_opt, put_producer, put_text, put_version, when,
 };
@@ -12,8 +12,8 @@ use super::varint::{put, put_bytes};
 use super::{frame, next, unknown};
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
-    Acked, Authed, ChannelRef, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView, Packed,
-    PackedDictionary, Page, Pong, PresenceChange, PresenceEvents, ProducerGrant, Published, Reset, ReusedBy,
+    Acked, Authed, CallResult, ChannelRef, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView,
+    Packed, PackedDictionary, Page, Pong, PresenceChange, PresenceEvents, ProducerGrant, Published, Reset, ReusedBy,
     ServerFrame, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once, server_kind as kind,
 };
 use crate::limits;
@@ -79,6 +79,11 @@ pub fn encode_server(value: &ServerFrame, out: &mut Vec<u8>) {
         }
         ServerFrame::Presence(events) => put_presence(events, out),
         ServerFrame::Statuses(statuses) => put_statuses(statuses, out),
+        ServerFrame::Result(result) => {
+            put(u64::from(payload_tag(&result.payload)), out);
+            put(result.req, out);
+            put_bytes(result.payload.bytes(), out);
+        }
         ServerFrame::Goaway(goaway) => {
             put(u64::from(goaway.after), out);
             put(u64::from(goaway.window), out);
@@ -135,6 +140,12 @@ pub fn decode_server(message: &mut Bytes) -> Result<Option<Decoded<ServerFrame>>
         }
         kind::PRESENCE => ServerFrame::Presence(take_presence(body)),
         kind::STATUSES => ServerFrame::Statuses(take_statuses(body)),
+        kind::RESULT => {
+            let flags = body.number();
+            let req = body.safe();
+            let payload = body.within(|body| take_payload((flags & 3) as u8, body));
+            ServerFrame::Result(CallResult { req, payload })
+        }
         kind::GOAWAY => {
             let (after, window) = (body.u32(), body.u32());
             ServerFrame::Goaway(Goaway { after, window, reason: body.open() })

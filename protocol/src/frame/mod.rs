@@ -1,5 +1,6 @@
 //! Every frame of the protocol as a plain struct, by topic, as in `docs/protocol.md`.
 
+mod call;
 mod connection;
 mod history;
 mod open;
@@ -7,6 +8,7 @@ mod presence;
 mod publish;
 mod subscription;
 
+pub use self::call::{Call, CallResult, is_method};
 pub use self::connection::{
     Auth, Authed, Durability, ErrorFrame, Goaway, GoawayReason, Hello, Limits, Park, ProducerGrant, ProducerRequest,
     ProducerState, Push, ReusedBy, Run, Welcome,
@@ -47,6 +49,7 @@ pub enum ClientFrame {
     More(More),
     Pause(Pause),
     History(History),
+    Call(Call),
     Presence(PresenceRequest),
     Status(StatusRequest),
     Park(Park),
@@ -75,6 +78,7 @@ pub enum ServerFrame {
     Members(Members),
     Presence(PresenceEvents),
     Statuses(Statuses),
+    Result(CallResult),
     Goaway(Goaway),
     Ping(Ping),
     Pong(Pong),
@@ -117,6 +121,7 @@ kinds!(ClientFrame client_kind {
     PING 14 Ping "ping"
     PONG 15 Pong "pong"
     PUSH 16 Push "push"
+    CALL 17 Call "call"
 });
 
 kinds!(ServerFrame server_kind {
@@ -138,6 +143,7 @@ kinds!(ServerFrame server_kind {
     STATUSES 78 Statuses "statuses"
     GOAWAY 79 Goaway "goaway"
     ERROR 80 Error "error"
+    RESULT 81 Result "result"
 });
 
 /// `ping`, from either side.

@@ -11,8 +11,9 @@ use super::parts::{
 };
 use crate::codec::DecodeError;
 use crate::frame::{
-    Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
+    Ack, Auth, Call, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode,
+    PresenceOp, PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe,
+    Unsubscribe, is_method,
 };
 use crate::limits;
 use crate::types::{ChannelName, DeviceId, Epoch, Offset, ProducerId, Qos, UserName};
@@ -41,6 +42,13 @@ pub(super) fn write(frame: &ClientFrame, to: &mut Object<'_>) {
             to.channel(&pause.channel);
         }
         ClientFrame::History(history) => write_history(history, to),
+        ClientFrame::Call(call) => {
+            to.put("req", call.req)
+                .put("id", call.id.as_str())
+                .put("method", call.method.as_str())
+                .put("timeout", call.timeout);
+            put_payload(&call.payload, to);
+        }
         ClientFrame::Presence(presence) => {
             to.put("req", presence.req).channel(&presence.channel).put("op", op_name(presence.op));
             put_state(presence.state.as_ref(), to);
@@ -180,6 +188,7 @@ pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ClientFrame>, 
         }),
         "pause" => ClientFrame::Pause(Pause { channel: channel(fields)? }),
         "history" => ClientFrame::History(history(fields)?),
+        "call" => ClientFrame::Call(call(fields)?),
         "presence" => ClientFrame::Presence(presence(fields)?),
         "status" => ClientFrame::Status(status(fields)?),
         "park" => ClientFrame::Park(Park { ping: fields.opt("ping")? }),
@@ -189,6 +198,20 @@ pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ClientFrame>, 
         "pong" => ClientFrame::Pong(Pong { n: fields.safe("n")? }),
         _ => return Ok(None),
     }))
+}
+
+fn call(fields: &Fields<'_>) -> Result<Call, DecodeError> {
+    let method: String = fields.need("method")?;
+    if !is_method(&method) {
+        return Err(DecodeError::Field("method"));
+    }
+    Ok(Call {
+        req: fields.safe("req")?,
+        id: id(fields)?.ok_or(DecodeError::Missing("id"))?,
+        method: method.into(),
+        timeout: fields.need("timeout")?,
+        payload: payload(fields)?,
+    })
 }
 
 fn push(fields: &Fields<'_>) -> Result<Push, DecodeError> {

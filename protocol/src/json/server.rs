@@ -5,19 +5,21 @@ use std::borrow::Cow;
 use super::fields::{Entries, Fields};
 use super::object::Object;
 use super::parts::{
-    caps, channel, epoch, messages, name, opt_name, put_caps, put_message, put_state, put_version, put_view, state,
-    stored, text, user, version, view,
+    caps, channel, epoch, messages, name, opt_name, payload, put_caps, put_message, put_payload, put_state,
+    put_version, put_view, state, stored, text, user, version, view,
 };
 use crate::code::ErrorCode;
 use crate::codec::DecodeError;
 use crate::frame::{
-    Acked, Authed, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members, OpenEnum, Page,
-    Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, ProducerGrant, ProducerState, Published, Reset,
-    ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome, each_user_once,
+    Acked, Authed, CallResult, Deliver, Dropped, Durability, ErrorFrame, Goaway, GoawayReason, Limits, Members,
+    OpenEnum, Page, Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, ProducerGrant, ProducerState,
+    Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus,
+    Welcome, each_user_once,
 };
 use crate::types::{ChannelName, ChannelNumber, DeviceId, ProducerId, UserName};
 
 /// Writes the fields of a frame. `packed` has none: it has no JSON form.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub(super) fn write(frame: &ServerFrame, to: &mut Object<'_>) {
     match frame {
         ServerFrame::Welcome(welcome) => write_welcome(welcome, to),
@@ -65,6 +67,10 @@ pub(super) fn write(frame: &ServerFrame, to: &mut Object<'_>) {
         }
         ServerFrame::Presence(events) => write_presence(events, to),
         ServerFrame::Statuses(statuses) => write_statuses(statuses, to),
+        ServerFrame::Result(result) => {
+            to.put("req", result.req);
+            put_payload(&result.payload, to);
+        }
         ServerFrame::Goaway(goaway) => {
             to.put("after", goaway.after).put("window", goaway.window).put("reason", goaway.reason.name());
         }
@@ -196,6 +202,7 @@ pub(super) fn read(t: &str, fields: &Fields<'_>) -> Result<Option<ServerFrame>, 
         }
         "presence" => ServerFrame::Presence(presence(fields)?),
         "statuses" => ServerFrame::Statuses(statuses(fields)?),
+        "result" => ServerFrame::Result(CallResult { req: fields.safe("req")?, payload: payload(fields)? }),
         "goaway" => ServerFrame::Goaway(Goaway {
             after: fields.need("after")?,
             window: fields.need("window")?,

@@ -99,6 +99,7 @@ impl Wire for ClientFrame {
             | Self::Auth(_)
             | Self::Subscribe(_)
             | Self::Status(_)
+            | Self::Call(_)
             | Self::Park(_)
             | Self::Unpark
             | Self::Push(_)
@@ -140,6 +141,7 @@ impl Wire for ServerFrame {
             | Self::Page(_)
             | Self::Members(_)
             | Self::Statuses(_)
+            | Self::Result(_)
             | Self::Goaway(_)
             | Self::Ping(_)
             | Self::Pong(_)

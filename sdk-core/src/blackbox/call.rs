@@ -9,7 +9,7 @@ use super::bytes::{Reader, Writer};
 use super::input::{read_input, write_input};
 use super::recording::RecordingError;
 use super::redact;
-use crate::config::{HistoryQuery, PublishOptions, StartAt, SubscribeOptions};
+use crate::config::{CallOptions, HistoryQuery, PublishOptions, StartAt, SubscribeOptions};
 use crate::ids::SubscriptionId;
 use crate::io::Input;
 
@@ -102,6 +102,15 @@ pub enum Call {
         /// A filler of the handle's length.
         handle: Option<Utf8Bytes>,
     },
+    /// [`Client::call`](crate::Client::call).
+    Call {
+        /// What.
+        method: Utf8Bytes,
+        /// A filler of the payload's kind and length.
+        payload: Payload,
+        /// How.
+        options: CallOptions,
+    },
     /// [`Client::handle_timeout`](crate::Client::handle_timeout).
     Timeout,
     /// [`Client::handle_input`](crate::Client::handle_input).
@@ -110,8 +119,10 @@ pub enum Call {
 
 /// Behind those of inputs.
 const PUSH_HANDLE: u64 = 40;
+const CALL: u64 = 41;
 
 impl Call {
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Connect => out.write_u64(1),
@@ -169,6 +180,13 @@ impl Call {
                 out.write_u64(PUSH_HANDLE);
                 write_text(handle.as_ref().map(redact::mark_text).as_ref(), out);
             }
+            Self::Call { method, payload, options } => {
+                out.write_u64(CALL);
+                out.write_text(method);
+                write_payload(payload, out);
+                out.write_option(options.timeout_ms.map(u64::from));
+                write_text(options.id.as_ref(), out);
+            }
             Self::Input(input) => write_input(input, out),
         }
     }
@@ -220,6 +238,11 @@ impl Call {
             13 => Self::Status { users: read_users(reader)? },
             14 => Self::WatchStatus { users: read_users(reader)? },
             PUSH_HANDLE => Self::PushHandle { handle: read_text(reader)?.as_ref().map(redact::fill_text) },
+            CALL => {
+                let (method, payload) = (reader.text()?, redact::fill_payload(&read_payload(reader)?));
+                let timeout_ms = reader.option()?.and_then(|ms| u32::try_from(ms).ok());
+                Self::Call { method, payload, options: CallOptions { timeout_ms, id: read_text(reader)? } }
+            }
             kind => Self::Input(read_input(kind, reader)?),
         })
     }

@@ -138,6 +138,7 @@ impl Client {
             Call::Status { users } => drop(self.status(users, now)),
             Call::WatchStatus { users } => drop(self.watch_status(users, now)),
             Call::PushHandle { handle } => drop(self.set_push_handle(handle, now)),
+            Call::Call { method, payload, options } => drop(self.call(&method, payload, options, now)),
             Call::Timeout => self.handle_timeout(now),
             Call::Input(input) => self.handle_input(input, now),
         }

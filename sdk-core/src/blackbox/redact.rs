@@ -93,6 +93,7 @@ fn change(mut frame: ServerFrame, secrets: &Secrets) -> ServerFrame {
         ServerFrame::Page(page) => secrets.messages(&mut page.messages),
         // One that could be unpacked was written down as what it held; what is left fails again.
         ServerFrame::Packed(Packed { data, .. }) => *data = Bytes::new(),
+        ServerFrame::Result(result) => result.payload = (secrets.payload)(&result.payload),
         ServerFrame::Subscribed(subscribed) => subscribed.members.iter_mut().for_each(|view| secrets.members(view)),
         ServerFrame::Members(members) => secrets.members(&mut members.view),
         ServerFrame::Presence(changes) => {

@@ -62,13 +62,14 @@ impl Trace {
 
     /// Of a frame that carries a payload, a state or a token, only the type and the length.
     fn frame(&mut self, frame: &Bytes) {
-        const PRIVATE: [&str; 6] = ["hello", "auth", "subscribe", "publish", "presence", "push"];
+        const PRIVATE: [&str; 7] = ["hello", "auth", "subscribe", "publish", "presence", "push", "call"];
         let kind = frame.first().copied().unwrap_or(0);
         let is_private = ClientFrame::KINDS.iter().any(|(number, name)| *number == kind && PRIVATE.contains(name));
         self.numbers(&[frame.len() as u64]);
         self.bytes(if is_private { std::slice::from_ref(&kind) } else { frame });
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
     fn event(&mut self, event: &Event) {
         match event {
             Event::StateChanged { state, .. } => self.numbers(&[10, *state as u64]),
@@ -111,6 +112,10 @@ impl Trace {
             Event::HistoryFinished { id, result } => match result {
                 Ok(page) => self.numbers(&[21, id.0, page.head.0, page.messages.len() as u64]),
                 Err(failure) => self.numbers(&[22, id.0, u64::from(failure.code.number())]),
+            },
+            Event::CallFinished { id, result } => match result {
+                Ok(payload) => self.numbers(&[31, id.0, payload.bytes().len() as u64]),
+                Err(failure) => self.numbers(&[32, id.0, u64::from(failure.code.number())]),
             },
             Event::PresenceChanged { readers, count, is_listed, is_snapshot, .. } => {
                 self.numbers(&[24, *count, u64::from(*is_listed), u64::from(*is_snapshot)]);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use moorline_protocol::limits::SDK_MESSAGE_BYTES;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Packed, ProducerRequest, Push, Run,
-    Subscribe, Utf8Bytes, Welcome,
+    Call, ClientFrame, CloseCode, CloseVerdict, ErrorCode, Goaway, GoawayReason, Hello, Packed, ProducerRequest, Push,
+    Run, Subscribe, Utf8Bytes, Welcome,
 };
 
 use super::auth::Ready;
@@ -91,7 +91,7 @@ impl Client {
     /// Returns the optional features that this client can do.
     fn caps(&self) -> Vec<Utf8Bytes> {
         let packed = self.subscriptions.wants_packed().then_some(Packed::CAP);
-        packed.into_iter().chain([Push::CAP]).map(Utf8Bytes::from_static).collect()
+        packed.into_iter().chain([Push::CAP, Call::CAP]).map(Utf8Bytes::from_static).collect()
     }
 
     pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
@@ -115,12 +115,14 @@ impl Client {
         self.outbox.on_user(welcome.user.as_ref());
         let shares = |cap: &str| welcome.caps.iter().any(|shared| shared.as_str() == cap);
         let (packs, pushes) = (shares(Packed::CAP), shares(Push::CAP));
+        let calls = shares(Call::CAP);
         self.subscriptions.on_welcome(packs);
         self.out.event(Event::Welcome { user: welcome.user });
         self.tell_state(StateReason::Welcome);
         self.connection.auth.on_welcome(welcome.time, welcome.expires, now, &mut self.out);
         self.outbox.on_welcome(welcome.producer.as_ref(), welcome.limits, now.mono, &mut self.out);
         self.history.on_online(now.mono, &mut self.out);
+        self.calls.on_online(calls, now.mono, &mut self.out);
         self.subscriptions.asks.send(now.mono, &mut self.out);
         self.feed.on_online(now.mono, &mut self.out);
         self.push.on_welcome(pushes, &mut self.out);
@@ -290,6 +292,7 @@ impl Client {
         self.subscriptions.on_lost();
         self.outbox.on_lost();
         self.history.on_lost();
+        self.calls.on_lost(&mut self.out);
         self.feed.on_lost();
     }
 

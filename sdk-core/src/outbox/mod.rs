@@ -94,6 +94,11 @@ struct Send {
 }
 
 impl Outbox {
+    /// Returns how many bytes the server allows in a payload.
+    pub(crate) fn message_limit(&self) -> usize {
+        self.limits.message
+    }
+
     pub(crate) fn new(
         config: &ClientConfig,
         publishes: Vec<(Key, StoredPublish)>,

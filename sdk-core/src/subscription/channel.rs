@@ -183,14 +183,15 @@ impl Channel {
         };
         self.readers.push(Reader { id, taken: self.handed, acked });
         self.reader_ids = self.readers.iter().map(|reader| reader.id).collect();
-        if let (State::Joined(joined), Some(position)) = (&self.state, self.position) {
-            out.event(Event::Subscribed {
-                readers: Arc::new([id]),
-                head: Position { epoch: position.epoch, offset: joined.head.max(position.offset) },
-                from: position.offset,
-                start: Start::Live,
-            });
+        if let (Some(head), Some(position)) = (self.head(), self.position) {
+            out.event(Event::Subscribed { readers: Arc::new([id]), head, from: position.offset, start: Start::Live });
         }
+    }
+
+    /// The newest position known, while the channel is being read.
+    pub(super) fn head(&self) -> Option<Position> {
+        let (State::Joined(joined), Some(position)) = (&self.state, self.position) else { return None };
+        Some(Position { epoch: position.epoch, offset: joined.head.max(position.offset) })
     }
 
     pub(super) fn remove_reader(&mut self, id: SubscriptionId) {

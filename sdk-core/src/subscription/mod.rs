@@ -206,6 +206,10 @@ impl Subscriptions {
         }
     }
 
+    pub(crate) fn head(&self, id: SubscriptionId) -> Option<Position> {
+        self.reader_index(id).and_then(|index| self.channels.get(index)?.head())
+    }
+
     pub(crate) fn ack(&mut self, id: SubscriptionId, position: Position, now: Timestamp, out: &mut Outgoing) {
         if let Some(channel) = self.reader_index(id).and_then(|index| self.channels.get_mut(index)) {
             channel.ack(id, position, now, out);

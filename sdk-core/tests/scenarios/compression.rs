@@ -123,14 +123,14 @@ fn the_client_says_that_it_can_inflate_unless_it_is_told_not_to() {
     let mut host = Host::new();
     host.connect();
     host.open();
-    assert_eq!(caps(&mut host), ["dict", "push"]);
+    assert_eq!(caps(&mut host), ["dict", "push", "call"]);
     let mut host = Host::with(
         ClientConfig { compression: false, ..ClientConfig::new("ws://a") },
         std::collections::BTreeMap::new(),
     );
     host.connect();
     host.open();
-    assert_eq!(caps(&mut host), ["push"]);
+    assert_eq!(caps(&mut host), ["push", "call"]);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn after_the_second_fault_the_client_comes_back_without_it() {
     assert_eq!(host.client.state(), ConnectionState::Recovering);
     assert!(matches!(host.last_reason(), StateReason::ProtocolViolation(_)));
     host.reopen();
-    assert_eq!(caps(&mut host), ["push"]);
+    assert_eq!(caps(&mut host), ["push", "call"]);
     // A server that compresses all the same breaks the protocol.
     greet(&mut host, &[Packed::CAP]);
     host.send(ServerFrame::Packed(packed(14..=14, 0)));
@@ -311,7 +311,7 @@ fn a_page_that_cannot_be_inflated_after_a_rewind_ends_the_connection() {
     send(&mut host, page);
     assert_eq!(host.client.state(), ConnectionState::Recovering);
     host.reopen();
-    assert_eq!(caps(&mut host), ["push"]);
+    assert_eq!(caps(&mut host), ["push", "call"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod answers;
 mod arguments;
 mod blackbox;
+mod calls;
 mod clocks;
 mod compression;
 mod connecting;

@@ -34,7 +34,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::breaker::{Breaker, State};
 pub use self::numbers::Numbers;
-use crate::egress::{self, Refusal, Request, Target};
+use crate::egress::{self, Request, Target};
+pub use crate::egress::{Refusal, Reply};
 pub use crate::node::{CalloutId, CalloutKind as Kind};
 use crate::node::{CalloutRule, CalloutRules};
 use crate::wall_clock::WallClock;
@@ -78,6 +79,11 @@ impl Desk {
         let id = self.rules.of(app, Kind::Connect, None).map_or(usize::MAX, |terms| usize::from(terms.id.0));
         let wanted = self.callouts.0.lines.get(id).map(|line| line.callout.headers.clone()).unwrap_or_default();
         all.iter().filter(move |(name, _)| wanted.contains(name))
+    }
+
+    /// Returns who answers the calls of an app's clients.
+    pub fn calls(&self, app: &AppName) -> Option<CalloutId> {
+        self.rules.of(app, Kind::Rpc, None).map(|terms| terms.id)
     }
 }
 
@@ -229,8 +235,26 @@ impl Callouts {
     /// [`CalloutError`].
     pub async fn call(&self, id: CalloutId, kind: Kind, body: Bytes) -> Result<Answer, CalloutError> {
         let this = self.clone();
-        let call = self.0.runtime.spawn(async move { this.0.call(id, kind, body).await });
+        let call = self.0.runtime.spawn(async move { this.0.call(id, kind, body, None, Answer::of).await });
         call.await.unwrap_or(Err(CalloutError::Stopped))
+    }
+
+    /// Asks, and waits for what comes back at most so long: a reply with any status below 500 but 429, and any body. Dropping
+    /// the future gives the request up.
+    ///
+    /// # Errors
+    /// [`CalloutError`].
+    pub async fn exchange(
+        &self,
+        id: CalloutId,
+        kind: Kind,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Reply, CalloutError> {
+        let this = self.clone();
+        let call = self.0.runtime.spawn(async move { this.0.call(id, kind, body, Some(within), Ok).await });
+        let mut call = Abandoned(call);
+        (&mut call.0).await.unwrap_or(Err(CalloutError::Stopped))
     }
 
     /// Returns the numbers.
@@ -244,10 +268,18 @@ impl Callouts {
 }
 
 impl Shared {
-    async fn call(&self, id: CalloutId, kind: Kind, body: Bytes) -> Result<Answer, CalloutError> {
+    async fn call<T>(
+        &self,
+        id: CalloutId,
+        kind: Kind,
+        body: Bytes,
+        within: Option<Duration>,
+        read: fn(Reply) -> Result<T, CalloutError>,
+    ) -> Result<T, CalloutError> {
         let line = self.lines.get(usize::from(id.0)).ok_or(Refusal::Url)?;
         let (callout, begun) = (&line.callout, Instant::now());
-        let answer = self.guarded(line, body).await;
+        let within = within.map_or(callout.target.within, |within| within.min(callout.target.within));
+        let answer = self.guarded(line, body, within).await.and_then(read);
         let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
         self.numbers.count(&callout.rule.app, kind.name(), outcome, begun.elapsed());
         if let Err(error) = &answer {
@@ -262,8 +294,7 @@ impl Shared {
         answer
     }
 
-    async fn guarded(&self, line: &Line, body: Bytes) -> Result<Answer, CalloutError> {
-        let within = line.callout.target.within;
+    async fn guarded(&self, line: &Line, body: Bytes, within: Duration) -> Result<Reply, CalloutError> {
         let begun = Instant::now();
         // Whoever would wait for nothing does not wait.
         if let State::Open(until) = lock(&line.breaker).state()
@@ -276,6 +307,7 @@ impl Shared {
         drop(waiting);
         let _place = place.map_err(|_| CalloutError::Stopped)?;
         let pass = lock(&line.breaker).admit(self.now()).map_err(CalloutError::Open)?;
+        let mut trial = Trial { shared: self, line, pass: Some(pass) };
         let mut target = line.callout.target.clone();
         target.within = within.saturating_sub(begun.elapsed());
         let result = self.ask(&target, body).await;
@@ -283,7 +315,9 @@ impl Shared {
         let (was, is) = {
             let mut breaker = lock(&line.breaker);
             let was = breaker.state();
-            breaker.done(pass, works, self.now());
+            if let Some(pass) = trial.pass.take() {
+                breaker.done(pass, works, self.now());
+            }
             (was, breaker.state())
         };
         if was != is {
@@ -298,24 +332,56 @@ impl Shared {
         result
     }
 
-    async fn ask(&self, target: &Target, body: Bytes) -> Result<Answer, CalloutError> {
+    async fn ask(&self, target: &Target, body: Bytes) -> Result<Reply, CalloutError> {
         let id = format!("call_{}_{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
         let timestamp = lock(&self.clock).now_ms() / 1_000;
         let request = Request { id: &id, timestamp, body, most: Some(MOST_ANSWER) };
         let reply = egress::send(target, request).await?;
+        let refusal = Refusal::Status(reply.status);
+        if is_down(&refusal) { Err(refusal.into()) } else { Ok(reply) }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::new(self.started.elapsed())
+    }
+}
+
+impl Answer {
+    fn of(reply: Reply) -> Result<Self, CalloutError> {
         if !reply.status.is_success() {
             return Err(Refusal::Status(reply.status).into());
         }
         let is_object = reply.body.trim_ascii_start().starts_with(b"{");
         if is_object && moorline_protocol::json::is_valid(&reply.body) {
-            Ok(Answer { body: reply.body })
+            Ok(Self { body: reply.body })
         } else {
             Err(CalloutError::Invalid)
         }
     }
+}
 
-    fn now(&self) -> Timestamp {
-        Timestamp::new(self.started.elapsed())
+/// A call that ends with whoever waits for it.
+struct Abandoned<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Abandoned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A call that was let through. One that is given up proves nothing, but a trial has to end.
+struct Trial<'a> {
+    shared: &'a Shared,
+    line: &'a Line,
+    pass: Option<breaker::Pass>,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        let mut breaker = lock(&self.line.breaker);
+        if let Some(pass) = self.pass.take().filter(|_| breaker.state() == State::HalfOpen) {
+            breaker.done(pass, false, self.shared.now());
+        }
     }
 }
 

@@ -16,9 +16,6 @@ const TIMEOUT: std::ops::RangeInclusive<u64> = 100..=30_000;
 const DEFAULT_TIMEOUT_MS: u64 = 5_000;
 const MAX_REQUESTS: std::ops::RangeInclusive<u32> = 1..=10_000;
 const DEFAULT_MAX_REQUESTS: u32 = 64;
-/// What can be asked so far.
-const ASKS: [CalloutKind; 3] = [CalloutKind::Connect, CalloutKind::Subscribe, CalloutKind::Publish];
-
 /// Makes the call-outs. Relative paths begin at `dir`.
 ///
 /// # Errors
@@ -80,12 +77,12 @@ fn callout(section: &CalloutSection, file: &File, dir: &Path, place: usize) -> R
 }
 
 fn kinds(asks: &[String]) -> Result<Vec<CalloutKind>, String> {
-    let known = || ASKS.map(CalloutKind::name).join(", ");
+    let known = || CalloutKind::ALL.map(CalloutKind::name).join(", ");
     if asks.is_empty() {
         return Err(format!("`asks` has one at least; known are: {}", known()));
     }
     let kind = |name: &String| {
-        let kind = CalloutKind::from_name(name).filter(|kind| ASKS.contains(kind));
+        let kind = CalloutKind::from_name(name);
         kind.ok_or_else(|| format!("`asks`: unknown `{name}`; known are: {}", known()))
     };
     asks.iter().map(kind).collect()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName};
 
+use super::callout::CalloutRules;
 use crate::apps::{AppLimits, AppTable};
 use crate::engine::hooks::HookRules;
 use crate::engine::{EngineInfo, ShardId};
@@ -46,8 +47,10 @@ impl Permissions {
     pub const PRESENCE: Self = Self(4);
     /// May send `history` frames.
     pub const HISTORY: Self = Self(8);
+    /// May make calls; the pattern is of methods then.
+    pub const CALL: Self = Self(16);
     /// All of them.
-    pub const ALL: Self = Self(15);
+    pub const ALL: Self = Self(31);
 
     /// Returns the permissions of these names; those of a later version grant nothing here.
     pub fn of(names: &[String]) -> Self {
@@ -57,6 +60,7 @@ impl Permissions {
                 "publish" => Self::PUBLISH,
                 "presence" => Self::PRESENCE,
                 "history" => Self::HISTORY,
+                "call" => Self::CALL,
                 _ => Self::default(),
             })
         })
@@ -180,6 +184,8 @@ pub struct NodeConfig {
     pub compression: CompressionRules,
     /// What hooks are told of.
     pub hooks: HookRules,
+    /// What apps' backends are asked.
+    pub callouts: CalloutRules,
     /// What the engine promises.
     pub engine: EngineInfo,
     /// Planted bugs.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    AppName, Auth, Authed, ChannelName, ChannelNumber, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello,
+    AppName, Auth, Authed, Call, ChannelName, ChannelNumber, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello,
     Packed, ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
 };
 
@@ -13,7 +13,7 @@ use super::callout::CalloutKind;
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
-use super::session::{Attaching, Conn, Extra, Flow, Session, State, Unread};
+use super::session::{Attaching, Caller, Conn, Extra, Flow, Session, State, Unread};
 use super::subscribe::{NOT_A_CHANNEL, canonical};
 use super::{Ending, Node, Output, Waiting, Warning};
 use crate::engine::hooks::HookKind;
@@ -33,7 +33,7 @@ impl Node {
             return self.end(conn, Ending(Some(error), CloseCode::VERSION), now);
         }
         let Some(entry) = self.conns.get(&conn) else { return };
-        if let Some(terms) = self.callouts.of(&entry.app, CalloutKind::Connect, None) {
+        if let Some(terms) = self.config.callouts.of(&entry.app, CalloutKind::Connect, None) {
             return self.ask_connect(conn, hello, terms, now);
         }
         let token = hello.token.as_deref();
@@ -136,6 +136,7 @@ impl Node {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each field")]
     fn welcome(&mut self, conn: ConnId, producer: Option<ProducerGrant>, now: Now) {
         let (own, told) = self.told_limits(conn);
         let Some(entry) = self.conns.get_mut(&conn) else { return };
@@ -150,6 +151,7 @@ impl Node {
             scope: None,
             claims: attaching.claims,
             packs: caps.contains(&Packed::CAP),
+            caller: Caller::of(&caps, &attaching.device),
             extra: Vec::new(),
             producer: producer.clone(),
             parked: false,
@@ -200,7 +202,7 @@ impl Node {
     /// `auth`: a new token for the connection or for one channel.
     pub(super) fn refresh(&mut self, conn: ConnId, auth: Auth, now: Now) {
         let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
-        let terms = self.callouts.of(&app, CalloutKind::Connect, None).filter(|_| auth.channel.is_none());
+        let terms = self.config.callouts.of(&app, CalloutKind::Connect, None).filter(|_| auth.channel.is_none());
         if let Some(terms) = terms.filter(|terms| !terms.verifies) {
             return self.ask_refresh(conn, &auth, None, terms, now);
         }
@@ -350,8 +352,9 @@ impl Node {
 fn shared_caps(attaching: &Attaching, entry: &Conn, config: &NodeConfig) -> Vec<&'static str> {
     let told = config.hooks.has(&entry.app, HookKind::MessageOffline);
     let can = [(Packed::CAP, entry.codec == Codec::Binary), (Push::CAP, told && attaching.owner.is_some())];
+    let can = can.into_iter().chain([(Call::CAP, config.callouts.of(&entry.app, CalloutKind::Rpc, None).is_some())]);
     let offered = |cap: &str| attaching.hello.caps.iter().any(|offered| offered.as_str() == cap);
-    can.into_iter().filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
+    can.filter(|(cap, can)| *can && offered(cap)).map(|(cap, _)| cap).collect()
 }
 
 /// Tells whether a revocation is about a user's token.

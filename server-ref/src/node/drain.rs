@@ -21,7 +21,7 @@ pub(super) struct Draining {
 
 impl Node {
     /// Begins a graceful stop (reason `restart`): `goaway{after, window}`, new publishes get `storage.unavailable`,
-    /// pending ones finish (≤ 5 s), then all are closed with 4000 and [`Output::Drained`] follows.
+    /// pending ones and calls finish (≤ 5 s), then all are closed with 4000 and [`Output::Drained`] follows.
     pub fn drain(&mut self, after_ms: u32, window_ms: u32, now: Now) {
         if self.draining.is_some() {
             return;
@@ -43,7 +43,7 @@ impl Node {
     /// Closes everything when all publishes are answered or the time is up.
     pub(super) fn drain_on(&mut self, now: Now) {
         let Some(draining) = self.draining.as_mut().filter(|draining| !draining.done) else { return };
-        if self.publishing > 0 && now.mono < draining.close_at {
+        if (self.publishing > 0 || !self.calls.is_empty()) && now.mono < draining.close_at {
             return;
         }
         draining.done = true;

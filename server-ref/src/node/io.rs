@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use moorline_protocol::{AppName, CloseCode, Codec};
+use moorline_protocol::{AppName, CloseCode, Codec, DeviceId, ErrorCode, Payload, UserName, Utf8Bytes};
 
 use super::callout::{CalloutId, CalloutKind, QuestionId};
 use super::packing::PackedStats;
@@ -38,7 +38,6 @@ impl Pressure {
 }
 
 /// What the node wants done, in order.
-#[expect(clippy::large_enum_variant, reason = "a publish passes here once; a box would cost more than the move")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send one WebSocket message to one connection.
@@ -77,10 +76,47 @@ pub enum Output {
         /// The question, as JSON.
         body: Bytes,
     },
+    /// Hand a call to the app's backend; the answer comes through [`Node::handle_called`](super::Node::handle_called),
+    /// within [`Calling::timeout_ms`], whatever becomes of it.
+    Call(CallId, Calling),
+    /// Nobody waits for the answer any more: it may be given up, and need not be told.
+    Uncall(CallId),
     /// Write a warning into the server's own log.
     Warn(Warning),
     /// Every connection is closed and every publish answered: the drain is complete.
     Drained,
+}
+
+/// A call that the app's backend has to answer; never used again while the node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// What is asked of an app's backend, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calling {
+    /// Whose backend.
+    pub app: AppName,
+    /// Who asks; `None` when anonymous.
+    pub user: Option<UserName>,
+    /// From which device.
+    pub device: DeviceId,
+    /// The call's name, the client's: 1–128 bytes, not to be trusted to be unique between users.
+    pub id: Utf8Bytes,
+    /// What.
+    pub method: Utf8Bytes,
+    /// With what.
+    pub payload: Payload,
+    /// ms for which the client waits, 1–30,000.
+    pub timeout_ms: u32,
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallFailure {
+    /// `call.refused`, with or without the app's own word behind it, or why the backend gave no answer.
+    pub code: ErrorCode,
+    /// The app's sentence, or what to do.
+    pub message: Utf8Bytes,
 }
 
 /// What whoever runs the server should know. Without payloads and tokens.
@@ -106,6 +142,8 @@ pub struct NodeStats {
     pub questions: usize,
     /// Deadlines.
     pub deadlines: usize,
+    /// Calls that have no answer.
+    pub calls: usize,
     /// What it has compressed since it began.
     pub packed: PackedStats,
 }

@@ -5,6 +5,7 @@
 
 pub mod backend;
 mod callout;
+mod calls;
 mod cohorts;
 mod config;
 mod configure;
@@ -40,6 +41,7 @@ use rustc_hash::FxHashMap;
 
 use self::callout::Questions;
 pub use self::callout::{CalloutId, CalloutKind, CalloutRule, CalloutRules, Facts, OnFailure, QuestionId, Terms};
+use self::calls::Calls;
 pub use self::config::{
     AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, NodeRules, Permissions,
 };
@@ -48,7 +50,7 @@ pub use self::counters::AppNumbers;
 use self::counters::Counters;
 use self::drain::Draining;
 use self::hub::Hub;
-pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
+pub use self::io::{CallFailure, CallId, Calling, ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
 use self::outputs::Outputs;
 pub use self::packing::PackedStats;
 use self::packing::Packer;
@@ -78,10 +80,10 @@ pub struct Node {
     outputs: Outputs,
     counters: Counters,
     packer: Packer,
-    callouts: CalloutRules,
     questions: Questions,
     /// Publishes whose answers are pending.
     publishing: usize,
+    calls: Calls,
     draining: Option<Draining>,
 }
 
@@ -136,9 +138,9 @@ impl Node {
             outputs: Outputs::default(),
             counters: Counters::default(),
             packer: Packer::new(bugs),
-            callouts: CalloutRules::default(),
             questions: Questions::default(),
             publishing: 0,
+            calls: Calls::default(),
             draining: None,
         }
     }
@@ -225,6 +227,7 @@ impl Node {
             (ClientFrame::More(more), true) => self.more(conn, &more),
             (ClientFrame::Pause(pause), true) => self.pause(conn, &pause),
             (ClientFrame::History(history), true) => self.history(conn, &history, now),
+            (ClientFrame::Call(call), true) => self.call(conn, call, now),
             (ClientFrame::Presence(presence), true) => self.presence(conn, presence, now),
             (ClientFrame::Status(status), true) => self.status(conn, status, now),
             (ClientFrame::Park(park), true) => self.park(conn, park, now),
@@ -339,6 +342,7 @@ impl Node {
             channels: self.hubs.len(),
             questions: self.tickets.len() + self.questions.len(),
             deadlines: self.deadlines.len(),
+            calls: self.calls.len(),
             packed: self.packer.stats,
         }
     }
@@ -432,6 +436,7 @@ impl Node {
                 for subscription in &session.subscriptions {
                     self.leave_hub(conn, entry.codec, subscription.number);
                 }
+                self.uncall(session.caller.as_deref());
                 let gone = session.gone(code, entry.heard, now.mono);
                 self.forget_watches(conn, &entry.app, session.watched);
                 self.ask(Waiting::Nothing, Command::Detach(session.id, gone));

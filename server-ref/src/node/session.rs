@@ -4,14 +4,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_protocol::time::{Timestamp, UnixMillis};
 use moorline_protocol::{
-    AppName, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
+    AppName, Call, ChannelName, ChannelNumber, Codec, DeviceId, Hello, Offset, ProducerGrant, Qos, ResetMode, UserName,
 };
 
 use super::callout::{Asking, Facts, Held, Permit};
 use super::cohorts::Seat;
 use super::config::{Claims, Grant, Permissions};
 use super::heartbeat::is_over;
-use super::io::Pressure;
+use super::io::{CallId, Pressure};
 use super::limits::Bucket;
 use super::query::Query;
 use crate::engine::{Owner, SessionId};
@@ -104,6 +104,8 @@ pub(super) struct Session {
     pub(super) claims: Claims,
     /// Whether the client can inflate.
     pub(super) packs: bool,
+    /// With the feature `call`.
+    pub(super) caller: Option<Box<Caller>>,
     /// Grants of channels' own tokens.
     pub(super) extra: Vec<Extra>,
     pub(super) producer: Option<ProducerGrant>,
@@ -134,6 +136,21 @@ pub(super) struct Session {
     pub(super) permits: Vec<Permit>,
     /// Publishes that wait for the app, in order.
     pub(super) held: VecDeque<Held>,
+}
+
+/// A connection that can make calls.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) device: DeviceId,
+    /// Those without an answer.
+    pub(super) calls: Vec<CallId>,
+}
+
+impl Caller {
+    /// Returns one, if the connection has the feature.
+    pub(super) fn of(caps: &[&str], device: &DeviceId) -> Option<Box<Self>> {
+        caps.contains(&Call::CAP).then(|| Box::new(Self { device: device.clone(), calls: Vec::new() }))
+    }
 }
 
 /// A channel's own token.
@@ -252,6 +269,11 @@ impl Session {
     pub(super) fn is_foreign(&self, channel: &ChannelName) -> bool {
         let inbox = channel.as_str().strip_prefix('@');
         inbox.is_some() && inbox != self.user.as_ref().map(UserName::as_str)
+    }
+
+    /// Tells whether the connection's token allows a method. A channel's own token grants none.
+    pub(super) fn may_call(&self, method: &str) -> bool {
+        self.claims.grants.iter().any(|grant| grant.can.contains(Permissions::CALL) && grant.matches(method))
     }
 
     /// Tells whether the tokens of this connection allow something on a channel at a moment.

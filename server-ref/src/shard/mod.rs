@@ -4,6 +4,7 @@
 //! node wants sent is written at once with one `writev` per connection; only what the socket does not take waits.
 
 mod accept;
+mod calls;
 mod door;
 mod goodbye;
 mod outbox;
@@ -22,7 +23,7 @@ use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{AppName, Codec};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
 
 pub use self::door::{Door, DoorConfig, Origins};
 use self::outbox::Outbox;
@@ -32,7 +33,7 @@ use crate::callout::Desk;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, Reply, ShardId, Ticket};
 use crate::net::Stream;
-use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, NodeRules, Output, Pressure, Warning};
+use crate::node::{AppNumbers, Authenticator, CallId, ConnId, Node, NodeConfig, NodeRules, Output, Pressure, Warning};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -99,6 +100,8 @@ struct Shard {
     armed: Option<Timestamp>,
     drained: bool,
     desk: Option<Desk>,
+    /// Calls that backends have not answered.
+    calls: FxHashMap<CallId, AbortHandle>,
 }
 
 struct Connection {
@@ -164,6 +167,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         armed: None,
         drained: false,
         desk: config.desk,
+        calls: FxHashMap::default(),
     };
     let handle = Handle {
         shard: Rc::new(RefCell::new(shard)),
@@ -327,6 +331,8 @@ impl Shard {
                     handle.with(|shard, now| shard.node.handle_answer(question, body, now));
                 });
             }
+            Output::Call(id, calling) => self.call(id, &calling, handle),
+            Output::Uncall(id) => self.uncall(id),
             Output::Warn(warning) => warn(&warning),
             Output::Drained => self.drained = true,
         }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    AppName, ChannelName, ClientFrame, Codec, Decoded, Durability, ErrorCode, ServerFrame, UserName,
+    AppName, ChannelName, ClientFrame, Codec, Decoded, Durability, ErrorCode, Payload, ServerFrame, UserName,
 };
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, ShardId, Ticket};
 use moorline_server::node::{
-    AuthFailure, Authenticator, CalloutKind, Claims, ConnId, Grant, Node, NodeConfig, Output, Permissions, Pressure,
-    QuestionId,
+    AuthFailure, Authenticator, CallFailure, CallId, Calling, CalloutKind, CalloutRules, Claims, ConnId, Grant, Node,
+    NodeConfig, Output, Permissions, Pressure, QuestionId,
 };
 use moorline_server::planted::Bugs;
 use serde_json::{Value, json};
@@ -75,6 +75,10 @@ pub(crate) struct Bench {
     /// Whether the engine waits for [`Bench::engine`].
     pub(crate) slow_engine: bool,
     pub(crate) drained: bool,
+    /// What apps' backends were asked.
+    pub(crate) calling: Vec<(CallId, Calling)>,
+    /// Whose answers nobody waits for.
+    pub(crate) uncalled: Vec<CallId>,
 }
 
 impl Bench {
@@ -93,6 +97,7 @@ impl Bench {
             publish_burst: 100,
             spread_ms: 1_000,
             name_anonymous: false,
+            callouts: CalloutRules::default(),
             compression: moorline_server::node::CompressionRules::default(),
             hooks: HookRules::default(),
             engine: EngineInfo { durability: Durability::Disk },
@@ -117,6 +122,8 @@ impl Bench {
             questions: VecDeque::new(),
             slow_engine: false,
             drained: false,
+            calling: Vec::new(),
+            uncalled: Vec::new(),
         }
     }
 
@@ -136,6 +143,12 @@ impl Bench {
     /// Makes a token.
     pub(crate) fn token(&self, name: &str, claims: Claims) {
         self.doors.0.lock().unwrap().insert(name.to_owned(), claims);
+    }
+
+    /// The backend answers a call, or does not.
+    pub(crate) fn called(&mut self, id: CallId, answer: Result<Payload, CallFailure>) {
+        self.node.handle_called(id, answer, self.now());
+        self.settle();
     }
 
     /// Opens a WebSocket, without `hello`.
@@ -356,6 +369,8 @@ impl Bench {
                 Output::Ask { question, kind, body, .. } => {
                     self.questions.push_back((question, kind, serde_json::from_slice(&body).unwrap()));
                 }
+                Output::Call(id, calling) => self.calling.push((id, calling)),
+                Output::Uncall(id) => self.uncalled.push(id),
                 Output::Warn(_) => {}
                 Output::Drained => {
                     assert!(!self.drained, "drained twice");

@@ -10,6 +10,7 @@
 
 mod bench;
 mod callouts;
+mod calls;
 mod compression;
 mod cursors;
 mod drain;

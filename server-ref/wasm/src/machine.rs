@@ -288,6 +288,8 @@ impl Machine {
             }
             node::Output::Engine(ticket, command) => self.commands.push((NODE, ticket, command)),
             node::Output::Drained => self.outputs.push_back(Output::Drained),
+            // No app of this server has a backend.
+            node::Output::Call(..) | node::Output::Uncall(_) => {}
             // Who runs this server sees the refusal itself.
             node::Output::Ask { .. } | node::Output::Warn(_) => {}
         }

@@ -195,6 +195,7 @@ impl Machine {
             | ClientFrame::Unpark
             | ClientFrame::Push(_)
             | ClientFrame::Ping(_)
+            | ClientFrame::Call(_)
             | ClientFrame::Pong(_) => return Err("only a connection can send this frame".into()),
         };
         let mut text = Vec::new();

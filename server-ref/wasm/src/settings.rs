@@ -125,6 +125,7 @@ impl Settings {
             publish_burst: limits.publish_burst,
             spread_ms: limits.reconnect_window,
             name_anonymous: true,
+            callouts: moorline_server::node::CalloutRules::default(),
             compression: CompressionRules::new(compressed.collect()),
             engine: EngineInfo { durability: Durability::Memory },
             hooks: HookRules::default(),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use moorline_core::protocol::{ChannelName, Offset, Position, PresenceMode, Qos, UserName, UserStatus};
 use moorline_core::{
-    Client, ClientConfig, Input, PublishId, Received, StartAt, StoreBatch, SubscribeOptions, SubscriptionId, Ticket,
+    Client, ClientConfig, Input, PublishId, Received, RequestId, StartAt, StoreBatch, SubscribeOptions, SubscriptionId,
+    Ticket,
 };
 
 use crate::reader::Continuity;
@@ -56,6 +57,8 @@ pub(crate) struct Process {
     pub(crate) uncommitted: VecDeque<(Ticket, StoreBatch)>,
     /// Which message each publish is.
     pub(crate) publishes: BTreeMap<PublishId, String>,
+    /// Which call of the backend each request is.
+    pub(crate) calls: BTreeMap<RequestId, String>,
     /// What it is told while it stands still.
     pub(crate) waiting: VecDeque<Input>,
     /// When a timer event for it is already queued.

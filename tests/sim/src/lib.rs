@@ -1,13 +1,14 @@
 //! The simulator: real client cores and the real server node and engine core, under one seed and virtual time.
 //!
 //! [`run`] plays one seed: a random scenario of publishes, readers and faults, then a quiet time, then the checks of
-//! the invariants (1–16 of the quality page; 17: who is away is told). The same seed gives the same
+//! the invariants (1–16 of the quality page; 17: who is away is told; 18: calls of the backend). The same seed gives the same
 //! trace hash.
 #![expect(clippy::indexing_slicing, reason = "a wrong index is a fault of the simulator, and stops it at once")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "the simulator looks at what it checks, and lets the rest pass")]
 
 mod batches;
 mod bugs;
+mod calls;
 mod client;
 mod dice;
 mod frames;
@@ -37,12 +38,16 @@ const PRESENCE: u64 = 0x7072_6573_656e_6365;
 /// The same for those who follow users.
 const STATUS: u64 = 0x7374_6174_7573_6573;
 
+/// The same for calls of the backend.
+const CALLS: u64 = 0x6361_6c6c_7363_616c;
+
 /// Plays one seed.
 pub fn run(seed: u64, bugs: Bugs, verbose: bool) -> Outcome {
     let mut dice = Dice::from_seed(seed);
     let mut scenario = scenario::Scenario::draw(&mut dice);
     scenario.draw_presence(&mut Dice::from_seed(seed ^ PRESENCE));
     scenario.draw_status(&mut Dice::from_seed(seed ^ STATUS));
+    scenario.draw_calls(seed, &mut Dice::from_seed(seed ^ CALLS));
     play(scenario, dice, bugs, verbose)
 }
 

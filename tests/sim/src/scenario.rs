@@ -188,6 +188,8 @@ pub(crate) struct Scenario {
     pub(crate) presence: Vec<PresencePlan>,
     /// Whom apps follow, by time.
     pub(crate) statuses: Vec<StatusPlan>,
+    /// Calls of the backend: at µs, and by whom.
+    pub(crate) calls: Vec<(u64, usize)>,
     /// µs that a read from disk takes at most.
     pub(crate) disk_us: u64,
 }

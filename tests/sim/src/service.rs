@@ -215,6 +215,8 @@ impl World {
                     self.server.engine.inbox.push((ShardId(index as u16), ticket, command));
                     self.plan_batch();
                 }
+                Output::Call(call, calling) => self.hand_over(index, call, &calling),
+                Output::Uncall(call) => self.give_up(index, call),
                 Output::Ask { .. } | Output::Warn(_) => {}
                 Output::Drained => self.drained(index),
             }
@@ -359,6 +361,7 @@ impl World {
     pub(crate) fn crash_server(&mut self, down_ms: u64, power: bool, kept: u64) {
         self.server.engine.crash(power, kept);
         self.server.forget_process();
+        self.backend.forget();
         self.break_links(power);
         self.after(down_ms * 1000, Happening::ServerStart);
     }
@@ -396,6 +399,7 @@ impl World {
         let broken = self.server.engine.stop(now);
         self.violations.extend(broken);
         self.server.forget_process();
+        self.backend.forget();
         self.break_links(false);
         let down = self.server.down_ms * 1000;
         self.after(down, Happening::ServerStart);

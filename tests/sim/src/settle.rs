@@ -104,6 +104,9 @@ impl World {
         if self.presence_differs().is_some() {
             return Some("a watcher does not see who is there");
         }
+        if self.backend.is_at_work() {
+            return Some("the backend is at work");
+        }
         let is_at_work = !self.server.is_running() || !self.server.is_idle();
         is_at_work.then_some("the server is at work")
     }
@@ -117,6 +120,9 @@ impl World {
         }
         if process.core.outbox().messages > 0 {
             return Some("an outbox is not empty");
+        }
+        if !process.calls.is_empty() {
+            return Some("a call has no end");
         }
         if !process.uncommitted.is_empty() || process.frozen_until > self.now {
             return Some("a client is busy");
@@ -193,7 +199,8 @@ impl World {
         let shards: Vec<_> = self.server.shards.iter().map(|shard| shard.node.stats()).collect();
         let connections: usize = shards.iter().map(|shard| shard.connections).sum();
         let is_clean = |shard: &NodeStats| {
-            let NodeStats { connections, sessions, channels, questions, deadlines, .. } = *shard;
+            let NodeStats { connections, sessions, channels, questions, deadlines, calls, .. } = *shard;
+            let questions = questions + calls;
             sessions == connections && deadlines == connections && questions == 0 && channels <= self.scenario.channels
         };
         if !shards.iter().all(is_clean) {

@@ -8,7 +8,10 @@ use moorline_core::protocol::ChannelName;
 use moorline_core::protocol::time::{Now, Timestamp};
 use moorline_core::{SubscriptionId, TransportId};
 
+use moorline_server::node::CallId;
+
 use crate::bugs::Bugs;
+use crate::calls::Backend;
 use crate::client::SimClient;
 use crate::dice::Dice;
 use crate::history::History;
@@ -31,6 +34,8 @@ pub(crate) enum Happening {
     Fault(usize),
     Publish(usize),
     Presence(usize),
+    Call(usize),
+    BackendAnswers { life: u32, shard: usize, call: CallId },
     Status(usize),
     ClientStart { client: usize },
     ClientGone { client: usize, life: u32 },
@@ -62,6 +67,7 @@ pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) clients: Vec<SimClient>,
     pub(crate) server: SimServer,
+    pub(crate) backend: Backend,
     pub(crate) links: Vec<Link>,
     pub(crate) history: History,
     pub(crate) violations: Vec<Violation>,
@@ -97,6 +103,7 @@ impl World {
             scenario,
             clients,
             server,
+            backend: Backend::default(),
             links: Vec::new(),
             history: History::default(),
             violations: Vec::new(),
@@ -123,6 +130,9 @@ impl World {
         }
         for index in 0..self.scenario.publishes.len() {
             self.at(self.scenario.publishes[index].at, Happening::Publish(index));
+        }
+        for index in 0..self.scenario.calls.len() {
+            self.at(self.scenario.calls[index].0, Happening::Call(index));
         }
         for index in 0..self.scenario.presence.len() {
             self.at(self.scenario.presence[index].at, Happening::Presence(index));
@@ -187,6 +197,8 @@ impl World {
         match happening {
             Happening::Fault(index) => self.strike(self.scenario.faults[index].1),
             Happening::Publish(index) => drop(self.publish(self.scenario.publishes[index])),
+            Happening::Call(index) => drop(self.make_call(self.scenario.calls[index].1)),
+            Happening::BackendAnswers { life, shard, call } => self.backend_answers(life, shard, call),
             Happening::Presence(index) => self.act_present(index),
             Happening::Status(index) => self.act_status(index),
             Happening::ClientStart { client } => self.start_client(client),

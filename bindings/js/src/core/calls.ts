@@ -110,6 +110,22 @@ export function history(channel: string, range: Range, limit: number | undefined
   };
 }
 
+export interface CallCall {
+  readonly timeout: number | undefined;
+  readonly id: string | undefined;
+}
+
+export function call(method: string, payload: Payload, options: CallCall): Call {
+  return (to) =>
+    to
+      .byte(22)
+      .text(method)
+      .byte(payload.kind)
+      .blob(payload.bytes)
+      .maybe(options.timeout, (out, ms) => out.number(ms))
+      .maybe(options.id, (out, id) => out.text(id));
+}
+
 export function presence(op: 'enter' | 'update' | 'leave', channel: string, state: Uint8Array | undefined): Call {
   return (to) =>
     to.byte(10 + ['enter', 'update', 'leave'].indexOf(op)).text(channel).maybe(state, (out, bytes) => out.blob(bytes));

@@ -52,7 +52,7 @@ export interface Listener {
   onQueued(publish: number): void;
   onSent(publish: number): void;
   onSettled(publish: number, outcome: Outcome): void;
-  onAnswer(request: number, answer: HistoryPage | MembersPage | Map<string, Status> | MoorlineError): void;
+  onAnswer(request: number, answer: HistoryPage | MembersPage | Called | Map<string, Status> | MoorlineError): void;
   onStatus(users: Map<string, Status>): void;
   onStatusEnded(error: MoorlineError): void;
   onClosed(error: MoorlineError | undefined): void;
@@ -95,6 +95,7 @@ export function take(from: Reader, doer: Doer, listener: Listener): void {
     case 47: return listener.onStatus(statuses(from));
     case 48: return listener.onStatusEnded(from.failure());
     case 49: return listener.onClosed(from.result(() => undefined));
+    case 50: return listener.onAnswer(from.number(), from.result(called));
     default: throw new Error(`the core said ${tag}`);
   }
 }
@@ -160,6 +161,16 @@ function messageOf(from: Reader, channel: string, epoch: string, flags: number):
     ...contentOf(kind, bytes),
   };
   return [read, bytes.length];
+}
+
+/** What a backend answered; in an object, since it may be anything. */
+export interface Called {
+  readonly answer: unknown;
+}
+
+function called(from: Reader): Called {
+  const { data, text, bytes } = contentOf(from.byte(), from.blob());
+  return { answer: bytes ?? text ?? data };
 }
 
 /** A page, but for the channel's name, which who asked knows. */

@@ -4,7 +4,9 @@ import type { MoorlineError } from '../errors.js';
 import type { Position } from '../types.js';
 
 /** Records that answer a request. */
-export const asks: readonly number[] = [43, 45, 46];
+export const asks: readonly number[] = [43, 45, 46, 50];
+/** The call of an app's backend. */
+export const callsBackend = 22;
 
 export function writeFailure(error: MoorlineError): Uint8Array {
   const origin = ['client', 'server', 'transport'].indexOf(error.origin);

@@ -230,6 +230,7 @@ export class Tab implements Engine, Member {
 
   private post(said: readonly TabCall[], isAll = false): void {
     const { gen, tab, leads } = this.group!;
+    this.unsettled.onSaid(said);
     this.group!.post({ t: 'calls', tab, gen, calls: said, isAll, isNew: isAll && !this.isRunning }, leads);
   }
 
@@ -237,6 +238,9 @@ export class Tab implements Engine, Member {
   private attach(): void {
     this.later = [];
     this.isAttached = true;
+    for (const id of this.unsettled.uncertain()) {
+      this.owner.onAnswer(id, new MoorlineError('call.uncertain', 'the tab that made the call is gone; it may have been carried out', 'transport'));
+    }
     for (const id of this.unsettled.lost()) this.owner.onSettled(id, { kind: 'sent' });
     const all: TabCall[] = [{ t: 'mood', mood: this.mood }, ...this.places.calls(), ...this.unsettled.calls()];
     if (this.wipes) all.push({ t: 'raw', bytes: encode(calls.close(true)) });

@@ -1,6 +1,6 @@
 import { Reader } from '../core/reader.js';
 import { MoorlineError } from '../errors.js';
-import { asks, readPublish } from './bytes.js';
+import { asks, callsBackend, readPublish } from './bytes.js';
 import type { Standing, TabCall } from './wire.js';
 
 type Offer = Extract<TabCall, { t: 'pub' }>;
@@ -16,6 +16,8 @@ interface Publish {
 export class Unsettled {
   private readonly publishes = new Map<number, Publish>();
   private readonly requests = new Map<number, TabCall>();
+  /** Calls of the app's backend that a leader was told of: no other is. */
+  private readonly called = new Set<number>();
   /** What was said last about presence, per channel: a new leader has to know. */
   private readonly presence = new Map<string, Uint8Array>();
 
@@ -58,6 +60,19 @@ export class Unsettled {
     return lost;
   }
 
+  /** A leader is told of these. */
+  onSaid(said: readonly TabCall[]): void {
+    for (const call of said) if (call.t === 'ask' && call.bytes[0] === callsBackend) this.called.add(call.id);
+  }
+
+  /** Takes out the calls that a leader was told of which is gone: they may have been made. */
+  uncertain(): number[] {
+    const uncertain = [...this.called];
+    this.called.clear();
+    for (const id of uncertain) this.requests.delete(id);
+    return uncertain;
+  }
+
   /** What a new leader is asked for. */
   calls(): TabCall[] {
     const all: TabCall[] = [];
@@ -73,6 +88,8 @@ export class Unsettled {
     const publish = this.publishes.get(id);
     if (tag === 40 && publish) publish.isQueued = true;
     if (tag === 42) this.publishes.delete(id);
-    if (asks.includes(tag)) this.requests.delete(id);
+    if (!asks.includes(tag)) return;
+    this.requests.delete(id);
+    this.called.delete(id);
   }
 }

@@ -4,6 +4,7 @@ import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { FaultProxy } from '../kit/proxy.js';
@@ -11,7 +12,7 @@ import { Server } from '../kit/server.js';
 
 const secret = 'a-secret-of-the-tests-32-bytes-long';
 /** Short spans, so that tests see within seconds what takes half a minute otherwise. */
-const config = `
+const config = (origin: string): string => `
 [server]
 durability = "process"
 [limits]
@@ -23,6 +24,12 @@ anonymous = true
 [[apps.keys]]
 alg = "HS256"
 secret = "${secret}"
+[[callouts]]
+name = "calls"
+url = "${origin}/call"
+secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+asks = ["call"]
+allow_private = true
 `;
 
 /** What a path answers. */
@@ -30,6 +37,16 @@ export interface Served {
   readonly body: string | Uint8Array;
   readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What the server asks the app's backend. */
+interface Question {
+  readonly id: string;
+  readonly method: string;
+  readonly user?: string;
+  readonly data?: unknown;
+  readonly text?: string;
+  readonly bin?: string;
 }
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
@@ -41,6 +58,8 @@ const folder = fileURLToPath(new URL('.', import.meta.url));
  */
 export class Lab {
   private readonly paths = new Map<string, Served>();
+  /** How often the backend was asked, by the id of the call. */
+  private readonly called = new Map<string, number>();
 
   private constructor(
     readonly server: Server,
@@ -50,15 +69,15 @@ export class Lab {
   ) {}
 
   static async start(): Promise<Lab> {
+    const web = createServer();
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
     const folder = mkdtempSync(join(tmpdir(), 'moorline-lab-'));
     const file = join(folder, 'moorline.toml');
-    writeFileSync(file, config);
+    writeFileSync(file, config(`http://127.0.0.1:${(web.address() as AddressInfo).port}`));
     const server = await Server.start(['--config', file]);
     const proxy = await FaultProxy.start(Number(new URL(server.url).port));
-    const web = createServer();
     const lab = new Lab(server, proxy, web, folder);
     web.on('request', (request, response) => void lab.answer(request, response));
-    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
     return lab;
   }
 
@@ -115,7 +134,7 @@ export class Lab {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const now = Math.floor(Date.now() / 1000);
     const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({
-      aud: 'default', sub: user, iat: now, exp: now + seconds, grants: [{ match, can: ['subscribe', 'publish', 'history', 'presence'] }],
+      aud: 'default', sub: user, iat: now, exp: now + seconds, grants: [{ match, can: ['subscribe', 'publish', 'history', 'presence', 'call'] }],
     })}`;
     return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
   }
@@ -134,6 +153,7 @@ export class Lab {
       const [user, seconds, match] = ['user', 'seconds', 'match'].map((name) => url.searchParams.get(name) ?? '*');
       return void response.end(this.token(user!, Number(seconds), match!));
     }
+    if (url.pathname === '/call') return this.call(JSON.parse(await text(request)) as Question, response);
     if (url.pathname === '/bytes') return void response.end(String(this.proxy.bytesSent));
     if (url.pathname.startsWith('/control/')) {
       await this.control(url.pathname.slice('/control/'.length), url.searchParams);
@@ -142,6 +162,28 @@ export class Lab {
     const served = this.paths.get(url.pathname);
     response.writeHead(served ? 200 : 404, { 'content-type': served?.type ?? 'text/html; charset=utf-8', ...served?.headers });
     response.end(served?.body ?? '');
+  }
+
+  /** The app's backend: does what the method says. */
+  private call({ id, method, user, data, ...rest }: Question, response: ServerResponse): void {
+    const answer = (status: number, body: object): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    this.called.set(id, (this.called.get(id) ?? 0) + 1);
+    const { text, bin } = rest;
+    switch (method) {
+      case 'echo':
+        return answer(200, text !== undefined ? { text } : bin !== undefined ? { bin } : { data });
+      case 'who':
+        return answer(200, { data: { id, user } });
+      case 'refuse':
+        return answer(409, { code: 'sold_out', message: 'none left' });
+      case 'fail':
+        return answer(500, {});
+      case 'times':
+        return answer(200, { data: this.called.get(text ?? '') ?? 0 });
+      // The answer never comes, and the connection of who asks ends.
+      case 'cut':
+        return this.proxy.cut();
+    }
   }
 
   private async control(command: string, of: URLSearchParams): Promise<void> {

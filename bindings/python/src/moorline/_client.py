@@ -1,11 +1,12 @@
 """A client: one connection, one outbox."""
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from . import _convert
 from ._channel import Channel
@@ -15,7 +16,7 @@ from ._messages import Stream
 from ._receipt import Receipt
 from ._tokens import TokenProvider, Tokens
 from .errors import error, malformed
-from .types import Connection, ConnectionState, Json, Outbox, PresenceMode, Qos, Signal, Since, Status
+from .types import Connection, ConnectionState, Json, Outbox, Payload, PresenceMode, Qos, Signal, Since, Status
 
 log = logging.getLogger("moorline")
 SDK = "moorline-python/0.1.0"
@@ -164,6 +165,24 @@ class Client:
         self._use()
         with translated():
             return _convert.statuses(await self._client.status(list(users)))
+
+    async def call(self, method: str, data: Payload = None, *, timeout: float | None = None, id: str | None = None) -> Json | bytes:
+        """Asks the app's backend something: ``await client.call("cart.add", {"sku": 7})``.
+
+        The answer is a ``str`` for a text, ``bytes`` for bytes, or the value of JSON. A call waits for a connection and is
+        sent once at most; it ends within ``timeout`` seconds (at most 30, default 10). ``id`` names it for the backend.
+
+        Raises ``call.refused``, or that and the backend's own word behind a dot; ``call.uncertain``, ``call.timeout`` and
+        ``call.failed`` where it may have been carried out; other codes where it was not.
+        """
+        self._use()
+        if timeout is not None and not 0.001 <= timeout <= 30:
+            raise malformed("timeout is 0.001 to 30 seconds")
+        ms = None if timeout is None else round(timeout * 1_000)
+        with translated():
+            answer = await self._client.call(_convert.utf8(method, "a method"), _convert.payload(data), ms, id)
+        kind, content = _convert.content(answer)
+        return cast(Json, json.loads(content)) if kind == "data" else content
 
     def watch_status(self, users: Sequence[str]) -> Stream[Mapping[str, Status]]:
         """Follows whether at most 500 users are online: first each one's status, then who comes and goes. A later call takes over."""

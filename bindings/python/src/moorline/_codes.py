@@ -31,6 +31,8 @@ CODES: Final[dict[str, tuple[int, str, bool]]] = {
     "publish.dropped": (121, "continuity", True),
     # Whether the message was stored cannot be known any more.
     "publish.uncertain": (122, "continuity", False),
+    # The call was sent and not answered: it may have been carried out.
+    "call.uncertain": (123, "continuity", False),
     # The server cannot be reached.
     "transport.unreachable": (200, "transport", True),
     # No secure connection came about.
@@ -71,12 +73,22 @@ CODES: Final[dict[str, tuple[int, str, bool]]] = {
     "device.conflict": (422, "rejected", False),
     # The app's backend does not answer at the moment.
     "app.unavailable": (423, "rejected", True),
+    # The app's backend refused the call.
+    "call.refused": (430, "rejected", False),
+    # The token does not grant this method.
+    "call.denied": (431, "rejected", False),
     # The server failed; it has logged why.
     "server.internal": (500, "internal", True),
     # The log takes no writes at the moment.
     "storage.unavailable": (501, "internal", True),
     # The log has no room left.
     "storage.full": (502, "internal", True),
+    # The app's backend takes no calls at the moment; this one was not carried out.
+    "call.unavailable": (510, "internal", True),
+    # The app's backend failed; it may have carried the call out.
+    "call.failed": (511, "internal", False),
+    # No answer came in time; the call may have been carried out.
+    "call.timeout": (512, "internal", False),
     # A sequence is missing; resend from `expected`.
     "publish.gap": (600, "continuity", True),
     # The id or sequence was used for another message.
@@ -95,4 +107,6 @@ CODES: Final[dict[str, tuple[int, str, bool]]] = {
     "limit.connections": (703, "limit", True),
     # The outbox is full (client).
     "limit.outbox": (704, "limit", True),
+    # Too many calls without an answer.
+    "limit.calls": (705, "limit", True),
 }

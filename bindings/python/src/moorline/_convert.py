@@ -141,14 +141,17 @@ def since(value: Since) -> ffi.FfiSince:
     return cast(ffi.FfiSince, made)
 
 
+def content(crossed: ffi.FfiPayload) -> tuple[str, str | bytes]:
+    """What a payload is, ``data``, ``text`` or ``bytes``, and what it carries; JSON by its text."""
+    if isinstance(crossed, ffi.FfiPayload.JSON):
+        return "data", crossed.text
+    if isinstance(crossed, ffi.FfiPayload.TEXT):
+        return "text", crossed.text
+    return "bytes", cast(Any, crossed).bytes
+
+
 def message(crossed: ffi.FfiMessage) -> Message:
-    content: str | bytes
-    if isinstance(crossed.payload, ffi.FfiPayload.JSON):
-        kind, content = "data", crossed.payload.text
-    elif isinstance(crossed.payload, ffi.FfiPayload.TEXT):
-        kind, content = "text", crossed.payload.text
-    else:
-        kind, content = "bytes", cast(Any, crossed.payload).bytes
+    kind, carried = content(crossed.payload)
     return Message(
         channel=crossed.channel,
         id=crossed.id,
@@ -160,7 +163,7 @@ def message(crossed: ffi.FfiMessage) -> Message:
         redelivered=crossed.redelivered,
         headers=MappingProxyType(crossed.headers),
         kind=kind,  # type: ignore[arg-type]
-        content=content,
+        content=carried,
     )
 
 

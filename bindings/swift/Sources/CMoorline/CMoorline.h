@@ -345,6 +345,11 @@ uint64_t uniffi_moorline_mobile_fn_constructor_fficlient_new(RustBuffer options,
 RustBuffer uniffi_moorline_mobile_fn_method_fficlient_blackbox(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_CALL
+#define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_CALL
+uint64_t uniffi_moorline_mobile_fn_method_fficlient_call(uint64_t ptr, RustBuffer method, RustBuffer payload, RustBuffer timeout_ms, RustBuffer id, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_CHANNEL
 #define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_CHANNEL
 uint64_t uniffi_moorline_mobile_fn_method_fficlient_channel(uint64_t ptr, RustBuffer name, RustBuffer options, RustCallStatus *_Nonnull out_status
@@ -897,6 +902,12 @@ uint16_t uniffi_moorline_mobile_checksum_method_ffichannel_reader(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_BLACKBOX
 #define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_BLACKBOX
 uint16_t uniffi_moorline_mobile_checksum_method_fficlient_blackbox(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_CALL
+#define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_CALL
+uint16_t uniffi_moorline_mobile_checksum_method_fficlient_call(void
     
 );
 #endif

@@ -27,6 +27,8 @@ extension MoorlineError.Code {
     public static let publishDropped = Self(rawValue: "publish.dropped")
     /// Whether the message was stored cannot be known any more.
     public static let publishUncertain = Self(rawValue: "publish.uncertain")
+    /// The call was sent and not answered: it may have been carried out.
+    public static let callUncertain = Self(rawValue: "call.uncertain")
     /// The server cannot be reached.
     public static let transportUnreachable = Self(rawValue: "transport.unreachable")
     /// No secure connection came about.
@@ -67,12 +69,22 @@ extension MoorlineError.Code {
     public static let deviceConflict = Self(rawValue: "device.conflict")
     /// The app's backend does not answer at the moment.
     public static let appUnavailable = Self(rawValue: "app.unavailable")
+    /// The app's backend refused the call.
+    public static let callRefused = Self(rawValue: "call.refused")
+    /// The token does not grant this method.
+    public static let callDenied = Self(rawValue: "call.denied")
     /// The server failed; it has logged why.
     public static let serverInternal = Self(rawValue: "server.internal")
     /// The log takes no writes at the moment.
     public static let storageUnavailable = Self(rawValue: "storage.unavailable")
     /// The log has no room left.
     public static let storageFull = Self(rawValue: "storage.full")
+    /// The app's backend takes no calls at the moment; this one was not carried out.
+    public static let callUnavailable = Self(rawValue: "call.unavailable")
+    /// The app's backend failed; it may have carried the call out.
+    public static let callFailed = Self(rawValue: "call.failed")
+    /// No answer came in time; the call may have been carried out.
+    public static let callTimeout = Self(rawValue: "call.timeout")
     /// A sequence is missing; resend from `expected`.
     public static let publishGap = Self(rawValue: "publish.gap")
     /// The id or sequence was used for another message.
@@ -91,4 +103,6 @@ extension MoorlineError.Code {
     public static let limitConnections = Self(rawValue: "limit.connections")
     /// The outbox is full (client).
     public static let limitOutbox = Self(rawValue: "limit.outbox")
+    /// Too many calls without an answer.
+    public static let limitCalls = Self(rawValue: "limit.calls")
 }

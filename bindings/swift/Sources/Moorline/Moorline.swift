@@ -139,6 +139,27 @@ public final class Moorline: Sendable {
         return found.byUser
     }
 
+    /// Asks the app's backend something: `try await client.call("cart.add", try Payload(json: item))`. A call waits for a connection
+    /// and is sent once at most; it ends within `timeout` (1 ms to 30 s). Cancelling stops the wait, and does not take back what
+    /// was sent.
+    ///
+    /// - Parameter id: Names the call for the backend, 1–128 bytes (default: random): by it, the backend can tell that a call is
+    ///   made again.
+    /// - Throws: ``MoorlineError``: `call.refused`, or that and the backend's own word behind a dot; `call.uncertain`,
+    ///   `call.timeout` and `call.failed` where it may have been carried out; other codes where it was not.
+    public func call(
+        _ method: String, _ payload: Payload = Payload(kind: .json, data: Data("null".utf8)), timeout: Duration = .seconds(10),
+        id: String? = nil
+    ) async throws -> Payload {
+        signals?.begin()
+        // What does not fit is refused as too long or too short.
+        let ms = UInt32(min(max(timeout / .milliseconds(1), 0), 4_000_000_000))
+        let answer = try await cancellable { [core] cancel in
+            try await core.call(method: method, payload: payload.ffi, timeoutMs: ms, id: id, cancel: cancel)
+        }
+        return Payload(answer)
+    }
+
     /// Follows whether at most 500 users are online: first each one's status, then who came or went. A later iteration takes over.
     /// The iteration throws what the server refuses, and `request.malformed` for what is no list of users.
     public func statuses(of users: [String]) -> Feed<[String: Status]> {

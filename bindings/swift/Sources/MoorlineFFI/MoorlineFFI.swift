@@ -1003,6 +1003,13 @@ public protocol FfiClientProtocol: AnyObject, Sendable {
     func blackbox()  -> Data
     
     /**
+     * Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+     * bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+     * what was sent.
+     */
+    func call(method: String, payload: FfiPayload, timeoutMs: UInt32?, id: String?, cancel: FfiCancel?) async throws  -> FfiPayload
+    
+    /**
      * Names a channel, to read it or to publish on it. Nothing is read before a reader is opened. Fails with
      * `channel.invalid`, or with `request.malformed` for options that are none.
      */
@@ -1153,6 +1160,27 @@ open func blackbox() -> Data  {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+     * bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+     * what was sent.
+     */
+open func call(method: String, payload: FfiPayload, timeoutMs: UInt32? = nil, id: String? = nil, cancel: FfiCancel? = nil)async throws  -> FfiPayload  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_moorline_mobile_fn_method_fficlient_call(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(method),FfiConverterTypeFfiPayload_lower(payload),FfiConverterOptionUInt32.lower(timeoutMs),FfiConverterOptionString.lower(id),FfiConverterOptionTypeFfiCancel.lower(cancel)
+                )
+            },
+            pollFunc: ffi_moorline_mobile_rust_future_poll_rust_buffer,
+            completeFunc: ffi_moorline_mobile_rust_future_complete_rust_buffer,
+            freeFunc: ffi_moorline_mobile_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeFfiPayload_lift,
+            errorHandler: FfiConverterTypeFfiError_lift
+        )
 }
     
     /**
@@ -6432,6 +6460,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_moorline_mobile_checksum_method_fficlient_blackbox() != 59642) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_moorline_mobile_checksum_method_fficlient_call() != 20585) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_moorline_mobile_checksum_method_fficlient_channel() != 1081) {

@@ -22,12 +22,12 @@ pub(crate) fn later() -> Vec<(Case, Outcome)> {
         (json("a frame that only servers send", r#"{"t":"welcome","req":7}"#), Unsupported(Some(7))),
         (json("`packed` has no JSON form", r#"{"t":"packed","req":7}"#), Unsupported(Some(7))),
         (server_json("not critical, from a server", r#"{"t":"later","crit":false}"#), Ignored),
-        (binary("not critical, in binary", 0x80 | 17, &[b"anything"]), Ignored),
+        (binary("not critical, in binary", 0x80 | 18, &[b"anything"]), Ignored),
         (binary("a known type with the bit that says it may be ignored", 0x80 | 15, &[&[1]]), Ignored),
-        (binary("critical, in binary", 17, &[b"anything"]), Unsupported(None)),
+        (binary("critical, in binary", 18, &[b"anything"]), Unsupported(None)),
         (binary("type 0", 0, &[]), Unsupported(None)),
         (binary("a frame that only servers send, in binary", 65, &[]), Unsupported(None)),
-        (server_binary("not critical, from a server, in binary", 0x80 | 81, &[]), Ignored),
-        (server_binary("critical, from a server, in binary", 81, &[b"anything"]), Unsupported(None)),
+        (server_binary("not critical, from a server, in binary", 0x80 | 82, &[]), Ignored),
+        (server_binary("critical, from a server, in binary", 82, &[b"anything"]), Unsupported(None)),
     ]
 }

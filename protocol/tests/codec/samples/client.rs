@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use moorline_protocol::{
-    Ack, Auth, ClientFrame, DeviceId, Epoch, Hello, History, HistoryRange, More, Offset, Park, Pause, Payload, Ping,
-    Pong, Position, PresenceMode, PresenceOp, PresenceRequest, ProducerId, ProducerRequest, Publish, Push, Qos,
+    Ack, Auth, Call, ClientFrame, DeviceId, Epoch, Hello, History, HistoryRange, More, Offset, Park, Pause, Payload,
+    Ping, Pong, Position, PresenceMode, PresenceOp, PresenceRequest, ProducerId, ProducerRequest, Publish, Push, Qos,
     ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe, limits,
 };
 
@@ -26,6 +26,7 @@ pub(crate) fn client() -> Samples<ClientFrame> {
         ClientFrame::Pause,
     ));
     add(framed(history(), ClientFrame::History));
+    add(framed(calls(), ClientFrame::Call));
     add(framed(presence(), ClientFrame::Presence));
     add(framed(status(), ClientFrame::Status));
     let park = |ping| Park { ping };
@@ -277,6 +278,30 @@ fn more() -> Vec<(&'static str, More)> {
         ("rewind by number", more(numbered(), 9, true)),
         ("by hand", More { epoch: None, ..more(room(), 0, false) }),
         ("largest", more(by_name(&longest()), MAX, true)),
+    ]
+}
+
+fn calls() -> Vec<(&'static str, Call)> {
+    let call = |payload| {
+        let (id, method) = (text("c-01hz8q4m"), text("cart.add"));
+        Call { req: 6, id, method, timeout: 10_000, payload }
+    };
+    let json = || Payload::Json(Bytes::from_static(br#"{"sku":7}"#));
+    vec![
+        ("JSON", call(json())),
+        ("text", call(Payload::Text(text("hi")))),
+        ("bytes", call(Payload::Binary(Bytes::from_static(&[0, 1, 254, 255])))),
+        ("no time", Call { timeout: 0, ..call(json()) }),
+        (
+            "largest",
+            Call {
+                req: MAX,
+                id: text(&"i".repeat(128)),
+                method: text(&format!("a-Z_0.:/{}", "m".repeat(120))),
+                timeout: u32::MAX,
+                payload: json(),
+            },
+        ),
     ]
 }
 

@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use moorline_protocol::{
-    Acked, Authed, ChannelNumber, Deliver, DeviceId, Dropped, Durability, Epoch, ErrorCode, ErrorFrame, Goaway,
-    GoawayReason, Limits, Member, Members, MembersView, Message, Offset, Packed, PackedDictionary, Page, Payload, Ping,
-    Pong, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceVersion, ProducerGrant, ProducerId,
-    ProducerState, Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed,
-    UserStatus, Welcome,
+    Acked, Authed, CallResult, ChannelNumber, Deliver, DeviceId, Dropped, Durability, Epoch, ErrorCode, ErrorFrame,
+    Goaway, GoawayReason, Limits, Member, Members, MembersView, Message, Offset, Packed, PackedDictionary, Page,
+    Payload, Ping, Pong, PresenceChange, PresenceChangeKind, PresenceEvents, PresenceVersion, ProducerGrant,
+    ProducerId, ProducerState, Published, Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed,
+    Unsubscribed, UserStatus, Welcome,
 };
 
 use super::{
@@ -49,6 +49,7 @@ pub(crate) fn server() -> Samples<ServerFrame> {
     add(framed(members(), ServerFrame::Members));
     add(framed(presence(), ServerFrame::Presence));
     add(framed(statuses(), ServerFrame::Statuses));
+    add(framed(results(), ServerFrame::Result));
     add(framed(goaway(), ServerFrame::Goaway));
     let ping = |n, next| Ping { n, next };
     add(framed(
@@ -363,6 +364,16 @@ fn statuses() -> Vec<(&'static str, Statuses)> {
         ("a change", Statuses { req: None, users: both() }),
         ("nobody", Statuses { req: Some(7), users: Vec::new() }),
         ("largest", Statuses { req: Some(MAX), users: vec![status(&longest(), true, Some(MAX))] }),
+    ]
+}
+
+fn results() -> Vec<(&'static str, CallResult)> {
+    let result = |payload| CallResult { req: 6, payload };
+    vec![
+        ("JSON", result(Payload::Json(Bytes::from_static(br#"{"total":3}"#)))),
+        ("text", result(Payload::Text(text("ok")))),
+        ("bytes", result(Payload::Binary(Bytes::from_static(&[0, 255])))),
+        ("largest", CallResult { req: MAX, payload: Payload::Json(Bytes::from_static(b"null")) }),
     ]
 }
 

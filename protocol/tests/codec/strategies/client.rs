@@ -1,7 +1,7 @@
 use moorline_protocol::{
-    Ack, Auth, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode, PresenceOp,
-    PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe, Unsubscribe,
-    limits,
+    Ack, Auth, Call, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode,
+    PresenceOp, PresenceRequest, ProducerRequest, Publish, Push, ResetMode, Run, Since, StatusRequest, Subscribe,
+    Unsubscribe, limits,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -37,6 +37,11 @@ pub(crate) fn client() -> impl Strategy<Value = ClientFrame> {
             .prop_map(|(channel, epoch, after, rewind)| ClientFrame::More(More { channel, epoch, after, rewind })),
         channel().prop_map(|channel| ClientFrame::Pause(Pause { channel })),
         history().prop_map(ClientFrame::History),
+        (safe(), id(), "[A-Za-z0-9_.:/-]{1,128}", small(), payload()).prop_map(
+            |(req, id, method, timeout, payload)| {
+                ClientFrame::Call(Call { req, id, method: method.into(), timeout, payload })
+            }
+        ),
         presence().prop_map(ClientFrame::Presence),
         (safe(), vec(user(), 0..6), any::<bool>()).prop_map(|(req, users, watch)| ClientFrame::Status(StatusRequest {
             req,

@@ -1,15 +1,16 @@
 use moorline_protocol::{
-    Acked, Authed, ChannelNumber, Deliver, Dropped, Durability, ErrorCode, ErrorFrame, Goaway, GoawayReason, Limits,
-    Member, Members, MembersView, Offset, Packed, PackedDictionary, Page, Ping, Pong, PresenceChange,
-    PresenceChangeKind, PresenceEvents, PresenceVersion, ProducerGrant, ProducerState, Published, Reset, ResetReason,
-    ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome,
+    Acked, Authed, CallResult, ChannelNumber, Deliver, Dropped, Durability, ErrorCode, ErrorFrame, Goaway,
+    GoawayReason, Limits, Member, Members, MembersView, Offset, Packed, PackedDictionary, Page, Ping, Pong,
+    PresenceChange, PresenceChangeKind, PresenceEvents, PresenceVersion, ProducerGrant, ProducerState, Published,
+    Reset, ResetReason, ReusedBy, ServerFrame, Start, Statuses, Subscribed, Unsubscribed, UserStatus, Welcome,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    caps, channel, device, epoch, json, message, name, offset, open, positive, producer, safe, small, text, user,
+    caps, channel, device, epoch, json, message, name, offset, open, payload, positive, producer, safe, small, text,
+    user,
 };
 
 /// Any frame of the server.
@@ -34,6 +35,7 @@ pub(crate) fn server() -> impl Strategy<Value = ServerFrame> {
         (safe(), name(), view()).prop_map(|(req, channel, view)| ServerFrame::Members(Members { req, channel, view })),
         presence().prop_map(ServerFrame::Presence),
         statuses().prop_map(ServerFrame::Statuses),
+        (safe(), payload()).prop_map(|(req, payload)| ServerFrame::Result(CallResult { req, payload })),
         goaway().prop_map(ServerFrame::Goaway),
         (safe(), option::of(small())).prop_map(|(n, next)| ServerFrame::Ping(Ping { n, next })),
         safe().prop_map(|n| ServerFrame::Pong(Pong { n })),

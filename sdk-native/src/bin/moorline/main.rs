@@ -1,5 +1,6 @@
 //! The `moorline` command: read and publish from a shell.
 
+mod call;
 mod history;
 mod options;
 mod output;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             Command::Sub(options) => sub::run(options).await,
             Command::Pub(options) => publish::run(options).await,
             Command::History(options) => history::run(options).await,
+            Command::Call(options) => call::run(options).await,
             Command::Presence(options) => presence::run(options).await,
             Command::Status(options) => status::run(options).await,
             Command::Token(_) => Ok(()),

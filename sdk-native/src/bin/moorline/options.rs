@@ -14,6 +14,7 @@ use moorline::{Qos, Since};
   moorline pub room:42 '{\"text\": \"hello\"}' --token dev:bob --qos 2
   tail -f app.log | moorline pub logs - --token dev:app
   moorline history room:42 --limit 10 --token dev:alice
+  moorline call cart.add '{\"sku\": 7}' --token dev:alice
   moorline presence room:42 --enter '{\"nick\": \"Al\"}' --token dev:alice
   moorline status alice bob --watch --token dev:carol
 
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Pub(Pub),
     /// Prints a part of a channel's log.
     History(HistoryOptions),
+    /// Calls a method of the app's backend and prints its answer.
+    Call(CallCommand),
     /// Prints who is present in a channel.
     Presence(PresenceOptions),
     /// Prints which users are online.
@@ -119,6 +122,22 @@ pub(crate) struct HistoryOptions {
     /// At most so many, 1 to 256.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) limit: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct CallCommand {
+    /// The method, such as `cart.add`.
+    pub(crate) method: String,
+    /// The arguments: JSON, otherwise a text [default: null].
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// How long the answer is awaited, at most 30s [default: 10s].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) within: Option<Duration>,
+    /// Names the call for the backend, which can tell by it that a call is made again [default: random].
+    #[arg(long)]
+    pub(crate) id: Option<String>,
 }
 
 #[derive(Args)]

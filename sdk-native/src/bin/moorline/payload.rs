@@ -38,6 +38,17 @@ struct Line<'a> {
     bin: Option<String>,
 }
 
+/// Writes an answer as one line of JSON: JSON as it is, a text as `{"text"}`, bytes as `{"bin"}`.
+pub(crate) fn answer(payload: &Payload) -> Result<String, serde_json::Error> {
+    if payload.is_json() {
+        return verbatim(payload).map(|json| json.get().to_owned());
+    }
+    match payload.as_text() {
+        Some(text) => serde_json::to_string(&BTreeMap::from([("text", text)])),
+        None => serde_json::to_string(&BTreeMap::from([("bin", STANDARD.encode(payload.as_bytes()))])),
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -25,7 +25,7 @@ pub(crate) fn make(options: &TokenOptions) -> Result<String, Failed> {
     let expires = now.checked_add(options.ttl.as_secs()).filter(|expires| *expires < 1 << 53);
     let expires = expires.ok_or_else(|| misuse("--ttl is too long".into()))?;
     let grants = if options.grants.is_empty() {
-        vec![json!({"match": "*", "can": ["subscribe", "publish", "presence", "history"]})]
+        vec![json!({"match": "*", "can": ["subscribe", "publish", "presence", "history", "call"]})]
     } else {
         options.grants.iter().map(|text| grant(text)).collect::<Result<_, _>>().map_err(misuse)?
     };
@@ -35,7 +35,7 @@ pub(crate) fn make(options: &TokenOptions) -> Result<String, Failed> {
 }
 
 fn grant(text: &str) -> Result<Value, String> {
-    const KNOWN: [&str; 4] = ["subscribe", "publish", "presence", "history"];
+    const KNOWN: [&str; 5] = ["subscribe", "publish", "presence", "history", "call"];
     let written = "--grant is written as PATTERN=PERMISSION,PERMISSION, such as chat:*=subscribe,publish";
     let (pattern, can) = text.rsplit_once('=').filter(|(pattern, _)| !pattern.is_empty()).ok_or(written)?;
     if pattern.trim_end_matches('*').len() + 1 < pattern.len() || pattern.trim_end_matches('*').contains('*') {

@@ -15,7 +15,7 @@ pub struct CalloutSection {
     /// What requests are signed with: `whsec_` and base64, one or more.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// What is asked: `connect`, `subscribe`, `publish`.
+    /// What is asked: `connect`, `subscribe`, `publish`, `call`.
     #[serde(default)]
     pub asks: Vec<String>,
     /// About which channels: exact names, or a prefix and `*`; none = all.

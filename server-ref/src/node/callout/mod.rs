@@ -87,7 +87,7 @@ impl Questions {
 impl Node {
     /// From now on these rules decide who is asked.
     pub fn set_callouts(&mut self, rules: CalloutRules) {
-        self.callouts = rules;
+        self.config.callouts = rules;
     }
 
     /// What is known of a connection that was opened; before its first message.

@@ -71,7 +71,7 @@ impl Node {
         publish: &Publish,
         now: Now,
     ) -> Result<Option<(Terms, Bytes)>, Box<ErrorFrame>> {
-        let terms = self.callouts.of(&key.app, CalloutKind::Publish, Some(key.name.as_str()));
+        let terms = self.config.callouts.of(&key.app, CalloutKind::Publish, Some(key.name.as_str()));
         let Some((terms, session)) = terms.zip(self.session(conn)) else { return Ok(None) };
         if session.held.len() >= MOST_HELD {
             let error = ErrorFrame::new(ErrorCode::LimitRate, "too many unanswered publishes; wait for answers");

@@ -29,7 +29,7 @@ impl CalloutKind {
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
             Self::Publish => "publish",
-            Self::Rpc => "rpc",
+            Self::Rpc => "call",
         }
     }
 

@@ -73,7 +73,7 @@ impl Node {
     /// Returns who decides about a subscription.
     pub(in crate::node) fn subscribe_terms(&self, conn: ConnId, channel: &ChannelName) -> Option<Terms> {
         let app = &self.conns.get(&conn)?.app;
-        self.callouts.of(app, CalloutKind::Subscribe, Some(channel.as_str()))
+        self.config.callouts.of(app, CalloutKind::Subscribe, Some(channel.as_str()))
     }
 
     /// Opens a subscription that is checked as far as the node can: asks the engine, or the app first.

@@ -310,7 +310,7 @@ impl<'a> World<'a> {
                     publishes += usize::from(matches!(command, Command::Append(_) | Command::Broadcast(_)));
                     self.inbox.push_back((ticket, command));
                 }
-                Output::Ask { .. } | Output::Warn(_) => {}
+                Output::Ask { .. } | Output::Call(..) | Output::Uncall(_) | Output::Warn(_) => {}
                 Output::Drained => self.drained += 1,
             }
         }
@@ -361,6 +361,7 @@ fn node_config() -> NodeConfig {
         publish_burst: BURST,
         spread_ms: 0,
         name_anonymous: false,
+        callouts: moorline_server::node::CalloutRules::default(),
         compression: moorline_server::node::CompressionRules::default(),
         hooks: moorline_server::engine::hooks::HookRules::default(),
         engine: EngineInfo { durability: Durability::Memory },

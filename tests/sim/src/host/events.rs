@@ -50,6 +50,7 @@ impl World {
                 self.confirmed(index, channel, position);
             }
             Event::PublishSettled { id, outcome, .. } => self.settled(index, id, outcome),
+            Event::CallFinished { id, result } => self.called(index, id, &result),
             Event::PresenceChanged { readers, .. } => self.check_view(index, &readers),
             Event::StatusChanged { users } => self.statuses_told(index, users),
             Event::StatusEnded { failure } => self.status_ended(index, &failure),

@@ -71,6 +71,7 @@ impl World {
             offline_until: 0,
             entered: BTreeMap::new(),
             token: (None, false),
+            calls: BTreeMap::new(),
             followed: None,
             online_since: None,
             waiting_since: None,

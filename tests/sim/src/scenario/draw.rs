@@ -60,6 +60,7 @@ impl Scenario {
             rolling: dice.chance(10),
             presence: Vec::new(),
             statuses: Vec::new(),
+            calls: Vec::new(),
             disk_us: 20_000,
             clients,
         };

@@ -87,6 +87,13 @@ impl Play {
         id.unwrap_or_else(|| panic!("nothing was published"))
     }
 
+    /// An app calls its backend. Returns the name of the call.
+    pub fn call(&mut self, who: Who) -> String {
+        let name = self.world.make_call(who.0);
+        self.check();
+        name.unwrap_or_else(|| panic!("nothing was called"))
+    }
+
     /// The server's own API publishes so many messages.
     pub fn fill(&mut self, channel: &str, messages: u64) {
         for _ in 0..messages {

@@ -86,6 +86,11 @@ impl Play {
         entries.map(|(.., entry)| entry.id.clone()).collect()
     }
 
+    /// Whether the backend was handed a call.
+    pub fn handed_over(&self, name: &str) -> bool {
+        self.world.backend.has_seen(name)
+    }
+
     /// The newest durable position of a channel.
     ///
     /// # Panics

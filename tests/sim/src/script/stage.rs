@@ -49,6 +49,7 @@ impl Stage {
             rolling: false,
             presence: Vec::new(),
             statuses: Vec::new(),
+            calls: Vec::new(),
             disk_us: 20_000,
         };
         Self { scenario, bugs: Vec::new() }

@@ -7,10 +7,12 @@ mod tokens;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use moorline_core::protocol::Durability;
 use moorline_core::protocol::time::{Now, Timestamp};
+use moorline_core::protocol::{AppName, Durability};
 use moorline_server::engine::{EngineInfo, Reply, ShardId};
-use moorline_server::node::{ConnId, Node, NodeConfig, Pressure};
+use moorline_server::node::{
+    CalloutId, CalloutKind, CalloutRule, CalloutRules, ConnId, Node, NodeConfig, OnFailure, Pressure, Terms,
+};
 
 pub(crate) use self::engine::SimEngine;
 use self::tokens::Tokens;
@@ -105,6 +107,7 @@ impl SimServer {
                 publish_burst: self.rate.1,
                 spread_ms: 1_000,
                 name_anonymous: false,
+                callouts: backend(),
                 compression: moorline_server::node::CompressionRules::default(),
                 hooks: moorline_server::engine::hooks::HookRules::default(),
                 engine: EngineInfo { durability: durability.clone() },
@@ -132,4 +135,11 @@ impl SimServer {
         self.engine.is_idle()
             && self.shards.iter().all(|shard| shard.replies.is_empty() && shard.cold_replies.is_empty())
     }
+}
+
+/// The app's backend takes calls, and decides nothing.
+fn backend() -> CalloutRules {
+    let terms = Terms { id: CalloutId(0), within_ms: 30_000, on_failure: OnFailure::Deny, verifies: true };
+    let (app, kinds) = (AppName::default_app(), vec![CalloutKind::Rpc]);
+    CalloutRules::new(vec![CalloutRule { app, kinds, channels: Vec::new(), terms }])
 }

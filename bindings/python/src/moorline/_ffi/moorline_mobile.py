@@ -551,6 +551,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_fficlient_blackbox() != 59642:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_moorline_mobile_checksum_method_fficlient_call() != 20585:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_fficlient_channel() != 1081:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_fficlient_close() != 58422:
@@ -681,6 +683,9 @@ _UniffiLib.uniffi_moorline_mobile_checksum_method_ffichannel_reader.restype = ct
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_blackbox.argtypes = (
 )
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_blackbox.restype = ctypes.c_uint16
+_UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_call.argtypes = (
+)
+_UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_call.restype = ctypes.c_uint16
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_channel.argtypes = (
 )
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_channel.restype = ctypes.c_uint16
@@ -842,6 +847,15 @@ _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_blackbox.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_blackbox.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_call.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+)
+_UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_call.restype = ctypes.c_uint64
 _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_channel.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -6462,6 +6476,13 @@ class FfiClientProtocol(typing.Protocol):
         Returns a record of what this client was told, at most 256 KiB, for a report of a fault.
 """
         raise NotImplementedError
+    async def call(self, method: str,payload: FfiPayload,timeout_ms: typing.Union[object, typing.Optional[int]] = _DEFAULT,id: typing.Union[object, typing.Optional[str]] = _DEFAULT,cancel: typing.Union[object, typing.Optional[FfiCancel]] = _DEFAULT) -> FfiPayload:
+        """
+        Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+        bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+        what was sent.
+"""
+        raise NotImplementedError
     def channel(self, name: str,options: FfiChannelOptions) -> FfiChannel:
         """
         Names a channel, to read it or to publish on it. Nothing is read before a reader is opened. Fails with
@@ -6595,6 +6616,46 @@ class FfiClient(FfiClientProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    async def call(self, method: str,payload: FfiPayload,timeout_ms: typing.Union[object, typing.Optional[int]] = _DEFAULT,id: typing.Union[object, typing.Optional[str]] = _DEFAULT,cancel: typing.Union[object, typing.Optional[FfiCancel]] = _DEFAULT) -> FfiPayload:
+        """
+        Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+        bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+        what was sent.
+"""
+        
+        _UniffiFfiConverterString.check_lower(method)
+
+        _UniffiFfiConverterTypeFfiPayload.check_lower(payload)
+
+        if timeout_ms is _DEFAULT:
+            timeout_ms = None
+        _UniffiFfiConverterOptionalUInt32.check_lower(timeout_ms)
+
+        if id is _DEFAULT:
+            id = None
+        _UniffiFfiConverterOptionalString.check_lower(id)
+
+        if cancel is _DEFAULT:
+            cancel = None
+        _UniffiFfiConverterOptionalTypeFfiCancel.check_lower(cancel)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(method),
+            _UniffiFfiConverterTypeFfiPayload.lower(payload),
+            _UniffiFfiConverterOptionalUInt32.lower(timeout_ms),
+            _UniffiFfiConverterOptionalString.lower(id),
+            _UniffiFfiConverterOptionalTypeFfiCancel.lower(cancel),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeFfiPayload.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFfiError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_call(*_uniffi_lowered_args),
+            _UniffiLib.ffi_moorline_mobile_rust_future_poll_rust_buffer,
+            _UniffiLib.ffi_moorline_mobile_rust_future_complete_rust_buffer,
+            _UniffiLib.ffi_moorline_mobile_rust_future_free_rust_buffer,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
     def channel(self, name: str,options: FfiChannelOptions) -> FfiChannel:
         """
         Names a channel, to read it or to publish on it. Nothing is read before a reader is opened. Fails with

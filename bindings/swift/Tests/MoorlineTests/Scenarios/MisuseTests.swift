@@ -4,6 +4,22 @@ import XCTest
 
 /// The scenarios of `bindings/js/test/scenarios/errors.ts`, by the same names.
 final class MisuseTests: XCTestCase {
+    func test_a_call_that_cannot_be_made_is_refused() async throws {
+        try await play { world in
+            let client = try world.client("alice")
+            let facts = [
+                await code { _ = try await client.call("cart.add", try Payload(json: 7)) },
+                await code { _ = try await client.call("no method") },
+                await code { _ = try await client.call("echo", timeout: .seconds(31)) },
+                await code { _ = try await client.call("echo", id: "") },
+            ]
+            XCTAssertEqual(facts, ["request.unsupported", "request.malformed", "request.malformed", "request.malformed"])
+            await client.close()
+            let closed = await code { _ = try await client.call("echo") }
+            XCTAssertEqual(closed, "client.closed")
+        }
+    }
+
     func test_mistakes_are_named_on_the_spot() async throws {
         try await play { world in
             let client = try world.client("alice")

@@ -174,7 +174,7 @@ impl Rules {
                 | Command::PushHandles(..)
                 | Command::Channels(_)
                 | Command::Stats
-            | Command::Configure(_)
+                | Command::Configure(_)
                 | Command::UnwatchStatus(..),
                 _,
             ) => None,

@@ -42,6 +42,9 @@ public object ErrorCode {
     /** Whether the message was stored cannot be known any more. */
     public const val PUBLISH_UNCERTAIN: String = "publish.uncertain"
 
+    /** The call was sent and not answered: it may have been carried out. */
+    public const val CALL_UNCERTAIN: String = "call.uncertain"
+
     /** The server cannot be reached. */
     public const val TRANSPORT_UNREACHABLE: String = "transport.unreachable"
 
@@ -102,6 +105,12 @@ public object ErrorCode {
     /** The app's backend does not answer at the moment. */
     public const val APP_UNAVAILABLE: String = "app.unavailable"
 
+    /** The app's backend refused the call. */
+    public const val CALL_REFUSED: String = "call.refused"
+
+    /** The token does not grant this method. */
+    public const val CALL_DENIED: String = "call.denied"
+
     /** The server failed; it has logged why. */
     public const val SERVER_INTERNAL: String = "server.internal"
 
@@ -110,6 +119,15 @@ public object ErrorCode {
 
     /** The log has no room left. */
     public const val STORAGE_FULL: String = "storage.full"
+
+    /** The app's backend takes no calls at the moment; this one was not carried out. */
+    public const val CALL_UNAVAILABLE: String = "call.unavailable"
+
+    /** The app's backend failed; it may have carried the call out. */
+    public const val CALL_FAILED: String = "call.failed"
+
+    /** No answer came in time; the call may have been carried out. */
+    public const val CALL_TIMEOUT: String = "call.timeout"
 
     /** A sequence is missing; resend from `expected`. */
     public const val PUBLISH_GAP: String = "publish.gap"
@@ -137,4 +155,7 @@ public object ErrorCode {
 
     /** The outbox is full (client). */
     public const val LIMIT_OUTBOX: String = "limit.outbox"
+
+    /** Too many calls without an answer. */
+    public const val LIMIT_CALLS: String = "limit.calls"
 }

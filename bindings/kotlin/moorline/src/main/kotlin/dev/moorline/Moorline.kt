@@ -9,6 +9,9 @@ import dev.moorline.internal.Tokens
 import dev.moorline.internal.core
 import dev.moorline.internal.readerFlow
 import dev.moorline.internal.toFfi
+import dev.moorline.internal.toPayload
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
 import kotlin.time.Instant
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.flow.Flow
@@ -115,6 +118,25 @@ public class Moorline(url: String, scope: CoroutineScope? = null, configure: Moo
      */
     public suspend fun status(users: Collection<String>): Map<String, Status> =
         start { client.status(users.toList()) }.associate { it.user to Status(it.online, it.sinceMs?.toInstant()) }
+
+    /**
+     * Asks the app's backend something: `client.call("cart.add", Payload.json(item))`. A call waits for a connection and is sent once
+     * at most; it ends within [timeout] (1 ms to 30 s). Cancelling stops the wait, and does not take back what was sent.
+     *
+     * @param id names the call for the backend, 1 to 128 bytes (default: random): by it, the backend can tell that a call is made again.
+     * @throws MoorlineException `call.refused`, or that and the backend's own word behind a dot; `call.uncertain`, `call.timeout` and
+     * `call.failed` where it may have been carried out; other codes where it was not.
+     */
+    public suspend fun call(
+        method: String,
+        payload: Payload = Payload.JsonText("null"),
+        timeout: Duration = 10.seconds,
+        id: String? = null,
+    ): Payload {
+        // What does not fit is refused as too long or too short.
+        val ms = timeout.inWholeMilliseconds.coerceIn(0, UInt.MAX_VALUE.toLong()).toUInt()
+        return start { client.call(method, payload.toFfi(), ms, id) }.toPayload()
+    }
 
     /**
      * Follows whether at most 500 users are online; cold. Each item has those that changed, the first one all; a slow collector gets

@@ -728,6 +728,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_moorline_mobile_checksum_method_fficlient_blackbox(
     ): Int
+    external fun uniffi_moorline_mobile_checksum_method_fficlient_call(
+    ): Int
     external fun uniffi_moorline_mobile_checksum_method_fficlient_channel(
     ): Int
     external fun uniffi_moorline_mobile_checksum_method_fficlient_close(
@@ -847,6 +849,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_moorline_mobile_fn_method_fficlient_blackbox(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_moorline_mobile_fn_method_fficlient_call(`ptr`: Long,`method`: RustBuffer.ByValue,`payload`: RustBuffer.ByValue,`timeoutMs`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_moorline_mobile_fn_method_fficlient_channel(`ptr`: Long,`name`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_moorline_mobile_fn_method_fficlient_close(`ptr`: Long,`wipe`: Byte,
@@ -1088,6 +1092,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_moorline_mobile_checksum_method_fficlient_blackbox() and 0xFFFF) != 59642) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_moorline_mobile_checksum_method_fficlient_call() and 0xFFFF) != 20585) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_moorline_mobile_checksum_method_fficlient_channel() and 0xFFFF) != 1081) {
@@ -2385,6 +2392,13 @@ public interface FfiClientInterface {
     fun `blackbox`(): kotlin.ByteArray
     
     /**
+     * Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+     * bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+     * what was sent.
+     */
+    suspend fun `call`(`method`: kotlin.String, `payload`: FfiPayload, `timeoutMs`: kotlin.UInt? = null, `id`: kotlin.String? = null, `cancel`: FfiCancel? = null): FfiPayload
+    
+    /**
      * Names a channel, to read it or to publish on it. Nothing is read before a reader is opened. Fails with
      * `channel.invalid`, or with `request.malformed` for options that are none.
      */
@@ -2590,6 +2604,37 @@ open class FfiClient: Disposable, AutoCloseable, FfiClientInterface
     )
     }
     
+
+    
+    /**
+     * Asks the app's backend something and waits for its answer, at most `timeout_ms` (1–30,000, default 10,000). `id` (1–128
+     * bytes, default: random) names the call for the backend. A call is sent once at most; cancelling does not take back
+     * what was sent.
+     */
+    @Throws(FfiException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `call`(`method`: kotlin.String, `payload`: FfiPayload, `timeoutMs`: kotlin.UInt?, `id`: kotlin.String?, `cancel`: FfiCancel?) : FfiPayload {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_call(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`method`),
+        FfiConverterTypeFfiPayload.lower(`payload`),
+        FfiConverterOptionalUInt.lower(`timeoutMs`),
+        FfiConverterOptionalString.lower(`id`),
+        FfiConverterOptionalTypeFfiCancel.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_moorline_mobile_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_moorline_mobile_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_moorline_mobile_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeFfiPayload.lift(it) },
+        // Error FFI converter
+        FfiException.ErrorHandler,
+    )
+    }
 
     
     /**

@@ -41,6 +41,17 @@ class ErrorScenarios : Lab() {
         client.reaches<ConnectionState.Online>()
     }
 
+    @Test
+    fun `a call that cannot be made is refused`() = scenario {
+        val client = client("alice")
+        assertEquals("request.unsupported", codeOf { client.call("cart.add", Payload.json(7)) })
+        assertEquals("request.malformed", codeOf { client.call("no method") })
+        assertEquals("request.malformed", codeOf { client.call("echo", timeout = 31.seconds) })
+        assertEquals("request.malformed", codeOf { client.call("echo", id = "") })
+        client.close()
+        assertEquals("client.closed", codeOf { client.call("echo") })
+    }
+
     /** Has no serializer. */
     class Unserializable
 }
