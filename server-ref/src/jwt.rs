@@ -7,6 +7,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName, limits};
 use serde::Deserialize;
 
+use crate::http::{AppTokens, KEY_ID, TokenKey};
 use crate::node::{AuthFailure, Authenticator, Claims, Grant, Permissions};
 
 /// How far the clock of what makes tokens may differ from this server's.
@@ -37,18 +38,38 @@ pub struct Key {
 pub struct Tokens {
     apps: Vec<AppKeys>,
     dev: bool,
+    /// This process's own, for the console.
+    console: Option<Key>,
 }
 
 impl Tokens {
     /// Verifies with the keys of these apps.
     pub fn new(apps: Vec<AppKeys>) -> Self {
-        Self { apps, dev: false }
+        Self { apps, dev: false, console: None }
     }
 
     /// Also lets in `dev:<user>` and nobody's connections, with every grant, to every app.
     #[must_use]
     pub fn with_dev(self) -> Self {
         Self { dev: true, ..self }
+    }
+
+    /// Also verifies what this process has signed with a secret of its own, for every app that there is.
+    #[must_use]
+    pub(crate) fn with_console(self, secret: &[u8]) -> Self {
+        let id = Some(KEY_ID.to_owned());
+        Self { console: Some(Key { id, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) }), ..self }
+    }
+
+    /// Says what tokens are signed with, without any secret.
+    pub(crate) fn shown(&self) -> Vec<AppTokens> {
+        let key = |key: &Key| TokenKey { id: key.id.clone(), algorithm: format!("{:?}", key.algorithm) };
+        let app = |app: &AppKeys| AppTokens {
+            app: app.name.clone(),
+            anonymous: app.anonymous,
+            keys: app.keys.iter().map(key).collect(),
+        };
+        self.apps.iter().map(app).collect()
     }
 }
 
@@ -104,7 +125,7 @@ impl Authenticator for Tokens {
             return Err(failure(ErrorCode::AuthInvalid, "the token is larger than 8 KiB"));
         }
         let keys = known.map(|app| app.keys.as_slice()).unwrap_or_default();
-        claims(verify(token, app, keys)?, now)
+        claims(verify(token, app, keys.iter().chain(&self.console))?, now)
     }
 
     fn has_app(&self, app: &AppName) -> bool {
@@ -113,13 +134,13 @@ impl Authenticator for Tokens {
 }
 
 /// Returns what a token says, if one of the keys has signed it for this app.
-fn verify(token: &str, app: &AppName, keys: &[Key]) -> Result<Body, AuthFailure> {
+fn verify<'a>(token: &str, app: &AppName, keys: impl Iterator<Item = &'a Key>) -> Result<Body, AuthFailure> {
     let invalid = |message| failure(ErrorCode::AuthInvalid, message);
     let header =
         decode_header(token).map_err(|_| invalid("the token is not a JWT signed with HS256, RS256, ES256 or EdDSA"))?;
     let fits = |key: &&Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
     let mut refused = invalid("no key of this app fits the token's `alg` and `kid`");
-    for key in keys.iter().filter(fits) {
+    for key in keys.filter(fits) {
         let mut validation = Validation::new(key.algorithm);
         // Times are compared with the server's clock, below.
         validation.validate_exp = false;

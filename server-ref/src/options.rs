@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory};
 use moorline_server::config::{self, DurabilityKind, EngineKind, File, Listen, LogFormat, SHARDS};
+use moorline_server::http::{self, ConsoleConfig};
 use moorline_server::jwt::Tokens;
 use moorline_server::server::{Engine, Options};
 
@@ -56,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     /// What looks wrong, and can be right.
     pub(crate) warnings: Vec<String>,
+    /// In development mode: what logs in to the console once.
+    pub(crate) console_key: Option<String>,
 }
 
 impl Run {
@@ -75,6 +78,8 @@ impl Run {
         let listen = self.listen.or(file.server.listen).map_or_else(default_listen, |listen| listen.0);
         self.keep_to_loopback(listen)?;
         let api_keys = config::api_keys(&file).map_err(Misuse)?;
+        let mut console = config::console(&file).map_err(Misuse)?;
+        let console_key = if self.dev { Some(once(&mut console)?) } else { None };
         let tokens = Tokens::new(keys);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shards =
@@ -87,6 +92,7 @@ impl Run {
             api_rate: self.or_none(limits.api_rate, API_RATE),
             api_burst: limits.api_burst.unwrap_or(defaults.api_burst),
             hooks: config::hooks(&file, &dir).map_err(Misuse)?,
+            console,
             engine: self.engine(&file),
             retention: config::retention(&file),
             compression: config::compression(&file),
@@ -116,7 +122,7 @@ impl Run {
         };
         let log_format = self.log_format.or(file.server.log_format).unwrap_or(LogFormat::Text);
         let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
-        Ok(Settings { options, log_format, warnings })
+        Ok(Settings { options, log_format, warnings, console_key })
     }
 
     fn http_listen(&self, file: &File) -> Result<Option<SocketAddr>, Misuse> {
@@ -165,6 +171,17 @@ const ACCEPT_RATE: u32 = 5_000;
 /// Connections per address without a good `hello`, where nothing else is said: many people behind one address that come
 /// back at once are fewer at any moment.
 const HANDSHAKES: u32 = 256;
+
+/// Lets somebody in to the console once. Returns the key.
+fn once(console: &mut Option<ConsoleConfig>) -> Result<String, Misuse> {
+    let mut random = [0; 32];
+    let refused = |error| Misuse(format!("the system gave no random numbers: {error}"));
+    getrandom::fill(&mut random).map_err(refused)?;
+    let (key, hash) = http::make(random);
+    let none = ConsoleConfig { keys: Vec::new(), once: None, session: ConsoleConfig::SESSION, socket: None };
+    console.get_or_insert(none).once = http::read_hash(&hash).ok();
+    Ok(key)
+}
 
 /// Proxies, where nothing else is said: one on this machine.
 fn this_machine() -> Vec<IpAddr> {

@@ -16,11 +16,11 @@ use crate::engine::log::{self, Directory, Files, LogConfig, OpenError};
 use crate::engine::turn::{Fatal, Persist};
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook};
-use crate::http::{self, ApiKeys, Handed, HttpConfig, SyncTimes};
+use crate::http::{self, ApiKeys, ConsoleConfig, ConsoleSight, Handed, HttpConfig, SyncTimes};
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
-use crate::shard::{self, AskNumbers, Door, DoorConfig, ShardConfig};
+use crate::shard::{self, Question, Door, DoorConfig, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -99,6 +99,8 @@ pub struct Options {
     pub api_rate: Option<u32>,
     /// Of those, so many at once.
     pub api_burst: u32,
+    /// The console, if there is one.
+    pub console: Option<ConsoleConfig>,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
     /// Called when the engine has to stop; the server is of no use then.
@@ -136,6 +138,7 @@ impl Options {
             http_listen: None,
             api_rate: None,
             api_burst: 4_000,
+            console: None,
             hooks: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
             on_fatal: Arc::new(|fatal| tracing::error!(%fatal, "the engine stopped")),
@@ -189,7 +192,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    pub fn start(options: Options) -> Result<Self, StartError> {
+    pub fn start(mut options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
@@ -216,7 +219,11 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
-        let watched = Watched { sync_times, shards: ask };
+        let sight = options.console.as_ref().map(|_| sight(&options, address)).transpose()?;
+        if let Some(sight) = &sight {
+            options.tokens = options.tokens.with_console(&sight.secret);
+        }
+        let watched = Watched { sync_times, shards: ask, sight };
         let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
             origins: options.origins,
@@ -320,7 +327,7 @@ fn http_thread(
     clock: &WallClock,
     stop: &watch::Receiver<bool>,
 ) -> std::io::Result<HttpThread> {
-    if listener.is_none() && options.api_keys.is_empty() {
+    if listener.is_none() && options.api_keys.is_empty() && options.console.is_none() {
         return Ok((None, None));
     }
     let (hand, handed) = mpsc::channel(HANDED);
@@ -338,6 +345,7 @@ fn http_thread(
         shows_metrics,
         sync_times: watched.sync_times,
         shards: watched.shards,
+        console: options.console.clone().zip(watched.sight),
         clock: clock.clone(),
         stop: stop.clone(),
     };
@@ -350,7 +358,26 @@ fn http_thread(
 /// What has numbers.
 struct Watched {
     sync_times: SyncTimes,
-    shards: Vec<mpsc::Sender<AskNumbers>>,
+    shards: Vec<mpsc::Sender<Question>>,
+    sight: Option<ConsoleSight>,
+}
+
+/// What the console learns of the server.
+fn sight(options: &Options, address: SocketAddr) -> std::io::Result<ConsoleSight> {
+    let (dir, durability) = match &options.engine {
+        Engine::Memory => (None, "memory"),
+        Engine::Log { dir, sync: true, .. } => (Some(dir.clone()), "disk"),
+        Engine::Log { dir, sync: false, .. } => (Some(dir.clone()), "process"),
+    };
+    Ok(ConsoleSight {
+        secret: seed()?,
+        socket_port: options.http_listen.map(|_| address.port()),
+        proxies: options.proxies.clone(),
+        dir,
+        durability: durability.into(),
+        is_dev: options.page,
+        apps: options.tokens.shown(),
+    })
 }
 
 /// Its thread, and where connections that came in elsewhere go.

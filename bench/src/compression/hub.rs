@@ -149,6 +149,7 @@ impl Hub {
             | Command::Channels(_)
             | Command::Disconnect(..)
             | Command::Stats
+            | Command::Oldest
             | Command::UnwatchStatus(..)
             | Command::Park(..)
             | Command::Push(..)

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod check;
+mod console;
 mod file;
 mod hooks;
 mod keys;
@@ -11,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 pub use self::api_keys::api_keys;
 pub use self::check::SHARDS;
+pub use self::console::console;
 pub use self::file::{
-    ApiKeySection, App, ChannelRule, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
+    ApiKeySection, App, ChannelRule, ConsoleKeySection, ConsoleSection, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
     SigningKey,
 };
 pub use self::hooks::hooks;
@@ -43,6 +45,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     app_keys(&file, &dir).map_err(error)?;
     api_keys(&file).map_err(error)?;
     hooks(&file, &dir).map_err(error)?;
+    console(&file).map_err(error)?;
     Ok(file)
 }
 
@@ -111,6 +114,8 @@ mod tests {
             ("[[apps.keys]]", "[[apps]]\nname = \"a\"\n[[apps.keys]]\nalg = \"HS256\"\n"),
             ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
+            ("[console]\n", "[console]\n"),
+            ("[[console.keys]]", "[[console.keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[hooks]]", "[[hooks]]\nname = \"a\"\nurl = \"https://a\"\n"),
         ] {
             let refused = parsed(&format!("{before}zzzzzzzz = 1\n")).unwrap_err();

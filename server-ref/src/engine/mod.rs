@@ -134,6 +134,8 @@ pub enum Command {
     Disconnect(AppName, UserName),
     /// Asks for numbers.
     Stats,
+    /// Asks when the oldest message was stored. Looks at every channel.
+    Oldest,
     /// Revokes tokens, durably; every shard gets [`Event::Revoked`].
     Revoke(Revocation),
 }
@@ -318,6 +320,8 @@ pub enum Completion {
     Disconnected(u32),
     /// To [`Command::Stats`].
     Stats(EngineStats),
+    /// To [`Command::Oldest`]: `None` where there is no message; it may be a moment too early.
+    Oldest(Option<UnixMillis>),
     /// To [`Command::Status`], in the order of the query.
     Statuses(Vec<UserStatus>),
 }

@@ -6,6 +6,7 @@
 mod asyncapi;
 mod body;
 mod caller;
+mod console;
 mod keys;
 mod log;
 mod message;
@@ -35,7 +36,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::console::{AppTokens, ConsoleConfig, ConsoleKey, ConsoleSight, TokenKey};
+pub(crate) use self::console::KEY_ID;
 pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
+use self::console::Console;
 use self::problem::Problem;
 pub use self::serve::Handed;
 pub use self::timed::SyncTimes;
@@ -44,7 +48,7 @@ use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
-use crate::shard::AskNumbers;
+use crate::shard::Question;
 use crate::wall_clock::WallClock;
 
 /// No node has so many shards, and hooks ask under the number after it.
@@ -75,7 +79,9 @@ pub struct HttpConfig {
     /// How long syncs took.
     pub sync_times: SyncTimes,
     /// Who knows numbers.
-    pub shards: Vec<mpsc::Sender<AskNumbers>>,
+    pub shards: Vec<mpsc::Sender<Question>>,
+    /// The console, if there is one.
+    pub console: Option<(ConsoleConfig, ConsoleSight)>,
     /// The server's time.
     pub clock: WallClock,
     /// Set to true for a graceful stop.
@@ -84,7 +90,8 @@ pub struct HttpConfig {
 
 /// Tells whether a path is the API's where it shares a listener with WebSockets.
 pub fn has_path(path: &str) -> bool {
-    path.starts_with("/v1/") || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics")
+    path.starts_with("/v1/") || path.starts_with("/console/")
+        || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics" | "/console")
 }
 
 /// What the handlers share.
@@ -101,11 +108,12 @@ struct Api {
     openapi: String,
     shows_metrics: bool,
     sync_times: SyncTimes,
-    shards: Vec<mpsc::Sender<AskNumbers>>,
+    shards: Vec<mpsc::Sender<Question>>,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
     accepted: Notify,
+    console: Option<Console>,
 }
 
 impl Api {
@@ -153,6 +161,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
 
 fn router(api: Arc<Api>) -> axum::Router {
     let router = described().split_for_parts().0;
+    let router = if api.console.is_some() { router.merge(console::routes(&api)) } else { router };
     let router = router.fallback(unknown).method_not_allowed_fallback(not_allowed);
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(&api), log::logged)).with_state(api)
 }
@@ -185,6 +194,9 @@ pub fn prepare(
     });
     let listener = listener.transpose()?;
     drop(entered);
+    let mut clock = config.clock;
+    let since = clock.now_ms();
+    let console = config.console.map(|(console, sight)| Console::new(console, sight, since));
     let api = Arc::new(Api {
         asker: Asker::new(engine.clone(), SHARD),
         keys: config.keys,
@@ -192,7 +204,7 @@ pub fn prepare(
         within: config.within,
         rates: Mutex::new(Rates::new(config.rate, config.burst)),
         started: Instant::now(),
-        clock: Mutex::new(config.clock),
+        clock: Mutex::new(clock),
         random: Mutex::new(ChaCha8Rng::from_seed(seed)),
         stop: config.stop.clone(),
         openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
@@ -202,6 +214,7 @@ pub fn prepare(
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),
+        console,
     });
     let serving = serve::Serving {
         router: router(Arc::clone(&api)),
@@ -213,10 +226,22 @@ pub fn prepare(
     let run = async move {
         api.recover().await;
         drop::<std::sync::mpsc::Sender<()>>(recovering);
+        let watching = api.console.is_some().then(|| tokio::spawn(watch(Arc::clone(&api))));
         let working = tokio::spawn(async move { api.work().await });
         serving.run(listener, config.handed).await;
         // What is half done is ended by the next start.
         working.abort();
+        watching.inspect(tokio::task::JoinHandle::abort);
     };
     Ok((move || runtime.block_on(run), recovered))
+}
+
+/// Takes a sample every second, for ever. What was missed is left out.
+async fn watch(api: Arc<Api>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        console::sample(&api).await;
+    }
 }

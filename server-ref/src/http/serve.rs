@@ -1,20 +1,24 @@
 //! Connections: taken in, bounded, and ended in good order.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Sleep;
+
+use super::console::Peer;
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -78,7 +82,12 @@ impl Serving {
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_HEADERS)
             .half_close(true);
-        let service = TowerToHyperService::new(self.router.clone());
+        let peer = Peer(stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |from| from.ip()));
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
         let (mut stop, within) = (self.stop.clone(), self.within);
         async move {
             let _place = place;

@@ -37,7 +37,7 @@ use rustc_hash::FxHashMap;
 
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::connect::Revocations;
-pub use self::counters::AppNumbers;
+pub use self::counters::{AppNumbers, ConnectionInfo, ConnectionsPage, ConnectionsQuery, SHOWN_CHANNELS};
 use self::counters::Counters;
 use self::drain::Draining;
 use self::hub::Hub;

@@ -13,7 +13,7 @@ mod tcp;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,8 +28,10 @@ pub use self::door::{Door, DoorConfig};
 use self::outbox::Outbox;
 use self::rate::Stranger;
 use crate::engine::host::EngineHandle;
-use crate::engine::{Command, Reply, ShardId, Ticket};
-use crate::node::{AppNumbers, Authenticator, ConnId, Node, NodeConfig, Output, Pressure, Warning};
+use crate::engine::{ChannelKey, Command, Reply, ShardId, Ticket};
+use crate::node::{
+    AppNumbers, Authenticator, ConnId, ConnectionInfo, ConnectionsQuery, Node, NodeConfig, Output, Pressure, Warning,
+};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -52,13 +54,29 @@ pub struct ShardConfig {
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
     /// Who asks for its numbers.
-    pub asked: mpsc::Receiver<AskNumbers>,
+    pub asked: mpsc::Receiver<Question>,
     /// Set to true for a graceful stop.
     pub stop: watch::Receiver<bool>,
 }
 
-/// Where a shard's numbers go.
-pub type AskNumbers = oneshot::Sender<BTreeMap<AppName, AppNumbers>>;
+/// What a shard is asked, and where its answer goes.
+pub enum Question {
+    /// Its numbers.
+    Numbers(oneshot::Sender<BTreeMap<AppName, AppNumbers>>),
+    /// Its connections, each with where it comes from.
+    Connections(ConnectionsQuery, oneshot::Sender<Connections>),
+    /// How many subscriptions each of these channels has.
+    Subscribers(Arc<[ChannelKey]>, oneshot::Sender<Vec<u64>>),
+}
+
+/// Connections of a shard, and how many fitted the question.
+#[derive(Debug)]
+pub struct Connections {
+    /// Each with the address of the other side, which may be a proxy's.
+    pub found: Vec<(ConnectionInfo, Option<SocketAddr>)>,
+    /// How many there are.
+    pub total: usize,
+}
 
 /// The app whose messages are sent back, with the feature `echo`.
 const ECHO: &str = "echo";
@@ -180,7 +198,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
                 let _ = changed;
                 handle.with(|shard, now| shard.node.drain(500, window, now));
             }
-            Some(ask) = asked.recv() => drop(ask.send(handle.shard.borrow().node.numbers())),
+            Some(question) = asked.recv() => handle.shard.borrow().answer(question),
             () = handle.rearm.notified() => {}
             () = sleep => handle.with(|shard, now| shard.node.handle_timeout(now)),
         }
@@ -227,6 +245,21 @@ impl Handle {
 impl Shard {
     fn now(&mut self) -> Now {
         Now { mono: Timestamp::new(self.started.elapsed()), unix: self.clock.now_ms() }
+    }
+
+    /// Answers who watches the server; whoever has stopped waiting gets nothing.
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Numbers(to) => drop(to.send(self.node.numbers())),
+            Question::Subscribers(channels, to) => drop(to.send(self.node.subscribers(&channels))),
+            Question::Connections(query, to) => {
+                let page = self.node.list_connections(&query);
+                let from = |conn| self.conns.get(&conn).and_then(|known| known.stream.peer_addr().ok());
+                let found = page.connections.into_iter().map(|info| (from(info.conn), info));
+                let found = found.map(|(from, info)| (info, from)).collect();
+                drop(to.send(Connections { found, total: page.total }));
+            }
+        }
     }
 
     /// Returns a number that no connection has.

@@ -2,6 +2,7 @@
 
 mod apps;
 mod channels;
+mod console;
 mod hooks;
 mod limits;
 mod server;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 pub use self::apps::{ApiKeySection, App, SigningKey};
 pub use self::channels::ChannelRule;
+pub use self::console::{ConsoleKeySection, ConsoleSection};
 pub use self::hooks::HookSection;
 pub use self::limits::Limits;
 pub use self::server::{DurabilityKind, EngineKind, LogFormat, ServerSection};
@@ -28,4 +30,6 @@ pub struct File {
     pub channels: Vec<ChannelRule>,
     /// `[[hooks]]`.
     pub hooks: Vec<HookSection>,
+    /// `[console]`.
+    pub console: Option<ConsoleSection>,
 }

@@ -193,6 +193,7 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Channels(query) => self.list_channels(shard, ticket, &query),
             Command::Disconnect(app, user) => self.disconnect(shard, ticket, (app, user), now),
             Command::Stats => self.numbers(shard, ticket),
+            Command::Oldest => self.oldest(shard, ticket),
             Command::Presence(presence) => self.presence(shard, ticket, presence, now),
             Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
             Command::Status(query) => self.status(shard, ticket, query),
@@ -248,6 +249,7 @@ impl<S: MessageStore> EngineCore<S> {
             | Command::Channels(_)
             | Command::Disconnect(..)
             | Command::Stats
+            | Command::Oldest
             | Command::UnwatchStatus(..) => false,
         }
     }

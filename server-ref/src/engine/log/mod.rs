@@ -22,6 +22,7 @@ mod reader;
 mod recovery;
 mod segment;
 mod tables;
+mod usage;
 mod worker;
 
 use std::fs::File;
@@ -46,6 +47,7 @@ use self::reader::{ReadError, Source};
 use self::segment::{Lsn, Segment, Segments};
 pub use self::tables::TableStats;
 use self::tables::{Flushed, Table, TableError, Tables};
+pub use self::usage::{LogUsage, usage};
 use self::worker::Worker;
 use super::EngineError;
 use super::core::{Kept, MessageStore, Part, PendingRead, Query, Snapshot, StateKey};
@@ -333,6 +335,14 @@ impl MessageStore for LogStore {
                 self.forget(channel);
             }
         }
+    }
+
+    fn size(&self, channel: ChannelId) -> (u64, u64) {
+        self.places.size(channel)
+    }
+
+    fn oldest(&self) -> Option<UnixMillis> {
+        self.places.oldest()
     }
 }
 

@@ -174,6 +174,7 @@ impl Rules {
                 | Command::PushHandles(..)
                 | Command::Channels(_)
                 | Command::Stats
+                | Command::Oldest
                 | Command::UnwatchStatus(..),
                 _,
             ) => None,
@@ -336,6 +337,7 @@ impl Rules {
             | Command::Channels(_)
             | Command::Disconnect(..)
             | Command::Stats
+            | Command::Oldest
             | Command::UnwatchStatus(..) => false,
         }
     }
