@@ -95,13 +95,13 @@ export function ChannelPage({ app, name, who }: { app: string; name: string; who
 }
 
 function Messages({ messages }: { messages: readonly Message[] }) {
-  const list = useRef<HTMLOListElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const isAtEnd = useRef(true);
   useEffect(() => {
     if (isAtEnd.current && list.current) list.current.scrollTop = list.current.scrollHeight;
   }, [messages]);
   return (
-    <ol
+    <div
       className="messages"
       role="log"
       aria-label="Messages"
@@ -109,9 +109,11 @@ function Messages({ messages }: { messages: readonly Message[] }) {
       ref={list}
       onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => (isAtEnd.current = scrollHeight - scrollTop - clientHeight < 24)}
     >
-      {messages.length === 0 && <li className="empty">Messages appear here as they are published.</li>}
-      {messages.map((message) => <Entry key={`${message.epoch}/${message.offset ?? `live/${message.id}`}`} message={message} />)}
-    </ol>
+      {messages.length === 0 && <p className="empty">Messages appear here as they are published.</p>}
+      <ol>
+        {messages.map((message) => <Entry key={`${message.epoch}/${message.offset ?? `live/${message.id}`}`} message={message} />)}
+      </ol>
+    </div>
   );
 }
 

@@ -46,6 +46,7 @@ const PLOTS: readonly {
   about: string;
   format: (value: number) => string;
   least?: number;
+  unit?: number;
   tone?: 'warn';
 }[] = [
   { column: 'connections', title: 'Connections', about: 'Open WebSockets', format: count, least: 4 },
@@ -54,7 +55,7 @@ const PLOTS: readonly {
   { column: 'delivered', title: 'Deliveries / s', about: 'Messages handed to connections per second', format: rate },
   { column: 'behind', title: 'Backlog', about: 'Subscriptions that read the log: catching up, slow or paused', format: count, least: 4, tone: 'warn' },
   { column: 'sync_p99', title: 'fsync p99', about: '99th percentile of fdatasync', format: ms, least: 1 },
-  { column: 'memory', title: 'Memory', about: 'Resident memory of the server', format: bytes, least: 64 * 1024 * 1024 },
+  { column: 'memory', title: 'Memory', about: 'Resident memory of the server', format: bytes, least: 40 * 1024 * 1024, unit: 1024 * 1024 },
   { column: 'requests', title: 'HTTP requests / s', about: 'Requests of the HTTP API and of this page per second', format: rate },
   { column: 'refused', title: 'Refusals / s', about: 'Errors told to WebSocket clients per second', format: rate, tone: 'warn' },
 ];
@@ -64,7 +65,8 @@ export function OverviewPage() {
   const [minutes, setMinutes] = useState<number>(5);
   const [at, setAt] = useState<number>();
   const until = rows.at(-1)?.[0] ?? Date.now();
-  const from = until - minutes * 60_000;
+  // What a server that started a moment ago was like fills the plot; a minute is the least.
+  const from = Math.max(until - minutes * 60_000, Math.min(rows[0]?.[0] ?? until, until - 60_000));
   const points = (column: string): Point[] => {
     const index = seen?.columns.indexOf(column) ?? -1;
     return rows.map((row) => [row[0] ?? 0, row[index] ?? null]);

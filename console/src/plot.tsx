@@ -18,6 +18,8 @@ export interface PlotProps {
   readonly onAt: (at: number | undefined) => void;
   /** The least that the axis reaches to. */
   readonly least?: number;
+  /** The axis ends at a nice number of these. */
+  readonly unit?: number;
   readonly tone?: 'calm' | 'warn';
 }
 
@@ -42,12 +44,12 @@ function useWidth(): [React.RefObject<HTMLDivElement | null>, number] {
 }
 
 /** One number over time, with what it is now. */
-export function Plot({ title, about, points, from, until, format, at, onAt, least = 1, tone = 'calm' }: PlotProps) {
+export function Plot({ title, about, points, from, until, format, at, onAt, least = 1, unit = 1, tone = 'calm' }: PlotProps) {
   const [ref, width] = useWidth();
   const id = useId();
   const shown = points.filter(([time]) => time >= from);
   const values = shown.flatMap(([, value]) => (value === null ? [] : [value]));
-  const top = ceiling(Math.max(least, ...values));
+  const top = ceiling(Math.max(least, ...values) / unit) * unit;
   const x = (time: number): number => Math.round(((time - from) / (until - from)) * width * 10) / 10;
   const y = (value: number): number => Math.round((HEIGHT - (value / top) * (HEIGHT - TOP)) * 10) / 10;
   const { line, area } = paths(shown, x, y);

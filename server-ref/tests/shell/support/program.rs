@@ -5,10 +5,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// A test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program without anything of this process's settings.
 pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
@@ -39,6 +43,8 @@ pub(crate) struct Program {
     address: SocketAddr,
     stdout: BufReader<ChildStdout>,
     errors: Arc<Mutex<String>>,
+    /// More is said.
+    more: Arc<Condvar>,
     reading: Option<JoinHandle<()>>,
 }
 
@@ -52,11 +58,13 @@ impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = Arc::new(Mutex::new(String::new()));
-        let (mut stderr, into) = (child.stderr.take().unwrap(), Arc::clone(&errors));
+        let more = Arc::<Condvar>::default();
+        let (mut stderr, into, told) = (child.stderr.take().unwrap(), Arc::clone(&errors), Arc::clone(&more));
         let reading = std::thread::spawn(move || {
             let mut buffer = [0; 4_096];
             while let Ok(count @ 1..) = stderr.read(&mut buffer) {
                 into.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+                told.notify_all();
             }
         });
         let mut line = String::new();
@@ -65,7 +73,7 @@ impl Program {
         let url = line.trim().strip_prefix("moorline-server: listening on ws://");
         let Some(url) = url else { panic!("{line}{}", errors.lock().unwrap()) };
         let address = url.strip_suffix("/ws").unwrap().parse().unwrap();
-        Self { child, address, stdout, errors, reading: Some(reading) }
+        Self { child, address, stdout, errors, more, reading: Some(reading) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -77,6 +85,19 @@ impl Program {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line.trim().strip_prefix("moorline-server: HTTP API on http://").unwrap().parse().unwrap()
+    }
+
+    /// Waits until it has said a whole line with this on standard error. Returns the line.
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let errors = self.errors.lock().unwrap();
+            if let Some(line) = errors.split_inclusive('\n').find(|line| line.contains(text) && line.ends_with('\n')) {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < until, "{text} is not in: {errors}");
+            drop(self.more.wait_timeout(errors, PATIENCE).unwrap());
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
