@@ -20,7 +20,7 @@ use crate::http::{self, ApiKeys, ConsoleConfig, ConsoleSight, Handed, HttpConfig
 use crate::jwt::Tokens;
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
-use crate::shard::{self, Question, Door, DoorConfig, ShardConfig};
+use crate::shard::{self, Door, DoorConfig, Question, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -197,6 +197,7 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
         let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let sight = sight(&mut options, address)?;
         let (on_fatal, sync_times) = (Arc::clone(&options.on_fatal), SyncTimes::default());
         let mut rules = hooks::rules(&options.hooks);
         rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
@@ -219,10 +220,6 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let couriers = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
-        let sight = options.console.as_ref().map(|_| sight(&options, address)).transpose()?;
-        if let Some(sight) = &sight {
-            options.tokens = options.tokens.with_console(&sight.secret);
-        }
         let watched = Watched { sync_times, shards: ask, sight };
         let (http, handed) = http_thread(&options, http_listener, watched, &engine.handle(), &clock, &stopped)?;
         let door = Arc::new(Door::new(DoorConfig {
@@ -362,22 +359,27 @@ struct Watched {
     sight: Option<ConsoleSight>,
 }
 
-/// What the console learns of the server.
-fn sight(options: &Options, address: SocketAddr) -> std::io::Result<ConsoleSight> {
+/// What the console learns of the server, if there is one; its tokens are good from now on.
+fn sight(options: &mut Options, address: SocketAddr) -> std::io::Result<Option<ConsoleSight>> {
+    if options.console.is_none() {
+        return Ok(None);
+    }
     let (dir, durability) = match &options.engine {
         Engine::Memory => (None, "memory"),
         Engine::Log { dir, sync: true, .. } => (Some(dir.clone()), "disk"),
         Engine::Log { dir, sync: false, .. } => (Some(dir.clone()), "process"),
     };
-    Ok(ConsoleSight {
-        secret: seed()?,
+    let (secret, apps) = (seed()?, options.tokens.shown());
+    options.tokens = std::mem::take(&mut options.tokens).with_console(&secret);
+    Ok(Some(ConsoleSight {
+        secret,
         socket_port: options.http_listen.map(|_| address.port()),
         proxies: options.proxies.clone(),
         dir,
         durability: durability.into(),
         is_dev: options.page,
-        apps: options.tokens.shown(),
-    })
+        apps,
+    }))
 }
 
 /// Its thread, and where connections that came in elsewhere go.

@@ -29,7 +29,9 @@ pub fn console(file: &File) -> Result<Option<ConsoleConfig>, String> {
         return Err("console.session is 1m to 30d".into());
     }
     if section.socket.as_deref().is_some_and(|url| !is_socket(url)) {
-        return Err("console.socket is the URL of WebSockets without the app, such as \"wss://rt.example.com/ws\"".into());
+        return Err(
+            "console.socket is the URL of WebSockets without the app, such as \"wss://rt.example.com/ws\"".into()
+        );
     }
     let session = section.session.map_or(ConsoleConfig::SESSION, |age| Duration::from_millis(age.0));
     Ok(Some(ConsoleConfig { keys, once: None, session, socket: section.socket.clone() }))

@@ -14,8 +14,8 @@ pub use self::api_keys::api_keys;
 pub use self::check::SHARDS;
 pub use self::console::console;
 pub use self::file::{
-    ApiKeySection, App, ChannelRule, ConsoleKeySection, ConsoleSection, DurabilityKind, EngineKind, File, HookSection, Limits, LogFormat, ServerSection,
-    SigningKey,
+    ApiKeySection, App, ChannelRule, ConsoleKeySection, ConsoleSection, DurabilityKind, EngineKind, File, HookSection,
+    Limits, LogFormat, ServerSection, SigningKey,
 };
 pub use self::hooks::hooks;
 pub use self::keys::app_keys;

@@ -36,10 +36,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use self::console::{AppTokens, ConsoleConfig, ConsoleKey, ConsoleSight, TokenKey};
-pub(crate) use self::console::KEY_ID;
-pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
 use self::console::Console;
+pub(crate) use self::console::KEY_ID;
+pub use self::console::{AppTokens, ConsoleConfig, ConsoleKey, ConsoleSight, TokenKey};
+pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
 use self::problem::Problem;
 pub use self::serve::Handed;
 pub use self::timed::SyncTimes;
@@ -90,7 +90,8 @@ pub struct HttpConfig {
 
 /// Tells whether a path is the API's where it shares a listener with WebSockets.
 pub fn has_path(path: &str) -> bool {
-    path.starts_with("/v1/") || path.starts_with("/console/")
+    path.starts_with("/v1/")
+        || path.starts_with("/console/")
         || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics" | "/console")
 }
 

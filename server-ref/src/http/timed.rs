@@ -180,7 +180,10 @@ mod tests {
         let summary = before.summary();
         assert_eq!(summary.count, 100);
         let is_near = |found: Option<f64>, ms: f64| found.is_some_and(|found| (ms..ms * 1.2).contains(&found));
-        assert!(is_near(summary.p50, 50.0) && is_near(summary.p99, 99.0) && is_near(summary.most, 100.0), "{summary:?}");
+        assert!(
+            is_near(summary.p50, 50.0) && is_near(summary.p99, 99.0) && is_near(summary.most, 100.0),
+            "{summary:?}"
+        );
         times.observe(Duration::from_micros(400));
         let (count, p99) = between(Some(&before), &times.counts());
         assert!(count == 1 && is_near(p99, 0.4), "{p99:?}");

@@ -37,8 +37,8 @@ use rustc_hash::FxHashMap;
 
 pub use self::config::{AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, Permissions};
 use self::connect::Revocations;
-pub use self::counters::{AppNumbers, ConnectionInfo, ConnectionsPage, ConnectionsQuery, SHOWN_CHANNELS};
 use self::counters::Counters;
+pub use self::counters::{AppNumbers, ConnectionInfo, ConnectionsPage, ConnectionsQuery, SHOWN_CHANNELS};
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{ConnId, NodeStats, Output, Pressure, TimerKind, Warning};

@@ -7,6 +7,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Server } from '../kit/server.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** A test that waits longer has failed. */
+const patience = { timeout: 20_000 };
 let server: Server;
 let browser: Browser;
 /** The cookies of who has logged in with the link, which is good once. */
@@ -81,7 +83,7 @@ test('a wrong key is refused, by keyboard, and a session that was ended stays ou
   const context = await browser.newContext();
   const page = watch(await context.newPage());
   await page.goto(base);
-  await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe('key');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.id), patience).toBe('key');
   await page.keyboard.type('mlk_wrong');
   await page.keyboard.press('Enter');
   await page.getByRole('alert').filter({ hasText: 'This key is not known' }).waitFor();
@@ -101,12 +103,13 @@ test('the plots move when messages are published', async () => {
   const plot = page.getByRole('img', { name: /^Messages stored per second/ });
   await plot.waitFor();
   const line = plot.locator('path.line');
+  await expect.poll(() => plot.getAttribute('aria-label'), patience).toMatch(/most 0$/);
   const before = await line.getAttribute('d');
   for (let at = 0; at < 20; at++) await publish({ channel: 'plots', text: `${at}` });
-  await expect.poll(() => plot.getAttribute('aria-label'), { timeout: 20_000 }).not.toMatch(/most 0$/);
+  await expect.poll(() => plot.getAttribute('aria-label'), patience).toMatch(/most [1-9]/);
   expect(await line.getAttribute('d')).not.toBe(before);
   const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'default' }) });
-  await expect.poll(() => row.getByRole('cell').last().textContent()).not.toBe('0');
+  await expect.poll(() => row.getByRole('cell').last().textContent(), patience).not.toBe('0');
 });
 
 test('the tail shows what a backend publishes, and what the page publishes arrives at clients', async () => {
@@ -121,7 +124,7 @@ test('the tail shows what a backend publishes, and what the page publishes arriv
   await page.getByRole('button', { name: 'Publish' }).click();
   await page.getByRole('status').filter({ hasText: 'Stored at offset 2.' }).waitFor();
   await page.getByRole('listitem').filter({ hasText: '{"from":"console"}' }).waitFor();
-  await expect.poll(() => heard).toEqual([{ from: 'backend' }, { from: 'console' }]);
+  await expect.poll(() => heard, patience).toEqual([{ from: 'backend' }, { from: 'console' }]);
   const present = page.getByRole('list', { name: 'Who is present' });
   await present.getByRole('listitem').filter({ hasText: 'alice' }).filter({ hasText: '{"mood":"calm"}' }).waitFor();
   await page.getByText('subscribed').filter({ hasText: 'head 2' }).waitFor();
@@ -154,7 +157,7 @@ test('a user that is disconnected is: by keyboard alone', async () => {
   await page.keyboard.press('Enter');
   await page.getByRole('status').filter({ hasText: '1 connection of bob ended.' }).waitFor();
   // Its client wants to come back, and asks for a new token.
-  await expect.poll(() => tokens).toBe(2);
+  await expect.poll(() => tokens, patience).toBe(2);
   await page.getByText('bob has no connection.').waitFor();
 });
 

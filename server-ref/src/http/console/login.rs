@@ -67,7 +67,8 @@ pub(super) async fn login(
         return Err(malformed("a log-in is an object with the `key`"));
     }
     // What is wrong with it is not said: it may quote the key.
-    let shown: Shown = serde_json::from_slice(&body.0).map_err(|_| malformed("a log-in is an object with the `key`"))?;
+    let shown: Shown =
+        serde_json::from_slice(&body.0).map_err(|_| malformed("a log-in is an object with the `key`"))?;
     let Some(who) = console.known(&keys::hash(shown.key.trim()), now) else {
         lock(&console.attempts).fail(address, now);
         tracing::warn!(%address, "console: a log-in failed");

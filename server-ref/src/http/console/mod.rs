@@ -26,10 +26,10 @@ use moorline_protocol::time::UnixMillis;
 
 pub(super) use self::guard::{Peer, Session};
 pub use self::keys::{AppTokens, ConsoleKey, TokenKey};
-pub(super) use self::series::sample;
-pub(crate) use self::token::KEY_ID;
 use self::series::Series;
+pub(super) use self::series::sample;
 use self::sessions::{Attempts, Sessions};
+pub(crate) use self::token::KEY_ID;
 use super::{Api, publish, read, users};
 
 /// What the console is made of.

@@ -16,8 +16,19 @@ use crate::node::AppNumbers;
 const MOST: usize = 900;
 /// Names of what a sample's row holds. Rates are per second, times in ms, memory in bytes.
 pub(super) const COLUMNS: [&str; 13] = [
-    "time", "connections", "online", "channels", "published", "delivered", "behind", "dropped", "refused", "requests",
-    "syncs", "sync_p99", "memory",
+    "time",
+    "connections",
+    "online",
+    "channels",
+    "published",
+    "delivered",
+    "behind",
+    "dropped",
+    "refused",
+    "requests",
+    "syncs",
+    "sync_p99",
+    "memory",
 ];
 
 /// A row: as [`COLUMNS`] says. `None` where there is nothing to say.
@@ -98,7 +109,8 @@ impl Series {
         totals.dropped = asked.shards.values().map(|numbers| numbers.dropped).sum();
         totals.refused = asked.shards.values().flat_map(|numbers| numbers.refused.values()).sum();
         let of = |value: fn(&Totals) -> u64, now: &Totals| rate(value(now), before.as_ref().map(value));
-        let sum = |value: fn(&AppNow) -> f64| Some(apps.values().map(value).sum());
+        // The sum of nothing is −0 where it is left to `sum`.
+        let sum = |value: fn(&AppNow) -> f64| Some(apps.values().map(value).fold(0.0, |sum, value| sum + value));
         let (syncs, p99) = timed::between(before.as_ref().map(|before| &before.syncs), &totals.syncs);
         self.rows.push_back([
             Some(asked.at as f64),
@@ -174,6 +186,15 @@ mod tests {
         let numbers = AppNumbers { connections: 3, delivered, ..AppNumbers::default() };
         let shards = BTreeMap::from([(app, numbers)]);
         Asked { at, engine, shards, requests: at / 100, syncs: SyncCounts::default(), memory: Some(1 << 20) }
+    }
+
+    #[test]
+    fn a_server_without_an_app_is_at_zero() {
+        let mut series = Series::default();
+        let nothing = Asked { engine: EngineStats::default(), shards: BTreeMap::new(), ..asked(1_000, 0, 0) };
+        series.push(nothing);
+        let rows = series.after(0.0);
+        assert!(rows[0].iter().flatten().all(|value| value.is_sign_positive()), "{rows:?}");
     }
 
     #[test]

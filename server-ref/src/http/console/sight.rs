@@ -12,8 +12,8 @@ use super::super::problem::{Problem, malformed};
 use super::super::read::{self, Asked, Channel, ChannelsAsked, foreign};
 use super::super::{Api, Caller, lock};
 use super::keys::TokenKey;
-use crate::engine::{ChannelKey, Command, Completion};
 use crate::engine::log::usage;
+use crate::engine::{ChannelKey, Command, Completion};
 use crate::node::{ConnectionInfo, ConnectionsQuery};
 use crate::shard::Question;
 
@@ -57,7 +57,14 @@ pub(super) async fn apps(State(api): State<Arc<Api>>) -> Result<Json<Apps>, Prob
         let tokens = sight.apps.iter().find(|known| known.app == *app);
         let shown = |key: &super::super::ApiKey| ApiKeyShown {
             name: key.name.to_string(),
-            hash: key.hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(SHOWN_DIGITS).collect(),
+            hash: key
+                .hash
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+                .chars()
+                .take(SHOWN_DIGITS)
+                .collect(),
             expires: key.expires,
             expired: key.expires.is_some_and(|at| at <= now),
         };
@@ -230,7 +237,15 @@ pub(super) async fn log(State(api): State<Arc<Api>>) -> Result<Json<LogSeen>, Pr
                 Problem::new(&moorline_protocol::ErrorCode::StorageUnavailable, text)
             })?;
             let (segments, segment_bytes, tables) = (used.segments, used.segment_bytes, used.tables);
-            Some(Disk { directory, segments, segment_bytes, tables, bytes: used.bytes, free: used.free, size: used.disk })
+            Some(Disk {
+                directory,
+                segments,
+                segment_bytes,
+                tables,
+                bytes: used.bytes,
+                free: used.free,
+                size: used.disk,
+            })
         }
         None => None,
     };

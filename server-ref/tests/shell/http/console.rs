@@ -118,7 +118,10 @@ fn only_the_own_page_may_change_anything() {
     let api = world.http.bare("GET", "/v1/apps/shop/channels", &[("cookie", &cookie)], None);
     api.problem(401, "auth.invalid");
     let bearer = format!("Bearer {}", world.backend);
-    world.http.bare("GET", "/console/api/apps/shop/channels", &[("authorization", &bearer)], None).problem(401, "auth.invalid");
+    world
+        .http
+        .bare("GET", "/console/api/apps/shop/channels", &[("authorization", &bearer)], None)
+        .problem(401, "auth.invalid");
     world.program.stop();
 }
 
@@ -164,7 +167,9 @@ fn no_answer_holds_a_secret_and_none_is_kept_or_framed() {
     for path in ["/session", "/overview", "/apps", "/log", "/apps/shop/channels", "/apps/shop/connections"] {
         let answer = world.get(&cookie, path);
         answer.good();
-        for (name, value) in [("cache-control", "no-store"), ("x-frame-options", "DENY"), ("x-content-type-options", "nosniff")] {
+        for (name, value) in
+            [("cache-control", "no-store"), ("x-frame-options", "DENY"), ("x-content-type-options", "nosniff")]
+        {
             assert_eq!(answer.header(name), Some(value), "{path}");
         }
         said.push_str(&answer.text());
@@ -177,7 +182,10 @@ fn no_answer_holds_a_secret_and_none_is_kept_or_framed() {
     }
     let apps = world.get(&cookie, "/apps").good();
     let shown = &apps["apps"][0];
-    assert_eq!((&shown["api_keys"][0]["name"], &shown["token_keys"][0]), (&json!("backend"), &json!({"id": "k1", "algorithm": "HS256"})));
+    assert_eq!(
+        (&shown["api_keys"][0]["name"], &shown["token_keys"][0]),
+        (&json!("backend"), &json!({"id": "k1", "algorithm": "HS256"}))
+    );
     assert_eq!(shown["api_keys"][0]["hash"].as_str().unwrap().len(), 8);
     let log = world.program.stop();
     assert!(log.contains("console: logged in") && !log.contains("mlk_"), "{log}");
@@ -198,7 +206,10 @@ fn the_pages_token_reads_its_app_and_does_nothing_else() {
     wire.expect_error("channel.denied");
     // What is subscribed is counted, and the connection is seen.
     let channels = world.get(&cookie, "/apps/shop/channels").good();
-    assert_eq!((&channels["channels"][0]["channel"], &channels["channels"][0]["subscribers"]), (&json!("orders"), &json!(1)));
+    assert_eq!(
+        (&channels["channels"][0]["channel"], &channels["channels"][0]["subscribers"]),
+        (&json!("orders"), &json!(1))
+    );
     let connections = world.get(&cookie, "/apps/shop/connections").good();
     assert_eq!((&connections["total"], &connections["connections"][0]["channels"]), (&json!(1), &json!(["orders"])));
     assert_eq!(connections["connections"][0]["address"], wire.local_address().to_string());
@@ -232,7 +243,8 @@ fn without_a_section_there_is_no_console() {
     let dir = tempfile::tempdir().unwrap();
     let (_, of_backend) = key(&[]);
     let config = dir.path().join("moorline.toml");
-    let app = format!("[[apps]]\nname = \"shop\"\n[[apps.keys]]\nalg = \"HS256\"\nsecret = \"{SECRET}\"\n{of_backend}\n");
+    let app =
+        format!("[[apps]]\nname = \"shop\"\n[[apps.keys]]\nalg = \"HS256\"\nsecret = \"{SECRET}\"\n{of_backend}\n");
     std::fs::write(&config, app).unwrap();
     let mut command = command(["--listen", "127.0.0.1:0", "--data"]);
     let program = Program::start(command.arg(dir.path().join("data")).arg("--config").arg(config));
