@@ -7,6 +7,7 @@ use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName, limits};
 use serde::Deserialize;
 
+use crate::http::{AppTokens, KEY_ID, TokenKey};
 use crate::jwks::KeySet;
 use crate::node::{AuthFailure, Authenticator, Claims, Grant, Permissions};
 
@@ -38,6 +39,8 @@ pub struct Key {
 pub struct Tokens {
     known: RwLock<Arc<Known>>,
     dev: bool,
+    /// This process's own, for the console.
+    console: Option<Key>,
 }
 
 #[derive(Default)]
@@ -50,7 +53,7 @@ struct Known {
 impl Tokens {
     /// Verifies with the keys of these apps.
     pub fn new(apps: Vec<AppKeys>) -> Self {
-        Self { known: RwLock::new(Arc::new(Known { apps, sets: Vec::new() })), dev: false }
+        Self { known: RwLock::new(Arc::new(Known { apps, sets: Vec::new() })), ..Self::default() }
     }
 
     /// Also verifies with the keys that issuers publish for apps. A token that names the issuer is tried with its keys.
@@ -58,7 +61,7 @@ impl Tokens {
     pub fn with_sets(self, sets: Vec<(AppName, Arc<KeySet>)>) -> Self {
         let known = self.known.into_inner().unwrap_or_else(PoisonError::into_inner);
         let apps = Arc::try_unwrap(known).map(|known| known.apps).unwrap_or_default();
-        Self { known: RwLock::new(Arc::new(Known { apps, sets })), dev: self.dev }
+        Self { known: RwLock::new(Arc::new(Known { apps, sets })), dev: self.dev, console: self.console }
     }
 
     /// Also lets in `dev:<user>` and nobody's connections, with every grant, to every app.
@@ -79,6 +82,29 @@ impl Tokens {
             }
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Also verifies what this process has signed with a secret of its own, for every app that there is.
+    #[must_use]
+    pub(crate) fn with_console(self, secret: &[u8]) -> Self {
+        let id = Some(KEY_ID.to_owned());
+        Self { console: Some(Key { id, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) }), ..self }
+    }
+
+    /// Says what tokens are signed with, without any secret.
+    pub(crate) fn shown(&self) -> Vec<AppTokens> {
+        let all = self.known();
+        let key = |key: &Key| TokenKey { id: key.id.clone(), algorithm: format!("{:?}", key.algorithm) };
+        let published = |set: &KeySet| TokenKey { id: Some(set.source.issuer.clone()), algorithm: "JWKS".into() };
+        let app = |app: &AppKeys| {
+            let sets = all.sets.iter().filter(|(of, _)| *of == app.name);
+            AppTokens {
+                app: app.name.clone(),
+                anonymous: app.anonymous,
+                keys: app.keys.iter().map(key).chain(sets.map(|(_, set)| published(set))).collect(),
+            }
+        };
+        all.apps.iter().map(app).collect()
     }
 
     /// Returns the sets of keys that are to be fetched.
@@ -145,7 +171,7 @@ impl Authenticator for Tokens {
         }
         let keys = known.map(|app| app.keys.as_slice()).unwrap_or_default();
         let sets = all.sets.iter().filter(|(of, _)| of == app).map(|(_, set)| set.as_ref());
-        claims(verify(token, app, keys, sets)?, now)
+        claims(verify(token, app, keys.iter().chain(&self.console), sets)?, now)
     }
 
     fn has_app(&self, app: &AppName) -> bool {
@@ -157,7 +183,7 @@ impl Authenticator for Tokens {
 fn verify<'a>(
     token: &str,
     app: &AppName,
-    keys: &[Key],
+    keys: impl Iterator<Item = &'a Key>,
     sets: impl Iterator<Item = &'a KeySet>,
 ) -> Result<Body, AuthFailure> {
     let invalid = |message| failure(ErrorCode::AuthInvalid, message);
@@ -167,7 +193,7 @@ fn verify<'a>(
     let published = sets.iter().flat_map(|(set, keys)| keys.iter().map(|key| (key, Some(set.source.issuer.as_str()))));
     let fits = |key: &Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
     let mut refused = invalid("no key of this app fits the token's `alg` and `kid`");
-    for (key, issuer) in keys.iter().map(|key| (key, None)).chain(published).filter(|(key, _)| fits(key)) {
+    for (key, issuer) in keys.map(|key| (key, None)).chain(published).filter(|(key, _)| fits(key)) {
         let mut validation = Validation::new(key.algorithm);
         // Times are compared with the server's clock, below.
         validation.validate_exp = false;

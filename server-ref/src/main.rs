@@ -81,6 +81,9 @@ enum KeyCommand {
         /// Names it in the configuration and in the server's log. To replace a key, keep its name.
         #[arg(long, default_value = "backend")]
         name: String,
+        /// Makes a key to the console instead of one to the HTTP API.
+        #[arg(long)]
+        console: bool,
     },
 }
 
@@ -92,7 +95,7 @@ fn main() -> ExitCode {
         Some(Command::Backup { dir, to }) => backup(&dir, &to),
         Some(Command::Inspect { dir }) => inspect(&dir),
         Some(Command::Health { url }) => ask_health(&url),
-        Some(Command::Key(KeyCommand::New { name })) => new_key(&name),
+        Some(Command::Key(KeyCommand::New { name, console })) => new_key(&name, console),
         None => match start(&cli.run) {
             Ok(code) => code,
             Err(Misuse(text)) => {
@@ -154,16 +157,19 @@ fn ask_health(url: &str) -> ExitCode {
     }
 }
 
-fn new_key(name: &str) -> ExitCode {
+fn new_key(name: &str, is_for_console: bool) -> ExitCode {
     let mut random = [0; 32];
     if let Err(error) = getrandom::fill(&mut random) {
         complain(format_args!("the system gave no random numbers: {error}"));
         return ExitCode::FAILURE;
     }
     let (key, hash) = moorline_server::http::make(random);
+    let (who, place, section) = match is_for_console {
+        true => ("for who logs in to the console", "the configuration", "console.keys"),
+        false => ("for the backend", "the configuration, below its [[apps]]", "apps.api_keys"),
+    };
     say(format_args!(
-        "# The key, for the backend; it is shown only now:\n#   {key}\n# For the configuration, below its [[apps]]:\n\
-         [[apps.api_keys]]\nname = \"{name}\"\nhash = \"{hash}\""
+        "# The key, {who}; it is shown only now:\n#   {key}\n# For {place}:\n[[{section}]]\nname = \"{name}\"\nhash = \"{hash}\""
     ));
     ExitCode::SUCCESS
 }
@@ -190,7 +196,7 @@ fn start(run: &Run) -> Result<ExitCode, Misuse> {
         tracing::warn!("{warning}");
     }
     let reloading = Reloading::new(run, watch, &settings);
-    Ok(serve(settings.options, run.dev, reloading))
+    Ok(serve(settings.options, settings.console_key.as_deref(), reloading))
 }
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {
@@ -211,7 +217,7 @@ fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {
     Ok(())
 }
 
-fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode {
+fn serve(options: Options, console_key: Option<&str>, mut reloading: Reloading<'_>) -> ExitCode {
     let engine = options.engine.clone();
     // Before anybody can be served: a signal that comes early is not lost.
     let mut signals = match Signals::listen(reloading.has_file()) {
@@ -228,8 +234,8 @@ fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode 
             return ExitCode::FAILURE;
         }
     };
-    if dev {
-        announce(&server, &engine);
+    if let Some(key) = console_key {
+        announce(&server, &engine, key);
     }
     // Tests and scripts wait for this line.
     say(format_args!("moorline-server: listening on {}", server.url()));
@@ -257,17 +263,19 @@ fn serve(options: Options, dev: bool, mut reloading: Reloading<'_>) -> ExitCode 
     ExitCode::SUCCESS
 }
 
-fn announce(server: &Server, engine: &Engine) {
+fn announce(server: &Server, engine: &Engine, console_key: &str) {
     let kept = match engine {
         Engine::Memory => "in memory; they die with this process".to_owned(),
         Engine::Log { dir, .. } => format!("in {}", dir.display()),
     };
     let url = server.url();
+    let console = format!("{}/console#key={console_key}", server.http_url());
     let page = url.replacen("ws", "http", 1).replace("/ws", "/");
     tell(format_args!(
         "DEVELOPMENT MODE: everybody on this machine may connect, as anybody, and do everything.\n\
          Messages are kept {kept}.\n\
          Try the chat in a browser: {page}\n\
+         Watch the server (this link is good once): {console}\n\
          Or, in two other terminals:\n  moorline sub room:42 --url {url} --token dev:alice\n  \
          moorline pub room:42 '{{\"text\": \"hello\"}}' --url {url} --token dev:bob"
     ));

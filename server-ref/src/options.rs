@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory};
 use moorline_server::config::{self, DurabilityKind, EngineKind, File, Listen, LogFormat, SHARDS};
+use moorline_server::http::{self, ConsoleConfig};
 use moorline_server::jwt::Tokens;
 use moorline_server::server::{Engine, Options};
 
@@ -60,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) files: Vec<PathBuf>,
     /// The apps.
     pub(crate) apps: Vec<String>,
+    /// In development mode: what logs in to the console once.
+    pub(crate) console_key: Option<String>,
 }
 
 impl Run {
@@ -80,6 +83,8 @@ impl Run {
         let listen = self.listen.or(file.server.listen).map_or_else(default_listen, |listen| listen.0);
         self.keep_to_loopback(listen)?;
         let api_keys = config::api_keys(&file).map_err(Misuse)?;
+        let mut console = config::console(&file).map_err(Misuse)?;
+        let console_key = if self.dev { Some(once(&mut console)?) } else { None };
         let tokens = Tokens::new(keys).with_sets(config::key_sets(&file, &dir).map_err(Misuse)?);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shards =
@@ -93,6 +98,7 @@ impl Run {
             api_burst: limits.api_burst.unwrap_or(defaults.api_burst),
             hooks: config::hooks(&file, &dir).map_err(Misuse)?,
             callouts: config::callouts(&file, &dir).map_err(Misuse)?,
+            console,
             engine: self.engine(&file),
             disk_reserve: file.server.disk_reserve.map(|size| size.0),
             retention: config::retention(&file),
@@ -127,7 +133,7 @@ impl Run {
         let warnings = strange_variables().into_iter().chain(example_secrets(&file)).collect();
         let files = self.files(&file, &dir);
         let apps = file.apps.into_iter().map(|app| app.name).collect();
-        Ok(Settings { options, log_format, warnings, files, apps })
+        Ok(Settings { options, log_format, warnings, files, apps, console_key })
     }
 
     /// Returns what a configuration rests on.
@@ -181,6 +187,17 @@ const ACCEPT_RATE: u32 = 5_000;
 /// Connections per address without a good `hello`, where nothing else is said: many people behind one address that come
 /// back at once are fewer at any moment.
 const HANDSHAKES: u32 = 256;
+
+/// Lets somebody in to the console once. Returns the key.
+fn once(console: &mut Option<ConsoleConfig>) -> Result<String, Misuse> {
+    let mut random = [0; 32];
+    let refused = |error| Misuse(format!("the system gave no random numbers: {error}"));
+    getrandom::fill(&mut random).map_err(refused)?;
+    let (key, hash) = http::make(random);
+    let none = ConsoleConfig { keys: Vec::new(), once: None, session: ConsoleConfig::SESSION, socket: None };
+    console.get_or_insert(none).once = http::read_hash(&hash).ok();
+    Ok(key)
+}
 
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8000))

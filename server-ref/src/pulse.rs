@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::shard::AskNumbers;
+use crate::shard::Question;
 
 /// Asks every shard whether it goes on: what a watchdog wants to know.
 #[derive(Clone)]
 pub struct Pulse {
-    shards: Vec<mpsc::Sender<AskNumbers>>,
+    shards: Vec<mpsc::Sender<Question>>,
 }
 
 impl Pulse {
-    pub(crate) fn new(shards: Vec<mpsc::Sender<AskNumbers>>) -> Self {
+    pub(crate) fn new(shards: Vec<mpsc::Sender<Question>>) -> Self {
         Self { shards }
     }
 
@@ -23,7 +23,7 @@ impl Pulse {
             let mut asked = Vec::new();
             for shard in &self.shards {
                 let (ask, answer) = oneshot::channel();
-                if shard.send(ask).await.is_err() {
+                if shard.send(Question::Numbers(ask)).await.is_err() {
                     return false;
                 }
                 asked.push(answer);
@@ -53,10 +53,13 @@ mod tests {
     #[test]
     fn a_shard_that_hangs_or_is_gone_is_noticed() {
         block_on(async {
-            let (ask, mut asked) = mpsc::channel::<AskNumbers>(1);
+            let (ask, mut asked) = mpsc::channel::<Question>(1);
             let pulse = Pulse::new(vec![ask]);
             let (beats, ()) = tokio::join!(pulse.beats(Duration::from_secs(60)), async {
-                asked.recv().await.unwrap().send(BTreeMap::new()).unwrap();
+                let Some(Question::Numbers(answer)) = asked.recv().await else {
+                    panic!("a shard is asked for its numbers")
+                };
+                answer.send(BTreeMap::new()).unwrap();
             });
             assert!(beats);
             assert!(!pulse.beats(Duration::from_millis(10)).await, "one that takes the question and says nothing");

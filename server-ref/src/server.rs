@@ -24,14 +24,14 @@ use crate::engine::log::{Directory, DiskWatch, Files, OpenError};
 use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
 use crate::hooks::{self, Hook, NewHooks};
-use crate::http::{self, ApiKeys, Handed, HttpConfig, LiveRules, SyncTimes};
+use crate::http::{self, ApiKeys, ConsoleConfig, ConsoleSight, Handed, HttpConfig, LiveRules, SyncTimes};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{Front, Tls};
 use crate::node::{CalloutRules, CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::pulse::Pulse;
-use crate::shard::{self, AskNumbers, Door, DoorConfig, Origins, ShardConfig};
+use crate::shard::{self, Door, DoorConfig, Origins, Question, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -117,6 +117,8 @@ pub struct Options {
     pub api_rate: Option<u32>,
     /// Of those, so many at once.
     pub api_burst: u32,
+    /// The console, if there is one.
+    pub console: Option<ConsoleConfig>,
     /// What is told to whom.
     pub hooks: Vec<Hook>,
     /// What apps' backends are asked.
@@ -159,6 +161,7 @@ impl Options {
             http_listen: None,
             api_rate: None,
             api_burst: 4_000,
+            console: None,
             hooks: Vec::new(),
             callouts: Vec::new(),
             files: Arc::new(|directory| Arc::new(directory)),
@@ -238,11 +241,12 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     #[expect(clippy::too_many_lines, reason = "each part once, in the order in which they need each other")]
-    pub fn start(options: Options) -> Result<Self, StartError> {
+    pub fn start(mut options: Options) -> Result<Self, StartError> {
         let listeners = listen(options.listen, options.shards.max(1))?;
         let address = listeners.first().map_or(Ok(options.listen), TcpListener::local_addr)?;
         let http_listener = options.http_listen.map(|at| listen(at, 1)).transpose()?.and_then(|mut one| one.pop());
         let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let sight = sight(&mut options, address)?;
         let on_fatal = Arc::clone(&options.on_fatal);
         let (sync_times, disk) = (SyncTimes::default(), DiskWatch::default());
         let mut rules = hooks::rules(&options.hooks);
@@ -281,6 +285,7 @@ impl Server {
             shards: ask,
             reloads: reloads.clone(),
             callouts: callouts.as_ref().map(CalloutThread::handle),
+            sight,
         };
         let rules = LiveRules::new(reload::http_rules(&options));
         let shared = (&engine.handle(), &clock, &stopped);
@@ -299,7 +304,7 @@ impl Server {
             page: options.page,
             disk,
             http: handed,
-            hands: !options.api_keys.is_empty(),
+            hands: !options.api_keys.is_empty() || options.console.is_some(),
         }));
         let auth = Arc::new(options.tokens);
         let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
@@ -458,6 +463,7 @@ fn http_thread(
         shards: watched.shards,
         reloads: watched.reloads,
         callouts: watched.callouts,
+        console: options.console.clone().zip(watched.sight),
         clock: clock.clone(),
         stop: stop.clone(),
     };
@@ -472,9 +478,32 @@ struct Watched {
     sync_times: SyncTimes,
     disk: DiskWatch,
     tls: Option<Tls>,
-    shards: Vec<mpsc::Sender<AskNumbers>>,
+    shards: Vec<mpsc::Sender<Question>>,
     reloads: Reloads,
     callouts: Option<Callouts>,
+    sight: Option<ConsoleSight>,
+}
+
+/// What the console learns of the server, if there is one; its tokens are good from now on.
+fn sight(options: &mut Options, address: SocketAddr) -> std::io::Result<Option<ConsoleSight>> {
+    if options.console.is_none() {
+        return Ok(None);
+    }
+    let (dir, durability) = match &options.engine {
+        Engine::Memory => (None, "memory"),
+        Engine::Log { dir, sync: true, .. } => (Some(dir.clone()), "disk"),
+        Engine::Log { dir, sync: false, .. } => (Some(dir.clone()), "process"),
+    };
+    let secret = seed()?;
+    options.tokens = std::mem::take(&mut options.tokens).with_console(&secret);
+    let is_secure = options.front.tls.is_some() && options.front.listen.tls;
+    Ok(Some(ConsoleSight {
+        secret,
+        socket: options.http_listen.map(|_| (if is_secure { "wss" } else { "ws" }, address.port())),
+        dir,
+        durability: durability.into(),
+        is_dev: options.page,
+    }))
 }
 
 /// Its thread, and where connections that came in elsewhere go.

@@ -15,7 +15,7 @@ pub(crate) struct Npm {
     /// Run its tests, too.
     #[arg(long)]
     test: bool,
-    /// Make the chat anew that the server shows in development mode: `server-ref/src/page`.
+    /// Make the pages anew that the server has in its binary, the chat and the console: `server-ref/src/page`.
     #[arg(long, conflicts_with = "test")]
     page: bool,
 }
@@ -62,12 +62,14 @@ pub(crate) fn test() -> Result {
     EXAMPLES.iter().try_for_each(|name| example(name))
 }
 
-/// Builds the chat as one file, from the package as it was built; with `--check` tells whether it is the committed one.
+/// Builds the pages of the server as one file each, from the package as it was built; with `--check` tells whether they
+/// are the committed ones.
 fn page(args: &[&str]) -> Result {
-    let chat = tree::root().join("examples").join("chat-web");
-    install(&chat)?;
-    Process::new("node").args(["node_modules/typescript/bin/tsc", "-p", "."]).directory(chat.clone()).run()?;
-    Process::new("node").args(["scripts/page.mjs"]).args(args).directory(chat).run()
+    [tree::root().join("examples").join("chat-web"), tree::root().join("console")].into_iter().try_for_each(|folder| {
+        install(&folder)?;
+        Process::new("node").args(["node_modules/typescript/bin/tsc", "-p", "."]).directory(folder.clone()).run()?;
+        Process::new("node").args(["scripts/page.mjs"]).args(args).directory(folder).run()
+    })
 }
 
 /// Runs an example's tests with the package that was built.

@@ -156,6 +156,7 @@ impl Hub {
             | Command::Disconnect(..)
             | Command::Stats
             | Command::Configure(_)
+            | Command::Oldest
             | Command::UnwatchStatus(..)
             | Command::Park(..)
             | Command::Push(..)

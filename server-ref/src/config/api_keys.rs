@@ -33,7 +33,7 @@ fn of(app: &App) -> Result<Vec<ApiKey>, String> {
     Ok(keys)
 }
 
-fn key(section: &ApiKeySection) -> Result<ApiKey, String> {
+pub(super) fn key(section: &ApiKeySection) -> Result<ApiKey, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if section.name.is_empty() || section.name.len() > 64 || !section.name.chars().all(plain) {
         return Err("`name` is 1 to 64 of A-Z a-z 0-9 _ - .".into());

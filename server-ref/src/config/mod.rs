@@ -4,6 +4,7 @@ mod api_keys;
 mod apps;
 mod callouts;
 mod check;
+mod console;
 mod file;
 mod front;
 mod hooks;
@@ -18,9 +19,11 @@ pub use self::api_keys::api_keys;
 pub use self::apps::{app_limits, app_origins, compression, retention};
 pub use self::callouts::callouts;
 pub use self::check::SHARDS;
+pub use self::console::console;
 pub use self::file::{
-    ApiKeySection, App, AppLimitsSection, CalloutSection, ChannelRule, DurabilityKind, EngineKind, File, HookSection,
-    JwksSection, Limits, LogFormat, ServerSection, SigningKey, TlsSection,
+    ApiKeySection, App, AppLimitsSection, CalloutSection, ChannelRule, ConsoleKeySection, ConsoleSection,
+    DurabilityKind, EngineKind, File, HookSection, JwksSection, Limits, LogFormat, ServerSection, SigningKey,
+    TlsSection,
 };
 pub use self::front::front;
 pub use self::hooks::hooks;
@@ -53,6 +56,7 @@ pub fn read(path: &Path) -> Result<File, ConfigError> {
     hooks(&file, &dir).map_err(error)?;
     callouts(&file, &dir).map_err(error)?;
     front(&file, &dir).map_err(error)?;
+    console(&file).map_err(error)?;
     Ok(file)
 }
 
@@ -110,6 +114,8 @@ mod tests {
             ("[[apps.api_keys]]", "[[apps]]\nname = \"a\"\n[[apps.api_keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[channels]]", "[[channels]]\nprefix = \"a\"\n"),
             ("[[callouts]]", "[[callouts]]\nname = \"a\"\nurl = \"https://a\"\n"),
+            ("[console]\n", "[console]\n"),
+            ("[[console.keys]]", "[[console.keys]]\nname = \"a\"\nhash = \"a\"\n"),
             ("[[hooks]]", "[[hooks]]\nname = \"a\"\nurl = \"https://a\"\n"),
         ] {
             let refused = parsed(&format!("{before}zzzzzzzz = 1\n")).unwrap_err();

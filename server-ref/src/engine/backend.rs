@@ -39,6 +39,10 @@ pub struct ChannelInfo {
     pub is_subscribed: bool,
     /// How many members its presence has.
     pub members: u64,
+    /// How many messages are kept.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Numbers of an engine since it started.

@@ -138,6 +138,8 @@ pub enum Command {
     Stats,
     /// Goes on under other rules: what comes after it is measured by them.
     Configure(Box<EngineRules>),
+    /// Asks when the oldest message was stored. Looks at every channel.
+    Oldest,
     /// Revokes tokens, durably; every shard gets [`Event::Revoked`].
     Revoke(Revocation),
 }
@@ -324,6 +326,8 @@ pub enum Completion {
     Stats(EngineStats),
     /// To [`Command::Configure`].
     Configured,
+    /// To [`Command::Oldest`]: `None` where there is no message; it may be a moment too early.
+    Oldest(Option<UnixMillis>),
     /// To [`Command::Status`], in the order of the query.
     Statuses(Vec<UserStatus>),
 }

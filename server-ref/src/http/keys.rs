@@ -60,6 +60,16 @@ impl ApiKeys {
         Self { dev: true, ..self }
     }
 
+    /// Returns the keys of an app.
+    pub fn of(&self, app: &AppName) -> &[ApiKey] {
+        self.apps.iter().find(|(known, _)| known == app).map(|(_, keys)| keys.as_slice()).unwrap_or_default()
+    }
+
+    /// Tells whether there is such an app.
+    pub fn has_app(&self, app: &AppName) -> bool {
+        self.dev || self.apps.iter().any(|(known, _)| known == app)
+    }
+
     /// Tells whether anybody has a key.
     pub fn is_empty(&self) -> bool {
         !self.dev && self.apps.iter().all(|(_, keys)| keys.is_empty())
@@ -102,11 +112,11 @@ impl ApiKeys {
 }
 
 /// Compares without telling by its time where the difference is.
-fn is_same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+pub(super) fn is_same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
-fn hash(key: &str) -> [u8; 32] {
+pub(super) fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 

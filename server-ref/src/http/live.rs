@@ -2,7 +2,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use moorline_protocol::AppName;
 
-use super::ApiKeys;
+use super::{ApiKeys, AppTokens, ConsoleKey};
 use crate::apps::{AppLimits, AppTable};
 
 /// What can change while the API serves.
@@ -14,6 +14,10 @@ pub struct HttpRules {
     pub limits: AppLimits,
     /// Apps with limits of their own.
     pub apps: AppTable,
+    /// What tokens of the apps are signed with.
+    pub tokens: Vec<AppTokens>,
+    /// Who may log in to the console.
+    pub console_keys: Vec<ConsoleKey>,
 }
 
 impl HttpRules {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -23,7 +23,8 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let given = request.headers().get(&REQUEST_ID).filter(|id| is_plain(id.as_bytes())).cloned();
     let id = given.or_else(|| HeaderValue::from_str(&api.random_name()).ok());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let client = api.client_of(&request).map(tracing::field::display);
+    let peer = request.extensions().get().map(|Peer(peer)| *peer);
+    let client = peer.map(|peer| tracing::field::display(api.client_of(peer, request.headers())));
     let began = Instant::now();
     let mut response = next.run(request).await;
     let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -41,11 +42,10 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
 
 impl Api {
     /// Returns whom a request is from.
-    fn client_of(&self, request: &Request) -> Option<IpAddr> {
-        let Peer(peer) = *request.extensions().get()?;
-        let lines = self.forwarded.name().map(|name| request.headers().get_all(name));
+    pub(super) fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let lines = self.forwarded.name().map(|name| headers.get_all(name));
         let lines = lines.into_iter().flatten().map(|line| line.to_str().unwrap_or_default());
-        Some(net::client(&self.proxies, self.forwarded, peer, lines.collect::<Vec<_>>().into_iter()))
+        net::client(&self.proxies, self.forwarded, peer, lines.collect::<Vec<_>>().into_iter())
     }
 }
 

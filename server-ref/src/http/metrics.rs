@@ -20,6 +20,7 @@ use super::{Api, lock};
 use crate::engine::log::DiskWatch;
 use crate::engine::{Command, Completion, EngineStats};
 use crate::node::AppNumbers;
+use crate::shard::Question;
 
 /// A shard that does not answer for so long is left out, and so are its numbers.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -66,7 +67,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
             gauge,
         );
     }
-    registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.0.clone());
+    registry.register("sync_seconds", "How long fdatasync took, in s", api.sync_times.histogram.clone());
     let (reloads, (done, refused)) = (Counters::default(), api.reloads.counts());
     for (outcome, count) in [("done", done), ("refused", refused)] {
         reloads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
@@ -84,18 +85,9 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
 
 impl Api {
     /// Asks all shards for their numbers, and adds them up.
-    async fn shards(&self) -> Result<BTreeMap<AppName, AppNumbers>, Problem> {
-        let late = || Problem::new(&ErrorCode::StorageUnavailable, "a shard did not answer in time").after(1_000);
-        let mut asked = Vec::new();
-        for shard in &self.shards {
-            let (ask, answer) = oneshot::channel();
-            // One that is asked already, and has not answered, is as good as one that does not.
-            shard.try_send(ask).map_err(|_| late())?;
-            asked.push(answer);
-        }
+    pub(super) async fn shards(&self) -> Result<BTreeMap<AppName, AppNumbers>, Problem> {
         let mut all: BTreeMap<AppName, AppNumbers> = BTreeMap::new();
-        for answer in asked {
-            let numbers = tokio::time::timeout(WITHIN, answer).await.map_err(|_| late())?.map_err(|_| late())?;
+        for numbers in self.ask_shards(Question::Numbers).await? {
             for (app, numbers) in numbers {
                 let sum = all.entry(app).or_default();
                 sum.connections += numbers.connections;
@@ -108,6 +100,26 @@ impl Api {
             }
         }
         Ok(all)
+    }
+
+    /// Asks all shards the same, and waits for their answers.
+    pub(super) async fn ask_shards<T>(
+        &self,
+        question: impl Fn(oneshot::Sender<T>) -> Question,
+    ) -> Result<Vec<T>, Problem> {
+        let late = || Problem::new(&ErrorCode::StorageUnavailable, "a shard did not answer in time").after(1_000);
+        let mut asked = Vec::new();
+        for shard in &self.shards {
+            let (ask, answer) = oneshot::channel();
+            // One that is asked already, and has not answered, is as good as one that does not.
+            shard.try_send(question(ask)).map_err(|_| late())?;
+            asked.push(answer);
+        }
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(tokio::time::timeout(WITHIN, answer).await.map_err(|_| late())?.map_err(|_| late())?);
+        }
+        Ok(answers)
     }
 }
 

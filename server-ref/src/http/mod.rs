@@ -6,6 +6,7 @@
 mod asyncapi;
 mod body;
 mod caller;
+mod console;
 mod keys;
 mod live;
 mod log;
@@ -37,6 +38,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::console::Console;
+pub(crate) use self::console::KEY_ID;
+pub use self::console::{AppTokens, ConsoleConfig, ConsoleKey, ConsoleSight, TokenKey};
 pub use self::keys::{ApiKey, ApiKeys, Caller, make, read_hash};
 pub use self::live::{HttpRules, LiveRules};
 use self::problem::Problem;
@@ -52,7 +56,7 @@ use crate::net::{Expiry, ForwardedHeader, Proxies, Tls};
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
 use crate::server::Reloads;
-use crate::shard::AskNumbers;
+use crate::shard::Question;
 use crate::wall_clock::WallClock;
 
 /// No node has so many shards, and hooks ask under the number after it.
@@ -89,11 +93,13 @@ pub struct HttpConfig {
     /// The header in which they say whom they speak for.
     pub forwarded: ForwardedHeader,
     /// Who knows numbers.
-    pub shards: Vec<mpsc::Sender<AskNumbers>>,
+    pub shards: Vec<mpsc::Sender<Question>>,
     /// How often the configuration was reloaded.
     pub reloads: Reloads,
     /// Who knows what apps' backends were asked.
     pub callouts: Option<Callouts>,
+    /// The console, if there is one.
+    pub console: Option<(ConsoleConfig, ConsoleSight)>,
     /// The server's time.
     pub clock: WallClock,
     /// Set to true for a graceful stop.
@@ -102,7 +108,9 @@ pub struct HttpConfig {
 
 /// Tells whether a path is the API's where it shares a listener with WebSockets.
 pub fn has_path(path: &str) -> bool {
-    path.starts_with("/v1/") || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics")
+    path.starts_with("/v1/")
+        || path.starts_with("/console/")
+        || matches!(path, "/v1" | "/openapi.json" | "/asyncapi.json" | "/metrics" | "/console")
 }
 
 /// What `/readyz` says of a server that takes clients. One whose disk is nearly full takes them, too: it serves all but
@@ -128,13 +136,14 @@ struct Api {
     expiry: Expiry,
     proxies: Proxies,
     forwarded: ForwardedHeader,
-    shards: Vec<mpsc::Sender<AskNumbers>>,
+    shards: Vec<mpsc::Sender<Question>>,
     reloads: Reloads,
     callouts: Option<Callouts>,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
     accepted: Notify,
+    console: Option<Console>,
 }
 
 impl Api {
@@ -187,6 +196,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
 
 fn router(api: Arc<Api>) -> axum::Router {
     let router = described().split_for_parts().0;
+    let router = if api.console.is_some() { router.merge(console::routes(&api)) } else { router };
     let router = router.fallback(unknown).method_not_allowed_fallback(not_allowed);
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(&api), log::logged)).with_state(api)
 }
@@ -219,13 +229,16 @@ pub fn prepare(
     });
     let listener = listener.transpose()?;
     drop(entered);
+    let mut clock = config.clock;
+    let since = clock.now_ms();
+    let console = config.console.map(|(console, sight)| Console::new(console, sight, since));
     let api = Arc::new(Api {
         asker: Asker::new(engine.clone(), SHARD),
         rules: config.rules,
         within: config.within,
         rates: Mutex::new(Rates::default()),
         started: Instant::now(),
-        clock: Mutex::new(config.clock),
+        clock: Mutex::new(clock),
         random: Mutex::new(ChaCha8Rng::from_seed(seed)),
         stop: config.stop.clone(),
         openapi: described().to_openapi().to_json().map_err(std::io::Error::other)?,
@@ -241,6 +254,7 @@ pub fn prepare(
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),
+        console,
     });
     let serving = serve::Serving {
         router: router(Arc::clone(&api)),
@@ -253,10 +267,22 @@ pub fn prepare(
     let run = async move {
         api.recover().await;
         drop::<std::sync::mpsc::Sender<()>>(recovering);
+        let watching = api.console.is_some().then(|| tokio::spawn(watch(Arc::clone(&api))));
         let working = tokio::spawn(async move { api.work().await });
         serving.run(listener, config.handed).await;
         // What is half done is ended by the next start.
         working.abort();
+        watching.inspect(tokio::task::JoinHandle::abort);
     };
     Ok((move || runtime.block_on(run), recovered))
+}
+
+/// Takes a sample every second, for ever. What was missed is left out.
+async fn watch(api: Arc<Api>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        console::sample(&api).await;
+    }
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use moorline_protocol::{ChannelName, ErrorCode, Offset, UserName, limits};
+use moorline_protocol::{AppName, ChannelName, ErrorCode, Offset, UserName, limits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,16 +54,16 @@ pub(super) struct ChannelsAsked {
 /// Channels, in the order of the bytes of their names.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Channels {
-    channels: Vec<Channel>,
+    pub(super) channels: Vec<Channel>,
     /// Whether there are more: ask again `after` the last one.
-    more: bool,
+    pub(super) more: bool,
 }
 
 /// A channel that holds messages, has held some, or is subscribed to.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Channel {
     /// Its name.
-    channel: String,
+    pub(super) channel: String,
     /// The life of its log.
     epoch: String,
     /// The oldest offset kept; `head` + 1 when empty.
@@ -74,6 +74,10 @@ pub(super) struct Channel {
     subscribed: bool,
     /// How many members its presence has.
     members: u64,
+    /// How many messages are kept.
+    messages: u64,
+    /// Their bytes.
+    bytes: u64,
 }
 
 /// Lists the app's channels.
@@ -112,6 +116,8 @@ pub(super) async fn channels(
         head: info.head.0,
         subscribed: info.is_subscribed,
         members: info.members,
+        messages: info.messages,
+        bytes: info.bytes,
     };
     Ok(Json(Channels { channels: page.channels.into_iter().map(channel).collect(), more: page.more }))
 }
@@ -331,6 +337,11 @@ pub(super) async fn presence(
         members: view.members.into_iter().map(member).collect(),
         cursor: view.cursor.map(|cursor| cursor.to_string()),
     }))
+}
+
+/// Returns what names a channel of an app.
+pub(super) fn key(app: &AppName, name: &str) -> Option<ChannelKey> {
+    Some(ChannelKey { app: app.clone(), name: ChannelName::new(name).ok()? })
 }
 
 fn named(caller: &Caller, path: Option<Path<(String, String)>>) -> Result<ChannelKey, Problem> {

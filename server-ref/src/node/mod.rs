@@ -46,8 +46,8 @@ pub use self::config::{
     AuthFailure, Authenticator, Claims, CompressionRules, Grant, NodeConfig, NodeRules, Permissions,
 };
 use self::connect::Revocations;
-pub use self::counters::AppNumbers;
 use self::counters::Counters;
+pub use self::counters::{AppNumbers, ConnectionInfo, ConnectionsPage, ConnectionsQuery, SHOWN_CHANNELS};
 use self::drain::Draining;
 use self::hub::Hub;
 pub use self::io::{CallFailure, CallId, Calling, ConnId, NodeStats, Output, Pressure, TimerKind, Warning};

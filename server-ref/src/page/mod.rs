@@ -1,4 +1,5 @@
 //! The chat that a server in development mode shows at `/`. `examples/chat-web` is its source.
+//! The console's page beside it is shown by [`http`](crate::http).
 
 use crate::ws::Plain;
 

@@ -51,6 +51,7 @@ pub(super) struct Fixed {
     forwarded: ForwardedHeader,
     listening: (Listening, Listening),
     has_tls: bool,
+    has_console: bool,
     accept_rate: Option<u32>,
     handshakes_per_address: Option<u32>,
     tcp_user_timeout_ms: u32,
@@ -69,6 +70,7 @@ impl Fixed {
             forwarded: options.front.forwarded,
             listening: (options.front.listen, options.front.http_listen),
             has_tls: options.front.tls.is_some(),
+            has_console: options.console.is_some(),
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
             tcp_user_timeout_ms: options.tcp_user_timeout_ms,
@@ -92,6 +94,7 @@ impl Fixed {
             ("server.forwarded_header", self.forwarded != other.forwarded),
             ("server.proxy_protocol", self.listening_differs(other, |listening| listening.proxy_protocol)),
             ("server.tls", self.has_tls != other.has_tls || self.listening_differs(other, |listening| listening.tls)),
+            ("console", self.has_console != other.has_console),
             ("limits.accept_rate", self.accept_rate != other.accept_rate),
             ("limits.handshakes_per_address", self.handshakes_per_address != other.handshakes_per_address),
             ("limits.tcp_user_timeout", self.tcp_user_timeout_ms != other.tcp_user_timeout_ms),
@@ -154,7 +157,8 @@ impl Live {
             apps: options.apps.clone(),
         });
         // An app that is gone is unknown before its connections are ended.
-        let (rules, origins, hands) = (http_rules(&options), options.all_origins(), !options.api_keys.is_empty());
+        let (rules, origins, hands) =
+            (http_rules(&options), options.all_origins(), self.fixed.has_console || !options.api_keys.is_empty());
         let (limits, certificate) = (options.limits(), options.front.tls);
         self.tokens.replace(options.tokens);
         self.fetch_keys();
@@ -241,5 +245,11 @@ impl Live {
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 pub(super) fn http_rules(options: &Options) -> HttpRules {
-    HttpRules { keys: options.api_keys.clone(), limits: options.limits(), apps: options.apps.clone() }
+    HttpRules {
+        keys: options.api_keys.clone(),
+        limits: options.limits(),
+        apps: options.apps.clone(),
+        tokens: options.tokens.shown(),
+        console_keys: options.console.iter().flat_map(|console| console.keys.clone()).collect(),
+    }
 }

@@ -237,6 +237,7 @@ fn open(
             wake: Rc::clone(&wake),
             closing: false,
             stranger,
+            from: client,
             echoes,
         };
         shard.conns.insert(conn, connection);

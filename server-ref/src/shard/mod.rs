@@ -14,7 +14,7 @@ mod tcp;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::TcpListener as StdListener;
+use std::net::{IpAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,9 +31,12 @@ use self::rate::Stranger;
 use crate::apps::AppTable;
 use crate::callout::Desk;
 use crate::engine::host::EngineHandle;
-use crate::engine::{Command, Reply, ShardId, Ticket};
+use crate::engine::{ChannelKey, Command, Reply, ShardId, Ticket};
 use crate::net::Stream;
-use crate::node::{AppNumbers, Authenticator, CallId, ConnId, Node, NodeConfig, NodeRules, Output, Pressure, Warning};
+use crate::node::{
+    AppNumbers, Authenticator, CallId, ConnId, ConnectionInfo, ConnectionsQuery, Node, NodeConfig, NodeRules, Output,
+    Pressure, Warning,
+};
 use crate::wall_clock::WallClock;
 use crate::ws;
 
@@ -60,15 +63,31 @@ pub struct ShardConfig {
     /// Who asks apps' backends, if any is asked.
     pub desk: Option<Desk>,
     /// Who asks for its numbers.
-    pub asked: mpsc::Receiver<AskNumbers>,
+    pub asked: mpsc::Receiver<Question>,
     /// Other rules.
     pub rules: mpsc::Receiver<NewRules>,
     /// Set to true for a graceful stop.
     pub stop: watch::Receiver<bool>,
 }
 
-/// Where a shard's numbers go.
-pub type AskNumbers = oneshot::Sender<BTreeMap<AppName, AppNumbers>>;
+/// What a shard is asked, and where its answer goes.
+pub enum Question {
+    /// Its numbers.
+    Numbers(oneshot::Sender<BTreeMap<AppName, AppNumbers>>),
+    /// Its connections, each with where it comes from.
+    Connections(ConnectionsQuery, oneshot::Sender<Connections>),
+    /// How many subscriptions each of these channels has.
+    Subscribers(Arc<[ChannelKey]>, oneshot::Sender<Vec<u64>>),
+}
+
+/// Connections of a shard, and how many fitted the question.
+#[derive(Debug)]
+pub struct Connections {
+    /// Each with its client's address.
+    pub found: Vec<(ConnectionInfo, Option<IpAddr>)>,
+    /// How many there are.
+    pub total: usize,
+}
 
 /// Rules to go on under; what it holds beside them is dropped when they hold.
 pub type NewRules = (Box<NodeRules>, std::sync::mpsc::Sender<()>);
@@ -114,6 +133,8 @@ struct Connection {
     closing: bool,
     /// While the client has not said a good `hello`.
     stranger: Option<Stranger>,
+    /// Where the client is, as far as the proxies before it are believed.
+    from: IpAddr,
     /// Whether its messages go back to it, and the node never hears of it.
     echoes: bool,
 }
@@ -203,7 +224,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
                 let _ = changed;
                 handle.with(|shard, now| shard.node.drain(500, window, now));
             }
-            Some(ask) = asked.recv() => drop(ask.send(handle.shard.borrow().node.numbers())),
+            Some(question) = asked.recv() => handle.shard.borrow().answer(question),
             Some((rules, applied)) = rules.recv() => {
                 handle.with(|shard, now| shard.node.configure(*rules, now));
                 drop(applied);
@@ -264,6 +285,21 @@ impl Handle {
 impl Shard {
     fn now(&mut self) -> Now {
         Now { mono: Timestamp::new(self.started.elapsed()), unix: self.clock.now_ms() }
+    }
+
+    /// Answers who watches the server; whoever has stopped waiting gets nothing.
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Numbers(to) => drop(to.send(self.node.numbers())),
+            Question::Subscribers(channels, to) => drop(to.send(self.node.subscribers(&channels))),
+            Question::Connections(query, to) => {
+                let page = self.node.list_connections(&query);
+                let from = |conn| self.conns.get(&conn).map(|known| known.from);
+                let found = page.connections.into_iter().map(|info| (from(info.conn), info));
+                let found = found.map(|(from, info)| (info, from)).collect();
+                drop(to.send(Connections { found, total: page.total }));
+            }
+        }
     }
 
     /// Returns a number that no connection has.

@@ -12,6 +12,7 @@ export class Server {
   private readonly folder = mkdtempSync(join(tmpdir(), 'moorline-js-'));
   private child: ChildProcess | undefined;
   private port = 0;
+  private link: Promise<string> | undefined;
 
   private constructor(private readonly args: readonly string[]) {}
 
@@ -26,12 +27,23 @@ export class Server {
     return `ws://127.0.0.1:${this.port}/ws`;
   }
 
+  /** The link to the console that it has printed: good once. */
+  get console(): Promise<string> {
+    return this.link!;
+  }
+
   /** Starts it, again on the same port. */
   async start(): Promise<void> {
     const child = spawn(program, ['--dev', '--listen', `127.0.0.1:${this.port}`, '--data', this.folder, ...this.args]);
     this.child = child;
     const lines = createInterface({ input: child.stderr });
     const seen: string[] = [];
+    this.link = new Promise((resolve) => {
+      lines.on('line', (line) => {
+        const found = /http:\/\/\S+\/console#key=\S+/.exec(line);
+        if (found) resolve(found[0]);
+      });
+    });
     const port = await new Promise<number>((resolve, reject) => {
       const look = (line: string): void => {
         seen.push(line);

@@ -3,6 +3,7 @@
 mod apps;
 mod callouts;
 mod channels;
+mod console;
 mod hooks;
 mod limits;
 mod server;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 pub use self::apps::{ApiKeySection, App, AppLimitsSection, JwksSection, SigningKey};
 pub use self::callouts::CalloutSection;
 pub use self::channels::ChannelRule;
+pub use self::console::{ConsoleKeySection, ConsoleSection};
 pub use self::hooks::HookSection;
 pub use self::limits::Limits;
 pub use self::server::{DurabilityKind, EngineKind, LogFormat, ServerSection};
@@ -34,4 +36,6 @@ pub struct File {
     pub hooks: Vec<HookSection>,
     /// `[[callouts]]`.
     pub callouts: Vec<CalloutSection>,
+    /// `[console]`.
+    pub console: Option<ConsoleSection>,
 }

@@ -71,7 +71,8 @@ impl<S: MessageStore> EngineCore<S> {
             }
             let (epoch, first, head) = (channel.epoch, channel.first, channel.head);
             let name = key.name.clone();
-            found.push(ChannelInfo { name, epoch, first, head, is_subscribed, members: 0 });
+            let (messages, bytes) = self.store.size(*id);
+            found.push(ChannelInfo { name, epoch, first, head, is_subscribed, members: 0, messages, bytes });
         }
         for info in &mut found {
             info.members = self.presence.count(&of(info.name.clone())) as u64;
@@ -87,6 +88,11 @@ impl<S: MessageStore> EngineCore<S> {
             self.displace(session, CloseCode::TOKEN_EXPIRED, None, now);
         }
         self.reply(shard, completed(ticket, Completion::Disconnected(count)));
+    }
+
+    pub(super) fn oldest(&mut self, shard: ShardId, ticket: Ticket) {
+        let oldest = self.store.oldest();
+        self.reply(shard, completed(ticket, Completion::Oldest(oldest)));
     }
 
     pub(super) fn numbers(&mut self, shard: ShardId, ticket: Ticket) {

@@ -199,6 +199,7 @@ impl<S: MessageStore> EngineCore<S> {
             Command::Disconnect(app, user) => self.disconnect(shard, ticket, (app, user), now),
             Command::Stats => self.numbers(shard, ticket),
             Command::Configure(rules) => self.configure(shard, ticket, *rules, now),
+            Command::Oldest => self.oldest(shard, ticket),
             Command::Presence(presence) => self.presence(shard, ticket, presence, now),
             Command::UnwatchPresence(channel) => self.unwatch_presence(shard, &channel),
             Command::Status(query) => self.status(shard, ticket, query),
@@ -255,6 +256,7 @@ impl<S: MessageStore> EngineCore<S> {
             | Command::Disconnect(..)
             | Command::Stats
             | Command::Configure(_)
+            | Command::Oldest
             | Command::UnwatchStatus(..) => false,
         }
     }

@@ -95,6 +95,12 @@ pub trait MessageStore {
 
     /// Drops all channels but those that are known.
     fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool);
+
+    /// Returns how many messages of a channel there are, and their bytes.
+    fn size(&self, channel: ChannelId) -> (u64, u64);
+
+    /// Returns when the oldest message of all was stored, or a moment before that.
+    fn oldest(&self) -> Option<UnixMillis>;
 }
 
 /// A read that the store answers later: everything [`page`] needs.
@@ -226,5 +232,14 @@ impl MessageStore for MemoryStore {
 
     fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool) {
         self.channels.retain(|id, _| known(*id));
+    }
+
+    fn size(&self, channel: ChannelId) -> (u64, u64) {
+        let Some(messages) = self.channels.get(&channel) else { return (0, 0) };
+        (messages.len() as u64, messages.iter().map(|message| message.bytes.len() as u64).sum())
+    }
+
+    fn oldest(&self) -> Option<UnixMillis> {
+        self.channels.values().filter_map(|messages| messages.front()).map(|message| message.time).min()
     }
 }

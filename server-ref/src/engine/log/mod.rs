@@ -23,6 +23,7 @@ mod recovery;
 mod segment;
 mod space;
 mod tables;
+mod usage;
 mod worker;
 
 use std::fs::File;
@@ -49,6 +50,7 @@ use self::space::Guard;
 pub use self::space::{DiskWatch, Space};
 pub use self::tables::TableStats;
 use self::tables::{Flushed, Table, TableError, Tables};
+pub use self::usage::{LogUsage, usage};
 use self::worker::Worker;
 use super::EngineError;
 use super::core::{Kept, MessageStore, Part, PendingRead, Query, Snapshot, StateKey};
@@ -339,6 +341,14 @@ impl MessageStore for LogStore {
                 self.forget(channel);
             }
         }
+    }
+
+    fn size(&self, channel: ChannelId) -> (u64, u64) {
+        self.places.size(channel)
+    }
+
+    fn oldest(&self) -> Option<UnixMillis> {
+        self.places.oldest()
     }
 }
 

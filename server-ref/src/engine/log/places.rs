@@ -333,6 +333,11 @@ impl Places {
         self.channels.get(&channel).map_or((0, 0), |entry| (count(entry), entry.bytes))
     }
 
+    /// Returns when the oldest message was stored; a moment before that where it shared a run with some that are gone.
+    pub(super) fn oldest(&self) -> Option<UnixMillis> {
+        self.channels.values().filter_map(|entry| entry.runs.front()).map(|run| run.extent.oldest).min()
+    }
+
     pub(super) fn channels(&self) -> Vec<ChannelId> {
         self.channels.keys().copied().collect()
     }

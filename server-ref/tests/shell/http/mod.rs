@@ -2,6 +2,7 @@
 
 mod bad;
 mod client;
+mod console;
 mod docs;
 mod keys;
 mod metrics;

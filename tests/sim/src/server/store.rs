@@ -53,4 +53,12 @@ impl MessageStore for SimStore {
     fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool) {
         self.inner.retain(known);
     }
+
+    fn size(&self, channel: ChannelId) -> (u64, u64) {
+        self.inner.size(channel)
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.inner.oldest()
+    }
 }

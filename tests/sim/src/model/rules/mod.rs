@@ -175,6 +175,7 @@ impl Rules {
                 | Command::Channels(_)
                 | Command::Stats
                 | Command::Configure(_)
+                | Command::Oldest
                 | Command::UnwatchStatus(..),
                 _,
             ) => None,
@@ -338,6 +339,7 @@ impl Rules {
             | Command::Disconnect(..)
             | Command::Stats
             | Command::Configure(_)
+            | Command::Oldest
             | Command::UnwatchStatus(..) => false,
         }
     }
