@@ -142,8 +142,10 @@ mod tests {
 
     #[test]
     fn a_hook_is_made_of_a_section() {
-        let hooks =
-            made(&format!("{GOOD}channels = [\"chat:*\", \"news\"]\ntimeout = \"5s\"\nmax_requests = 8\nmax_age = \"1d\"")).unwrap();
+        let hooks = made(&format!(
+            "{GOOD}channels = [\"chat:*\", \"news\"]\ntimeout = \"5s\"\nmax_requests = 8\nmax_age = \"1d\""
+        ))
+        .unwrap();
         let hook = hooks.first().unwrap();
         assert_eq!(hook.max_requests, 8);
         assert_eq!((hook.times.answer, hook.times.max_age, hook.allow_private), (5_000, 86_400_000, false));

@@ -77,7 +77,7 @@ fn a_receiver_that_says_when_is_not_asked_before() {
     let server = Server::start(options(&[&patient(&receiver)])).unwrap();
     let (mut bob, _) = device(server.address(), "bob");
     publish(&mut bob, "room", "a");
-    [(); 2].map(|()| receiver.request());
+    assert_eq!([(); 2].map(|()| ids(&receiver.request())), [["a"], ["a"]]);
     times.recv().unwrap();
     assert!(times.recv().unwrap().1 + rounded >= told.recv().unwrap());
 }
@@ -135,9 +135,8 @@ fn a_receiver_that_is_gone_gets_nothing_until_the_configuration_is_read_again_an
 #[test]
 fn a_channel_that_takes_its_time_holds_up_itself_alone() {
     let mut is_first = true;
-    let receiver = Receiver::start(move |_| {
-        if std::mem::take(&mut is_first) { Answer::Hang } else { Answer::Status(200) }
-    });
+    let receiver =
+        Receiver::start(move |_| if std::mem::take(&mut is_first) { Answer::Hang } else { Answer::Status(200) });
     let slow = hook(&receiver.url(), &[HookKind::MessageStored]);
     // Longer than this test waits for anything.
     let slow = Hook { max_requests: 2, times: Times { answer: 60_000, ..slow.times }, ..slow };
