@@ -27,7 +27,7 @@ use crate::engine::host::{EngineHandle, EngineThread};
 use crate::engine::log::{Directory, DiskWatch, Files, OpenError};
 use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
-use crate::hooks::{self, Hook, NewHooks};
+use crate::hooks::{self, Hook, HookNumbers, NewHooks};
 use crate::http::{ApiKeys, ConsoleConfig, LiveRules, SyncTimes};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
@@ -279,9 +279,11 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
         let callouts = callouts_thread(&options, &clock)?;
-        let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
+        let told = HookNumbers::default();
+        let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, (&stopped, told.clone()))?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let pulse = Pulse::new(ask.clone());
+        let auth = Arc::new(std::mem::take(&mut options.tokens));
         let watched = Watched {
             sync_times,
             disk: disk.clone(),
@@ -289,6 +291,8 @@ impl Server {
             shards: ask,
             reloads: reloads.clone(),
             callouts: callouts.as_ref().map(CalloutThread::handle),
+            hooks: told,
+            tokens: Arc::clone(&auth),
             sight,
         };
         let rules = LiveRules::new(reload::http_rules(&options));
@@ -310,7 +314,6 @@ impl Server {
             http: handed,
             hands: !options.api_keys.is_empty() || options.console.is_some(),
         }));
-        let auth = Arc::new(options.tokens);
         let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
         fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets()));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
@@ -428,11 +431,11 @@ fn hooks_thread(
     options: &Options,
     engine: &EngineHandle,
     clock: &WallClock,
-    stop: &watch::Receiver<bool>,
+    (stop, numbers): (&watch::Receiver<bool>, HookNumbers),
 ) -> std::io::Result<(mpsc::UnboundedSender<NewHooks>, Option<JoinHandle<()>>)> {
     let (change, changed) = mpsc::unbounded_channel();
     let hooks = options.hooks.clone();
-    let (run, placed) = hooks::prepare(hooks, engine, clock.clone(), seed()?, changed, stop.clone())?;
+    let (run, placed) = hooks::prepare(hooks, engine, clock.clone(), (seed()?, numbers), changed, stop.clone())?;
     let couriers = std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?;
     // A new hook is told what happens from now on: all that clients do.
     let _ = placed.recv();

@@ -1,6 +1,7 @@
 //! The thread of the HTTP API, and what it is told of the server.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use super::{Engine, Options, Reloads, seed};
 use crate::callout::Callouts;
 use crate::engine::host::EngineHandle;
 use crate::engine::log::DiskWatch;
+use crate::hooks::HookNumbers;
 use crate::http::{self, ConsoleSight, Handed, HttpConfig, LiveRules, SyncTimes};
+use crate::jwt::Tokens;
 use crate::net::Tls;
 use crate::shard::Question;
 use crate::wall_clock::WallClock;
@@ -48,6 +51,8 @@ pub(super) fn http_thread(
         shards: watched.shards,
         reloads: watched.reloads,
         callouts: watched.callouts,
+        hooks: watched.hooks,
+        tokens: watched.tokens,
         console: options.console.clone().zip(watched.sight),
         clock: clock.clone(),
         stop: stop.clone(),
@@ -66,6 +71,8 @@ pub(super) struct Watched {
     pub(super) shards: Vec<mpsc::Sender<Question>>,
     pub(super) reloads: Reloads,
     pub(super) callouts: Option<Callouts>,
+    pub(super) hooks: HookNumbers,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) sight: Option<ConsoleSight>,
 }
 
