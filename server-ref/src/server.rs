@@ -28,7 +28,7 @@ use crate::http::{self, ApiKeys, ConsoleConfig, ConsoleSight, Handed, HttpConfig
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{Front, Tls};
-use crate::node::{CalloutRules, CompressionRules, NodeConfig};
+use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::pulse::Pulse;
 use crate::shard::{self, Door, DoorConfig, Origins, Question, ShardConfig};
@@ -249,10 +249,14 @@ impl Server {
         let sight = sight(&mut options, address)?;
         let on_fatal = Arc::clone(&options.on_fatal);
         let (sync_times, disk) = (SyncTimes::default(), DiskWatch::default());
-        let mut rules = hooks::rules(&options.hooks);
-        rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
+        let mut hook_rules = hooks::rules(&options.hooks);
+        hook_rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
         let (engine, clock, durability) =
-            start_engine(&options, &rules, (&sync_times, &disk), move |fatal| on_fatal(&fatal))?;
+            start_engine(&options, &hook_rules, (&sync_times, &disk), move |fatal| on_fatal(&fatal))?;
+        let callouts_thread = callout::start(clock.clone(), seed()?)?;
+        let callouts = callouts_thread.handle().replace(std::mem::take(&mut options.callouts));
+        let asking =
+            (callouts_thread.handle(), reload::node_rules(&options, hook_rules.clone(), callouts.rules().clone()));
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -263,10 +267,9 @@ impl Server {
             publish_burst: options.publish_burst,
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
-            // A shard learns them from its desk.
-            callouts: CalloutRules::default(),
+            callouts: callouts.rules().clone(),
             compression: options.compression.clone(),
-            hooks: rules.clone(),
+            hooks: hook_rules.clone(),
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
@@ -274,7 +277,6 @@ impl Server {
         let tls = tls.transpose().map_err(std::io::Error::other)?;
         let (stop, stopped) = watch::channel(false);
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
-        let callouts = callouts_thread(&options, &clock)?;
         let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let pulse = Pulse::new(ask.clone());
@@ -284,7 +286,7 @@ impl Server {
             tls: tls.clone(),
             shards: ask,
             reloads: reloads.clone(),
-            callouts: callouts.as_ref().map(CalloutThread::handle),
+            callouts: callouts_thread.handle(),
             sight,
         };
         let rules = LiveRules::new(reload::http_rules(&options));
@@ -324,15 +326,16 @@ impl Server {
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
-                desk: callouts.as_ref().map(CalloutThread::desk),
+                callouts: callouts_thread.handle(),
                 asked,
                 stop: stopped.clone(),
             };
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        let live =
-            Live::new(fixed, engine.handle(), (auth, rules, door, tls), (nodes, hooks), (reloads, fetcher, stopped));
+        let told = (auth, rules, door, tls);
+        let live = Live::new(fixed, engine.handle(), told, (nodes, hooks), asking, (reloads, fetcher, stopped));
+        let callouts = Some(callouts_thread);
         Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine), live, pulse })
     }
 
@@ -411,14 +414,6 @@ impl Drop for Server {
     }
 }
 
-/// Starts what asks apps' backends, if any is asked.
-fn callouts_thread(options: &Options, clock: &WallClock) -> std::io::Result<Option<CalloutThread>> {
-    if options.callouts.is_empty() {
-        return Ok(None);
-    }
-    callout::start(options.callouts.clone(), clock.clone(), seed()?).map(Some)
-}
-
 /// Starts the couriers of the hooks.
 fn hooks_thread(
     options: &Options,
@@ -480,7 +475,7 @@ struct Watched {
     tls: Option<Tls>,
     shards: Vec<mpsc::Sender<Question>>,
     reloads: Reloads,
-    callouts: Option<Callouts>,
+    callouts: Callouts,
     sight: Option<ConsoleSight>,
 }
 

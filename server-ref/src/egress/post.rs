@@ -9,7 +9,7 @@ use hyper::http::request::Builder;
 use hyper::http::response::Parts;
 use hyper::{Method, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -28,9 +28,21 @@ pub struct Target {
     pub allow_private: bool,
     /// For an answer, from resolving the name to its last byte that is read.
     pub within: Duration,
-    /// What is trusted: made once, as it reads some 150 certificates.
+    /// What is trusted beside the certificates of the web.
+    roots: Vec<CertificateDer<'static>>,
+    /// All that is trusted: made once, as it reads some 150 certificates.
     tls: Arc<rustls::ClientConfig>,
 }
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { url, secrets, allow_private, within, roots, tls: _ } = self;
+        (url, secrets, allow_private) == (&other.url, &other.secrets, &other.allow_private)
+            && (within, roots) == (&other.within, &other.roots)
+    }
+}
+
+impl Eq for Target {}
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,14 +55,14 @@ impl Target {
     pub fn new(
         url: Uri,
         secrets: Vec<Secret>,
-        roots: &[rustls::pki_types::CertificateDer<'static>],
+        roots: &[CertificateDer<'static>],
         allow_private: bool,
         within: Duration,
     ) -> Self {
         let mut trusted = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         trusted.add_parsable_certificates(roots.iter().cloned());
         let tls = rustls::ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
-        Self { url, secrets, allow_private, within, tls: Arc::new(tls) }
+        Self { url, secrets, allow_private, within, roots: roots.to_vec(), tls: Arc::new(tls) }
     }
 }
 

@@ -73,9 +73,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
         reloads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
     }
     registry.register("config_reloads", "Reloads of the configuration, by outcome", reloads);
-    if let Some(callouts) = &api.callouts {
-        callouts.numbers().register(&mut registry);
-    }
+    api.callouts.numbers().register(&mut registry);
     let mut text = String::new();
     let internal = |_| Problem::new(&ErrorCode::ServerInternal, "the numbers could not be written");
     prometheus_client::encoding::text::encode(&mut text, &registry).map_err(internal)?;

@@ -97,7 +97,7 @@ pub struct HttpConfig {
     /// How often the configuration was reloaded.
     pub reloads: Reloads,
     /// Who knows what apps' backends were asked.
-    pub callouts: Option<Callouts>,
+    pub callouts: Callouts,
     /// The console, if there is one.
     pub console: Option<(ConsoleConfig, ConsoleSight)>,
     /// The server's time.
@@ -138,7 +138,7 @@ struct Api {
     forwarded: ForwardedHeader,
     shards: Vec<mpsc::Sender<Question>>,
     reloads: Reloads,
-    callouts: Option<Callouts>,
+    callouts: Callouts,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.

@@ -1,4 +1,4 @@
-//! What of a running server can change: apps, keys, limits, rules, origins, hooks.
+//! What of a running server can change: apps, keys, limits, rules, origins, hooks, call-outs.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use super::{Engine, Options};
+use crate::callout::Callouts;
+use crate::engine::hooks::HookRules;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, EngineRules, Reply, ShardId, Ticket};
 use crate::hooks::{self, NewHooks};
@@ -15,7 +17,7 @@ use crate::http::{HttpRules, LiveRules};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{ForwardedHeader, Listening, Proxies, Tls};
-use crate::node::NodeRules;
+use crate::node::{CalloutRules, NodeRules};
 use crate::shard::{Door, NewRules};
 
 /// No node has so many shards, and the HTTP API asks under the number after it.
@@ -122,6 +124,9 @@ pub(super) struct Live {
     tls: Option<Tls>,
     nodes: Vec<mpsc::Sender<NewRules>>,
     hooks: mpsc::UnboundedSender<NewHooks>,
+    callouts: Callouts,
+    /// What nodes go by; one reload at a time changes it.
+    rules: Mutex<NodeRules>,
     pub(super) reloads: Reloads,
     /// As soon as an issuer's keys are to be fetched.
     fetcher: Mutex<Option<Fetcher>>,
@@ -134,15 +139,17 @@ impl Live {
         engine: EngineHandle,
         (tokens, http, door, tls): (Arc<Tokens>, LiveRules, Arc<Door>, Option<Tls>),
         (nodes, hooks): (Vec<mpsc::Sender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
+        (callouts, rules): (Callouts, NodeRules),
         (reloads, fetcher, stop): (Reloads, Option<Fetcher>, watch::Receiver<bool>),
     ) -> Self {
-        let fetcher = Mutex::new(fetcher);
-        Self { fixed, engine, tokens, http, door, tls, nodes, hooks, reloads, fetcher, stop }
+        let (rules, fetcher) = (Mutex::new(rules), Mutex::new(fetcher));
+        Self { fixed, engine, tokens, http, door, tls, nodes, hooks, callouts, rules, reloads, fetcher, stop }
     }
 
     /// See [`Server::reload`](super::Server::reload). Nothing in here can fail: whatever can was done when the options
     /// were made.
-    pub(super) fn apply(&self, options: Options) -> Vec<&'static str> {
+    pub(super) fn apply(&self, mut options: Options) -> Vec<&'static str> {
+        let mut before = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let later = self.fixed.differences(&Fixed::of(&options));
         let mut told = hooks::rules(&options.hooks);
         told.return_ms = u64::from(self.fixed.drain_window_ms) + super::RETURN_MS;
@@ -156,19 +163,20 @@ impl Live {
             cursors_per_user: options.max_cursors as usize,
             apps: options.apps.clone(),
         });
+        // Who decides about an app is known before anybody is let in by its new keys, and until nobody is by its old ones.
+        let callouts = self.callouts.replace(std::mem::take(&mut options.callouts));
+        self.configure_nodes(&NodeRules { callouts: callouts.both(), ..before.clone() });
+        let node_rules = node_rules(&options, told, callouts.rules().clone());
         // An app that is gone is unknown before its connections are ended.
         let (rules, origins, hands) =
             (http_rules(&options), options.all_origins(), self.fixed.has_console || !options.api_keys.is_empty());
-        let (limits, certificate) = (options.limits(), options.front.tls);
+        let certificate = options.front.tls;
         self.tokens.replace(options.tokens);
         self.fetch_keys();
-        self.configure_nodes(&NodeRules {
-            limits,
-            apps: options.apps,
-            compression: options.compression,
-            hooks: told,
-            ping_ms: options.ping_ms,
-        });
+        self.configure_nodes(&node_rules);
+        *before = node_rules;
+        // No node goes by those that are gone any more.
+        drop(callouts);
         self.http.replace(rules);
         self.door.configure(origins, hands);
         if let (Some(tls), Some(certificate)) = (&self.tls, certificate) {
@@ -243,6 +251,18 @@ impl Live {
 
 /// An engine that does not answer for so long does not hold the reload up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Makes what nodes go by.
+pub(super) fn node_rules(options: &Options, hooks: HookRules, callouts: CalloutRules) -> NodeRules {
+    NodeRules {
+        limits: options.limits(),
+        apps: options.apps.clone(),
+        compression: options.compression.clone(),
+        hooks,
+        callouts,
+        ping_ms: options.ping_ms,
+    }
+}
 
 pub(super) fn http_rules(options: &Options) -> HttpRules {
     HttpRules {

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use moorline_protocol::AppName;
 
-/// A call-out of the configuration, by its place in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CalloutId(pub u16);
+/// A call-out as the configuration once described it: one that changes is another, and no number is used again. 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CalloutId(pub u64);
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,13 +86,19 @@ impl CalloutRule {
 }
 
 /// All rules, in the order of the configuration: the first that fits decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalloutRules(Arc<[CalloutRule]>);
 
 impl CalloutRules {
     /// Makes rules.
     pub fn new(rules: Vec<CalloutRule>) -> Self {
         Self(rules.into())
+    }
+
+    /// Returns these rules, and those others where none of these fits.
+    #[must_use]
+    pub fn before(&self, others: &Self) -> Self {
+        Self(self.0.iter().chain(others.0.iter()).cloned().collect())
     }
 
     /// Returns who decides something about an app, and, where it is about one, a channel.
