@@ -13,7 +13,8 @@
 //! - A call-out that is as it was keeps its id, its breaker and its places; one that is new or has changed gets an id that was
 //!   never used. One that is gone can be asked until the [`Change`] is dropped; requests under way end normally.
 //! - `body` is JSON; it is `POST`ed to the call-out's URL, signed as hooks are (`webhook-id`, `webhook-timestamp`,
-//!   `webhook-signature`). A call is sent once: nothing is tried again here.
+//!   `webhook-signature`), on a connection that is kept for the next. A call is sent once; a question again if a kept
+//!   connection turns out to have ended. Nothing else is tried again here.
 //! - An [`Answer`] is a 2xx with a JSON object of at most [`MOST_ANSWER`] bytes. Everything else is a [`CalloutError`],
 //!   of which [`CalloutError::is_temporary`] says whether asking again may help.
 //! - `Target::within` bounds the whole, waiting for one of the call-out's `max_requests` places included.
@@ -37,7 +38,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::breaker::{Breaker, State};
 pub use self::numbers::Numbers;
-use crate::egress::{self, Request, Target};
+use crate::egress::{Pool, Repeat, Request, Target};
 pub use crate::egress::{Refusal, Reply};
 pub use crate::node::{CalloutId, CalloutKind as Kind};
 use crate::node::{CalloutRule, CalloutRules};
@@ -45,6 +46,8 @@ use crate::wall_clock::WallClock;
 
 /// Bytes of an answer's body.
 pub const MOST_ANSWER: usize = 256 * 1024;
+/// Connections of one call-out that are kept while nobody needs them.
+const MOST_KEPT: usize = 32;
 /// Calls of one call-out that wait for a place; more end at once.
 const MOST_WAITING: usize = 4_096;
 
@@ -155,6 +158,7 @@ struct Line {
     places: Semaphore,
     waiting: AtomicUsize,
     breaker: Mutex<Breaker>,
+    pool: Pool,
 }
 
 /// Call-outs that took the place of others. As long as it is held, those others can be asked, too.
@@ -246,6 +250,7 @@ impl Callouts {
                         places: Semaphore::new(callout.max_requests),
                         waiting: AtomicUsize::new(0),
                         breaker: Mutex::default(),
+                        pool: Pool::new(callout.max_requests.min(MOST_KEPT)),
                         callout,
                     })
                 }
@@ -346,7 +351,7 @@ impl Shared {
         let line = &*line.ok_or(Refusal::Url)?;
         let (callout, begun) = (&line.callout, Instant::now());
         let within = within.map_or(callout.target.within, |within| within.min(callout.target.within));
-        let answer = self.guarded(line, body, within).await.and_then(read);
+        let answer = self.guarded(line, (kind, body), within).await.and_then(read);
         let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
         self.numbers.count(&callout.rule.app, kind.name(), outcome, begun.elapsed());
         if let Err(error) = &answer {
@@ -361,7 +366,7 @@ impl Shared {
         answer
     }
 
-    async fn guarded(&self, line: &Line, body: Bytes, within: Duration) -> Result<Reply, CalloutError> {
+    async fn guarded(&self, line: &Line, asked: (Kind, Bytes), within: Duration) -> Result<Reply, CalloutError> {
         let begun = Instant::now();
         // Whoever would wait for nothing does not wait.
         if let State::Open(until) = lock(&line.breaker).state()
@@ -377,7 +382,7 @@ impl Shared {
         let mut trial = Trial { shared: self, line, pass: Some(pass) };
         let mut target = line.callout.target.clone();
         target.within = within.saturating_sub(begun.elapsed());
-        let result = self.ask(&target, body).await;
+        let result = self.ask(&line.pool, &target, asked).await;
         let works = !matches!(&result, Err(CalloutError::Refused(refusal)) if is_down(refusal));
         let (was, is) = {
             let mut breaker = lock(&line.breaker);
@@ -399,11 +404,12 @@ impl Shared {
         result
     }
 
-    async fn ask(&self, target: &Target, body: Bytes) -> Result<Reply, CalloutError> {
+    async fn ask(&self, pool: &Pool, target: &Target, (kind, body): (Kind, Bytes)) -> Result<Reply, CalloutError> {
         let id = format!("call_{}_{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
         let timestamp = lock(&self.clock).now_ms() / 1_000;
         let request = Request { id: &id, timestamp, body, most: Some(MOST_ANSWER) };
-        let reply = egress::send(target, request).await?;
+        let repeat = if kind == Kind::Rpc { Repeat::Never } else { Repeat::Harmless };
+        let reply = pool.send(target, request, repeat).await?;
         let refusal = Refusal::Status(reply.status);
         if is_down(&refusal) { Err(refusal.into()) } else { Ok(reply) }
     }

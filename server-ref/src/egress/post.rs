@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::http::response::Parts;
-use hyper::{Method, StatusCode, Uri};
+use hyper::{Method, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -121,7 +123,7 @@ pub enum Refusal {
     Url,
 }
 
-/// Sends one request and returns its answer, whatever its status.
+/// Sends one request on a connection of its own and returns its answer, whatever its status.
 ///
 /// # Errors
 /// [`Refusal`]: all but `Status`.
@@ -146,16 +148,58 @@ async fn try_exchange(
     request: hyper::Request<Full<Bytes>>,
     most: Option<usize>,
 ) -> Result<(Parts, Bytes), Refusal> {
+    let (mut sender, connection) = handshake(dial(target).await?).await?;
+    let answer = async move {
+        let answer = sender.send_request(request).await.map_err(Refusal::Http)?;
+        read(answer, most).await
+    };
+    tokio::pin!(answer, connection);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        ended = &mut connection => match ended {
+            // The answer may have come with the end.
+            Ok(()) => answer.await,
+            Err(error) => Err(Refusal::Http(error)),
+        },
+    }
+}
+
+/// What bytes go through.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Makes a connection, with TLS where the URL says so.
+pub(super) async fn dial(target: &Target) -> Result<Box<dyn Wire>, Refusal> {
     let host = target.url.host().ok_or(Refusal::Url)?.trim_start_matches('[').trim_end_matches(']');
     let secure = target.url.scheme_str() != Some("http");
     let port = target.url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let stream = connect(host, port, target.allow_private).await?;
-    if secure {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Refusal::Url)?;
-        let stream = TlsConnector::from(Arc::clone(&target.tls)).connect(name, stream).await.map_err(Refusal::Tls)?;
-        talk(stream, request, most).await
-    } else {
-        talk(stream, request, most).await
+    if !secure {
+        return Ok(Box::new(stream));
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| Refusal::Url)?;
+    let stream = TlsConnector::from(Arc::clone(&target.tls)).connect(name, stream).await.map_err(Refusal::Tls)?;
+    Ok(Box::new(stream))
+}
+
+/// Begins to speak HTTP.
+pub(super) async fn handshake(
+    wire: Box<dyn Wire>,
+) -> Result<(SendRequest<Full<Bytes>>, Connection<TokioIo<Box<dyn Wire>>, Full<Bytes>>), Refusal> {
+    let mut http = hyper::client::conn::http1::Builder::new();
+    http.max_buf_size(MOST_HEAD).handshake(TokioIo::new(wire)).await.map_err(Refusal::Http)
+}
+
+/// Reads an answer as far as it is wanted.
+pub(super) async fn read(answer: Response<Incoming>, most: Option<usize>) -> Result<(Parts, Bytes), Refusal> {
+    let (head, body) = answer.into_parts();
+    let Some(most) = most else { return Ok((head, Bytes::new())) };
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok((head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::Large(most)),
+        Err(error) => Err(error.downcast().map_or(Refusal::Large(most), |error| Refusal::Http(*error))),
     }
 }
 
@@ -169,14 +213,19 @@ async fn connect(host: &str, port: u16, allow_private: bool) -> Result<TcpStream
             continue;
         }
         match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                // It is only slower without.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
             Err(error) => refusal = Refusal::Connect(error),
         }
     }
     Err(refusal)
 }
 
-fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Refusal> {
+/// Makes a request.
+pub(super) fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Refusal> {
     begin(target, Method::POST)?
         .header(CONTENT_TYPE, "application/json")
         .header("webhook-id", request.id)
@@ -194,42 +243,6 @@ pub(super) fn begin(target: &Target, method: Method) -> Result<Builder, Refusal>
     let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
     let agent = concat!("moorline-server/", env!("CARGO_PKG_VERSION"));
     Ok(hyper::Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, agent))
-}
-
-/// Sends a request on a connection of its own and reads the answer as far as it is wanted.
-async fn talk<S>(
-    stream: S,
-    request: hyper::Request<Full<Bytes>>,
-    most: Option<usize>,
-) -> Result<(Parts, Bytes), Refusal>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_buf_size(MOST_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(Refusal::Http)?;
-    let answer = async move {
-        let answer = sender.send_request(request).await.map_err(Refusal::Http)?;
-        let (head, body) = answer.into_parts();
-        let Some(most) = most else { return Ok((head, Bytes::new())) };
-        match Limited::new(body, most).collect().await {
-            Ok(body) => Ok((head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::Large(most)),
-            Err(error) => Err(error.downcast().map_or(Refusal::Large(most), |error| Refusal::Http(*error))),
-        }
-    };
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        ended = &mut connection => match ended {
-            // The answer may have come with the end.
-            Ok(()) => answer.await,
-            Err(error) => Err(Refusal::Http(error)),
-        },
-    }
 }
 
 /// Bytes that an answer may have before its body.

@@ -4,6 +4,7 @@
 mod callouts;
 mod isolation;
 mod issuers;
+mod kept;
 mod limits;
 mod reload;
 mod rights;
