@@ -310,7 +310,7 @@ impl Server {
         }));
         let auth = Arc::new(options.tokens);
         let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
-        fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets()));
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets(), FETCHED_WITHIN));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
         for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
             let (change, changed) = mpsc::channel(1);
@@ -429,6 +429,9 @@ fn hooks_thread(
     let _ = placed.recv();
     Ok((change, Some(couriers)))
 }
+
+/// How long a start waits for the first keys of issuers.
+const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts the HTTP API. Without a listener of its own, it takes connections from the shards.
 fn http_thread(

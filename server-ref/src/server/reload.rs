@@ -171,8 +171,10 @@ impl Live {
         let (rules, origins, hands) =
             (http_rules(&options), options.all_origins(), self.fixed.has_console || !options.api_keys.is_empty());
         let certificate = options.front.tls;
+        // What a new issuer's tokens are signed with is fetched before they count, if that takes no time.
+        options.tokens.go_on_with(&self.tokens);
+        self.fetch_keys(&options.tokens);
         self.tokens.replace(options.tokens);
-        self.fetch_keys();
         self.configure_nodes(&node_rules);
         *before = node_rules;
         // No node goes by those that are gone any more.
@@ -220,9 +222,9 @@ impl Live {
         let _ = waiting.recv_timeout(PATIENCE);
     }
 
-    /// Fetches the keys of the issuers of now.
-    fn fetch_keys(&self) {
-        let sets = self.tokens.sets();
+    /// Begins to fetch the keys of issuers.
+    fn fetch_keys(&self, tokens: &Tokens) {
+        let sets = tokens.sets();
         let mut fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner);
         if fetcher.is_none() && !sets.is_empty() {
             match Fetcher::start(self.stop.clone()) {
@@ -230,7 +232,7 @@ impl Live {
                 Err(error) => tracing::error!(%error, "keys of issuers cannot be fetched"),
             }
         }
-        fetcher.iter().for_each(|fetcher| fetcher.work_for(sets.clone()));
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(sets.clone(), FETCHED_WITHIN));
     }
 
     /// Waits for what it started, after a stop.
@@ -249,6 +251,8 @@ impl Live {
     }
 }
 
+/// An issuer that does not answer for so long does not hold the reload up: whoever comes with its tokens is told to come back.
+const FETCHED_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// An engine that does not answer for so long does not hold the reload up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 

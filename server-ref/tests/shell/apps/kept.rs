@@ -172,7 +172,7 @@ fn a_backend_that_closes_after_each_answer_is_asked_anew() {
         assert_eq!(backend.request().0, connection);
     }
     let backend = Backend::start(|_, _| Does::Answers("keep-alive: timeout=1\r\n"));
-    let (_site, mut wire) = self::site(&backend, "publish");
+    let (_site, mut wire) = site(&backend, "publish");
     for connection in 1..5 {
         assert_eq!(publish(&mut wire), "published");
         assert_eq!(backend.request().0, connection);
@@ -216,7 +216,7 @@ fn a_call_is_handed_over_once_whatever_becomes_of_a_kept_connection() {
     assert_eq!(backend.more(), 0);
     // Who does not say that it keeps a connection may close it at any moment: it gets a new one for each.
     let silent = Backend::start(|_, request| if request > 1 { Does::Ends } else { Does::Answers("") });
-    let (_site, mut wire) = self::site(&silent, "call");
+    let (_site, mut wire) = site(&silent, "call");
     for connection in 1..5 {
         assert_eq!((call(&mut wire).as_str(), silent.request().0), ("result", connection));
     }
