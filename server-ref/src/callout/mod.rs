@@ -485,3 +485,24 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_success_with_a_json_object() {
+        let read = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Answer::of(Reply { status, body: Bytes::copy_from_slice(body.as_bytes()) })
+        };
+        assert_eq!(read(200, " {\"allow\": true}\n").unwrap().body, " {\"allow\": true}\n");
+        let deep = format!("{{\"x\":{}{}}}", "[".repeat(80), "]".repeat(80));
+        for body in ["", "[]", "true", "\"{}\"", "{\"allow\":true", "{\"allow\":true}}", "{'allow':true}", &deep] {
+            assert!(matches!(read(200, body), Err(CalloutError::Invalid)), "{body}");
+        }
+        for status in [199, 302, 404] {
+            assert!(matches!(read(status, "{}"), Err(CalloutError::Refused(Refusal::Status(_)))), "{status}");
+        }
+    }
+}

@@ -426,3 +426,97 @@ fn who_was_about_to_say_hello_comes_again_when_somebody_else_decides_about_it() 
     bench.answer(question, Some(json!({"allow": true, "user": "alice"})));
     assert_eq!(bench.frame(2)["user"], "alice", "who was asked about ends as it began");
 }
+
+#[test]
+fn the_question_of_a_publish_goes_with_its_connection() {
+    let mut bench = bench(&[CalloutKind::Publish], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    publish(&mut bench, "room", 1);
+    publish(&mut bench, "room", 2);
+    assert_eq!(bench.node.stats().questions, 2);
+    bench.cut(1);
+    assert_eq!(bench.node.stats().questions, 0);
+    bench.drain(0, 0);
+    assert!(bench.drained, "nobody waits for what they would have become");
+}
+
+#[test]
+fn a_while_is_over_when_the_clock_says_so_whoever_has_looked() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    let subscribe = json!({"t": "subscribe", "channel": "room", "req": 1});
+    bench.say(1, subscribe.clone());
+    let question = asked(&mut bench).0;
+    bench.answer(question, Some(json!({"allow": true, "cache": 60})));
+    let mut again = |ms: i64| {
+        bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+        bench.set_clock(ms);
+        bench.say(1, subscribe.clone());
+        bench.questions.len()
+    };
+    assert_eq!((again(59_999), again(1)), (0, 1));
+}
+
+#[test]
+fn what_is_kept_of_answers_is_bounded_by_the_channels_of_a_connection() {
+    let terms = Terms { id: CalloutId(0), within_ms: WITHIN_MS, on_failure: OnFailure::Deny, verifies: true };
+    let mut bench = Bench::with(|config| {
+        config.callouts = CalloutRules::new(vec![rule(&[CalloutKind::Subscribe], "room*", terms)]);
+        config.max_channels = 3;
+    });
+    bench.join(1, "alice");
+    let visit = |bench: &mut Bench, channel: &str, stays: bool| {
+        bench.say(1, json!({"t": "subscribe", "channel": channel, "req": 1}));
+        let question = bench.questions.pop_front();
+        if let Some((question, ..)) = &question {
+            bench.answer(*question, Some(json!({"allow": true, "cache": 60})));
+        }
+        if !stays {
+            bench.say(1, json!({"t": "unsubscribe", "channel": channel, "req": 2}));
+        }
+        question.is_some()
+    };
+    assert!(visit(&mut bench, "room-stays", true));
+    for channel in ["room-1", "room-2"] {
+        assert!(visit(&mut bench, channel, false) && !visit(&mut bench, channel, false), "{channel}");
+    }
+    // One more than channels: those go that nothing rests on.
+    assert!(visit(&mut bench, "room-3", false));
+    assert!(visit(&mut bench, "room-1", false));
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room-stays", "req": 2}));
+    assert!(!visit(&mut bench, "room-stays", false));
+}
+
+#[test]
+fn an_answer_is_for_the_subscription_it_was_asked_for_and_no_later_one() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    bench.join(2, "bob");
+    let subscribe = |bench: &mut Bench, conn: u32, req: u64| {
+        bench.say(conn, json!({"t": "subscribe", "channel": "room", "req": req}));
+        asked(bench).0
+    };
+    // The channel is there, whoever comes and goes.
+    let bobs = subscribe(&mut bench, 2, 1);
+    bench.answer(bobs, yes());
+    let first = subscribe(&mut bench, 1, 1);
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+    let second = subscribe(&mut bench, 1, 3);
+    bench.hear(1);
+    bench.slow_engine = true;
+    bench.answer(first, no());
+    bench.answer(first, yes());
+    assert!(bench.hear(1).is_empty() && bench.asked.is_empty(), "it is nobody's");
+    bench.slow_engine = false;
+    bench.answer(second, yes());
+    let subscribed = bench.frame(1);
+    assert_eq!((&subscribed["t"], &subscribed["req"]), (&json!("subscribed"), &json!(3)));
+    // The same, where the answer is yes.
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 4}));
+    let third = subscribe(&mut bench, 1, 5);
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 6}));
+    bench.hear(1);
+    bench.slow_engine = true;
+    bench.answer(third, yes());
+    assert!(bench.hear(1).is_empty() && bench.asked.is_empty(), "nobody waits for it");
+}

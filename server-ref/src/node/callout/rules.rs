@@ -108,3 +108,36 @@ impl CalloutRules {
         rule.map(|rule| rule.terms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(id: u64, app: &str, kind: CalloutKind, channels: &[&str]) -> CalloutRule {
+        let terms = Terms { id: CalloutId(id), within_ms: 1, on_failure: OnFailure::Deny, verifies: true };
+        let channels = channels.iter().map(|pattern| Arc::from(*pattern)).collect();
+        CalloutRule { app: AppName::new(app).unwrap(), kinds: vec![kind], channels, terms }
+    }
+
+    #[test]
+    fn the_first_that_fits_decides() {
+        let (publish, subscribe) = (CalloutKind::Publish, CalloutKind::Subscribe);
+        let rules = CalloutRules::new(vec![
+            rule(1, "other", publish, &[]),
+            rule(2, "shop", subscribe, &[]),
+            rule(3, "shop", publish, &["room:1", "news*"]),
+            rule(4, "shop", publish, &["room:*"]),
+            rule(5, "shop", publish, &["room:1"]),
+        ]);
+        let of = |rules: &CalloutRules, channel: &str| {
+            rules.of(&AppName::new("shop").unwrap(), publish, Some(channel)).map(|terms| terms.id.0)
+        };
+        for (channel, id) in [("room:1", 3), ("news", 3), ("newspaper", 3), ("room:", 4), ("room:12", 4)] {
+            assert_eq!(of(&rules, channel), Some(id), "{channel}");
+        }
+        assert_eq!((of(&rules, "room"), of(&rules, "new")), (None, None));
+        let others = CalloutRules::new(vec![rule(6, "shop", publish, &[])]);
+        let both = rules.before(&others);
+        assert_eq!((of(&both, "room:1"), of(&both, "room")), (Some(3), Some(6)));
+    }
+}
