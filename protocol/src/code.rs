@@ -123,7 +123,7 @@ error_codes! {
     LimitMessage "limit.message" 700 false "The message is larger than allowed.";
     LimitRate "limit.rate" 701 true "Too many requests; wait `after` ms.";
     LimitChannels "limit.channels" 702 true "Too many channels.";
-    LimitConnections "limit.connections" 703 true "Too many connections of this user.";
+    LimitConnections "limit.connections" 703 true "Too many connections of this user, or of the app.";
     LimitOutbox "limit.outbox" 704 true "The outbox is full (client).";
     LimitCalls "limit.calls" 705 true "Too many calls without an answer.";
 }

@@ -70,18 +70,22 @@ impl Tokens {
         Self { dev: true, ..self }
     }
 
-    /// Verifies with the keys of other apps from now on. Who is in stays until its token expires. What was fetched from
-    /// an issuer that is asked as before stays known.
+    /// Verifies with the keys of other apps from now on. Who is in stays until its token expires.
     pub(crate) fn replace(&self, other: Self) {
-        let mut known = other.known.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let before = self.known();
-        if let Some(known) = Arc::get_mut(&mut known) {
+        let known = other.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Takes over what others fetched from an issuer that is asked as before.
+    pub(crate) fn go_on_with(&mut self, others: &Self) {
+        let before = others.known();
+        let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = Arc::get_mut(known) {
             for (app, set) in &mut known.sets {
                 let mut same = before.sets.iter().filter(|(of, old)| of == app && old.source == set.source);
                 same.next().into_iter().for_each(|(_, old)| *set = Arc::clone(old));
             }
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// Also verifies what this process has signed with a secret of its own, for every app that there is.

@@ -32,7 +32,7 @@ use crate::http::{ApiKeys, ConsoleConfig, LiveRules, SyncTimes};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{Front, Tls};
-use crate::node::{CalloutRules, CompressionRules, NodeConfig};
+use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::pulse::Pulse;
 use crate::shard::{self, Door, DoorConfig, Origins, ShardConfig};
@@ -253,10 +253,14 @@ impl Server {
         let sight = sight(&mut options, address)?;
         let on_fatal = Arc::clone(&options.on_fatal);
         let (sync_times, disk) = (SyncTimes::default(), DiskWatch::default());
-        let mut rules = hooks::rules(&options.hooks);
-        rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
+        let mut hook_rules = hooks::rules(&options.hooks);
+        hook_rules.return_ms = u64::from(options.drain_window_ms) + RETURN_MS;
         let (engine, clock, durability) =
-            start_engine(&options, &rules, (&sync_times, &disk), move |fatal| on_fatal(&fatal))?;
+            start_engine(&options, &hook_rules, (&sync_times, &disk), move |fatal| on_fatal(&fatal))?;
+        let callouts_thread = callout::start(clock.clone(), seed()?)?;
+        let callouts = callouts_thread.handle().replace(std::mem::take(&mut options.callouts));
+        let asking =
+            (callouts_thread.handle(), reload::node_rules(&options, hook_rules.clone(), callouts.rules().clone()));
         let node = |id| NodeConfig {
             shard: ShardId(id),
             ping_ms: options.ping_ms,
@@ -267,10 +271,9 @@ impl Server {
             publish_burst: options.publish_burst,
             spread_ms: options.drain_window_ms,
             name_anonymous: options.name_anonymous,
-            // A shard learns them from its desk.
-            callouts: CalloutRules::default(),
+            callouts: callouts.rules().clone(),
             compression: options.compression.clone(),
-            hooks: rules.clone(),
+            hooks: hook_rules.clone(),
             engine: EngineInfo { durability: durability.clone() },
             bugs: Bugs::default(),
         };
@@ -278,11 +281,11 @@ impl Server {
         let tls = tls.transpose().map_err(std::io::Error::other)?;
         let (stop, stopped) = watch::channel(false);
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
-        let callouts = callouts_thread(&options, &clock)?;
         let told = HookNumbers::default();
         let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, (&stopped, told.clone()))?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let pulse = Pulse::new(ask.clone());
+        let rules = LiveRules::new(reload::http_rules(&options));
         let auth = Arc::new(std::mem::take(&mut options.tokens));
         let watched = Watched {
             sync_times,
@@ -290,12 +293,11 @@ impl Server {
             tls: tls.clone(),
             shards: ask,
             reloads: reloads.clone(),
-            callouts: callouts.as_ref().map(CalloutThread::handle),
+            callouts: callouts_thread.handle(),
             hooks: told,
             tokens: Arc::clone(&auth),
             sight,
         };
-        let rules = LiveRules::new(reload::http_rules(&options));
         let shared = (&engine.handle(), &clock, &stopped);
         let (http, handed) = http_thread(&options, http_listener, rules.clone(), watched, shared)?;
         let door = Arc::new(Door::new(DoorConfig {
@@ -315,7 +317,7 @@ impl Server {
             hands: !options.api_keys.is_empty() || options.console.is_some(),
         }));
         let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
-        fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets()));
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets(), FETCHED_WITHIN));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
         for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
             let (change, changed) = mpsc::channel(1);
@@ -331,15 +333,16 @@ impl Server {
                 clock: clock.clone(),
                 door: Arc::clone(&door),
                 drain_window_ms: options.drain_window_ms,
-                desk: callouts.as_ref().map(CalloutThread::desk),
+                callouts: callouts_thread.handle(),
                 asked,
                 stop: stopped.clone(),
             };
             let run = shard::prepare(config)?;
             shards.push(std::thread::Builder::new().name(format!("moorline-{id}")).spawn(run)?);
         }
-        let live =
-            Live::new(fixed, engine.handle(), (auth, rules, door, tls), (nodes, hooks), (reloads, fetcher, stopped));
+        let told = (auth, rules, door, tls);
+        let live = Live::new(fixed, engine.handle(), told, (nodes, hooks), asking, (reloads, fetcher, stopped));
+        let callouts = Some(callouts_thread);
         Ok(Self { address, http_address, stop, shards, http, couriers, callouts, engine: Some(engine), live, pulse })
     }
 
@@ -418,14 +421,6 @@ impl Drop for Server {
     }
 }
 
-/// Starts what asks apps' backends, if any is asked.
-fn callouts_thread(options: &Options, clock: &WallClock) -> std::io::Result<Option<CalloutThread>> {
-    if options.callouts.is_empty() {
-        return Ok(None);
-    }
-    callout::start(options.callouts.clone(), clock.clone(), seed()?).map(Some)
-}
-
 /// Starts the couriers of the hooks.
 fn hooks_thread(
     options: &Options,
@@ -441,6 +436,9 @@ fn hooks_thread(
     let _ = placed.recv();
     Ok((change, Some(couriers)))
 }
+
+/// How long a start waits for the first keys of issuers.
+const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Returns random bytes.
 fn seed() -> std::io::Result<[u8; 32]> {

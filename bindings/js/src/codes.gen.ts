@@ -156,7 +156,7 @@ export type KnownErrorCode =
   | "limit.rate"
   /** Too many channels. */
   | "limit.channels"
-  /** Too many connections of this user. */
+  /** Too many connections of this user, or of the app. */
   | "limit.connections"
   /** The outbox is full (client). */
   | "limit.outbox"

@@ -1,15 +1,20 @@
 //! Call-outs: questions to an app's backend by HTTP, whose answer somebody waits for.
 //!
-//! [`start`] takes the call-outs of the configuration and returns a [`CalloutThread`]; its [`Callouts`] is cheap to clone
-//! and can be used on any thread with an async runtime:
+//! [`start`] returns a [`CalloutThread`]; its [`Callouts`] is cheap to clone and can be used on any thread with an async
+//! runtime. [`Callouts::replace`] says whom there is to ask:
 //!
 //! ```text
+//! let change = callouts.replace(of_the_configuration);
+//! // Whoever asks goes by `change.rules()` from now on, which name the ids.
+//! drop(change);
 //! let answer: Result<Answer, CalloutError> = callouts.call(id, Kind::Publish, body).await;
 //! ```
 //!
-//! - `id` is the place of the call-out in the list that [`start`] was given.
+//! - A call-out that is as it was keeps its id, its breaker and its places; one that is new or has changed gets an id that was
+//!   never used. One that is gone can be asked until the [`Change`] is dropped; requests under way end normally.
 //! - `body` is JSON; it is `POST`ed to the call-out's URL, signed as hooks are (`webhook-id`, `webhook-timestamp`,
-//!   `webhook-signature`). A call is sent once: nothing is tried again here.
+//!   `webhook-signature`), on a connection that is kept for the next. A call is sent once; a question again if a kept
+//!   connection turns out to have ended. Nothing else is tried again here.
 //! - An [`Answer`] is a 2xx with a JSON object of at most [`MOST_ANSWER`] bytes. Everything else is a [`CalloutError`],
 //!   of which [`CalloutError::is_temporary`] says whether asking again may help.
 //! - `Target::within` bounds the whole, waiting for one of the call-out's `max_requests` places included.
@@ -22,19 +27,18 @@ pub mod breaker;
 mod numbers;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use moorline_protocol::AppName;
 use moorline_protocol::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
 use self::breaker::{Breaker, State};
 pub use self::numbers::Numbers;
-use crate::egress::{self, Request, Target};
+use crate::egress::{Pool, Repeat, Request, Target};
 pub use crate::egress::{Refusal, Reply};
 pub use crate::node::{CalloutId, CalloutKind as Kind};
 use crate::node::{CalloutRule, CalloutRules};
@@ -42,11 +46,13 @@ use crate::wall_clock::WallClock;
 
 /// Bytes of an answer's body.
 pub const MOST_ANSWER: usize = 256 * 1024;
+/// Connections of one call-out that are kept while nobody needs them.
+const MOST_KEPT: usize = 32;
 /// Calls of one call-out that wait for a place; more end at once.
 const MOST_WAITING: usize = 4_096;
 
 /// Who is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
     /// Names it in the server's log; unique in its app.
     pub name: String,
@@ -56,35 +62,8 @@ pub struct Callout {
     pub max_requests: usize,
     /// Headers of a client's request that it wants to see, in lower case.
     pub headers: Vec<String>,
-    /// Whose backend it is, and what it is asked; the id in it is its place in the list.
+    /// Whose backend it is, and what it is asked. Which id is in it does not matter: [`Callouts::replace`] gives one.
     pub rule: CalloutRule,
-}
-
-/// What a shard needs to have its node's questions answered.
-#[derive(Clone)]
-pub struct Desk {
-    /// What asks.
-    pub callouts: Callouts,
-    /// When whose backend is asked.
-    pub rules: CalloutRules,
-}
-
-impl Desk {
-    /// Returns the headers of a client's request that an app's backend wants to see.
-    pub fn headers<'a>(
-        &self,
-        app: &AppName,
-        all: &'a [(String, String)],
-    ) -> impl Iterator<Item = &'a (String, String)> {
-        let id = self.rules.of(app, Kind::Connect, None).map_or(usize::MAX, |terms| usize::from(terms.id.0));
-        let wanted = self.callouts.0.lines.get(id).map(|line| line.callout.headers.clone()).unwrap_or_default();
-        all.iter().filter(move |(name, _)| wanted.contains(name))
-    }
-
-    /// Returns who answers the calls of an app's clients.
-    pub fn calls(&self, app: &AppName) -> Option<CalloutId> {
-        self.rules.of(app, Kind::Rpc, None).map(|terms| terms.id)
-    }
 }
 
 /// What a backend answered: 2xx, and a JSON object.
@@ -154,7 +133,7 @@ pub struct Callouts(Arc<Shared>);
 
 struct Shared {
     runtime: tokio::runtime::Handle,
-    lines: Vec<Line>,
+    lines: RwLock<Lines>,
     clock: Mutex<WallClock>,
     started: Instant,
     /// What this start's ids begin with.
@@ -163,12 +142,32 @@ struct Shared {
     numbers: Numbers,
 }
 
+/// Whom there is to ask.
+#[derive(Default)]
+struct Lines {
+    /// In the order of the configuration.
+    current: Vec<Arc<Line>>,
+    /// Gone, but somebody may still go by the rules that name them.
+    leaving: Vec<Arc<Line>>,
+    last: u64,
+}
+
 /// A call-out and what is under way to it.
 struct Line {
     callout: Callout,
     places: Semaphore,
     waiting: AtomicUsize,
     breaker: Mutex<Breaker>,
+    pool: Pool,
+}
+
+/// Call-outs that took the place of others. As long as it is held, those others can be asked, too.
+#[must_use]
+pub struct Change {
+    callouts: Callouts,
+    /// What there was before.
+    before: CalloutRules,
+    now: CalloutRules,
 }
 
 /// The thread that requests run on; closing it ends what is under way.
@@ -178,21 +177,15 @@ pub struct CalloutThread {
     thread: JoinHandle<()>,
 }
 
-/// Starts the thread. `seed` makes the ids of requests.
+/// Starts the thread, which asks nobody yet. `seed` makes the ids of requests.
 ///
 /// # Errors
 /// The system's, if thread or runtime cannot be had.
-pub fn start(callouts: Vec<Callout>, clock: WallClock, seed: [u8; 32]) -> std::io::Result<CalloutThread> {
+pub fn start(clock: WallClock, seed: [u8; 32]) -> std::io::Result<CalloutThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let line = |callout: Callout| Line {
-        places: Semaphore::new(callout.max_requests),
-        waiting: AtomicUsize::new(0),
-        breaker: Mutex::default(),
-        callout,
-    };
     let shared = Shared {
         runtime: runtime.handle().clone(),
-        lines: callouts.into_iter().map(line).collect(),
+        lines: RwLock::default(),
         clock: Mutex::new(clock),
         started: Instant::now(),
         prefix: seed.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
@@ -208,13 +201,6 @@ pub fn start(callouts: Vec<Callout>, clock: WallClock, seed: [u8; 32]) -> std::i
 }
 
 impl CalloutThread {
-    /// Returns what a shard needs.
-    pub fn desk(&self) -> Desk {
-        let lines = self.callouts.0.lines.iter();
-        let rules = CalloutRules::new(lines.map(|line| line.callout.rule.clone()).collect());
-        Desk { callouts: self.handle(), rules }
-    }
-
     /// Returns what asks.
     pub fn handle(&self) -> Callouts {
         self.callouts.clone()
@@ -228,38 +214,103 @@ impl CalloutThread {
     }
 }
 
-impl Callouts {
-    /// Asks, and waits for the answer. Dropping the future does not take the request back.
-    ///
-    /// # Errors
-    /// [`CalloutError`].
-    pub async fn call(&self, id: CalloutId, kind: Kind, body: Bytes) -> Result<Answer, CalloutError> {
-        let this = self.clone();
-        let call = self.0.runtime.spawn(async move { this.0.call(id, kind, body, None, Answer::of).await });
-        call.await.unwrap_or(Err(CalloutError::Stopped))
+impl Change {
+    /// Returns when whose backend is asked from now on.
+    pub fn rules(&self) -> &CalloutRules {
+        &self.now
     }
 
-    /// Asks, and waits for what comes back at most so long: a reply with any status below 500 but 429, and any body. Dropping
-    /// the future gives the request up.
+    /// Returns the same, and where nobody is asked any more, whom one asked before: for as long as tokens are those of
+    /// before.
+    pub fn both(&self) -> CalloutRules {
+        self.now.before(&self.before)
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        write(&self.callouts.0.lines).leaving.clear();
+    }
+}
+
+impl Callouts {
+    /// From now on these are the call-outs. Two changes at a time are not for anybody to make.
+    pub fn replace(&self, callouts: Vec<Callout>) -> Change {
+        let mut lines = write(&self.0.lines);
+        let before = lines.rules();
+        let mut old = std::mem::take(&mut lines.current);
+        for mut callout in callouts {
+            let same = |line: &Arc<Line>| line.callout.is_but_for_its_id(&callout);
+            let line = match old.iter().position(same) {
+                Some(at) => old.swap_remove(at),
+                None => {
+                    lines.last += 1;
+                    callout.rule.terms.id = CalloutId(lines.last);
+                    Arc::new(Line {
+                        places: Semaphore::new(callout.max_requests),
+                        waiting: AtomicUsize::new(0),
+                        breaker: Mutex::default(),
+                        pool: Pool::new(callout.max_requests.min(MOST_KEPT)),
+                        callout,
+                    })
+                }
+            };
+            lines.current.push(line);
+        }
+        for line in &old {
+            self.0.numbers.forget(&line.callout.rule.app, &line.callout.name);
+        }
+        lines.leaving.extend(old);
+        Change { callouts: self.clone(), before, now: lines.rules() }
+    }
+
+    /// Returns the headers of a client's request that a call-out wants to see.
+    pub fn headers<'a>(
+        &self,
+        id: CalloutId,
+        all: &'a [(String, String)],
+    ) -> impl Iterator<Item = &'a (String, String)> {
+        let wanted = self.0.line(id).map(|line| line.callout.headers.clone()).unwrap_or_default();
+        all.iter().filter(move |(name, _)| wanted.contains(name))
+    }
+
+    /// Asks; what it returns waits for the answer. Dropping that does not take the request back.
     ///
     /// # Errors
     /// [`CalloutError`].
-    pub async fn exchange(
+    pub fn call(
+        &self,
+        id: CalloutId,
+        kind: Kind,
+        body: Bytes,
+    ) -> impl Future<Output = Result<Answer, CalloutError>> + use<> {
+        let (this, line) = (self.clone(), self.0.line(id));
+        let call = self.0.runtime.spawn(async move { this.0.call(line, kind, body, None, Answer::of).await });
+        async move { call.await.unwrap_or(Err(CalloutError::Stopped)) }
+    }
+
+    /// Asks; what it returns waits for what comes back at most so long: a reply with any status below 500 but 429, and any
+    /// body. Dropping that gives the request up.
+    ///
+    /// # Errors
+    /// [`CalloutError`].
+    pub fn exchange(
         &self,
         id: CalloutId,
         kind: Kind,
         body: Bytes,
         within: Duration,
-    ) -> Result<Reply, CalloutError> {
-        let this = self.clone();
-        let call = self.0.runtime.spawn(async move { this.0.call(id, kind, body, Some(within), Ok).await });
+    ) -> impl Future<Output = Result<Reply, CalloutError>> + use<> {
+        let (this, line) = (self.clone(), self.0.line(id));
+        let call = self.0.runtime.spawn(async move { this.0.call(line, kind, body, Some(within), Ok).await });
         let mut call = Abandoned(call);
-        (&mut call.0).await.unwrap_or(Err(CalloutError::Stopped))
+        async move { (&mut call.0).await.unwrap_or(Err(CalloutError::Stopped)) }
     }
 
     /// Returns the numbers.
     pub fn numbers(&self) -> &Numbers {
-        for line in &self.0.lines {
+        let lines = read(&self.0.lines);
+        for line in &lines.current {
             let state = lock(&line.breaker).state();
             self.0.numbers.breaker(&line.callout.rule.app, &line.callout.name, matches!(state, State::Closed));
         }
@@ -267,19 +318,40 @@ impl Callouts {
     }
 }
 
+impl Callout {
+    /// Tells whether the configuration says the same of both.
+    fn is_but_for_its_id(&self, other: &Self) -> bool {
+        let mut same = self.clone();
+        same.rule.terms.id = other.rule.terms.id;
+        same == *other
+    }
+}
+
+impl Lines {
+    fn rules(&self) -> CalloutRules {
+        CalloutRules::new(self.current.iter().map(|line| line.callout.rule.clone()).collect())
+    }
+}
+
 impl Shared {
+    fn line(&self, id: CalloutId) -> Option<Arc<Line>> {
+        let lines = read(&self.lines);
+        let line = lines.current.iter().chain(&lines.leaving).find(|line| line.callout.rule.terms.id == id);
+        line.cloned()
+    }
+
     async fn call<T>(
         &self,
-        id: CalloutId,
+        line: Option<Arc<Line>>,
         kind: Kind,
         body: Bytes,
         within: Option<Duration>,
         read: fn(Reply) -> Result<T, CalloutError>,
     ) -> Result<T, CalloutError> {
-        let line = self.lines.get(usize::from(id.0)).ok_or(Refusal::Url)?;
+        let line = &*line.ok_or(Refusal::Url)?;
         let (callout, begun) = (&line.callout, Instant::now());
         let within = within.map_or(callout.target.within, |within| within.min(callout.target.within));
-        let answer = self.guarded(line, body, within).await.and_then(read);
+        let answer = self.guarded(line, (kind, body), within).await.and_then(read);
         let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
         self.numbers.count(&callout.rule.app, kind.name(), outcome, begun.elapsed());
         if let Err(error) = &answer {
@@ -294,7 +366,7 @@ impl Shared {
         answer
     }
 
-    async fn guarded(&self, line: &Line, body: Bytes, within: Duration) -> Result<Reply, CalloutError> {
+    async fn guarded(&self, line: &Line, asked: (Kind, Bytes), within: Duration) -> Result<Reply, CalloutError> {
         let begun = Instant::now();
         // Whoever would wait for nothing does not wait.
         if let State::Open(until) = lock(&line.breaker).state()
@@ -310,7 +382,7 @@ impl Shared {
         let mut trial = Trial { shared: self, line, pass: Some(pass) };
         let mut target = line.callout.target.clone();
         target.within = within.saturating_sub(begun.elapsed());
-        let result = self.ask(&target, body).await;
+        let result = self.ask(&line.pool, &target, asked).await;
         let works = !matches!(&result, Err(CalloutError::Refused(refusal)) if is_down(refusal));
         let (was, is) = {
             let mut breaker = lock(&line.breaker);
@@ -332,11 +404,12 @@ impl Shared {
         result
     }
 
-    async fn ask(&self, target: &Target, body: Bytes) -> Result<Reply, CalloutError> {
+    async fn ask(&self, pool: &Pool, target: &Target, (kind, body): (Kind, Bytes)) -> Result<Reply, CalloutError> {
         let id = format!("call_{}_{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
         let timestamp = lock(&self.clock).now_ms() / 1_000;
         let request = Request { id: &id, timestamp, body, most: Some(MOST_ANSWER) };
-        let reply = egress::send(target, request).await?;
+        let repeat = if kind == Kind::Rpc { Repeat::Never } else { Repeat::Harmless };
+        let reply = pool.send(target, request, repeat).await?;
         let refusal = Refusal::Status(reply.status);
         if is_down(&refusal) { Err(refusal.into()) } else { Ok(reply) }
     }
@@ -403,4 +476,33 @@ impl Drop for Waiting<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_success_with_a_json_object() {
+        let read = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Answer::of(Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) })
+        };
+        assert_eq!(read(200, " {\"allow\": true}\n").unwrap().body, " {\"allow\": true}\n");
+        let deep = format!("{{\"x\":{}{}}}", "[".repeat(80), "]".repeat(80));
+        for body in ["", "[]", "true", "\"{}\"", "{\"allow\":true", "{\"allow\":true}}", "{'allow':true}", &deep] {
+            assert!(matches!(read(200, body), Err(CalloutError::Invalid)), "{body}");
+        }
+        for status in [199, 302, 404] {
+            assert!(matches!(read(status, "{}"), Err(CalloutError::Refused(Refusal::Status(_)))), "{status}");
+        }
+    }
 }

@@ -45,6 +45,11 @@ impl Numbers {
         self.open.get_or_create(&labels).set(i64::from(!closed));
     }
 
+    /// A call-out is not there any more.
+    pub(super) fn forget(&self, app: &AppName, name: &str) {
+        self.open.remove(&vec![("app", app.to_string()), ("callout", name.to_owned())]);
+    }
+
     /// Adds them to what is shown.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("callouts", "Questions to apps' backends, by what became of them", self.calls.clone());

@@ -16,6 +16,7 @@ const TIMEOUT: std::ops::RangeInclusive<u64> = 100..=30_000;
 const DEFAULT_TIMEOUT_MS: u64 = 5_000;
 const MAX_REQUESTS: std::ops::RangeInclusive<u32> = 1..=10_000;
 const DEFAULT_MAX_REQUESTS: u32 = 64;
+
 /// Makes the call-outs. Relative paths begin at `dir`.
 ///
 /// # Errors
@@ -23,7 +24,7 @@ const DEFAULT_MAX_REQUESTS: u32 = 64;
 pub fn callouts(file: &File, dir: &Path) -> Result<Vec<Callout>, String> {
     let mut callouts: Vec<Callout> = Vec::new();
     for section in &file.callouts {
-        let made = callout(section, file, dir, callouts.len());
+        let made = callout(section, file, dir);
         let callout = made.map_err(|problem| format!("call-out `{}`: {problem}", section.name))?;
         if callouts.iter().any(|other| other.name == callout.name && other.rule.app == callout.rule.app) {
             return Err(format!("call-out `{}` is there twice", callout.name));
@@ -33,7 +34,7 @@ pub fn callouts(file: &File, dir: &Path) -> Result<Vec<Callout>, String> {
     Ok(callouts)
 }
 
-fn callout(section: &CalloutSection, file: &File, dir: &Path, place: usize) -> Result<Callout, String> {
+fn callout(section: &CalloutSection, file: &File, dir: &Path) -> Result<Callout, String> {
     plain_name(&section.name)?;
     let app = section.app.as_deref().unwrap_or("default");
     let app = AppName::new(app).map_err(|error| format!("app `{app}`: {error}"))?;
@@ -59,7 +60,6 @@ fn callout(section: &CalloutSection, file: &File, dir: &Path, place: usize) -> R
     let allow_private = section.allow_private.unwrap_or(false);
     let roots = section.ca_file.as_deref().map_or(Ok(Vec::new()), |file| roots(&dir.join(file)))?;
     let (url, secrets) = (url(&section.url, allow_private)?, secrets(&section.secrets)?);
-    let id = CalloutId(u16::try_from(place).map_err(|_| "there are too many call-outs")?);
     // Without keys a token means something only to the backend.
     let verifies = known.is_none_or(|app| !app.keys.is_empty());
     Ok(Callout {
@@ -71,7 +71,7 @@ fn callout(section: &CalloutSection, file: &File, dir: &Path, place: usize) -> R
             app,
             kinds: kinds(&section.asks)?,
             channels: section.channels.iter().map(|pattern| pattern.as_str().into()).collect(),
-            terms: Terms { id, within_ms, on_failure, verifies },
+            terms: Terms { id: CalloutId::default(), within_ms, on_failure, verifies },
         },
     })
 }

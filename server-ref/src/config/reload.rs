@@ -68,10 +68,11 @@ impl Watch {
 /// Returns the files that a configuration names, and that are read with it. Relative paths begin at `dir`.
 pub fn files(file: &File, dir: &Path) -> Vec<PathBuf> {
     let keys = file.apps.iter().flat_map(|app| &app.keys).filter_map(|key| key.public_key_file.as_ref());
-    let roots = file.hooks.iter().filter_map(|hook| hook.ca_file.as_ref());
+    let hooks = file.hooks.iter().filter_map(|hook| hook.ca_file.as_ref());
+    let callouts = file.callouts.iter().filter_map(|callout| callout.ca_file.as_ref());
     let issuers = file.apps.iter().flat_map(|app| &app.jwks).filter_map(|jwks| jwks.ca_file.as_ref());
     let tls = file.server.tls.iter().map(|tls| tls.files(dir)).flat_map(|files| [files.cert, files.key]);
-    keys.chain(roots).chain(issuers).map(|path| dir.join(path)).chain(tls).collect()
+    keys.chain(hooks).chain(callouts).chain(issuers).map(|path| dir.join(path)).chain(tls).collect()
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::http::response::Parts;
-use hyper::{Method, StatusCode, Uri};
+use hyper::{Method, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -29,9 +31,21 @@ pub struct Target {
     pub allow_private: bool,
     /// For an answer, from resolving the name to its last byte that is read.
     pub within: Duration,
-    /// What is trusted: made once, as it reads some 150 certificates.
+    /// What is trusted beside the certificates of the web.
+    roots: Vec<CertificateDer<'static>>,
+    /// All that is trusted: made once, as it reads some 150 certificates.
     tls: Arc<rustls::ClientConfig>,
 }
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { url, secrets, allow_private, within, roots, tls: _ } = self;
+        (url, secrets, allow_private) == (&other.url, &other.secrets, &other.allow_private)
+            && (within, roots) == (&other.within, &other.roots)
+    }
+}
+
+impl Eq for Target {}
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,14 +58,14 @@ impl Target {
     pub fn new(
         url: Uri,
         secrets: Vec<Secret>,
-        roots: &[rustls::pki_types::CertificateDer<'static>],
+        roots: &[CertificateDer<'static>],
         allow_private: bool,
         within: Duration,
     ) -> Self {
         let mut trusted = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         trusted.add_parsable_certificates(roots.iter().cloned());
         let tls = rustls::ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
-        Self { url, secrets, allow_private, within, tls: Arc::new(tls) }
+        Self { url, secrets, allow_private, within, roots: roots.to_vec(), tls: Arc::new(tls) }
     }
 }
 
@@ -112,15 +126,21 @@ pub enum Refusal {
     Url,
 }
 
-/// Sends one request and returns its answer, whatever its status.
+/// Sends one request on a connection of its own and returns its answer, whatever its status.
 ///
 /// # Errors
 /// [`Refusal`]: all but `Status`.
 pub async fn send(target: &Target, request: Request<'_>) -> Result<Reply, Refusal> {
     let most = request.most;
     let (head, body) = exchange(target, head(target, request)?, most).await?;
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
-    Ok(Reply { status: head.status, retry_after, body })
+    Ok(Reply::new(&head, body))
+}
+
+impl Reply {
+    pub(super) fn new(head: &Parts, body: Bytes) -> Self {
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+        Self { status: head.status, retry_after, body }
+    }
 }
 
 /// Sends one request and returns the head of its answer, and the body if it was asked for.
@@ -138,16 +158,58 @@ async fn try_exchange(
     request: hyper::Request<Full<Bytes>>,
     most: Option<usize>,
 ) -> Result<(Parts, Bytes), Refusal> {
+    let (mut sender, connection) = handshake(dial(target).await?).await?;
+    let answer = async move {
+        let answer = sender.send_request(request).await.map_err(Refusal::Http)?;
+        read(answer, most).await
+    };
+    tokio::pin!(answer, connection);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        ended = &mut connection => match ended {
+            // The answer may have come with the end.
+            Ok(()) => answer.await,
+            Err(error) => Err(Refusal::Http(error)),
+        },
+    }
+}
+
+/// What bytes go through.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Makes a connection, with TLS where the URL says so.
+pub(super) async fn dial(target: &Target) -> Result<Box<dyn Wire>, Refusal> {
     let host = target.url.host().ok_or(Refusal::Url)?.trim_start_matches('[').trim_end_matches(']');
     let secure = target.url.scheme_str() != Some("http");
     let port = target.url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let stream = connect(host, port, target.allow_private).await?;
-    if secure {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Refusal::Url)?;
-        let stream = TlsConnector::from(Arc::clone(&target.tls)).connect(name, stream).await.map_err(Refusal::Tls)?;
-        talk(stream, request, most).await
-    } else {
-        talk(stream, request, most).await
+    if !secure {
+        return Ok(Box::new(stream));
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| Refusal::Url)?;
+    let stream = TlsConnector::from(Arc::clone(&target.tls)).connect(name, stream).await.map_err(Refusal::Tls)?;
+    Ok(Box::new(stream))
+}
+
+/// Begins to speak HTTP.
+pub(super) async fn handshake(
+    wire: Box<dyn Wire>,
+) -> Result<(SendRequest<Full<Bytes>>, Connection<TokioIo<Box<dyn Wire>>, Full<Bytes>>), Refusal> {
+    let mut http = hyper::client::conn::http1::Builder::new();
+    http.max_buf_size(MOST_HEAD).handshake(TokioIo::new(wire)).await.map_err(Refusal::Http)
+}
+
+/// Reads an answer as far as it is wanted.
+pub(super) async fn read(answer: Response<Incoming>, most: Option<usize>) -> Result<(Parts, Bytes), Refusal> {
+    let (head, body) = answer.into_parts();
+    let Some(most) = most else { return Ok((head, Bytes::new())) };
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok((head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::Large(most)),
+        Err(error) => Err(error.downcast().map_or(Refusal::Large(most), |error| Refusal::Http(*error))),
     }
 }
 
@@ -161,14 +223,19 @@ async fn connect(host: &str, port: u16, allow_private: bool) -> Result<TcpStream
             continue;
         }
         match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                // It is only slower without.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
             Err(error) => refusal = Refusal::Connect(error),
         }
     }
     Err(refusal)
 }
 
-fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Refusal> {
+/// Makes a request.
+pub(super) fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Refusal> {
     begin(target, Method::POST)?
         .header(CONTENT_TYPE, "application/json")
         .header("webhook-id", request.id)
@@ -186,42 +253,6 @@ pub(super) fn begin(target: &Target, method: Method) -> Result<Builder, Refusal>
     let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
     let agent = concat!("moorline-server/", env!("CARGO_PKG_VERSION"));
     Ok(hyper::Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, agent))
-}
-
-/// Sends a request on a connection of its own and reads the answer as far as it is wanted.
-async fn talk<S>(
-    stream: S,
-    request: hyper::Request<Full<Bytes>>,
-    most: Option<usize>,
-) -> Result<(Parts, Bytes), Refusal>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_buf_size(MOST_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(Refusal::Http)?;
-    let answer = async move {
-        let answer = sender.send_request(request).await.map_err(Refusal::Http)?;
-        let (head, body) = answer.into_parts();
-        let Some(most) = most else { return Ok((head, Bytes::new())) };
-        match Limited::new(body, most).collect().await {
-            Ok(body) => Ok((head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::Large(most)),
-            Err(error) => Err(error.downcast().map_or(Refusal::Large(most), |error| Refusal::Http(*error))),
-        }
-    };
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        ended = &mut connection => match ended {
-            // The answer may have come with the end.
-            Ok(()) => answer.await,
-            Err(error) => Err(Refusal::Http(error)),
-        },
-    }
 }
 
 /// Bytes that an answer may have before its body.

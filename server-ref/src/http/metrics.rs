@@ -74,9 +74,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
         reloads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
     }
     registry.register("config_reloads", "Reloads of the configuration, by outcome", reloads);
-    if let Some(callouts) = &api.callouts {
-        callouts.numbers().register(&mut registry);
-    }
+    api.callouts.numbers().register(&mut registry);
     api.hooks.register(&mut registry, api.unix());
     of_issuers(&mut registry, &api.tokens);
     of_operations(&mut registry, &lock(&api.operations).waiting());

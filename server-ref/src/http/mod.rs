@@ -99,7 +99,7 @@ pub struct HttpConfig {
     /// How often the configuration was reloaded.
     pub reloads: Reloads,
     /// Who knows what apps' backends were asked.
-    pub callouts: Option<Callouts>,
+    pub callouts: Callouts,
     /// What hooks did.
     pub hooks: HookNumbers,
     /// Who knows the keys that issuers publish.
@@ -144,7 +144,7 @@ struct Api {
     forwarded: ForwardedHeader,
     shards: Vec<mpsc::Sender<Question>>,
     reloads: Reloads,
-    callouts: Option<Callouts>,
+    callouts: Callouts,
     hooks: HookNumbers,
     tokens: Arc<Tokens>,
     answered: Mutex<metrics::Answered>,

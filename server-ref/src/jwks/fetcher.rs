@@ -7,9 +7,6 @@ use tokio::sync::watch;
 
 use super::KeySet;
 
-/// How long a start waits for the first answers.
-const START_WITHIN: Duration = Duration::from_secs(5);
-
 /// Sets to fetch; what stands beside them is dropped once each new one was asked for once.
 type Work = (Vec<Arc<KeySet>>, mpsc::Sender<()>);
 
@@ -32,12 +29,12 @@ impl Fetcher {
         Ok(Self { work, thread })
     }
 
-    /// Keeps these sets fresh, and no others. Those that were known before are fetched at once. Waits for the others, a
-    /// little: who is not served by then is told to come back.
-    pub(crate) fn work_for(&self, sets: Vec<Arc<KeySet>>) {
+    /// Keeps these sets fresh, and no others. Those that were known before are fetched at once. Waits for the others,
+    /// at most so long: who is not served by then is told to come back.
+    pub(crate) fn work_for(&self, sets: Vec<Arc<KeySet>>, within: Duration) {
         let (asking, asked) = mpsc::channel();
         if self.work.send((sets, asking)).is_ok() {
-            let _ = asked.recv_timeout(START_WITHIN);
+            let _ = asked.recv_timeout(within);
         }
     }
 

@@ -155,6 +155,8 @@ pub struct NodeRules {
     pub compression: CompressionRules,
     /// What hooks are told of.
     pub hooks: HookRules,
+    /// What apps' backends are asked.
+    pub callouts: CalloutRules,
     /// Ping interval in ms, of connections from now on.
     pub ping_ms: u32,
 }

@@ -9,7 +9,7 @@ impl Node {
     /// Goes on under other rules: what a client does next is measured by them. Connections of apps that the
     /// [`Authenticator`](super::Authenticator) does not have any more end with 4505; all others stand.
     pub fn configure(&mut self, rules: NodeRules, now: Now) {
-        let NodeRules { limits, apps, compression, hooks, ping_ms } = rules;
+        let NodeRules { limits, apps, compression, hooks, callouts, ping_ms } = rules;
         let config = &mut self.config;
         (config.max_message, config.max_channels) = (limits.message, limits.channels);
         config.max_connections = limits.connections_per_user;
@@ -21,6 +21,7 @@ impl Node {
             let error = ErrorFrame::new(ErrorCode::AppUnknown, "this server has no such app any more");
             self.end(conn, Ending(Some(error), CloseCode::UNKNOWN_APP), now);
         }
+        self.set_callouts(callouts, now);
     }
 
     /// Says which apps have limits of their own, before anybody comes.

@@ -70,7 +70,7 @@ pub(super) struct Watched {
     pub(super) tls: Option<Tls>,
     pub(super) shards: Vec<mpsc::Sender<Question>>,
     pub(super) reloads: Reloads,
-    pub(super) callouts: Option<Callouts>,
+    pub(super) callouts: Callouts,
     pub(super) hooks: HookNumbers,
     pub(super) tokens: Arc<Tokens>,
     pub(super) sight: Option<ConsoleSight>,

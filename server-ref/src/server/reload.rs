@@ -1,4 +1,4 @@
-//! What of a running server can change: apps, keys, limits, rules, origins, hooks.
+//! What of a running server can change: apps, keys, limits, rules, origins, hooks, call-outs.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use super::{Engine, Options};
+use crate::callout::Callouts;
+use crate::engine::hooks::HookRules;
 use crate::engine::host::EngineHandle;
 use crate::engine::{Command, EngineRules, Reply, ShardId, Ticket};
 use crate::hooks::{self, NewHooks};
@@ -15,7 +17,7 @@ use crate::http::{HttpRules, LiveRules};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{ForwardedHeader, Listening, Proxies, Tls};
-use crate::node::NodeRules;
+use crate::node::{CalloutRules, NodeRules};
 use crate::shard::{Door, NewRules};
 
 /// No node has so many shards, and the HTTP API asks under the number after it.
@@ -122,6 +124,9 @@ pub(super) struct Live {
     tls: Option<Tls>,
     nodes: Vec<mpsc::Sender<NewRules>>,
     hooks: mpsc::UnboundedSender<NewHooks>,
+    callouts: Callouts,
+    /// What nodes go by; one reload at a time changes it.
+    rules: Mutex<NodeRules>,
     pub(super) reloads: Reloads,
     /// As soon as an issuer's keys are to be fetched.
     fetcher: Mutex<Option<Fetcher>>,
@@ -134,15 +139,17 @@ impl Live {
         engine: EngineHandle,
         (tokens, http, door, tls): (Arc<Tokens>, LiveRules, Arc<Door>, Option<Tls>),
         (nodes, hooks): (Vec<mpsc::Sender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
+        (callouts, rules): (Callouts, NodeRules),
         (reloads, fetcher, stop): (Reloads, Option<Fetcher>, watch::Receiver<bool>),
     ) -> Self {
-        let fetcher = Mutex::new(fetcher);
-        Self { fixed, engine, tokens, http, door, tls, nodes, hooks, reloads, fetcher, stop }
+        let (rules, fetcher) = (Mutex::new(rules), Mutex::new(fetcher));
+        Self { fixed, engine, tokens, http, door, tls, nodes, hooks, callouts, rules, reloads, fetcher, stop }
     }
 
     /// See [`Server::reload`](super::Server::reload). Nothing in here can fail: whatever can was done when the options
     /// were made.
-    pub(super) fn apply(&self, options: Options) -> Vec<&'static str> {
+    pub(super) fn apply(&self, mut options: Options) -> Vec<&'static str> {
+        let mut before = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let later = self.fixed.differences(&Fixed::of(&options));
         let mut told = hooks::rules(&options.hooks);
         told.return_ms = u64::from(self.fixed.drain_window_ms) + super::RETURN_MS;
@@ -156,19 +163,22 @@ impl Live {
             cursors_per_user: options.max_cursors as usize,
             apps: options.apps.clone(),
         });
+        // Who decides about an app is known before anybody is let in by its new keys, and until nobody is by its old ones.
+        let callouts = self.callouts.replace(std::mem::take(&mut options.callouts));
+        self.configure_nodes(&NodeRules { callouts: callouts.both(), ..before.clone() });
+        let node_rules = node_rules(&options, told, callouts.rules().clone());
         // An app that is gone is unknown before its connections are ended.
         let (rules, origins, hands) =
             (http_rules(&options), options.all_origins(), self.fixed.has_console || !options.api_keys.is_empty());
-        let (limits, certificate) = (options.limits(), options.front.tls);
+        let certificate = options.front.tls;
+        // What a new issuer's tokens are signed with is fetched before they count, if that takes no time.
+        options.tokens.go_on_with(&self.tokens);
+        self.fetch_keys(&options.tokens);
         self.tokens.replace(options.tokens);
-        self.fetch_keys();
-        self.configure_nodes(&NodeRules {
-            limits,
-            apps: options.apps,
-            compression: options.compression,
-            hooks: told,
-            ping_ms: options.ping_ms,
-        });
+        self.configure_nodes(&node_rules);
+        *before = node_rules;
+        // No node goes by those that are gone any more.
+        drop(callouts);
         self.http.replace(rules);
         self.door.configure(origins, hands);
         if let (Some(tls), Some(certificate)) = (&self.tls, certificate) {
@@ -212,9 +222,9 @@ impl Live {
         let _ = waiting.recv_timeout(PATIENCE);
     }
 
-    /// Fetches the keys of the issuers of now.
-    fn fetch_keys(&self) {
-        let sets = self.tokens.sets();
+    /// Begins to fetch the keys of issuers.
+    fn fetch_keys(&self, tokens: &Tokens) {
+        let sets = tokens.sets();
         let mut fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner);
         if fetcher.is_none() && !sets.is_empty() {
             match Fetcher::start(self.stop.clone()) {
@@ -222,7 +232,7 @@ impl Live {
                 Err(error) => tracing::error!(%error, "keys of issuers cannot be fetched"),
             }
         }
-        fetcher.iter().for_each(|fetcher| fetcher.work_for(sets.clone()));
+        fetcher.iter().for_each(|fetcher| fetcher.work_for(sets.clone(), FETCHED_WITHIN));
     }
 
     /// Waits for what it started, after a stop.
@@ -241,8 +251,22 @@ impl Live {
     }
 }
 
+/// An issuer that does not answer for so long does not hold the reload up: whoever comes with its tokens is told to come back.
+const FETCHED_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// An engine that does not answer for so long does not hold the reload up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Makes what nodes go by.
+pub(super) fn node_rules(options: &Options, hooks: HookRules, callouts: CalloutRules) -> NodeRules {
+    NodeRules {
+        limits: options.limits(),
+        apps: options.apps.clone(),
+        compression: options.compression.clone(),
+        hooks,
+        callouts,
+        ping_ms: options.ping_ms,
+    }
+}
 
 pub(super) fn http_rules(options: &Options) -> HttpRules {
     HttpRules {

@@ -11,7 +11,7 @@ use super::rate::Stranger;
 use super::{Connection, ECHO, Handle, MAX_HANDSHAKES, socket, tcp};
 use crate::http::{self, Handed};
 use crate::net::{self, NoTls, ProxyFailure, Stream};
-use crate::node::{ConnId, Facts, Pressure};
+use crate::node::{CalloutKind, ConnId, Facts, Pressure};
 use crate::page;
 use crate::ws::{self, MAX_HEAD, Refusal, Upgrade};
 
@@ -243,8 +243,8 @@ fn open(
         shard.conns.insert(conn, connection);
         if !echoes {
             shard.node.handle_opened(conn, upgrade.app.clone(), upgrade.codec, now);
-            if let Some(desk) = &shard.desk {
-                let headers = desk.headers(&upgrade.app, &upgrade.headers).cloned().collect();
+            if let Some(terms) = shard.node.callouts().of(&upgrade.app, CalloutKind::Connect, None) {
+                let headers = shard.callouts.headers(terms.id, &upgrade.headers).cloned().collect();
                 shard.node.handle_facts(conn, Facts { address: Some(client.to_string()), headers });
             }
         }

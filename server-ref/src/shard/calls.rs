@@ -63,11 +63,13 @@ impl Shard {
     /// Hands a call to the app's backend.
     pub(super) fn call(&mut self, id: CallId, calling: &Calling, handle: &Handle) {
         let within = Duration::from_millis(calling.timeout_ms.into());
-        let asked = self.desk.as_ref().and_then(|desk| Some((desk.callouts.clone(), desk.calls(&calling.app)?)));
-        let (handle, body) = (handle.clone(), question(calling));
+        let line = self.node.callouts().of(&calling.app, Kind::Rpc, None).map(|terms| terms.id);
+        // At once: what the rules name now may be gone later.
+        let asked = line.map(|line| self.callouts.exchange(line, Kind::Rpc, question(calling), within));
+        let handle = handle.clone();
         let task = tokio::task::spawn_local(async move {
             let answer = match asked {
-                Some((callouts, line)) => meaning(callouts.exchange(line, Kind::Rpc, body, within).await),
+                Some(asked) => meaning(asked.await),
                 None => Err(failure(ErrorCode::CallUnavailable, "this app has no backend for calls any more")),
             };
             handle.with(|shard, now| {

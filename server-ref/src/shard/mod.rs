@@ -29,7 +29,7 @@ pub use self::door::{Door, DoorConfig, Origins};
 use self::outbox::Outbox;
 use self::rate::Stranger;
 use crate::apps::AppTable;
-use crate::callout::Desk;
+use crate::callout::Callouts;
 use crate::engine::host::EngineHandle;
 use crate::engine::{ChannelKey, Command, Reply, ShardId, Ticket};
 use crate::net::Stream;
@@ -60,8 +60,8 @@ pub struct ShardConfig {
     pub door: Arc<Door>,
     /// ms that clients spread their return over, after a drain.
     pub drain_window_ms: u32,
-    /// Who asks apps' backends, if any is asked.
-    pub desk: Option<Desk>,
+    /// What asks apps' backends.
+    pub callouts: Callouts,
     /// Who asks for its numbers.
     pub asked: mpsc::Receiver<Question>,
     /// Other rules.
@@ -118,7 +118,7 @@ struct Shard {
     commands: Vec<(Ticket, Command)>,
     armed: Option<Timestamp>,
     drained: bool,
-    desk: Option<Desk>,
+    callouts: Callouts,
     /// Calls that backends have not answered.
     calls: FxHashMap<CallId, AbortHandle>,
 }
@@ -171,9 +171,6 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
     config.engine.register(id, Box::new(move |replies| drop(sender.send(replies))));
     let mut node = Node::new(config.node, config.auth, config.seed);
     node.begin_with(config.apps);
-    if let Some(desk) = &config.desk {
-        node.set_callouts(desk.rules.clone());
-    }
     let shard = Shard {
         node,
         id,
@@ -187,7 +184,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         commands: Vec::new(),
         armed: None,
         drained: false,
-        desk: config.desk,
+        callouts: config.callouts,
         calls: FxHashMap::default(),
     };
     let handle = Handle {
@@ -357,13 +354,10 @@ impl Shard {
             Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
             Output::Ask { question, callout, kind, body } => {
-                let (handle, desk) = (handle.clone(), self.desk.clone());
+                // At once: what the rules name now may be gone later.
+                let (handle, asked) = (handle.clone(), self.callouts.call(callout, kind, body));
                 tokio::task::spawn_local(async move {
-                    let answer = match desk {
-                        Some(desk) => desk.callouts.call(callout, kind, body).await.ok(),
-                        None => None,
-                    };
-                    let body = answer.map(|answer| answer.body);
+                    let body = asked.await.ok().map(|answer| answer.body);
                     handle.with(|shard, now| shard.node.handle_answer(question, body, now));
                 });
             }

@@ -9,12 +9,13 @@ use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
     AppName, ChannelName, ClientFrame, Codec, Decoded, Durability, ErrorCode, Payload, ServerFrame, UserName,
 };
+use moorline_server::apps::{AppLimits, AppTable};
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRules};
 use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{Command, Completion, EngineError, EngineInfo, Reply, ShardId, Ticket};
 use moorline_server::node::{
     AuthFailure, Authenticator, CallFailure, CallId, Calling, CalloutKind, CalloutRules, Claims, ConnId, Grant, Node,
-    NodeConfig, Output, Permissions, Pressure, QuestionId,
+    NodeConfig, NodeRules, Output, Permissions, Pressure, QuestionId,
 };
 use moorline_server::planted::Bugs;
 use serde_json::{Value, json};
@@ -272,6 +273,31 @@ impl Bench {
     pub(crate) fn answer(&mut self, question: QuestionId, answer: Option<Value>) {
         let body = answer.map(|answer| answer.to_string().into());
         self.node.handle_answer(question, body, self.now());
+        self.settle();
+    }
+
+    /// Other rules say who decides.
+    pub(crate) fn set_callouts(&mut self, callouts: CalloutRules) {
+        let config = &self.config;
+        let rules = NodeRules {
+            limits: AppLimits {
+                message: config.max_message,
+                channels: config.max_channels,
+                connections: None,
+                connections_per_user: config.max_connections,
+                cursors_per_user: 1_000,
+                publish_rate: config.publish_rate,
+                publish_burst: config.publish_burst,
+                api_rate: None,
+                api_burst: 4_000,
+            },
+            apps: AppTable::default(),
+            compression: config.compression.clone(),
+            hooks: config.hooks.clone(),
+            callouts,
+            ping_ms: config.ping_ms,
+        };
+        self.node.configure(rules, self.now());
         self.settle();
     }
 

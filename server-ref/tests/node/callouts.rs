@@ -12,12 +12,18 @@ use crate::bench::{Bench, everything, offsets};
 const WITHIN_MS: u64 = 5_000;
 
 fn bench(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> Bench {
-    let mut bench = Bench::new();
     let terms = Terms { id: CalloutId(0), within_ms: WITHIN_MS, on_failure, verifies };
-    let channels = vec!["room*".into()];
-    let rule = CalloutRule { app: AppName::default_app(), kinds: kinds.to_vec(), channels, terms };
-    bench.node.set_callouts(CalloutRules::new(vec![rule]));
-    bench
+    Bench::with(|config| config.callouts = CalloutRules::new(vec![rule(kinds, "room*", terms)]))
+}
+
+fn rule(kinds: &[CalloutKind], channels: &str, terms: Terms) -> CalloutRule {
+    CalloutRule { app: AppName::default_app(), kinds: kinds.to_vec(), channels: vec![channels.into()], terms }
+}
+
+/// Another call-out decides about subscriptions.
+fn replaced_by(id: u64) -> CalloutRules {
+    let terms = Terms { id: CalloutId(id), within_ms: WITHIN_MS, on_failure: OnFailure::Deny, verifies: true };
+    CalloutRules::new(vec![rule(&[CalloutKind::Subscribe], "room*", terms)])
 }
 
 fn asked(bench: &mut Bench) -> (QuestionId, Value) {
@@ -338,4 +344,179 @@ fn who_is_not_let_in_hears_why_and_whether_to_come_back() {
     bench.hello(2, json!({}));
     bench.pass(WITHIN_MS);
     bench.was_ended(2, "app.unavailable", 4002);
+}
+
+#[test]
+fn an_answer_of_a_callout_that_was_replaced_meanwhile_is_asked_about_again() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.token("alice", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.hello(1, json!({"token": "alice"}));
+    bench.hear(1);
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    let first = asked(&mut bench).0;
+    bench.set_callouts(replaced_by(1));
+    assert!(bench.questions.is_empty(), "it is under way");
+    bench.answer(first, Some(json!({"allow": true, "cache": 60})));
+    assert_eq!(bench.frame(1)["t"], "subscribed");
+    let second = asked(&mut bench).0;
+    // It is replaced once more while it is asked: what it says is nothing to anybody.
+    bench.set_callouts(replaced_by(2));
+    let third = asked(&mut bench).0;
+    bench.answer(second, no());
+    assert_eq!(bench.hear(1), []);
+    bench.answer(third, None);
+    bench.pass(5_001);
+    let again = asked(&mut bench).0;
+    bench.answer(again, yes());
+    assert_eq!(bench.hear(1), []);
+    // The same rules again ask nobody.
+    bench.set_callouts(replaced_by(2));
+    assert!(bench.questions.is_empty());
+    bench.set_callouts(replaced_by(3));
+    let last = asked(&mut bench).0;
+    bench.answer(last, no());
+    assert_eq!(bench.frame(1)["code"], "channel.denied");
+}
+
+#[test]
+fn where_nobody_decides_any_more_the_token_does() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.token("nothing", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.hello(1, json!({"token": "nothing"}));
+    bench.join(2, "bob");
+    let subscribe = json!({"t": "subscribe", "channel": "room", "req": 1});
+    for conn in [1, 2] {
+        bench.say(conn, subscribe.clone());
+        let question = asked(&mut bench).0;
+        bench.answer(question, Some(json!({"allow": true, "cache": 60})));
+        bench.hear(conn);
+    }
+    bench.say(1, json!({"t": "subscribe", "channel": "room-2", "req": 2}));
+    let late = asked(&mut bench).0;
+    bench.set_callouts(CalloutRules::default());
+    let frames = bench.frames(1);
+    let told = |at: usize| (frames[at]["t"].clone(), frames[at]["code"].clone());
+    assert_eq!((told(0), told(1), frames.len()), (told_of("unsubscribed"), told_of("error"), 2), "{frames:?}");
+    bench.answer(late, yes());
+    assert_eq!((bench.hear(1), bench.hear(2)), (vec![], vec![]));
+    // What it kept is forgotten, and nobody is asked.
+    bench.say(1, subscribe);
+    assert_eq!(bench.frame(1)["code"], "channel.denied");
+    assert!(bench.questions.is_empty());
+}
+
+fn told_of(t: &str) -> (Value, Value) {
+    (json!(t), json!("channel.denied"))
+}
+
+#[test]
+fn who_was_about_to_say_hello_comes_again_when_somebody_else_decides_about_it() {
+    let mut bench = Bench::new();
+    bench.open(1, moorline_protocol::Codec::Json);
+    let terms = |id| Terms { id: CalloutId(id), within_ms: WITHIN_MS, on_failure: OnFailure::Deny, verifies: false };
+    let connect = |id| CalloutRules::new(vec![rule(&[CalloutKind::Connect], "room*", terms(id))]);
+    bench.set_callouts(replaced_by(1));
+    assert_eq!(bench.hear(1), []);
+    bench.set_callouts(connect(2));
+    assert_eq!(bench.hear(1), [crate::bench::Heard::Closed(4000)]);
+    bench.hello(2, json!({"token": "opaque"}));
+    let question = asked(&mut bench).0;
+    bench.set_callouts(CalloutRules::default());
+    assert_eq!(bench.hear(2), []);
+    bench.answer(question, Some(json!({"allow": true, "user": "alice"})));
+    assert_eq!(bench.frame(2)["user"], "alice", "who was asked about ends as it began");
+}
+
+#[test]
+fn the_question_of_a_publish_goes_with_its_connection() {
+    let mut bench = bench(&[CalloutKind::Publish], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    publish(&mut bench, "room", 1);
+    publish(&mut bench, "room", 2);
+    assert_eq!(bench.node.stats().questions, 2);
+    bench.cut(1);
+    assert_eq!(bench.node.stats().questions, 0);
+    bench.drain(0, 0);
+    assert!(bench.drained, "nobody waits for what they would have become");
+}
+
+#[test]
+fn a_while_is_over_when_the_clock_says_so_whoever_has_looked() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    let subscribe = json!({"t": "subscribe", "channel": "room", "req": 1});
+    bench.say(1, subscribe.clone());
+    let question = asked(&mut bench).0;
+    bench.answer(question, Some(json!({"allow": true, "cache": 60})));
+    let mut again = |ms: i64| {
+        bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+        bench.set_clock(ms);
+        bench.say(1, subscribe.clone());
+        bench.questions.len()
+    };
+    assert_eq!((again(59_999), again(1)), (0, 1));
+}
+
+#[test]
+fn what_is_kept_of_answers_is_bounded_by_the_channels_of_a_connection() {
+    let terms = Terms { id: CalloutId(0), within_ms: WITHIN_MS, on_failure: OnFailure::Deny, verifies: true };
+    let mut bench = Bench::with(|config| {
+        config.callouts = CalloutRules::new(vec![rule(&[CalloutKind::Subscribe], "room*", terms)]);
+        config.max_channels = 3;
+    });
+    bench.join(1, "alice");
+    let visit = |bench: &mut Bench, channel: &str, stays: bool| {
+        bench.say(1, json!({"t": "subscribe", "channel": channel, "req": 1}));
+        let question = bench.questions.pop_front();
+        if let Some((question, ..)) = &question {
+            bench.answer(*question, Some(json!({"allow": true, "cache": 60})));
+        }
+        if !stays {
+            bench.say(1, json!({"t": "unsubscribe", "channel": channel, "req": 2}));
+        }
+        question.is_some()
+    };
+    assert!(visit(&mut bench, "room-stays", true));
+    for channel in ["room-1", "room-2"] {
+        assert!(visit(&mut bench, channel, false) && !visit(&mut bench, channel, false), "{channel}");
+    }
+    // One more than channels: those go that nothing rests on.
+    assert!(visit(&mut bench, "room-3", false));
+    assert!(visit(&mut bench, "room-1", false));
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room-stays", "req": 2}));
+    assert!(!visit(&mut bench, "room-stays", false));
+}
+
+#[test]
+fn an_answer_is_for_the_subscription_it_was_asked_for_and_no_later_one() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    bench.join(2, "bob");
+    let subscribe = |bench: &mut Bench, conn: u32, req: u64| {
+        bench.say(conn, json!({"t": "subscribe", "channel": "room", "req": req}));
+        asked(bench).0
+    };
+    // The channel is there, whoever comes and goes.
+    let bobs = subscribe(&mut bench, 2, 1);
+    bench.answer(bobs, yes());
+    let first = subscribe(&mut bench, 1, 1);
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+    let second = subscribe(&mut bench, 1, 3);
+    bench.hear(1);
+    bench.slow_engine = true;
+    bench.answer(first, no());
+    bench.answer(first, yes());
+    assert!(bench.hear(1).is_empty() && bench.asked.is_empty(), "it is nobody's");
+    bench.slow_engine = false;
+    bench.answer(second, yes());
+    let subscribed = bench.frame(1);
+    assert_eq!((&subscribed["t"], &subscribed["req"]), (&json!("subscribed"), &json!(3)));
+    // The same, where the answer is yes.
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 4}));
+    let third = subscribe(&mut bench, 1, 5);
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 6}));
+    bench.hear(1);
+    bench.slow_engine = true;
+    bench.answer(third, yes());
+    assert!(bench.hear(1).is_empty() && bench.asked.is_empty(), "nobody waits for it");
 }

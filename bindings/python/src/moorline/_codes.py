@@ -103,7 +103,7 @@ CODES: Final[dict[str, tuple[int, str, bool]]] = {
     "limit.rate": (701, "limit", True),
     # Too many channels.
     "limit.channels": (702, "limit", True),
-    # Too many connections of this user.
+    # Too many connections of this user, or of the app.
     "limit.connections": (703, "limit", True),
     # The outbox is full (client).
     "limit.outbox": (704, "limit", True),

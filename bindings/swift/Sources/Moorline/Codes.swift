@@ -99,7 +99,7 @@ extension MoorlineError.Code {
     public static let limitRate = Self(rawValue: "limit.rate")
     /// Too many channels.
     public static let limitChannels = Self(rawValue: "limit.channels")
-    /// Too many connections of this user.
+    /// Too many connections of this user, or of the app.
     public static let limitConnections = Self(rawValue: "limit.connections")
     /// The outbox is full (client).
     public static let limitOutbox = Self(rawValue: "limit.outbox")

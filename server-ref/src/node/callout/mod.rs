@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
-use moorline_protocol::{ErrorCode, ErrorFrame};
+use moorline_protocol::{CloseCode, ErrorCode, ErrorFrame};
 
 pub(super) use self::connect::Asking;
 pub(super) use self::publish::{Held, Ready};
 pub use self::rules::{CalloutId, CalloutKind, CalloutRule, CalloutRules, OnFailure, Terms};
 pub(super) use self::subscribe::Permit;
 use super::io::{ConnId, Output, Warning};
-use super::{Node, SessionId};
+use super::session::State;
+use super::{Ending, Node, SessionId};
 
 /// ms after which a client may ask again where the backend did not answer.
 const RETRY_MS: u32 = 1_000;
@@ -51,6 +52,7 @@ pub(super) struct Questions {
 #[derive(Debug)]
 struct Question {
     conn: ConnId,
+    callout: CalloutId,
     on_failure: OnFailure,
     deadline: Timestamp,
     what: What,
@@ -85,9 +87,35 @@ impl Questions {
 }
 
 impl Node {
-    /// From now on these rules decide who is asked.
-    pub fn set_callouts(&mut self, rules: CalloutRules) {
-        self.config.callouts = rules;
+    /// Returns the rules that decide who is asked.
+    pub fn callouts(&self) -> &CalloutRules {
+        &self.config.callouts
+    }
+
+    /// From now on these rules decide who is asked. Questions under way end as they began, and what was allowed by a
+    /// call-out that is not there any more is asked about again, or rests on the token alone.
+    pub(super) fn set_callouts(&mut self, rules: CalloutRules, now: Now) {
+        if self.config.callouts == rules {
+            return;
+        }
+        let before = std::mem::replace(&mut self.config.callouts, rules);
+        let (mut silent, mut open) = (Vec::new(), Vec::new());
+        for (conn, entry) in &self.conns {
+            let terms = |rules: &CalloutRules| rules.of(&entry.app, CalloutKind::Connect, None).map(|terms| terms.id);
+            let decides = terms(&self.config.callouts);
+            match entry.state {
+                State::AwaitingHello { .. } if decides.is_some() && decides != terms(&before) => silent.push(*conn),
+                State::Open(_) => open.push(*conn),
+                State::AwaitingHello { .. } | State::Asking(_) | State::Attaching(_) => {}
+            }
+        }
+        // What the new call-out wants to know of them was not kept: they come again.
+        for conn in silent {
+            self.end(conn, Ending(None, CloseCode::GOING_AWAY), now);
+        }
+        for conn in open {
+            self.recheck_permits(conn, now);
+        }
     }
 
     /// What is known of a connection that was opened; before its first message.
@@ -116,12 +144,12 @@ impl Node {
     }
 
     fn answered(&mut self, id: QuestionId, question: Question, answer: Option<&[u8]>, now: Now) {
-        let (conn, failed) = (question.conn, question.on_failure);
+        let (conn, callout, failed) = (question.conn, question.callout, question.on_failure);
         match question.what {
             What::Connect => self.connect_answered(conn, id, failed, answer, now),
             What::Refresh(refreshing) => self.refresh_answered(conn, refreshing, failed, answer, now),
-            What::Subscribe(opening) => self.subscribe_answered(conn, *opening, failed, answer, now),
-            What::Renew(renewing) => self.renew_answered(conn, renewing, answer, now),
+            What::Subscribe(opening) => self.subscribe_answered(conn, *opening, (callout, failed), answer, now),
+            What::Renew(renewing) => self.renew_answered((conn, callout), renewing, answer, now),
             What::Publish(session) => self.publish_answered((conn, session), id, failed, answer, now),
         }
     }
@@ -138,7 +166,7 @@ impl Node {
         self.questions.next += 1;
         let id = QuestionId(self.questions.next);
         let deadline = now.mono + Duration::from_millis(terms.within_ms);
-        let question = Question { conn, on_failure: terms.on_failure, deadline, what };
+        let question = Question { conn, callout: terms.id, on_failure: terms.on_failure, deadline, what };
         self.questions.asked.insert(id, question);
         self.questions.deadlines.insert((deadline, id));
         self.outputs.push_back(Output::Ask { question: id, callout: terms.id, kind, body });

@@ -8,7 +8,7 @@ use super::super::io::ConnId;
 use super::super::session::{Flow, Session, State, Subscription};
 use super::super::{Node, Waiting};
 use super::body::{self, Allowed, Ask};
-use super::{CalloutKind, OnFailure, Terms, What, unavailable};
+use super::{CalloutId, CalloutKind, OnFailure, Terms, What, unavailable};
 use crate::engine::{ChannelKey, Command, SessionId};
 
 /// ms after which a standing subscription is asked about again, if the backend did not answer.
@@ -18,6 +18,8 @@ const AGAIN_MS: u64 = 5_000;
 #[derive(Debug)]
 pub(in crate::node) struct Permit {
     channel: ChannelName,
+    /// Who has said so, or is asked about it now.
+    callout: CalloutId,
     can: Permissions,
     /// Asked about again from then on; `None`: good for as long as the connection.
     until: Option<UnixMillis>,
@@ -63,9 +65,9 @@ impl Session {
         cached.into_iter().any(|permit| permit.allows(channel.as_str(), Permissions::SUBSCRIBE, now))
     }
 
-    fn keep_permit(&mut self, channel: ChannelName, Allowed { can, until }: Allowed) {
+    fn keep_permit(&mut self, channel: ChannelName, callout: CalloutId, Allowed { can, until }: Allowed) {
         self.permits.retain(|permit| permit.channel != channel);
-        self.permits.push(Permit { channel, can, until, asking: false });
+        self.permits.push(Permit { channel, callout, can, until, asking: false });
     }
 }
 
@@ -100,7 +102,7 @@ impl Node {
         &mut self,
         conn: ConnId,
         opening: Opening,
-        on_failure: OnFailure,
+        (callout, on_failure): (CalloutId, OnFailure),
         answer: Option<&[u8]>,
         now: Now,
     ) {
@@ -122,7 +124,7 @@ impl Node {
         let refusal = match (meaning, on_failure) {
             (Some(Ok(allowed)), _) => {
                 if let Some(open) = self.session(conn) {
-                    open.keep_permit(channel.clone(), allowed);
+                    open.keep_permit(channel.clone(), callout, allowed);
                 }
                 self.forget_permits(conn);
                 self.presence_permitted(conn, &channel, &subscribe, now).err()
@@ -134,6 +136,7 @@ impl Node {
         match refusal {
             None => {
                 self.ask(waiting, command);
+                self.recheck_permits(conn, now);
                 self.arm(conn, now);
             }
             Some(error) => self.open_refused(conn, number, error),
@@ -167,7 +170,26 @@ impl Node {
         let Some(session) = self.session(conn) else { return };
         let over = session.permits.iter().filter(|permit| permit.due().is_some_and(|until| until <= now.unix));
         let over: Vec<ChannelName> = over.map(|permit| permit.channel.clone()).collect();
-        for channel in over {
+        self.ask_again(conn, over, now);
+    }
+
+    /// What was allowed by a call-out that does not decide any more is asked about again where it is in use, and forgotten
+    /// elsewhere. Where nobody decides any more, the token does.
+    pub(super) fn recheck_permits(&mut self, conn: ConnId, now: Now) {
+        let Some(State::Open(session)) = self.conns.get(&conn).map(|entry| &entry.state) else { return };
+        let decides = |channel| self.subscribe_terms(conn, channel).map(|terms| terms.id);
+        let other = session.permits.iter().filter(|permit| decides(&permit.channel) != Some(permit.callout));
+        let other: Vec<ChannelName> = other.map(|permit| permit.channel.clone()).collect();
+        if other.is_empty() {
+            return;
+        }
+        self.ask_again(conn, other, now);
+        self.arm(conn, now);
+        self.recheck_grants(conn, now);
+    }
+
+    fn ask_again(&mut self, conn: ConnId, channels: Vec<ChannelName>, now: Now) {
+        for channel in channels {
             let number = self.subscribed_number(conn, &channel);
             let terms = self.subscribe_terms(conn, &channel);
             let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
@@ -181,7 +203,7 @@ impl Node {
                 .permits
                 .iter_mut()
                 .filter(|permit| permit.channel == channel)
-                .for_each(|permit| permit.asking = true);
+                .for_each(|permit| (permit.callout, permit.asking) = (terms.id, true));
             let ask = Ask::of(CalloutKind::Subscribe, &app, session.id, session.user.as_ref());
             let body = ask.about(&channel, qos).body();
             let renewing = Renewing { session: session.id, channel };
@@ -189,15 +211,25 @@ impl Node {
         }
     }
 
-    pub(super) fn renew_answered(&mut self, conn: ConnId, renewing: Renewing, answer: Option<&[u8]>, now: Now) {
+    pub(super) fn renew_answered(
+        &mut self,
+        (conn, callout): (ConnId, CalloutId),
+        renewing: Renewing,
+        answer: Option<&[u8]>,
+        now: Now,
+    ) {
         let Renewing { session, channel } = renewing;
         let meaning = answer.and_then(|body| body::subscribe(body, now.unix));
         if answer.is_some() && meaning.is_none() {
             self.senseless(conn, CalloutKind::Subscribe);
         }
         let Some(open) = self.session_if(conn, session) else { return };
+        // Another one was asked meanwhile.
+        if open.permits.iter().any(|permit| permit.channel == channel && permit.callout != callout) {
+            return;
+        }
         match meaning {
-            Some(Ok(allowed)) => open.keep_permit(channel, allowed),
+            Some(Ok(allowed)) => open.keep_permit(channel, callout, allowed),
             // A backend that is down ends nothing that stands.
             None => {
                 for permit in open.permits.iter_mut().filter(|permit| permit.channel == channel) {

@@ -1,8 +1,10 @@
 //! Apps of one server: what each has of its own, that nothing crosses between them, and how all of it changes while the
 //! server runs.
 
+mod callouts;
 mod isolation;
 mod issuers;
+mod kept;
 mod limits;
 mod reload;
 mod rights;
@@ -97,7 +99,16 @@ fn app(name: &str, secret: &str) -> String {
 
 /// A token of a user that may do everything.
 fn token(app: &str, user: &str, secret: &str) -> String {
-    let grants = json!([{"match": "*", "can": ["subscribe", "publish", "presence", "history"]}]);
+    token_of(
+        app,
+        user,
+        secret,
+        &json!([{"match": "*", "can": ["subscribe", "publish", "presence", "history", "call"]}]),
+    )
+}
+
+/// A token of a user with these grants.
+fn token_of(app: &str, user: &str, secret: &str, grants: &Value) -> String {
     let body = json!({"sub": user, "aud": app, "iat": now(), "exp": now() + 600, "jti": format!("{user}-1"), "grants": grants});
     encode(&Header::default(), &body, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }

@@ -1,7 +1,8 @@
 //! The console: who gets in, what for, and what is never said.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Http;
@@ -22,6 +23,8 @@ fn key(args: &[&str]) -> (String, String) {
 
 /// A server with two keys to its console, one of which may only look.
 struct World {
+    /// The file, and what it says of `ops`.
+    config: (PathBuf, String),
     program: Program,
     http: Http,
     ops: String,
@@ -38,11 +41,11 @@ fn world(dir: &Path) -> World {
         "[[apps]]\nname = \"shop\"\n[[apps.keys]]\nkid = \"k1\"\nalg = \"HS256\"\nsecret = \"{SECRET}\"\n{of_backend}\n\
          {of_ops}\n{of_looker}\nread_only = true\n"
     );
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, &text).unwrap();
     let mut command = command(["--listen", "127.0.0.1:0", "--data"]);
-    let program = Program::start(command.arg(dir.join("data")).arg("--config").arg(config));
+    let program = Program::start(command.arg(dir.join("data")).arg("--config").arg(&config));
     let http = Http::new(program.address(), "");
-    World { program, http, ops, looker, backend }
+    World { config: (config, of_ops), program, http, ops, looker, backend }
 }
 
 impl World {
@@ -97,6 +100,37 @@ fn a_session_begins_with_a_key_and_ends_when_it_is_ended() {
     assert_eq!(world.act(cookie, "DELETE", "/session", None).status, 204);
     world.get(cookie, "/session").problem(401, "auth.invalid");
     world.program.stop();
+}
+
+#[test]
+fn a_key_that_is_gone_ends_its_sessions_and_one_that_comes_begins_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path());
+    let (ops, looker) = (world.cookie(&world.ops), world.cookie(&world.looker));
+    let (new, of_new) = key(&["--console", "--name", "new"]);
+    let log_in = |key: &str| world.login(key, &[("origin", "http://x")]);
+    log_in(&new).problem(401, "auth.invalid");
+    let (path, of_ops) = &world.config;
+    let before = std::fs::read_to_string(path).unwrap();
+    let reload = |config: &str| {
+        let said = world.program.said().len();
+        std::fs::write(path, config).unwrap();
+        world.program.signal(Signal::HUP);
+        world.program.wait_for(said, "the configuration was reloaded");
+    };
+    reload(&before.replace(of_ops, &of_new));
+    for path in ["/session", "/overview", "/apps/shop/channels"] {
+        world.get(&ops, path).problem(401, "auth.invalid");
+    }
+    log_in(&world.ops).problem(401, "auth.invalid");
+    world.get(&looker, "/session").good();
+    let newcomer = world.cookie(&new);
+    assert_eq!(world.get(&newcomer, "/session").good()["name"], "new");
+    // The key comes back, and what it began does not.
+    reload(&before);
+    world.get(&ops, "/session").problem(401, "auth.invalid");
+    world.get(&newcomer, "/session").problem(401, "auth.invalid");
+    world.get(&world.cookie(&world.ops), "/session").good();
 }
 
 #[test]

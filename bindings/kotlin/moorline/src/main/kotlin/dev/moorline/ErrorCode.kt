@@ -150,7 +150,7 @@ public object ErrorCode {
     /** Too many channels. */
     public const val LIMIT_CHANNELS: String = "limit.channels"
 
-    /** Too many connections of this user. */
+    /** Too many connections of this user, or of the app. */
     public const val LIMIT_CONNECTIONS: String = "limit.connections"
 
     /** The outbox is full (client). */
