@@ -2,6 +2,7 @@
 
 mod engine;
 mod reload;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use self::engine::start_engine;
 pub use self::reload::Reloads;
 use self::reload::{Fixed, Live};
+use self::sockets::Sockets;
 use crate::apps::{AppLimits, AppTable};
 use crate::callout::{self, Callout, CalloutThread, Callouts};
 use crate::engine::core::RetentionRules;
@@ -294,7 +296,7 @@ impl Server {
             origins: options.all_origins(),
             head_within: Duration::from_millis(options.head_within_ms.into()),
             unconfirmed: Duration::from_millis(options.tcp_user_timeout_ms.into()),
-            max_sockets: options.max_sockets,
+            max_sockets: Sockets::share(options.max_sockets, options.http_listen.is_some()).clients,
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.front.proxies,
@@ -450,7 +452,7 @@ fn http_thread(
         rules,
         listener,
         handed,
-        max_connections: HTTP_CONNECTIONS,
+        max_connections: Sockets::share(options.max_sockets, options.http_listen.is_some()).http,
         within: Duration::from_millis(options.head_within_ms.into()),
         shows_metrics,
         sync_times: watched.sync_times,
@@ -547,7 +549,5 @@ const RETURN_MS: u64 = 30_000;
 const HANDED: usize = 256;
 /// Questions for its numbers that a shard has not answered.
 const NUMBERS_ASKED: usize = 4;
-/// Connections of the HTTP API at a time.
-const HTTP_CONNECTIONS: u32 = 1_024;
 /// Clients that the system keeps until they are taken in.
 const BACKLOG: i32 = 4_096;

@@ -10,6 +10,7 @@
 )]
 
 mod apps;
+mod attacks;
 mod callouts;
 mod channels;
 mod data;

@@ -81,29 +81,29 @@ impl Site {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A secret of an app, 32 bytes.
-fn secret(n: u8) -> String {
+pub(crate) fn secret(n: u8) -> String {
     format!("{n:032}")
 }
 
 /// An app with a secret.
-fn app(name: &str, secret: &str) -> String {
+pub(crate) fn app(name: &str, secret: &str) -> String {
     format!("[[apps]]\nname = \"{name}\"\n[[apps.keys]]\nalg = \"HS256\"\nsecret = \"{secret}\"\n")
 }
 
 /// A token of a user that may do everything.
-fn token(app: &str, user: &str, secret: &str) -> String {
+pub(crate) fn token(app: &str, user: &str, secret: &str) -> String {
     let grants = json!([{"match": "*", "can": ["subscribe", "publish", "presence", "history"]}]);
     let body = json!({"sub": user, "aud": app, "iat": now(), "exp": now() + 600, "jti": format!("{user}-1"), "grants": grants});
     encode(&Header::default(), &body, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
 /// Says `hello` to an app.
-fn knock(address: SocketAddr, app: &str, token: &str) -> Wire {
+pub(crate) fn knock(address: SocketAddr, app: &str, token: &str) -> Wire {
     let mut wire = Wire::open_at(address, &format!("/ws/{app}"));
     wire.say(&json!({"t": "hello", "v": 1, "token": token}));
     wire
@@ -123,7 +123,7 @@ fn settled(wire: &mut Wire) {
 }
 
 /// Makes an API key with the program. Returns it and its section.
-fn api_key(name: &str) -> (String, String) {
+pub(crate) fn api_key(name: &str) -> (String, String) {
     let (code, said) = run(["key", "new", "--name", name]);
     assert_eq!(code, 0, "{said}");
     let key = said.lines().find_map(|line| line.strip_prefix("#   ")).unwrap().to_owned();
