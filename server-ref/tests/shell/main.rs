@@ -16,6 +16,7 @@ mod channels;
 mod data;
 mod devices;
 mod disk;
+mod edges;
 mod frames;
 mod front;
 mod hooks;
