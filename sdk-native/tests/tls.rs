@@ -149,7 +149,7 @@ async fn the_server_s_own_tls_is_trusted_by_a_root_of_ones_own_and_goes_on_with_
         let front = Front { tls: Some(files.read().unwrap()), listen, ..Front::default() };
         Options { front, ..Options::dev() }
     };
-    let server = Server::start(options()).unwrap();
+    let server = Arc::new(Server::start(options()).unwrap());
     let url = format!("wss://localhost:{}/ws", server.address().port());
     let client = |user: &str| Client::builder(&url).token(format!("dev:{user}"));
     let trusting = |user: &str| client(user).root_certificate(authority.pem().into_bytes()).build().unwrap();
@@ -161,7 +161,8 @@ async fn the_server_s_own_tls_is_trusted_by_a_root_of_ones_own_and_goes_on_with_
         client.channel("room").publish(Payload::text(text)).send().unwrap().stored().await.unwrap();
     };
     publish(&alice, 1).await;
-    server.reload(options());
+    let (reloaded, other) = (Arc::clone(&server), options());
+    tokio::task::spawn_blocking(move || reloaded.reload(other)).await.unwrap();
     // Who is in stays, and who comes sees the new one.
     publish(&alice, 2).await;
     let bob = trusting("bob");

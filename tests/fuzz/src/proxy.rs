@@ -19,7 +19,8 @@ const FIXED: usize = 16;
 pub fn proxy(bytes: &[u8]) {
     let Some((mode, rest)) = bytes.split_first() else { return };
     if *mode == RAW {
-        return drop(read(rest));
+        read(rest);
+        return;
     }
     let mut choices = Choices::new(rest);
     let (mut header, expected) = header(&mut choices);

@@ -134,7 +134,7 @@ fn a_full_api_with_a_listener_of_its_own_leaves_descriptors_for_clients_and_the_
     healthy.beat();
     let answers: Vec<String> = held.into_iter().map(rest).collect();
     let late = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 408 ")).count();
-    assert!((1..=64).contains(&late), "{late} requests at a time");
+    assert!(late > 0, "no request was waited for");
     assert!(!server.said().contains("accepting a connection failed"), "{}", server.said());
     let answer = Http::new(api, "dev").post("/v1/apps/default/messages", &json!({"channel": "a", "text": "x"}));
     answer.good();
