@@ -140,7 +140,11 @@ fn headers_of_the_proxy_protocol_are_taken_at_both_listeners_before_tls() {
         assert!(said.contains(&format!("client={source}")), "{source}: {said}");
     }
     // Without a header, with half of one, with one of a datagram, or with TLS first: nobody is talked to.
-    let datagram = { let mut header = v2(1, "192.0.2.7"); header[13] = 0x12; header };
+    let datagram = {
+        let mut header = v2(1, "192.0.2.7");
+        header[13] = 0x12;
+        header
+    };
     for bytes in [HEALTH.as_bytes(), b"\x16\x03\x01\x02\x00\x01", &datagram, b"PROXY TCP4 nobody 1 2 3\r\n"] {
         for address in [clients, api] {
             let mut wire = Wire::dial(address);

@@ -32,7 +32,8 @@ pub fn proxy(bytes: &[u8]) {
 
 /// Inputs of [`proxy`].
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let texts = ["PROXY TCP4 192.0.2.7 192.0.2.1 50000 443\r\n", "PROXY TCP6 2001:db8::7 ::1 1 2\r\nx", "PROXY UNKNOWN\r\n"];
+    let texts =
+        ["PROXY TCP4 192.0.2.7 192.0.2.1 50000 443\r\n", "PROXY TCP6 2001:db8::7 ::1 1 2\r\nx", "PROXY UNKNOWN\r\n"];
     let raw = texts.map(|text| [&[RAW], text.as_bytes()].concat());
     let four = [&[RAW], SIGNATURE, &[0x21, 0x11, 0, 12, 192, 0, 2, 7, 10, 0, 0, 1, 0x30, 0x39, 1, 187]].concat();
     raw.into_iter().chain([four]).chain((0..16).map(|n| [&[1], crate::noise(n, 64).as_slice()].concat())).collect()

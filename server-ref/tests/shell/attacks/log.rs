@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::server;
 use crate::http::Http;
-use crate::support::program::command;
 use crate::support::program::Program;
+use crate::support::program::command;
 use crate::support::{Wire, upgrade};
 
 /// What would look like a line of the server's.
@@ -17,7 +17,8 @@ const FORGED: &str = "2030-01-01T00:00:00.000000Z  WARN forged";
 fn attack(program: &Program) {
     let address = program.address();
     let http = Http::new(address, "dev");
-    for text in [format!("a\n{FORGED}"), "a\u{1b}[2J\u{1b}[31m".to_owned(), "a\u{9b}31m\u{202e}\u{2028}b\r".to_owned()] {
+    for text in [format!("a\n{FORGED}"), "a\u{1b}[2J\u{1b}[31m".to_owned(), "a\u{9b}31m\u{202e}\u{2028}b\r".to_owned()]
+    {
         // Names in tokens, devices, channels, ids.
         for hello in [
             json!({"t": "hello", "v": 1, "token": format!("dev:{text}")}),

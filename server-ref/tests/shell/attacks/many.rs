@@ -178,7 +178,8 @@ fn heads_frames_and_bodies_beyond_their_limits_are_refused_before_they_cost_anyt
     // What would be large once it is inflated.
     let bomb = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
     for coding in ["gzip", "deflate", "br", "zstd", "gzip, gzip"] {
-        let headers = [("authorization", "Bearer dev"), ("content-type", "application/json"), ("content-encoding", coding)];
+        let headers =
+            [("authorization", "Bearer dev"), ("content-type", "application/json"), ("content-encoding", coding)];
         let refused = Http::new(api, "").bare("POST", "/v1/apps/default/messages", &headers, Some(bomb));
         refused.problem(415, "request.unsupported");
     }
@@ -252,5 +253,7 @@ fn a_connection_of_the_api_that_was_good_once_is_not_kept_for_ever() {
     Answer::read(&mut reader).unwrap().good();
     // It asks for nothing more, and then begins to and does not go on.
     stream.write_all(b"GET /v1/apps").unwrap();
-    assert!(Answer::read(&mut reader).is_none_or(|answer| answer.status == 408));
+    drop(reader);
+    let answer = rest(stream);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }

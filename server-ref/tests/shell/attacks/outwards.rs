@@ -66,8 +66,19 @@ fn no_way_to_write_an_address_leads_inside() {
     let port = inside.address().port();
     // A name that means an inner address is one, whatever it meant when somebody looked before.
     for host in [
-        "127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::1]", "[::]", "0.0.0.0", "127.1",
-        "2130706433", "0x7f000001", "0177.0.0.1", "[64:ff9b::7f00:1]", "user@127.0.0.1",
+        "127.0.0.1",
+        "localhost",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::1]",
+        "[::]",
+        "0.0.0.0",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "[64:ff9b::7f00:1]",
+        "user@127.0.0.1",
     ] {
         let callout = format!(
             "[[callouts]]\nname = \"a\"\nurl = \"https://{host}:{port}/\"\nsecrets = [\"{SECRET}\"]\nasks = [\"publish\"]\n"

@@ -24,7 +24,11 @@ fn trickle(mut stream: TcpStream, begin: &[u8], then: &[u8]) -> String {
             Ok(0) => break,
             Ok(read) => heard.extend_from_slice(&part[..read]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                assert!(began.elapsed() < ENOUGH, "it went on for {ENOUGH:?} after {:?}", String::from_utf8_lossy(begin));
+                assert!(
+                    began.elapsed() < ENOUGH,
+                    "it went on for {ENOUGH:?} after {:?}",
+                    String::from_utf8_lossy(begin)
+                );
                 // Whoever has closed already takes nothing more: the next read says so.
                 let _ = stream.write_all(&[*bytes.next().unwrap()]);
             }

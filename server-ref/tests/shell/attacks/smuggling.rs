@@ -108,7 +108,8 @@ fn a_path_is_taken_as_it_is_written() {
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
     }
     // Bytes that no request has.
-    for head in ["GET /ws\0 HTTP/1.1\r\n\r\n", "GET /v1/\0 HTTP/1.1\r\nhost: x\r\n\r\n", "GET /v1 /x HTTP/1.1\r\n\r\n"] {
+    for head in ["GET /ws\0 HTTP/1.1\r\n\r\n", "GET /v1/\0 HTTP/1.1\r\nhost: x\r\n\r\n", "GET /v1 /x HTTP/1.1\r\n\r\n"]
+    {
         let answer = Wire::dial(program.address()).request(head);
         assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
     }
