@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use moorline::{Client, Payload, StateReason};
+use moorline::{Client, History, Payload, StateReason};
+use moorline_server::net::{Front, Listening, TlsFiles};
 use moorline_server::server::{Options, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -130,5 +131,52 @@ fn what_is_no_certificate_is_refused() {
     for bytes in [broken.as_bytes(), empty.as_bytes(), b"neither PEM nor DER"] {
         let built = Client::builder("wss://localhost/ws").root_certificate(bytes).build();
         assert_eq!(built.map(drop).unwrap_err().code(), "client.certificate");
+    }
+}
+
+#[tokio::test]
+async fn the_server_s_own_tls_is_trusted_by_a_root_of_ones_own_and_goes_on_with_another_certificate() {
+    let authority = authority();
+    let dir = tempfile::tempdir().unwrap();
+    let options = || {
+        let key = KeyPair::generate().unwrap();
+        let names = ["localhost".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let files = TlsFiles { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
+        std::fs::write(&files.cert, certificate.pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        let listen = Listening { tls: true, ..Listening::default() };
+        let front = Front { tls: Some(files.read().unwrap()), listen, ..Front::default() };
+        Options { front, ..Options::dev() }
+    };
+    let server = Arc::new(Server::start(options()).unwrap());
+    let url = format!("wss://localhost:{}/ws", server.address().port());
+    let client = |user: &str| Client::builder(&url).token(format!("dev:{user}"));
+    let trusting = |user: &str| client(user).root_certificate(authority.pem().into_bytes()).build().unwrap();
+    let alice = trusting("alice");
+    alice.connect().await.unwrap();
+    let publish = async |client: &Client, id: usize| {
+        // More than a record of TLS, so that it goes and comes in several.
+        let text = format!("{id}:{}", "x".repeat(40_000));
+        client.channel("room").publish(Payload::text(text)).send().unwrap().stored().await.unwrap();
+    };
+    publish(&alice, 1).await;
+    let (reloaded, other) = (Arc::clone(&server), options());
+    tokio::task::spawn_blocking(move || reloaded.reload(other)).await.unwrap();
+    // Who is in stays, and who comes sees the new one.
+    publish(&alice, 2).await;
+    let bob = trusting("bob");
+    bob.connect().await.unwrap();
+    publish(&bob, 3).await;
+    let history = bob.channel("room").history(History::Newest, 10).await.unwrap();
+    assert_eq!(history.messages.len(), 3);
+    let stranger = client("eve").build().unwrap();
+    let refused = tokio::select! {
+        connected = stranger.connect() => format!("{connected:?}"),
+        code = failed(&stranger) => code,
+    };
+    assert_eq!(refused, "transport.tls");
+    for client in [alice, bob, stranger] {
+        client.close().await;
     }
 }

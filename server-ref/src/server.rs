@@ -4,6 +4,7 @@ mod engine;
 mod http;
 mod listen;
 mod reload;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -20,6 +21,7 @@ use self::http::{Watched, http_thread, sight};
 use self::listen::listen;
 pub use self::reload::Reloads;
 use self::reload::{Fixed, Live};
+use self::sockets::Sockets;
 use crate::apps::{AppLimits, AppTable};
 use crate::callout::{self, Callout, CalloutThread};
 use crate::engine::core::RetentionRules;
@@ -304,7 +306,7 @@ impl Server {
             origins: options.all_origins(),
             head_within: Duration::from_millis(options.head_within_ms.into()),
             unconfirmed: Duration::from_millis(options.tcp_user_timeout_ms.into()),
-            max_sockets: options.max_sockets,
+            max_sockets: Sockets::share(options.max_sockets, options.http_listen.is_some()).clients,
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
             proxies: options.front.proxies,

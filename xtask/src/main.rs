@@ -24,6 +24,7 @@ mod process;
 mod python;
 mod readme;
 mod run;
+mod security;
 mod sizes;
 mod step;
 mod swift;

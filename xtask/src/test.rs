@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::step::{Counts, Steps};
 use crate::{
     api, bindings, browsers, conformance, guide, image, kotlin, layers, mobile, npm, platforms, python, readme, run,
-    sizes, swift, tools, wasm,
+    security, sizes, swift, tools, wasm,
 };
 
 /// Seeds of the simulator.
@@ -82,6 +82,7 @@ fn lints(steps: &mut Steps) {
     steps.check("file sizes", sizes::check);
     steps.check("layers", layers::check);
     steps.check("README in both languages", readme::check);
+    steps.check("tests that SECURITY.md names", security::check);
     steps.check("clippy", || {
         cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--keep-going", "--", "-D", "warnings"])
             .run()

@@ -1,15 +1,17 @@
-//! What the server's own log says of requests: one line each, with the id that the answer carries, too.
+//! What the server's own log says of requests: one line each, with the id that the answer carries, too: in a header, and
+//! in the body of a problem.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::problem::Code;
+use super::problem::Told;
 use super::serve::Peer;
 use super::{Api, lock};
 use crate::net;
@@ -29,12 +31,16 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let mut response = next.run(request).await;
     let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
-    let code = response.extensions().get::<Code>().map(|code| code.0.as_str());
+    let code = response.extensions().get::<Told>().map(Told::code);
     *lock(&api.answered).entry((status, code.unwrap_or_default().to_owned())).or_default() += 1;
     match status {
         500.. => tracing::warn!(request_id, client, %method, path, status, code, ms, "request"),
         400..500 => tracing::info!(request_id, client, %method, path, status, code, ms, "request"),
         _ => tracing::debug!(request_id, client, %method, path, status, ms, "request"),
+    }
+    if let Some(body) = response.extensions_mut().remove::<Told>().and_then(|told| told.body(request_id)) {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(body);
     }
     response.headers_mut().extend(id.map(|id| (REQUEST_ID, id)));
     response

@@ -30,6 +30,10 @@ pub(super) struct Problem {
     /// ms to wait before that.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u32>,
+    /// The header `X-Request-Id`, which stands in the server's log; not of one message among several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "5f0c2e7a9b1d4c3e8f6a7b8c9d0e1f2a")]
+    request_id: Option<String>,
 }
 
 impl Problem {
@@ -47,6 +51,7 @@ impl Problem {
             code: code.name().to_owned(),
             retry: code.is_retryable(),
             after: None,
+            request_id: None,
         }
     }
 
@@ -90,7 +95,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let after = self.after;
-        let code = Code(self.code.clone());
+        let told = Told(self.clone());
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if let Some(ms) = after {
@@ -101,11 +106,23 @@ impl IntoResponse for Problem {
             let scheme = HeaderValue::from_static("Bearer realm=\"moorline\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        response.extensions_mut().insert(code);
+        response.extensions_mut().insert(told);
         response
     }
 }
 
-/// The code of a response, for the log and the counters.
+/// The problem that a response is, for the log and the counters.
 #[derive(Clone, Debug)]
-pub(super) struct Code(pub(super) String);
+pub(super) struct Told(Problem);
+
+impl Told {
+    /// Returns its code.
+    pub(super) fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// Returns its body with the id of the request in it.
+    pub(super) fn body(self, request_id: &str) -> Option<Vec<u8>> {
+        serde_json::to_vec(&Problem { request_id: Some(request_id.to_owned()), ..self.0 }).ok()
+    }
+}

@@ -105,6 +105,15 @@ enum Waiting {
     Nothing,
 }
 
+/// What the `welcome` of a connection said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Welcomed<'a> {
+    /// Its session; `welcome` has it in hexadecimal.
+    pub session: SessionId,
+    /// Its app.
+    pub app: &'a AppName,
+}
+
 /// Leaves 47 bits to begin with, and as many sessions as any start will have, below the 16 bits of the shard.
 const SESSION_SHIFT: u32 = 17;
 
@@ -347,9 +356,11 @@ impl Node {
         }
     }
 
-    /// Tells whether a connection's `hello` was good.
-    pub fn is_welcome(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn).is_some_and(|entry| matches!(entry.state, State::Open(_)))
+    /// Returns what the `welcome` of a connection said, once its `hello` was good.
+    pub fn welcomed(&self, conn: ConnId) -> Option<Welcomed<'_>> {
+        let entry = self.conns.get(&conn)?;
+        let State::Open(session) = &entry.state else { return None };
+        Some(Welcomed { session: session.id, app: &entry.app })
     }
 
     /// Returns the number of open connections.

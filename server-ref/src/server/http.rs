@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::sockets::Sockets;
 use super::{Engine, Options, Reloads, seed};
 use crate::callout::Callouts;
 use crate::engine::host::EngineHandle;
@@ -20,8 +21,6 @@ use crate::wall_clock::WallClock;
 
 /// Connections for the HTTP API that wait for its thread.
 const HANDED: usize = 256;
-/// Connections of the HTTP API at a time.
-const HTTP_CONNECTIONS: u32 = 1_024;
 
 /// Starts the HTTP API. Without a listener of its own, it takes connections from the shards.
 pub(super) fn http_thread(
@@ -38,7 +37,7 @@ pub(super) fn http_thread(
         rules,
         listener,
         handed,
-        max_connections: HTTP_CONNECTIONS,
+        max_connections: Sockets::share(options.max_sockets, options.http_listen.is_some()).http,
         within: Duration::from_millis(options.head_within_ms.into()),
         shows_metrics,
         sync_times: watched.sync_times,

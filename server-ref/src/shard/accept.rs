@@ -237,6 +237,7 @@ fn open(
             wake: Rc::clone(&wake),
             closing: false,
             stranger,
+            session: None,
             from: client,
             echoes,
         };

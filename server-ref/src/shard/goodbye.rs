@@ -40,7 +40,7 @@ pub(super) fn reason(code: CloseCode) -> &'static str {
 
 /// A connection of the shard is over: the node forgets it, then the socket goes.
 pub(super) async fn take_leave(handle: &Handle, conn: ConnId, stream: &Stream, wake: &Notify) {
-    tracing::debug!(conn = %handle.name_of(conn), "a WebSocket ended");
+    handle.tell_end(conn);
     handle.with(|shard, now| shard.node.handle_closed(conn, now));
     let done = || handle.shard.borrow().conns.get(&conn).is_none_or(|connection| connection.outbox.is_done());
     linger(handle, stream, done, wake).await;

@@ -7,6 +7,7 @@ mod accept;
 mod calls;
 mod door;
 mod goodbye;
+mod journal;
 mod outbox;
 mod rate;
 mod socket;
@@ -31,7 +32,7 @@ use self::rate::Stranger;
 use crate::apps::AppTable;
 use crate::callout::Callouts;
 use crate::engine::host::EngineHandle;
-use crate::engine::{ChannelKey, Command, Reply, ShardId, Ticket};
+use crate::engine::{ChannelKey, Command, Reply, SessionId, ShardId, Ticket};
 use crate::net::Stream;
 use crate::node::{
     AppNumbers, Authenticator, CallId, ConnId, ConnectionInfo, ConnectionsQuery, Node, NodeConfig, NodeRules, Output,
@@ -133,6 +134,8 @@ struct Connection {
     closing: bool,
     /// While the client has not said a good `hello`.
     stranger: Option<Stranger>,
+    /// What it was told in `welcome`.
+    session: Option<SessionId>,
     /// Where the client is, as far as the proxies before it are believed.
     from: IpAddr,
     /// Whether its messages go back to it, and the node never hears of it.
@@ -334,10 +337,8 @@ impl Shard {
     fn obey(&mut self, output: Output, handle: &Handle) {
         match output {
             Output::Send { conn, message } => {
+                self.tell_welcome(conn);
                 if let Some(connection) = self.conns.get_mut(&conn).filter(|connection| !connection.closing) {
-                    if connection.stranger.is_some() && self.node.is_welcome(conn) {
-                        connection.stranger = None;
-                    }
                     connection.outbox.push(ws::frame(connection.codec == Codec::Json, &message));
                     self.dirty.push(conn);
                 }
@@ -351,7 +352,11 @@ impl Shard {
                     }
                 }
             }
-            Output::Close { conn, code } => self.close(conn, code, goodbye::reason(code)),
+            Output::Close { conn, code } => {
+                let reason = goodbye::reason(code);
+                self.tell_close(conn, code, reason);
+                self.close(conn, code, reason);
+            }
             Output::Engine(ticket, command) => self.commands.push((ticket, command)),
             Output::Ask { question, callout, kind, body } => {
                 // At once: what the rules name now may be gone later.

@@ -94,7 +94,11 @@ fn take(handle: &Handle, conn: ConnId, reader: &mut Reader, codec: Codec, bytes:
                 Ok(Some(Incoming::Ping(payload))) => shard.send_frame(conn, ws::pong_frame(&payload)),
                 Ok(Some(Incoming::Pong)) => {}
                 Ok(Some(Incoming::Close(code))) => end = Some((code.unwrap_or(CloseCode::NORMAL), String::new())),
-                Err(violation) => end = Some((violation.close_code(), violation.to_string())),
+                Err(violation) => {
+                    let (code, reason) = (violation.close_code(), violation.to_string());
+                    shard.tell_close(conn, code, &reason);
+                    end = Some((code, reason));
+                }
             }
         }
     });

@@ -1,6 +1,7 @@
 //! A disk without room, and one that is read-only. These tests need a file system of their own, so they need root.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use serde_json::{Value, json};
@@ -8,6 +9,9 @@ use serde_json::{Value, json};
 use crate::http::Http;
 use crate::support::program::{Program, command, ended};
 use crate::support::{Healthy, Heard, TEXT, Wire, frame};
+
+/// What has not changed by then does not.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file system in memory with so much room; gone when dropped.
 struct Disk(tempfile::TempDir);
@@ -203,8 +207,14 @@ fn with_reserve(disk: &Disk) -> Program {
 }
 
 /// Publishes one message after the other until the answer is this one. Returns how many were stored.
+///
+/// # Panics
+/// If the answer does not come: the server looks at its disk every second, or every five.
 fn publish_until(wire: &mut Wire, mut n: u64, refused: bool) -> u64 {
+    let began = Instant::now();
     loop {
+        let wanted = if refused { "refused" } else { "stored" };
+        assert!(began.elapsed() < PATIENCE, "no publish was {wanted} within {PATIENCE:?}, after {n} messages");
         wire.say(&json!({"t": "publish", "channel": "room", "req": n + 1, "id": (n + 1).to_string(), "text": format!("{}:", n + 1)}));
         match wire.hear() {
             Heard::Json(frame) if frame["t"] == "published" => {

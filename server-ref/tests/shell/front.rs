@@ -13,8 +13,14 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::support::{Wire, upgrade};
 
 /// A certificate of its own, written down; returns what trusts it.
-fn certificate(dir: &Path) -> (TlsFiles, Arc<ClientConfig>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+pub(crate) fn certificate(dir: &Path) -> (TlsFiles, Arc<ClientConfig>) {
+    certificate_for(dir, &["localhost"])
+}
+
+/// The same for these names.
+pub(crate) fn certificate_for(dir: &Path, names: &[&str]) -> (TlsFiles, Arc<ClientConfig>) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
     let files = TlsFiles { cert: dir.join("cert.pem"), key: dir.join("key.pem") };
     std::fs::write(&files.cert, made.cert.pem()).unwrap();
     std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
@@ -34,17 +40,21 @@ fn secure(files: &TlsFiles) -> Options {
     Options { front, head_within_ms: 500, ..Options::dev() }
 }
 
-type Secured = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
 
-fn dial(address: SocketAddr, config: &Arc<ClientConfig>) -> Secured {
-    let tcp = TcpStream::connect(address).unwrap();
+pub(crate) fn dial(address: SocketAddr, config: &Arc<ClientConfig>) -> Secured {
+    secured(TcpStream::connect(address).unwrap(), config, "localhost")
+}
+
+/// Goes on with TLS, for this name.
+pub(crate) fn secured(tcp: TcpStream, config: &Arc<ClientConfig>, name: &str) -> Secured {
     tcp.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
-    let session = ClientConnection::new(Arc::clone(config), ServerName::try_from("localhost").unwrap()).unwrap();
-    StreamOwned::new(session, tcp)
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), tcp)
 }
 
 /// Asks, and reads until a text has come.
-fn ask(stream: &mut Secured, request: &str, until: &str) -> std::io::Result<String> {
+pub(crate) fn ask(stream: &mut Secured, request: &str, until: &str) -> std::io::Result<String> {
     stream.write_all(request.as_bytes())?;
     let (mut said, mut part) = (Vec::new(), [0; 4_096]);
     while !String::from_utf8_lossy(&said).contains(until) {
@@ -56,7 +66,7 @@ fn ask(stream: &mut Secured, request: &str, until: &str) -> std::io::Result<Stri
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const OPENAPI: &str = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]

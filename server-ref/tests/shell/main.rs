@@ -10,11 +10,13 @@
 )]
 
 mod apps;
+mod attacks;
 mod callouts;
 mod channels;
 mod data;
 mod devices;
 mod disk;
+mod edges;
 mod frames;
 mod front;
 mod hooks;

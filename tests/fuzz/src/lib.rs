@@ -17,6 +17,7 @@ mod jwt;
 mod log;
 mod memory;
 mod node;
+mod proxy;
 mod upgrade;
 mod websocket;
 
@@ -29,6 +30,7 @@ pub use crate::inflate::inflate;
 pub use crate::jwt::jwt;
 pub use crate::log::log;
 pub use crate::node::node;
+pub use crate::proxy::proxy;
 pub use crate::upgrade::upgrade;
 pub use crate::websocket::websocket;
 
@@ -57,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "node", about: "the server's node and hostile clients", run: node, seeds: node::seeds },
     Target { name: "inflate", about: "compressed deliveries", run: inflate, seeds: inflate::seeds },
     Target { name: "store", about: "what a client finds in its store", run: store, seeds: client::store_seeds },
+    Target { name: "proxy", about: "headers of the PROXY protocol", run: proxy, seeds: proxy::seeds },
 ];
 
 /// Returns the target with this name.

@@ -23,7 +23,7 @@ macro_rules! replays {
     };
 }
 
-replays! { binary json jwt log upgrade websocket client node inflate store }
+replays! { binary json jwt log upgrade websocket client node inflate store proxy }
 
 #[test]
 fn every_target_is_replayed_and_has_a_wrapper() {

@@ -83,28 +83,24 @@ impl Site {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A secret of an app, 32 bytes.
-fn secret(n: u8) -> String {
+pub(crate) fn secret(n: u8) -> String {
     format!("{n:032}")
 }
 
 /// An app with a secret.
-fn app(name: &str, secret: &str) -> String {
+pub(crate) fn app(name: &str, secret: &str) -> String {
     format!("[[apps]]\nname = \"{name}\"\n[[apps.keys]]\nalg = \"HS256\"\nsecret = \"{secret}\"\n")
 }
 
 /// A token of a user that may do everything.
-fn token(app: &str, user: &str, secret: &str) -> String {
-    token_of(
-        app,
-        user,
-        secret,
-        &json!([{"match": "*", "can": ["subscribe", "publish", "presence", "history", "call"]}]),
-    )
+pub(crate) fn token(app: &str, user: &str, secret: &str) -> String {
+    let grants = json!([{"match": "*", "can": ["subscribe", "publish", "presence", "history", "call"]}]);
+    token_of(app, user, secret, &grants)
 }
 
 /// A token of a user with these grants.
@@ -114,7 +110,7 @@ fn token_of(app: &str, user: &str, secret: &str, grants: &Value) -> String {
 }
 
 /// Says `hello` to an app.
-fn knock(address: SocketAddr, app: &str, token: &str) -> Wire {
+pub(crate) fn knock(address: SocketAddr, app: &str, token: &str) -> Wire {
     let mut wire = Wire::open_at(address, &format!("/ws/{app}"));
     wire.say(&json!({"t": "hello", "v": 1, "token": token}));
     wire
@@ -134,7 +130,7 @@ fn settled(wire: &mut Wire) {
 }
 
 /// Makes an API key with the program. Returns it and its section.
-fn api_key(name: &str) -> (String, String) {
+pub(crate) fn api_key(name: &str) -> (String, String) {
     let (code, said) = run(["key", "new", "--name", name]);
     assert_eq!(code, 0, "{said}");
     let key = said.lines().find_map(|line| line.strip_prefix("#   ")).unwrap().to_owned();

@@ -20,7 +20,7 @@ pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const DEVICE: &str = "device-0123456789";
 
 /// A hook that waits for little.
-fn hook(url: &str, kinds: &[HookKind]) -> Hook {
+pub(crate) fn hook(url: &str, kinds: &[HookKind]) -> Hook {
     let rule = HookRule { app: AppName::default_app(), kinds: kinds.to_vec(), channels: Vec::new() };
     Hook {
         name: "test".into(),
@@ -39,7 +39,7 @@ fn server(receiver: &Receiver, kinds: &[HookKind]) -> Server {
 }
 
 /// A client with a device, its `welcome`, and what it was told so.
-fn device(address: std::net::SocketAddr, user: &str) -> (Wire, Value) {
+pub(crate) fn device(address: std::net::SocketAddr, user: &str) -> (Wire, Value) {
     let mut wire = Wire::open(address);
     let token = format!("dev:{user}");
     wire.say(&json!({"t": "hello", "v": 1, "token": token, "device": DEVICE, "caps": ["push"]}));
@@ -59,7 +59,7 @@ fn park(wire: &mut Wire) {
     wire.expect("pong");
 }
 
-fn publish(wire: &mut Wire, channel: &str, id: &str) -> u64 {
+pub(crate) fn publish(wire: &mut Wire, channel: &str, id: &str) -> u64 {
     wire.say(&json!({"t": "publish", "channel": channel, "qos": 1, "req": 9, "id": id, "text": id}));
     wire.expect("published")["offset"].as_u64().unwrap()
 }

@@ -47,8 +47,9 @@ impl Answer {
     pub(crate) fn problem(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
-        assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()));
+        let id = self.header("x-request-id").filter(|id| !id.is_empty());
         let problem = self.json();
+        assert_eq!(problem["request_id"].as_str(), Some(id.unwrap()), "{problem}");
         assert_eq!(
             (problem["status"].as_u64(), problem["code"].as_str()),
             (Some(status.into()), Some(code)),

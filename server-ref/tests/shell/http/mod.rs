@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::support::program::Program;
 
-pub(crate) use self::client::Http;
+pub(crate) use self::client::{Answer, Http};
 
 /// A development server and a backend with its key.
 fn backend(data: &Path) -> (Program, Http) {

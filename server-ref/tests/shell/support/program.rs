@@ -67,7 +67,8 @@ impl Program {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("moorline-server: listening on ws://");
+        let url = line.trim().strip_prefix("moorline-server: listening on ");
+        let url = url.and_then(|url| url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://")));
         let Some(url) = url else { panic!("{line}{}", errors.0.lock().unwrap()) };
         let address = url.strip_suffix("/ws").unwrap().parse().unwrap();
         Self { child, address, stdout, errors, reading: Some(reading) }
@@ -81,7 +82,8 @@ impl Program {
     pub(crate) fn http_address(&mut self) -> SocketAddr {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        line.trim().strip_prefix("moorline-server: HTTP API on http://").unwrap().parse().unwrap()
+        let url = line.trim().strip_prefix("moorline-server: HTTP API on ").unwrap();
+        url.split_once("://").unwrap().1.parse().unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {
