@@ -67,8 +67,8 @@ impl Program {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("moorline-server: listening on ws://");
-        let Some(url) = url else { panic!("{line}{}", errors.0.lock().unwrap()) };
+        let url = line.trim().strip_prefix("moorline-server: listening on ws");
+        let Some(url) = url.and_then(|url| url.trim_start_matches('s').strip_prefix("://")) else { panic!("{line}{}", errors.0.lock().unwrap()) };
         let address = url.strip_suffix("/ws").unwrap().parse().unwrap();
         Self { child, address, stdout, errors, reading: Some(reading) }
     }
