@@ -181,9 +181,16 @@ mod tests {
         assert_eq!(Place::of(URL), place(false, "127.0.0.1:8000", "127.0.0.1", "/readyz"));
         assert_eq!(Place::of("http://[::1]:80"), place(false, "[::1]:80", "::1", "/"));
         assert_eq!(Place::of("https://a.example:443/"), place(true, "a.example:443", "a.example", "/"));
-        for wrong in
-            ["", "127.0.0.1:8000", "ftp://a:1/", "https://a/", "http://a/", "http://:1/", "http://a:99999/", "http://a:1/ b"]
-        {
+        for wrong in [
+            "",
+            "127.0.0.1:8000",
+            "ftp://a:1/",
+            "https://a/",
+            "http://a/",
+            "http://:1/",
+            "http://a:99999/",
+            "http://a:1/ b",
+        ] {
             assert!(Place::of(wrong).is_err_and(|text| text.contains("is not a URL")), "{wrong}");
         }
     }

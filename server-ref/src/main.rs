@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 use moorline_server::config::reload::Watch;
 use moorline_server::config::{self, LogFormat};
 use moorline_server::server::{Engine, Options, Server};
+use moorline_server::traces::{self, Traces};
 
 use self::health::Health;
 use self::options::{Misuse, Run};
@@ -192,8 +193,11 @@ fn start(run: &Run) -> Result<ExitCode, Misuse> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let traces = traces::start().map_err(|bad| Misuse(bad.to_string()))?;
     let reloading = Reloading::new(run, watch, &settings);
-    Ok(serve(settings.options, settings.console_key.as_deref(), reloading))
+    let code = serve(settings.options, settings.console_key.as_deref(), reloading);
+    traces.into_iter().for_each(Traces::finish);
+    Ok(code)
 }
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {

@@ -4,11 +4,13 @@
 //! was checked, and returns the answer of a receiver that is not trusted: its head is bounded, its body is read as far as
 //! the caller says, redirects are answers like others.
 
+mod forward;
 mod get;
 mod guard;
 mod post;
 mod sign;
 
+pub(crate) use self::forward::forward;
 pub use self::get::{Document, get};
 pub use self::guard::is_public;
 pub use self::post::{Refusal, Reply, Request, Target, send};

@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::HeaderMap;
 use moorline_protocol::{DeviceId, Epoch, Offset, Payload, Position, ResetMode, Since, UserName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -15,6 +16,7 @@ use crate::asker::Asker;
 use crate::egress::{self, Refusal, Request, Target};
 use crate::engine::hooks::{HOOKS, HookEvent, HookKind, PushDevice, hooks_channel};
 use crate::engine::{ChannelKey, Command, Completion, CursorAck, Open, Opened, Owner, Read, ReadRange, Stored};
+use crate::traces::Span;
 use crate::wall_clock::WallClock;
 
 /// What one read takes.
@@ -180,7 +182,7 @@ impl Courier {
         let result = match self.body(&batch).await {
             Some(body) => {
                 let timestamp = self.clock.now_ms() / 1_000;
-                self.post(&batch_id(&batch), timestamp, body).await
+                self.post(&batch, timestamp, body).await
             }
             // The engine could not be asked; so it is tried again.
             None => Err(Refusal::Url),
@@ -193,9 +195,22 @@ impl Courier {
     }
 
     /// Sends one body. Taken means: an answer 2xx, whose body is nothing to us.
-    async fn post(&self, id: &str, timestamp: u64, body: Bytes) -> Result<(), Refusal> {
-        let reply = egress::send(&self.target, Request { id, timestamp, body, most: None }).await?;
-        if reply.status.is_success() { Ok(()) } else { Err(Refusal::Status(reply.status)) }
+    async fn post(&self, batch: &Batch, timestamp: u64, body: Bytes) -> Result<(), Refusal> {
+        let (id, mut headers) = (batch_id(batch), HeaderMap::new());
+        let span = Span::asking(|| "webhook".to_owned());
+        span.set("moorline.app", self.hook.app().as_str().to_owned());
+        span.set("moorline.hook", self.hook.name.clone());
+        span.set("messaging.batch.message_count", batch.events.len() as i64);
+        span.inject(&mut headers);
+        let request = Request { id: &id, timestamp, body, most: None, headers };
+        let reply = egress::send(&self.target, request).await.inspect_err(|_| span.fail("unreachable"))?;
+        span.set("http.response.status_code", i64::from(reply.status.as_u16()));
+        if reply.status.is_success() {
+            Ok(())
+        } else {
+            span.fail("status");
+            Err(Refusal::Status(reply.status))
+        }
     }
 
     /// Makes the body. Handles are looked up now: one that was registered meanwhile counts, one that is gone does not.

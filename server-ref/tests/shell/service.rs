@@ -103,7 +103,8 @@ fn health_asks_over_tls_and_believes_any_certificate_on_this_machine_alone() {
     let (cert, key, file) = (dir.path().join("cert.pem"), dir.path().join("key.pem"), dir.path().join("moorline.toml"));
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let config = "[server]\ntls = { cert = \"cert.pem\", key = \"key.pem\" }\n[[apps]]\nname = \"one\"\nanonymous = true\n";
+    let config =
+        "[server]\ntls = { cert = \"cert.pem\", key = \"key.pem\" }\n[[apps]]\nname = \"one\"\nanonymous = true\n";
     std::fs::write(&file, config).unwrap();
     let server = Program::start(command(["--engine", "memory", "--listen", "127.0.0.1:0", "--config"]).arg(&file));
     let port = server.address().port();

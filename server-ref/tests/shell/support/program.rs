@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moorline-server"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MOORLINE_") {
+        if ["MOORLINE_", "OTEL_"].iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
             command.env_remove(name);
         }
     }
@@ -68,7 +68,9 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("moorline-server: listening on ws");
-        let Some(url) = url.and_then(|url| url.trim_start_matches('s').strip_prefix("://")) else { panic!("{line}{}", errors.0.lock().unwrap()) };
+        let Some(url) = url.and_then(|url| url.trim_start_matches('s').strip_prefix("://")) else {
+            panic!("{line}{}", errors.0.lock().unwrap())
+        };
         let address = url.strip_suffix("/ws").unwrap().parse().unwrap();
         Self { child, address, stdout, errors, reading: Some(reading) }
     }
