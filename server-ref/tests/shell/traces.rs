@@ -170,7 +170,7 @@ fn the_last_spans_leave_with_a_stop_and_a_sampler_leaves_some_out() {
 }
 
 #[test]
-fn without_an_endpoint_nothing_is_traced_and_a_collector_that_is_gone_is_told_once() {
+fn without_an_endpoint_nothing_is_traced_and_a_collector_that_refuses_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let backend = Receiver::start(|_| allow());
     let file = config(dir.path(), &backend);
@@ -182,12 +182,19 @@ fn without_an_endpoint_nothing_is_traced_and_a_collector_that_is_gone_is_told_on
     drop(wire);
     assert!(!server.stop().contains("traces"));
 
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = Program::start(&mut traced(&file, &format!("http://{gone}")));
+    // One that refuses twice, then takes what comes.
+    let mut refused = 0;
+    let collector = Receiver::start(move |_| {
+        refused += 1;
+        Answer::Status(if refused <= 2 { 400 } else { 200 })
+    });
+    let server = Program::start(&mut traced(&file, &format!("http://{}", collector.address())));
     let http = Http::new(server.address(), "dev");
-    http.get("/openapi.json");
-    server.wait_for(0, "traces cannot be exported");
-    assert_eq!(http.get("/openapi.json").status, 200);
+    for _ in 0..3 {
+        assert_eq!(http.get("/openapi.json").status, 200);
+        collector.request();
+    }
+    server.wait_for(0, "traces are exported again");
     let said = server.stop();
     assert_eq!(said.matches("traces cannot be exported").count(), 1, "{said}");
 }
