@@ -24,6 +24,7 @@ fn server(receiver: &Receiver) -> Server {
         allow_private: true,
         roots: Vec::new(),
         times: Times::default(),
+        max_requests: 4,
     };
     Server::start(Options { hooks: vec![hook], ..Options::dev() }).unwrap()
 }

@@ -33,6 +33,8 @@ pub mod server;
 #[cfg(feature = "shell")]
 pub mod shard;
 #[cfg(feature = "shell")]
+pub mod traces;
+#[cfg(feature = "shell")]
 pub mod wall_clock;
 #[cfg(feature = "shell")]
 pub mod ws;

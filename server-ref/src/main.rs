@@ -16,7 +16,9 @@ use clap::{Parser, Subcommand};
 use moorline_server::config::reload::Watch;
 use moorline_server::config::{self, LogFormat};
 use moorline_server::server::{Engine, Options, Server};
+use moorline_server::traces::{self, Traces};
 
+use self::health::Health;
 use self::options::{Misuse, Run};
 use self::reload::Reloading;
 use self::signals::{Asked, Signals};
@@ -59,11 +61,7 @@ enum Command {
         to: PathBuf,
     },
     /// Asks a running server whether it takes clients: exit code 0 if it does, 1 if not. For containers without a shell.
-    Health {
-        /// What is asked, by plain HTTP: /readyz, or /healthz for one that only has to be alive.
-        #[arg(long, default_value = health::URL)]
-        url: String,
-    },
+    Health(Health),
     /// API keys for the HTTP API.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -94,7 +92,7 @@ fn main() -> ExitCode {
         Some(Command::CheckConfig { file }) => check_config(&file),
         Some(Command::Backup { dir, to }) => backup(&dir, &to),
         Some(Command::Inspect { dir }) => inspect(&dir),
-        Some(Command::Health { url }) => ask_health(&url),
+        Some(Command::Health(health)) => ask_health(&health),
         Some(Command::Key(KeyCommand::New { name, console })) => new_key(&name, console),
         None => match start(&cli.run) {
             Ok(code) => code,
@@ -144,8 +142,8 @@ fn backup(dir: &Path, to: &Path) -> ExitCode {
     }
 }
 
-fn ask_health(url: &str) -> ExitCode {
-    match health::ask(url) {
+fn ask_health(health: &Health) -> ExitCode {
+    match health::ask(health) {
         Ok(said) => {
             say(said);
             ExitCode::SUCCESS
@@ -195,8 +193,11 @@ fn start(run: &Run) -> Result<ExitCode, Misuse> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let traces = traces::start().map_err(|bad| Misuse(bad.to_string()))?;
     let reloading = Reloading::new(run, watch, &settings);
-    Ok(serve(settings.options, settings.console_key.as_deref(), reloading))
+    let code = serve(settings.options, settings.console_key.as_deref(), reloading);
+    traces.into_iter().for_each(Traces::finish);
+    Ok(code)
 }
 
 fn log_to_stderr(format: LogFormat) -> Result<(), Misuse> {

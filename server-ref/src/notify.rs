@@ -10,6 +10,15 @@ pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The configuration is being read again. The next one says [`ready`], whatever became of it.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        // Since when: systemd 253 and newer does without what was said before a request to reload.
+        Ok(since) => tell(&[NotifyState::Reloading, since]),
+        Err(error) => tracing::warn!(%error, "the service manager is not told of the reload: there is no clock"),
+    }
+}
+
 /// The server drains.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("clients are sent away")]);

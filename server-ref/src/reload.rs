@@ -6,6 +6,7 @@ use moorline_server::config::LogFormat;
 use moorline_server::config::reload::Watch;
 use moorline_server::server::Server;
 
+use crate::notify;
 use crate::options::{Misuse, Run, Settings};
 
 /// How often files are looked at.
@@ -40,15 +41,21 @@ impl<'a> Reloading<'a> {
 
     /// Reads the file again. One that is not good changes nothing.
     pub(crate) fn reload(&mut self, server: &Server) {
-        self.watch.begin();
-        let settings = match self.run.settings() {
-            Ok(settings) => settings,
+        notify::reloading();
+        let status = match self.try_reload(server) {
+            Ok(()) => format!("listening on {}", server.url()),
             Err(Misuse(problem)) => {
                 server.reloads().count_refused();
                 tracing::error!(%problem, "the configuration was not reloaded; the server goes on with the one before");
-                return;
+                "the configuration was not reloaded; the log says why".to_owned()
             }
         };
+        notify::ready(&status);
+    }
+
+    fn try_reload(&mut self, server: &Server) -> Result<(), Misuse> {
+        self.watch.begin();
+        let settings = self.run.settings()?;
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
@@ -61,5 +68,6 @@ impl<'a> Reloading<'a> {
             tracing::warn!(key, "this has changed, and holds with the next start only");
         }
         tracing::info!(apps = settings.apps.join(", "), "the configuration was reloaded");
+        Ok(())
     }
 }

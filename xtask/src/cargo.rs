@@ -12,7 +12,10 @@ pub(crate) const TEST_FAST: &str = "test-fast";
 /// Begins a call of cargo in the root of the checkout.
 pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Process {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Process::new(program).args(args).directory(tree::root())
+    // What `cargo run` says of this program. Build scripts that look at it (ring's) would run again, and all that rests on
+    // them, whenever cargo is called from here after it was called from a shell.
+    let is_own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    Process::new(program).args(args).without(is_own).directory(tree::root())
 }
 
 /// Formats all Rust code, or only reports what is not formatted.

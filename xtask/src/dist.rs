@@ -12,8 +12,9 @@ use crate::{tools, tree, wasm};
 /// What links: `zig` as a C compiler with musl inside, and the command that gives it to cargo; from PyPI.
 const TOOLS: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.1"];
 /// What a release carries beside its binaries, and where from.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("moorline.service", "deploy/systemd/moorline.service"),
+    ("moorline.sysusers", "deploy/systemd/moorline.sysusers"),
     ("moorline.toml", "docs/moorline.toml"),
     ("alerts.yml", "deploy/prometheus/alerts.yml"),
     ("prometheus.yml", "deploy/prometheus/prometheus.yml"),

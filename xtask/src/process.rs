@@ -46,6 +46,16 @@ impl Process {
         self
     }
 
+    /// Takes variables out of its environment: those for which this holds.
+    #[must_use]
+    pub(crate) fn without(mut self, is_unwanted: impl Fn(&str) -> bool) -> Self {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        for name in names.filter(|name| name.to_str().is_some_and(&is_unwanted)) {
+            self.command.env_remove(name);
+        }
+        self
+    }
+
     /// Sets its working directory.
     #[must_use]
     pub(crate) fn directory(mut self, directory: impl AsRef<Path>) -> Self {

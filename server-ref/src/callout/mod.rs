@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
 use moorline_protocol::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -42,6 +42,7 @@ use crate::egress::{Pool, Repeat, Request, Target};
 pub use crate::egress::{Refusal, Reply};
 pub use crate::node::{CalloutId, CalloutKind as Kind};
 use crate::node::{CalloutRule, CalloutRules};
+use crate::traces::Span;
 use crate::wall_clock::WallClock;
 
 /// Bytes of an answer's body.
@@ -351,8 +352,15 @@ impl Shared {
         let line = &*line.ok_or(Refusal::Url)?;
         let (callout, begun) = (&line.callout, Instant::now());
         let within = within.map_or(callout.target.within, |within| within.min(callout.target.within));
-        let answer = self.guarded(line, (kind, body), within).await.and_then(read);
+        let span = Span::asking(|| format!("callout {}", kind.name()));
+        span.set("moorline.app", callout.rule.app.as_str().to_owned());
+        span.set("moorline.callout", callout.name.clone());
+        let answer = self.guarded(line, (kind, body), within, &span).await.and_then(read);
         let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
+        if answer.is_err() {
+            span.fail(outcome);
+        }
+        drop(span);
         self.numbers.count(&callout.rule.app, kind.name(), outcome, begun.elapsed());
         if let Err(error) = &answer {
             let (app, callout, kind) = (callout.rule.app.as_str(), callout.name.as_str(), kind.name());
@@ -366,7 +374,13 @@ impl Shared {
         answer
     }
 
-    async fn guarded(&self, line: &Line, asked: (Kind, Bytes), within: Duration) -> Result<Reply, CalloutError> {
+    async fn guarded(
+        &self,
+        line: &Line,
+        asked: (Kind, Bytes),
+        within: Duration,
+        span: &Span,
+    ) -> Result<Reply, CalloutError> {
         let begun = Instant::now();
         // Whoever would wait for nothing does not wait.
         if let State::Open(until) = lock(&line.breaker).state()
@@ -382,7 +396,7 @@ impl Shared {
         let mut trial = Trial { shared: self, line, pass: Some(pass) };
         let mut target = line.callout.target.clone();
         target.within = within.saturating_sub(begun.elapsed());
-        let result = self.ask(&line.pool, &target, asked).await;
+        let result = self.ask(&line.pool, &target, asked, span).await;
         let works = !matches!(&result, Err(CalloutError::Refused(refusal)) if is_down(refusal));
         let (was, is) = {
             let mut breaker = lock(&line.breaker);
@@ -404,12 +418,21 @@ impl Shared {
         result
     }
 
-    async fn ask(&self, pool: &Pool, target: &Target, (kind, body): (Kind, Bytes)) -> Result<Reply, CalloutError> {
+    async fn ask(
+        &self,
+        pool: &Pool,
+        target: &Target,
+        (kind, body): (Kind, Bytes),
+        span: &Span,
+    ) -> Result<Reply, CalloutError> {
         let id = format!("call_{}_{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
         let timestamp = lock(&self.clock).now_ms() / 1_000;
-        let request = Request { id: &id, timestamp, body, most: Some(MOST_ANSWER) };
+        let mut headers = HeaderMap::new();
+        span.inject(&mut headers);
+        let request = Request { id: &id, timestamp, body, most: Some(MOST_ANSWER), headers };
         let repeat = if kind == Kind::Rpc { Repeat::Never } else { Repeat::Harmless };
         let reply = pool.send(target, request, repeat).await?;
+        span.set("http.response.status_code", i64::from(reply.status.as_u16()));
         let refusal = Refusal::Status(reply.status);
         if is_down(&refusal) { Err(refusal.into()) } else { Ok(reply) }
     }

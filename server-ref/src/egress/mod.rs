@@ -4,6 +4,7 @@
 //! that it keeps for the next, to an address that was checked when it was connected to. Both return the answer of a receiver that is not trusted: its head is bounded, its body is read as far as
 //! the caller says, redirects are answers like others.
 
+mod forward;
 mod get;
 mod guard;
 mod pool;
@@ -11,6 +12,7 @@ mod post;
 mod retry;
 mod sign;
 
+pub(crate) use self::forward::forward;
 pub use self::get::{Document, get};
 pub use self::guard::is_public;
 pub use self::pool::{Pool, Repeat};

@@ -9,7 +9,7 @@ use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::http::response::Parts;
-use hyper::{Method, Response, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -80,6 +80,8 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// Bytes of the answer's body that are read; `None`: none at all.
     pub most: Option<usize>,
+    /// Other headers, such as `traceparent`.
+    pub headers: HeaderMap,
 }
 
 /// What a receiver answered.
@@ -236,13 +238,16 @@ async fn connect(host: &str, port: u16, allow_private: bool) -> Result<TcpStream
 
 /// Makes a request.
 pub(super) fn head(target: &Target, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Refusal> {
-    begin(target, Method::POST)?
+    let signature = sign(&target.secrets, request.id, request.timestamp, &request.body);
+    let mut head = begin(target, Method::POST)?
         .header(CONTENT_TYPE, "application/json")
         .header("webhook-id", request.id)
         .header("webhook-timestamp", request.timestamp)
-        .header("webhook-signature", sign(&target.secrets, request.id, request.timestamp, &request.body))
+        .header("webhook-signature", signature)
         .body(Full::new(request.body))
-        .map_err(|_| Refusal::Url)
+        .map_err(|_| Refusal::Url)?;
+    head.headers_mut().extend(request.headers);
+    Ok(head)
 }
 
 /// Begins the head of a request.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
 use moorline_protocol::UserName;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use crate::asker::Asker;
 use crate::egress::{self, Refusal, Request, RetryAfter, Target};
 use crate::engine::hooks::{HookEvent, HookKind, PushDevice};
 use crate::engine::{Command, Completion};
+use crate::traces::Span;
 
 /// Sends batches of one hook.
 pub(super) struct Post {
@@ -91,11 +92,19 @@ impl Post {
     pub(super) async fn send(&self, batch: &Batch, timestamp: u64) -> Result<(), NotTaken> {
         // Without a body the engine could not be asked; so it is tried again.
         let body = self.body(batch).await.ok_or(Refusal::Url)?;
-        let id = batch_id(batch);
-        let reply = egress::send(&self.target, Request { id: &id, timestamp, body, most: None }).await?;
+        let (id, mut headers) = (batch_id(batch), HeaderMap::new());
+        let span = Span::asking(|| "webhook".to_owned());
+        span.set("moorline.app", self.hook.app().as_str().to_owned());
+        span.set("moorline.hook", self.hook.name.clone());
+        span.set("messaging.batch.message_count", batch.events.len() as i64);
+        span.inject(&mut headers);
+        let request = Request { id: &id, timestamp, body, most: None, headers };
+        let reply = egress::send(&self.target, request).await.inspect_err(|_| span.fail("unreachable"))?;
+        span.set("http.response.status_code", i64::from(reply.status.as_u16()));
         if reply.status.is_success() {
             return Ok(());
         }
+        span.fail("status");
         Err(NotTaken { refusal: Refusal::Status(reply.status), retry_after: reply.retry_after })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -15,6 +15,7 @@ use super::problem::Told;
 use super::serve::Peer;
 use super::{Api, lock};
 use crate::net;
+use crate::traces::Span;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bytes of an id that a client or a proxy gives.
@@ -28,11 +29,23 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let peer = request.extensions().get().map(|Peer(peer)| *peer);
     let client = peer.map(|peer| tracing::field::display(api.client_of(peer, request.headers())));
     let began = Instant::now();
-    let mut response = next.run(request).await;
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let name = || route.as_ref().map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
+    let span = Span::answering(request.headers(), name);
+    let mut response = span.around(next.run(request)).await;
     let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
     let code = response.extensions().get::<Told>().map(Told::code);
     *lock(&api.answered).entry((status, code.unwrap_or_default().to_owned())).or_default() += 1;
+    span.set("http.request.method", method.to_string());
+    route.into_iter().for_each(|route| span.set("http.route", route));
+    span.set("http.response.status_code", i64::from(status));
+    span.set("moorline.request_id", request_id.to_owned());
+    code.into_iter().for_each(|code| span.set("moorline.code", code.to_owned()));
+    if status >= 500 {
+        span.fail(code.unwrap_or("500"));
+    }
+    drop(span);
     match status {
         500.. => tracing::warn!(request_id, client, %method, path, status, code, ms, "request"),
         400..500 => tracing::info!(request_id, client, %method, path, status, code, ms, "request"),

@@ -17,6 +17,7 @@ use super::rights::{NOT_ITS_CHANNEL, Right};
 use super::{Api, Caller, operations};
 use crate::engine::{Command, EngineError};
 use crate::node::backend::{self, Outcome, Wanted};
+use crate::traces::{self, Span};
 
 /// Messages of one request; a message for several channels counts once for each.
 const MOST: usize = 1_000;
@@ -155,7 +156,19 @@ impl Api {
                 Err(error) => planned.push((channel, Err(error))),
             }
         }
-        let mut answers = self.asker.ask_all(commands).await.into_iter();
+        let span = Span::inside("publish");
+        span.set("messaging.system", "moorline");
+        span.set("moorline.app", caller.app.as_str().to_owned());
+        span.set("messaging.batch.message_count", planned.len() as i64);
+        if let [(channel, _)] = planned.as_slice() {
+            span.set("messaging.destination.name", traces::destination(channel));
+        }
+        let answers = self.asker.ask_all(commands).await;
+        if answers.iter().any(Result::is_err) {
+            span.fail("storage");
+        }
+        drop(span);
+        let mut answers = answers.into_iter();
         if has_before && let Some(Err(error)) = answers.next() {
             return Err(Problem::from(backend::storage(error)));
         }

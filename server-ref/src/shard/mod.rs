@@ -12,6 +12,7 @@ mod outbox;
 mod rate;
 mod socket;
 mod tcp;
+mod traced;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use tokio::task::{AbortHandle, LocalSet};
 pub use self::door::{Door, DoorConfig, Origins};
 use self::outbox::Outbox;
 use self::rate::Stranger;
+use self::traced::Traced;
 use crate::apps::AppTable;
 use crate::callout::Callouts;
 use crate::engine::host::EngineHandle;
@@ -117,6 +119,8 @@ struct Shard {
     dirty: Vec<ConnId>,
     /// What the engine will be asked at the end of this turn.
     commands: Vec<(Ticket, Command)>,
+    /// What takes how long.
+    traced: Traced,
     armed: Option<Timestamp>,
     drained: bool,
     callouts: Callouts,
@@ -185,6 +189,7 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
         handshakes: 0,
         dirty: Vec::new(),
         commands: Vec::new(),
+        traced: Traced::default(),
         armed: None,
         drained: false,
         callouts: config.callouts,
@@ -212,7 +217,10 @@ async fn main_loop(config: ShardConfig, listener: tokio::net::TcpListener) {
             biased;
             count = inbox.recv_many(&mut replies, 64) => {
                 if count > 0 {
-                    handle.with(|shard, now| shard.node.handle_replies(replies.drain(..).flatten(), now));
+                    handle.with(|shard, now| {
+                        shard.traced.end(&replies);
+                        shard.node.handle_replies(replies.drain(..).flatten(), now);
+                    });
                 }
             }
             changed = stop.changed(), if !stopping => {
@@ -330,6 +338,7 @@ impl Shard {
             }
         }
         if !self.commands.is_empty() {
+            self.traced.begin(&self.commands);
             self.engine.submit(self.id, self.commands.drain(..));
         }
     }

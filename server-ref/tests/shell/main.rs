@@ -29,4 +29,5 @@ mod sockets;
 mod start;
 mod support;
 mod tokens;
+mod traces;
 mod upgrade;

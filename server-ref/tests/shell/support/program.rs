@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moorline-server"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MOORLINE_") {
+        if ["MOORLINE_", "OTEL_"].iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
             command.env_remove(name);
         }
     }
