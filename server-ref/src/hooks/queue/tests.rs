@@ -28,6 +28,17 @@ fn send(queue: &mut Queue, now: u64) -> Batch {
     }
 }
 
+/// Lets time pass until something goes.
+fn send_when_due(queue: &mut Queue, now: &mut u64) -> Batch {
+    loop {
+        match queue.next(*now) {
+            Next::Send(batch) => return batch,
+            Next::Wait(at) => *now = at,
+            Next::Idle => panic!("something is left"),
+        }
+    }
+}
+
 #[test]
 fn a_batch_takes_all_keys_in_the_order_of_the_log() {
     let mut queue = queue();
@@ -85,10 +96,7 @@ fn after_a_failure_each_key_goes_alone_and_others_together() {
     assert_eq!(queue.settled(), Offset::ZERO);
     // What is new goes at once, however long the bad one waits.
     (0..12).for_each(|_| {
-        while let Next::Wait(at) = queue.next(now) {
-            now = at;
-        }
-        let batch = send(&mut queue, now);
+        let batch = send_when_due(&mut queue, &mut now);
         queue.done(&batch, REFUSED, now);
     });
     let Next::Wait(at) = queue.next(now) else { panic!("no pause") };
@@ -105,17 +113,14 @@ fn a_key_waits_twice_as_long_each_time_up_to_an_hour() {
     let mut queue = queue();
     push(&mut queue, "bad", 1);
     let mut now = 0;
+    let mut batch = send(&mut queue, now);
     for n in 0..20 {
-        let batch = send(&mut queue, now);
         queue.done(&batch, REFUSED, now);
         let begin = now;
-        while let Next::Wait(at) = queue.next(now) {
-            now = at;
-        }
+        batch = send_when_due(&mut queue, &mut now);
         let most = (1_000 << n).min(3_600_000);
         assert!((most / 2..=most).contains(&(now - begin)), "{n}: {}", now - begin);
     }
-    let batch = send(&mut queue, now);
     queue.done(&batch, Outcome::Taken, now);
     assert_eq!(queue.settled(), Offset(1));
 }
@@ -171,19 +176,13 @@ fn a_key_that_fills_the_window_alone_loses_its_oldest() {
     (1..=1_000).for_each(|offset| push(&mut queue, "bad", offset));
     let mut now = 0;
     for _ in 0..3 {
-        while let Next::Wait(at) = queue.next(now) {
-            now = at;
-        }
-        let batch = send(&mut queue, now);
+        let batch = send_when_due(&mut queue, &mut now);
         queue.done(&batch, REFUSED, now);
     }
     assert_eq!(queue.give_up(now), [], "nobody has taken anything: it may be the receiver");
     // Somebody else gets through.
     push(&mut queue, "good", 1_001);
-    while let Next::Wait(at) = queue.next(now) {
-        now = at;
-    }
-    let batch = send(&mut queue, now);
+    let batch = send_when_due(&mut queue, &mut now);
     assert_eq!(offsets(&batch), [1_001]);
     queue.done(&batch, Outcome::Taken, now);
     let lost = queue.give_up(now);
