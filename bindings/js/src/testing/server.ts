@@ -1,4 +1,4 @@
-import { Client } from '../client.js';
+import type { Client } from '../client.js';
 import type { Host } from '../host/host.js';
 import { Backend, grantsOf, settingsOf } from './backend.js';
 import { type CallHandler, Calls, type OnCallOptions } from './calls.js';
@@ -304,7 +304,8 @@ export class TestServer {
   private found(target: Target | undefined): readonly TestHost[] {
     if (target === undefined) return this.devices;
     if (typeof target !== 'string') {
-      const device: Host = target instanceof Client ? target['host'] : target;
+      // By what it has: the client may be of another copy of the package, such as the one for `require`.
+      const device: Host = target instanceof TestHost ? target : target['host'];
       if (device instanceof TestHost) return [device];
       throw new TypeError('this client is not on a host of this server: createClient({ host: server.host() })');
     }
