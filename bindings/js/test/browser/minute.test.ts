@@ -76,7 +76,7 @@ test.concurrent('a hidden page whose timers come once a minute stays connected, 
   await visit.run('app.heard("received", 4)');
   // The server pings every 5 s and gives up after 15 s: many of its deadlines pass between two timers of the page.
   await visit.run('app.late(40_000)');
-  expect(await visit.run('app.states')).toEqual(['connecting: app', 'online: welcomed']);
+  expect(await visit.run('app.states')).toEqual(['connecting: requested', 'online: welcome']);
   await visit.publish(4, 2);
   await visit.run('app.heard("received", 6)');
   places[1]!.lab.proxy.cut();
