@@ -53,6 +53,22 @@ for (const entry of ['react', 'vue', 'tabs/index', 'goeasy/make', 'wechat', 'ali
   writeFileSync(here(`dist/${entry}.d.cts`), `export * from './${entry.split('/').pop()}.js';\n`);
 }
 
+// The server of tests, which finds its module beside itself. For Node, and for runners that know no `import()`, as jest.
+await build({
+  entryPoints: [here('dist/testing/index.js')],
+  outfile: here('dist/testing/index.cjs'),
+  bundle: true,
+  format: 'cjs',
+  target: 'es2018',
+  platform: 'node',
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: { js: "var moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  minifyWhitespace: true,
+  legalComments: 'none',
+});
+writeFileSync(here('dist/testing/index.d.cts'), `export * from './index.js';\n`);
+
 // What WeChat's "Build npm" copies as it is into miniprogram_npm/moorline.
 mkdirSync(here('dist/miniprogram'), { recursive: true });
 copyFileSync(here('dist/wechat.cjs'), here('dist/miniprogram/wechat.js'));

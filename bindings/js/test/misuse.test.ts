@@ -41,6 +41,20 @@ describe('misuse', () => {
     expect(room.publish('x'.repeat(64 * 1024)).state).toBe('queued');
   });
 
+  test('calls that make no sense are refused', async () => {
+    const alice = client('alice');
+    const circle: unknown[] = [];
+    circle.push(circle);
+    for (const method of [undefined, '', 'a b', 'cart.*', 'x'.repeat(129)]) await expect(alice.call(method as string)).rejects.toThrow(malformed);
+    for (const data of [() => 1, Symbol('s'), circle, BigInt(10)]) await expect(alice.call('echo', data)).rejects.toThrow(malformed);
+    for (const options of [{ timeout: 0 }, { timeout: 30_001 }, { timeout: 1.5 }, { timeout: '5s' }, { id: '' }, { id: 'x'.repeat(129) }]) {
+      await expect(alice.call('echo', 1, options as object)).rejects.toThrow(malformed);
+    }
+    await expect(alice.call('echo', 'x'.repeat(65 * 1024))).rejects.toMatchObject({ code: 'limit.message' });
+    // This server has no backend for calls.
+    await expect(alice.call('echo')).rejects.toMatchObject({ code: 'request.unsupported' });
+  });
+
   test('everything after close fails with client.closed', async () => {
     const alice = client('alice');
     const room = alice.channel(fresh());
@@ -55,6 +69,7 @@ describe('misuse', () => {
     await expect(room.history()).rejects.toThrow(closed);
     await expect(alice.connect()).rejects.toThrow(closed);
     await expect(alice.status(['bob'])).rejects.toThrow(closed);
+    await expect(alice.call('echo')).rejects.toThrow(closed);
     await expect(room.presence.update({})).rejects.toThrow(closed);
     expect(() => alice.watchStatus(['bob'])).toThrow(closed);
     alice.disconnect();

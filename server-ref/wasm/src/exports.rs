@@ -35,6 +35,8 @@ const NOTHING: u32 = 0;
 const SEND: u32 = 1;
 const CLOSE: u32 = 2;
 const DRAINED: u32 = 3;
+const CALL: u32 = 4;
+const UNCALL: u32 = 5;
 
 fn with<T>(act: impl FnOnce(&mut Seam) -> T) -> T {
     SEAM.with_borrow_mut(act)
@@ -144,7 +146,7 @@ pub extern "C" fn deadline(now: f64) -> f64 {
 }
 
 /// Takes the next output: 0 nothing, 1 a message for a connection (with code 1 if it is text), 2 a close with a code,
-/// 3 the server has stopped.
+/// 3 the server has stopped, 4 a call for the app's backend, 5 nobody waits for the call any more whose number is the code.
 #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
 pub extern "C" fn poll() -> u32 {
     with(|seam| match seam.machine.as_mut().and_then(Machine::poll_output) {
@@ -158,6 +160,15 @@ pub extern "C" fn poll() -> u32 {
             CLOSE
         }
         Some(Output::Drained) => DRAINED,
+        Some(Output::Call { question, .. }) => {
+            seam.output = question;
+            CALL
+        }
+        Some(Output::Uncall(call)) => {
+            // A test does not make four thousand million calls.
+            seam.code = call as u32;
+            UNCALL
+        }
     })
 }
 

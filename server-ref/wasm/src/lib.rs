@@ -3,6 +3,7 @@
 //! [`Machine`] takes what happens to connections and time, and hands out what they are to be told, in order. [`exports`]
 //! offers it to a host without sockets, threads, clock and randomness: numbers and bytes in, numbers and bytes out.
 
+mod calls;
 pub mod exports;
 mod machine;
 mod operator;

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp, UnixMillis};
-use moorline_protocol::{AppName, CloseCode, Codec, Decoded, DeviceId, ErrorFrame, ServerFrame, UserName, Utf8Bytes};
+use moorline_protocol::{
+    AppName, CloseCode, Codec, Decoded, DeviceId, ErrorFrame, Payload, ServerFrame, UserName, Utf8Bytes,
+};
 use moorline_server::engine::core::{EngineCore, MemoryStore};
 use moorline_server::engine::turn::{Sinks, Turns};
 use moorline_server::engine::{Command, Reply, ShardId, Ticket};
-use moorline_server::node::{self, ConnId, Node, Pressure};
+use moorline_server::node::{self, CallFailure, CallId, ConnId, Node, Pressure};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use crate::calls::question;
 use crate::settings::Settings;
 use crate::tokens::Tokens;
 
@@ -39,6 +42,15 @@ pub enum Output {
         /// Why.
         code: CloseCode,
     },
+    /// The app's backend is asked something; an [`Ask::Called`](crate::Ask::Called) answers.
+    Call {
+        /// Which call; numbers begin anew when the server starts again.
+        call: u64,
+        /// JSON: app, user, device, and the `call` of the protocol as `frame`, with what is left of its time as `timeout`.
+        question: Bytes,
+    },
+    /// Nobody waits for the answer of this call any more.
+    Uncall(u64),
     /// Every connection is closed and every publish answered: the server has stopped.
     Drained,
 }
@@ -206,6 +218,14 @@ impl Machine {
         self.drive(now);
     }
 
+    /// The app's backend has answered a call, or will not. Changes nothing if nobody waits for it.
+    pub(crate) fn answered(&mut self, call: CallId, answer: Result<Payload, CallFailure>, now: UnixMillis) {
+        if let Some(node) = &mut self.node {
+            node.handle_called(call, answer, clock(now));
+        }
+        self.drive(now);
+    }
+
     /// Says goodbye to a connection: an error, if there is one, and a close code.
     pub fn close(&mut self, conn: u32, error: Option<ErrorFrame>, code: CloseCode, now: UnixMillis) {
         let Some(connection) = self.conns.remove(&conn) else { return };
@@ -288,8 +308,10 @@ impl Machine {
             }
             node::Output::Engine(ticket, command) => self.commands.push((NODE, ticket, command)),
             node::Output::Drained => self.outputs.push_back(Output::Drained),
-            // No app of this server has a backend.
-            node::Output::Call(..) | node::Output::Uncall(_) => {}
+            node::Output::Call(id, calling) => {
+                self.outputs.push_back(Output::Call { call: id.0, question: question(id, calling) });
+            }
+            node::Output::Uncall(id) => self.outputs.push_back(Output::Uncall(id.0)),
             // Who runs this server sees the refusal itself.
             node::Output::Ask { .. } | node::Output::Warn(_) => {}
         }

@@ -74,6 +74,13 @@ pub enum Ask {
     },
     /// Who is connected.
     Connections,
+    /// The app's backend has answered a call. One that nobody waits for changes nothing.
+    Called {
+        /// Which.
+        call: u64,
+        /// A `result` or an `error` frame in JSON, of which only the answer counts.
+        frame: Box<RawValue>,
+    },
 }
 
 /// What comes back.
@@ -132,6 +139,7 @@ impl Machine {
             Ask::Kill => self.kill(),
             Ask::Start { keep } => self.start(keep, now),
             Ask::Drain { after, window } => self.drain(after, window, now),
+            Ask::Called { call, frame } => self.called(call, &frame, now)?,
             Ask::Connections => return Ok(Answer::Connections(self.connected())),
         }
         Ok(Answer::Done)

@@ -1,13 +1,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use moorline_protocol::Durability;
+use moorline_protocol::{AppName, Durability};
 use moorline_server::engine::core::{CoreConfig, RetentionRule, RetentionRules};
 use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{EngineInfo, ShardId};
-use moorline_server::node::{CompressionRules, Grant, NodeConfig, Permissions};
+use moorline_server::node::{
+    CalloutId, CalloutKind, CalloutRule, CalloutRules, CompressionRules, Grant, NodeConfig, OnFailure, Permissions, Terms,
+};
 use moorline_server::planted::Bugs;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a server is made with; every field has a default, unknown ones are errors.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +21,9 @@ pub struct Settings {
     /// Who may come in, and what their tokens allow unless they say it themselves. `None`: everybody, everything, also
     /// without a token.
     pub users: Option<BTreeMap<String, Vec<GrantRule>>>,
+    /// The apps whose clients may call their backend; `None`: the default one.
+    #[serde(deserialize_with = "apps")]
+    pub calls: Option<Vec<AppName>>,
     /// How long messages are kept.
     pub channels: Vec<Channels>,
     /// Limits.
@@ -47,6 +53,8 @@ pub enum Permission {
     Presence,
     /// To read history.
     History,
+    /// To call the app's backend; the pattern is of methods then.
+    Call,
 }
 
 /// How messages are kept and sent in channels whose name begins with `prefix`; the longest that fits decides.
@@ -106,6 +114,7 @@ impl GrantRule {
             Permission::Publish => Permissions::PUBLISH,
             Permission::Presence => Permissions::PRESENCE,
             Permission::History => Permissions::HISTORY,
+            Permission::Call => Permissions::CALL,
         });
         Grant { pattern: Arc::from(self.pattern.as_str()), can: can.fold(Permissions::default(), Permissions::union) }
     }
@@ -125,7 +134,7 @@ impl Settings {
             publish_burst: limits.publish_burst,
             spread_ms: limits.reconnect_window,
             name_anonymous: true,
-            callouts: moorline_server::node::CalloutRules::default(),
+            callouts: backends(self.calls.clone().unwrap_or_else(|| vec![AppName::default_app()])),
             compression: CompressionRules::new(compressed.collect()),
             engine: EngineInfo { durability: Durability::Memory },
             hooks: HookRules::default(),
@@ -143,4 +152,18 @@ impl Settings {
         });
         CoreConfig { salt, retention: RetentionRules::new(rules.collect()), ..CoreConfig::new(store) }
     }
+}
+
+fn apps<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<AppName>>, D::Error> {
+    let names = Option::<Vec<String>>::deserialize(from)?;
+    let named = |name: String| AppName::new(&name).map_err(|error| D::Error::custom(format_args!("{name:?}: {error}")));
+    names.map(|names| names.into_iter().map(named).collect()).transpose()
+}
+
+/// The backends of these apps take calls, and decide nothing.
+fn backends(apps: Vec<AppName>) -> CalloutRules {
+    let within_ms = moorline_protocol::limits::CALL_MS.into();
+    let terms = Terms { id: CalloutId(0), within_ms, on_failure: OnFailure::Deny, verifies: true };
+    let rule = |app| CalloutRule { app, kinds: vec![CalloutKind::Rpc], channels: Vec::new(), terms };
+    CalloutRules::new(apps.into_iter().map(rule).collect())
 }

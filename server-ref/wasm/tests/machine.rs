@@ -42,6 +42,11 @@ impl Rig {
                 }
                 Output::Close { conn, code } => heard.push(json!({"t": "closed", "to": conn, "code": code.0})),
                 Output::Drained => heard.push(json!({"t": "drained"})),
+                Output::Call { call, question } => {
+                    let question: Value = serde_json::from_slice(&question).unwrap();
+                    heard.push(json!({"t": "asked", "number": call, "question": question}));
+                }
+                Output::Uncall(call) => heard.push(json!({"t": "given up", "number": call})),
             }
         }
         heard
@@ -221,6 +226,50 @@ fn connections_tell_who_is_there() {
     let frame = json!({"t": "presence", "req": 1, "channel": "room", "op": "get"});
     let members = rig.ask(json!({"frame": {"frame": frame}}))["frame"]["members"].clone();
     assert_eq!(members[0]["user"], "alice");
+}
+
+#[test]
+fn calls_are_asked_answered_and_given_up() {
+    let caller = |name: &str| json!({"t": "hello", "v": 1, "token": name, "caps": ["call"]});
+    let call = |req: u64, method: &str, data: Value| json!({"t": "call", "req": req, "id": format!("c{req}"), "method": method, "timeout": 900, "data": data});
+    let users = json!({"users": {"alice": [{"match": "cart.*", "can": ["call"]}]}});
+    let mut rig = Rig::new(users);
+    assert_eq!(rig.connect(1, caller("dev:alice"))[0]["caps"], json!(["call"]));
+    assert_eq!(rig.say(1, call(1, "user.delete", Value::Null))[0]["code"], "call.denied");
+    let asked = rig.say(1, call(2, "cart.add", json!({"sku": 7})));
+    let frame = &asked[0]["question"]["frame"];
+    assert_eq!((&asked[0]["question"]["user"], &asked[0]["question"]["app"]), (&json!("alice"), &json!("default")));
+    assert_eq!((&frame["method"], &frame["id"], &frame["timeout"]), (&json!("cart.add"), &json!("c2"), &json!(900)));
+    assert_eq!(frame["data"], json!({"sku": 7}));
+    let number = asked[0]["number"].clone();
+    rig.ask(json!({"called": {"call": number, "frame": {"t": "result", "req": 0, "text": "one"}}}));
+    assert_eq!(rig.heard(), [json!({"t": "result", "req": 2, "text": "one", "to": 1})]);
+    // Nobody waits any more.
+    rig.ask(json!({"called": {"call": number, "frame": {"t": "result", "req": 0, "text": "two"}}}));
+    assert_eq!(rig.heard(), Vec::<Value>::new());
+
+    let number = rig.say(1, call(3, "cart.add", json!(1)))[0]["number"].clone();
+    let frame =
+        json!({"t": "error", "req": 0, "code": "call.refused.sold_out", "message": "none left", "retry": false});
+    rig.ask(json!({"called": {"call": number, "frame": frame}}));
+    let heard = rig.heard();
+    assert_eq!((&heard[0]["code"], &heard[0]["message"]), (&json!("call.refused.sold_out"), &json!("none left")));
+    assert!(rig.ask(json!({"called": {"call": 9, "frame": {"t": "pong"}}}))["refused"].is_string());
+
+    let number = rig.say(1, call(4, "cart.add", json!(1)))[0]["number"].clone();
+    rig.machine.closed(1, rig.now);
+    assert_eq!(rig.heard(), [json!({"t": "given up", "number": number})]);
+}
+
+#[test]
+fn an_app_without_a_backend_takes_no_calls() {
+    let mut rig = Rig::new(json!({"calls": []}));
+    let welcome = rig.connect(1, json!({"t": "hello", "v": 1, "caps": ["call"]}));
+    assert_eq!(welcome[0]["caps"], Value::Null);
+    let call = json!({"t": "call", "req": 1, "id": "c", "method": "echo", "timeout": 900, "data": 1});
+    assert_eq!(rig.say(1, call)[0]["code"], "request.unsupported");
+    let bad = serde_json::from_value::<Settings>(json!({"calls": ["a b"]})).unwrap_err();
+    assert!(bad.to_string().contains("\"a b\""), "{bad}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-import { payloadOf } from '../payload.js';
-import { fromBase64, toBase64 } from './base64.js';
+import { fromBase64 } from './base64.js';
+import { toContent } from './content.js';
 import type { Grants, LoggedMessage, Published, PublishOptions, ServerConnection, ServerMember, TestServerOptions } from './types.js';
 
 /** What the server is asked. */
@@ -15,10 +15,7 @@ export class Backend {
 
   publish(channel: string, payload: unknown, options: PublishOptions): Published {
     const { user, id = `backend-${++this.published}`, headers, ttl, qos = 1 } = options;
-    const { kind, bytes } = payloadOf(payload);
-    const content =
-      kind === 2 ? { bin: toBase64(bytes) } : kind === 1 ? { text: payload } : { data: payload === undefined ? null : payload };
-    const frame = { t: 'publish', req: 1, channel, qos, id, headers, ttl, ...content };
+    const frame = { t: 'publish', req: 1, channel, qos, id, headers, ttl, ...toContent(payload) };
     const { epoch, offset, duplicate } = this.frame(frame, user) as Published;
     return offset === undefined ? { epoch, duplicate } : { epoch, offset, duplicate };
   }
@@ -55,8 +52,8 @@ export function grantsOf(grants: Grants): unknown[] {
 
 /** The settings as the server takes them. */
 export function settingsOf(options: TestServerOptions): unknown {
-  const { seed = 0, users, rules = [], limits = {} } = options;
+  const { seed = 0, users, rules = [], limits = {}, calls } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`the seed is a whole number from 0 to 2^53 - 1, not ${seed}`);
   const grants = users && Object.fromEntries(Object.entries(users).map(([user, of]) => [user, grantsOf(of)]));
-  return { seed, users: grants, channels: rules, limits };
+  return { seed, users: grants, calls, channels: rules, limits };
 }

@@ -1,3 +1,5 @@
+import type { Question } from './calls.js';
+
 /** What the module exports. */
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
@@ -21,6 +23,8 @@ interface Exports {
 export type Output =
   | { readonly kind: 'send'; readonly conn: number; readonly frame: Uint8Array | string }
   | { readonly kind: 'close'; readonly conn: number; readonly code: number }
+  | { readonly kind: 'call'; readonly question: Question }
+  | { readonly kind: 'uncall'; readonly call: number }
   | { readonly kind: 'drained' };
 
 /** The server itself, compiled to WebAssembly. Times are ms since 1970. */
@@ -67,6 +71,8 @@ export class Machine {
     const [conn, code] = [this.exports.output_conn(), this.exports.output_code()];
     if (kind === 1) return { kind: 'send', conn, frame: code === 1 ? text(this.taken()) : this.taken() };
     if (kind === 2) return { kind: 'close', conn, code };
+    if (kind === 4) return { kind: 'call', question: JSON.parse(text(this.taken())) as Question };
+    if (kind === 5) return { kind: 'uncall', call: code };
     return kind === 3 ? { kind: 'drained' } : undefined;
   }
 

@@ -1,11 +1,12 @@
-import { Client } from '../client.js';
+import type { Client } from '../client.js';
 import type { Host } from '../host/host.js';
 import { Backend, grantsOf, settingsOf } from './backend.js';
+import { type CallHandler, Calls, type OnCallOptions } from './calls.js';
 import { Clock } from './clock.js';
 import { Dice } from './dice.js';
 import { TestHost, type TestHostOptions } from './host.js';
 import { type Link, type Peer, type Weather, closeCode, unreachable } from './link.js';
-import { Machine, compile } from './machine.js';
+import { Machine, type Output, compile } from './machine.js';
 import type { LoggedMessage, Published, PublishOptions, ServerConnection, ServerMember, TestServerOptions, TokenOptions } from './types.js';
 
 /** When it is, unless a test says otherwise. */
@@ -24,6 +25,7 @@ export class TestServer {
   private readonly clock: Clock;
   private readonly machine: Machine;
   private readonly backend: Backend;
+  private readonly calls: Calls;
   private readonly devices: TestHost[] = [];
   private readonly links = new Map<number, Link>();
   private readonly seed: number;
@@ -50,6 +52,8 @@ export class TestServer {
     this.clock = new Clock(begin, options.timers, isBusy, (error) => this.failures.push(error));
     this.machine = new Machine(new WebAssembly.Instance(module, {}), settingsOf(options), this.clock.now);
     this.backend = new Backend((question) => this.ask(question));
+    const answer = (call: number, frame: unknown): void => void this.ask({ called: { call, frame } });
+    this.calls = new Calls(this.clock, answer, (error) => this.failures.push(error));
     this.peer = {
       opened: (link, app) => this.opened(link, app),
       message: (link, frame) => this.act(() => this.machine.message(link.id, frame, this.clock.now)),
@@ -153,6 +157,7 @@ export class TestServer {
   /** The process dies. Nothing is lost that was answered, if it is started with `restart()`. */
   kill(): void {
     this.isUp = false;
+    this.calls.clear();
     this.ask('kill');
     for (const link of [...this.links.values()]) link.hangUp();
     this.links.clear();
@@ -200,6 +205,17 @@ export class TestServer {
     return this.backend.publish(channel, payload, options);
   }
 
+  /**
+   * Answers calls of clients from now on, as the app's backend: `server.onCall('cart.add', ({ data }) => …)`, for one method,
+   * or for all that begin so (`cart.*`). What the handler returns is the answer. A `MoorlineError` that it throws with the
+   * code `call.refused`, or that and a word of the app's behind a dot, is its refusal; with `call.unavailable`, `call.failed`
+   * or `call.timeout`, that. Whatever else it throws makes `call.failed`, and the next `settle`, `advance` or `until` throws it.
+   * Of several handlers that fit, the last answers. Returns its own undo.
+   */
+  onCall(method: string, handler: CallHandler, options: OnCallOptions = {}): () => void {
+    return this.calls.on(method, handler, options);
+  }
+
   /** Everything that the log keeps of a channel, oldest first. */
   messages(channel: string): LoggedMessage[] {
     return this.backend.messages(channel);
@@ -218,6 +234,7 @@ export class TestServer {
   /** Ends the server and all time: nothing happens any more. */
   stop(): void {
     this.isUp = false;
+    this.calls.clear();
     this.clock.stop();
   }
 
@@ -241,21 +258,29 @@ export class TestServer {
   /** Does something to the server, then what the server wants. */
   private act(does: () => void): void {
     does();
-    for (let output = this.machine.poll(); output; output = this.machine.poll()) {
-      if (output.kind === 'drained') {
-        this.clock.soon(() => this.kill());
-        continue;
-      }
-      const link = this.links.get(output.conn);
-      if (output.kind === 'send') {
-        link?.deliver(output.frame);
-        link?.tellQueued();
-      } else {
-        this.links.delete(output.conn);
-        link?.hangUp(output.code);
-      }
-    }
+    for (let output = this.machine.poll(); output; output = this.machine.poll()) this.obey(output);
     this.arm();
+  }
+
+  private obey(output: Output): void {
+    switch (output.kind) {
+      case 'send': {
+        const link = this.links.get(output.conn);
+        link?.deliver(output.frame);
+        return link?.tellQueued();
+      }
+      case 'close': {
+        const link = this.links.get(output.conn);
+        this.links.delete(output.conn);
+        return link?.hangUp(output.code);
+      }
+      case 'call':
+        return this.calls.ask(output.question);
+      case 'uncall':
+        return this.calls.giveUp(output.call);
+      case 'drained':
+        return this.clock.soon(() => this.kill());
+    }
   }
 
   /** Sees to it that the server is woken in time. */
@@ -279,7 +304,8 @@ export class TestServer {
   private found(target: Target | undefined): readonly TestHost[] {
     if (target === undefined) return this.devices;
     if (typeof target !== 'string') {
-      const device: Host = target instanceof Client ? target['host'] : target;
+      // By what it has: the client may be of another copy of the package, such as the one for `require`.
+      const device: Host = target instanceof TestHost ? target : target['host'];
       if (device instanceof TestHost) return [device];
       throw new TypeError('this client is not on a host of this server: createClient({ host: server.host() })');
     }

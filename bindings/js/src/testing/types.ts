@@ -1,9 +1,9 @@
 import type { FakeTimers } from './clock.js';
 
 /** Something that a token can allow. */
-export type Permission = 'subscribe' | 'publish' | 'presence' | 'history';
+export type Permission = 'subscribe' | 'publish' | 'presence' | 'history' | 'call';
 
-/** What is allowed, by channel: an exact name, or a prefix and a trailing `*`. */
+/** What is allowed, by channel (by method for `call`): an exact name, or a prefix and a trailing `*`. */
 export type Grants = Readonly<Record<string, readonly Permission[]>>;
 
 /** How messages are kept and sent in channels whose name begins with `prefix`; the longest that fits decides. */
@@ -43,6 +43,8 @@ export interface TestServerOptions {
   readonly seed?: number;
   /** Who may come in, and with what. Absent: everybody, with everything, also without a token. */
   readonly users?: Readonly<Record<string, Grants>>;
+  /** The apps whose clients may call a backend, which `onCall` is (default `['default']`). */
+  readonly calls?: readonly string[];
   /** How messages are kept. */
   readonly rules?: readonly ChannelRule[];
   readonly limits?: TestLimits;

@@ -63,8 +63,13 @@ const app = {
 
   /** Notes when timers of 100 ms come. */
   tick(): void {
-    app.ticks.push(performance.now());
+    note(() => app.ticks.push(performance.now()));
     setTimeout(app.tick, 100);
+  },
+
+  /** Waits until a timer of 100 ms has taken so many ms. */
+  async late(ms: number): Promise<void> {
+    while (!app.ticks.some((at, index) => at - (app.ticks[index - 1] ?? at) > ms)) await new Promise<void>((wake) => void wakes.push(wake));
   },
 
   /** Waits until what the last page left is stored. */

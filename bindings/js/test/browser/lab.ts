@@ -115,8 +115,8 @@ export class Lab {
     return `${this.origin}/${name}`;
   }
 
-  /** Bundles a module likewise, and serves it alone. */
-  async script(entry: string, path: string): Promise<void> {
+  /** Bundles a module likewise, and serves it alone; `change` changes its text. */
+  async script(entry: string, path: string, change = (text: string) => text): Promise<void> {
     const built = await build({
       entryPoints: [join(folder, entry)],
       bundle: true,
@@ -126,7 +126,7 @@ export class Lab {
       write: false,
       logLevel: 'warning',
     });
-    this.serve(path, { body: built.outputFiles[0]!.contents, type: 'text/javascript' });
+    this.serve(path, { body: change(built.outputFiles[0]!.text), type: 'text/javascript' });
   }
 
   /** A token that the server takes. */

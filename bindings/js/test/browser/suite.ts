@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { version } from 'moorline';
 import { scenarios } from '../scenarios/index.js';
 import { type Browser, type Engine, Lab, launch } from './harness.js';
 
@@ -60,5 +61,14 @@ export function suite(engine: Engine): void {
     expect(await attempt(bare, ['WebAssembly'])).toEqual({ code: 'client.runtime', message: names });
     expect(await attempt(bare, ['crypto'])).toMatchObject({ code: 'client.random' });
     expect(await attempt(bare, ['indexedDB'])).toMatchObject({ code: 'storage.unavailable' });
+  });
+  test(`${engine}: two versions of the package on one page both work, and know each other's errors`, async () => {
+    await lab.script('copy.ts', '/older.js', (text) => text.replace(`"${version}"`, '"0.0.1"'));
+    const page = await browser.open(await lab.page('twice.ts'));
+    const told = await page.evaluate(`twice("/older.js", "${lab.server.url}", "twin-${randomUUID().slice(0, 8)}")`);
+    await page.close();
+    const malformed = ['request.malformed', 'request.malformed'];
+    const seen = ['from 0', 'from 1'];
+    expect(told).toEqual({ versions: [false, '0.0.1'], seen: [seen, seen], codes: [malformed, malformed] });
   });
 }

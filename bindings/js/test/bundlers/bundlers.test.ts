@@ -83,3 +83,7 @@ test('esbuild, a bundle for Node', async () => {
 test.each(['run.mjs', 'run.cjs'])('Node without a bundler, %s', async (file) => {
   expect((await run('node', [file, lab.server.url, file], { cwd: app })).stdout).toBe('hi\n');
 });
+
+test.each(['kit.mjs', 'kit.cjs'])('the server of moorline/testing, %s', async (file) => {
+  expect((await run('node', [file], { cwd: app })).stdout).toBe('hi\n');
+});

@@ -20,7 +20,11 @@ export const calls: Record<string, Scenario> = {
         const client = world.client('alice');
         const refused = await client.call('refuse').catch((error: unknown) => error);
         const { isMoorlineError } = world.moorline;
+        const over: string[] = [];
+        const hangs = (name: string, timeout: number): Promise<unknown> => client.call('hang', 1, { timeout }).catch(() => over.push(name));
+        await Promise.all([hangs('patient', 1_000), hangs('hasty', 100)]);
         return {
+          over,
           refused: isMoorlineError(refused) && [refused.code, refused.message, refused.origin, refused.retryable],
           failed: await codeOf(() => client.call('fail')), method: await codeOf(() => client.call('no method')),
           late: await codeOf(() => client.call('hang', 1, { timeout: 200 })), timeout: await codeOf(() => client.call('echo', 1, { timeout: 30_001 })),
@@ -29,6 +33,7 @@ export const calls: Record<string, Scenario> = {
       },
     ],
     expected: {
+      over: ['hasty', 'patient'],
       refused: ['call.refused.sold_out', 'none left', 'server', false], failed: 'call.failed', method: 'request.malformed', late: 'call.timeout',
       timeout: 'request.malformed', large: 'limit.message', state: 'online',
     },

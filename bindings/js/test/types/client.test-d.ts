@@ -1,5 +1,5 @@
 import { assertType, describe, expectTypeOf, test } from 'vitest';
-import { type Channel, type Client, type Connection, type Message, type Receipt, type Source, createClient, isMoorlineError } from '../src/index.js';
+import { type Channel, type Client, type Connection, type Message, type Receipt, type Source, createClient, isMoorlineError } from 'moorline';
 
 describe('what an app types', () => {
   const client = createClient({ url: 'ws://127.0.0.1/ws', token: async ({ reason }) => `token for ${reason}` });
@@ -19,6 +19,15 @@ describe('what an app types', () => {
     const { current } = client.connection;
     if (current.state === 'online') expectTypeOf(current.since).toEqualTypeOf<number>();
     if (current.state === 'recovering') expectTypeOf(current.attempt).toEqualTypeOf<number>();
+  });
+
+  test('calls what the backend knows, and its answer is anything', () => {
+    expectTypeOf(client.call('cart.add', { sku: 7 }, { timeout: 5_000, id: 'c-1' })).toEqualTypeOf<Promise<unknown>>();
+    expectTypeOf(client.call('cart.clear')).toEqualTypeOf<Promise<unknown>>();
+    // @ts-expect-error a call is for a method
+    void client.call();
+    // @ts-expect-error ms, and not a text
+    void client.call('cart.add', 1, { timeout: '5s' });
   });
 
   test('knows an error by its code, also one that is not known yet', () => {

@@ -1,0 +1,2 @@
+// The package alone, for a page that has it already.
+export * from 'moorline';
