@@ -49,6 +49,9 @@ const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x02\x00";
 const POST: &str = "POST /v1/apps/default/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer dev\r\n\
     content-type: application/json\r\ncontent-length: 500\r\n\r\n{\"channel\"";
 
+/// What it is, where it goes, what it begins with, what it goes on with, and what it may be answered.
+type Attack<'a> = (&'a str, SocketAddr, &'a [u8], &'a [u8], &'a [&'a str]);
+
 #[test]
 fn a_trickle_ends_with_its_time_whatever_it_trickles() {
     let (_dir, mut plain) = server("", &["--http-listen", "127.0.0.1:0"]);
@@ -70,7 +73,7 @@ fn a_trickle_ends_with_its_time_whatever_it_trickles() {
 
     let proxied = [b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 443\r\n", CLIENT_HELLO].concat();
     let framed = [upgrade("/ws", "").as_bytes(), &crate::support::head(true, TEXT, 100_000), &[0; 4]].concat();
-    let attacks: [(&str, SocketAddr, &[u8], &[u8], &[&str]); 9] = [
+    let attacks: [Attack<'_>; 9] = [
         ("a head", clients, b"GET /ws HTTP/1.1\r\nx: ", b"a", &["HTTP/1.1 408 "]),
         ("a head of the API", api, b"GET /v1/apps HTTP/1.1\r\nx: ", b"a", &["", "HTTP/1.1 408 "]),
         ("a body", api, POST.as_bytes(), b" ", &["HTTP/1.1 408 "]),

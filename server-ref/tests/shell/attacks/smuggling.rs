@@ -26,7 +26,7 @@ fn statuses(address: SocketAddr, request: &str) -> Vec<u16> {
     let mut heard = Vec::new();
     let _ = stream.read_to_end(&mut heard).map_err(|error| assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock));
     let heard = String::from_utf8_lossy(&heard).into_owned();
-    heard.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
+    heard.split("HTTP/1.1 ").skip(1).map(|answer| answer.get(..3).unwrap().parse().unwrap()).collect()
 }
 
 #[test]
