@@ -10,6 +10,7 @@ mod compression;
 mod core;
 mod error;
 mod fanout;
+mod http;
 mod idle;
 mod log;
 mod machine;
@@ -45,6 +46,8 @@ enum What {
     Idle(idle::Idle),
     /// Durable acknowledged publishes.
     Publish(publish::Publish),
+    /// Durable publishes over the HTTP API.
+    Http(http::Http),
     /// Encoding and decoding of frames.
     Codec(codec::Codecs),
     /// Bytes and processor time of compressed deliveries.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         What::Fanout(fanout) => fanout.run(),
         What::Idle(idle) => idle.run(),
         What::Publish(publish) => publish.run(),
+        What::Http(http) => http.run(),
         What::Codec(codecs) => codecs.run(),
         What::Compression(compression) => compression.run(),
         What::Core(core) => core.run(),

@@ -8,7 +8,7 @@ use moorline_protocol::{AppName, ChannelName, ErrorCode, UserName, limits};
 use serde::Deserialize;
 
 use crate::http::{AppTokens, KEY_ID, TokenKey};
-use crate::jwks::KeySet;
+use crate::jwks::{Fetched, KeySet};
 use crate::node::{AuthFailure, Authenticator, Claims, Grant, Permissions};
 
 /// How far the clock of what makes tokens may differ from this server's.
@@ -114,6 +114,12 @@ impl Tokens {
     /// Returns the sets of keys that are to be fetched.
     pub(crate) fn sets(&self) -> Vec<Arc<KeySet>> {
         self.known().sets.iter().map(|(_, set)| Arc::clone(set)).collect()
+    }
+
+    /// Says of each app's issuers how fetching their keys goes.
+    pub(crate) fn fetched(&self) -> Vec<(AppName, String, Fetched)> {
+        let known = self.known();
+        known.sets.iter().map(|(app, set)| (app.clone(), set.source.issuer.clone(), set.fetched())).collect()
     }
 
     fn known(&self) -> Arc<Known> {

@@ -1,6 +1,8 @@
 //! A whole server in this process: engine, shards, listeners.
 
 mod engine;
+mod http;
+mod listen;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -14,24 +16,26 @@ use moorline_protocol::AppName;
 use tokio::sync::{mpsc, watch};
 
 use self::engine::start_engine;
+use self::http::{Watched, http_thread, sight};
+use self::listen::listen;
 pub use self::reload::Reloads;
 use self::reload::{Fixed, Live};
 use crate::apps::{AppLimits, AppTable};
-use crate::callout::{self, Callout, CalloutThread, Callouts};
+use crate::callout::{self, Callout, CalloutThread};
 use crate::engine::core::RetentionRules;
 use crate::engine::host::{EngineHandle, EngineThread};
 use crate::engine::log::{Directory, DiskWatch, Files, OpenError};
 use crate::engine::turn::Fatal;
 use crate::engine::{EngineInfo, ShardId};
-use crate::hooks::{self, Hook, NewHooks};
-use crate::http::{self, ApiKeys, ConsoleConfig, ConsoleSight, Handed, HttpConfig, LiveRules, SyncTimes};
+use crate::hooks::{self, Hook, HookNumbers, NewHooks};
+use crate::http::{ApiKeys, ConsoleConfig, LiveRules, SyncTimes};
 use crate::jwks::Fetcher;
 use crate::jwt::Tokens;
 use crate::net::{Front, Tls};
 use crate::node::{CompressionRules, NodeConfig};
 use crate::planted::Bugs;
 use crate::pulse::Pulse;
-use crate::shard::{self, Door, DoorConfig, Origins, Question, ShardConfig};
+use crate::shard::{self, Door, DoorConfig, Origins, ShardConfig};
 use crate::wall_clock::WallClock;
 
 /// Where messages live.
@@ -277,9 +281,11 @@ impl Server {
         let tls = tls.transpose().map_err(std::io::Error::other)?;
         let (stop, stopped) = watch::channel(false);
         let (fixed, reloads) = (Fixed::of(&options), Reloads::default());
-        let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, &stopped)?;
+        let told = HookNumbers::default();
+        let (hooks, couriers) = hooks_thread(&options, &engine.handle(), &clock, (&stopped, told.clone()))?;
         let (ask, asked): (Vec<_>, Vec<_>) = (0..listeners.len()).map(|_| mpsc::channel(NUMBERS_ASKED)).unzip();
         let pulse = Pulse::new(ask.clone());
+        let auth = Arc::new(std::mem::take(&mut options.tokens));
         let watched = Watched {
             sync_times,
             disk: disk.clone(),
@@ -287,6 +293,8 @@ impl Server {
             shards: ask,
             reloads: reloads.clone(),
             callouts: callouts_thread.handle(),
+            hooks: told,
+            tokens: Arc::clone(&auth),
             sight,
         };
         let rules = LiveRules::new(reload::http_rules(&options));
@@ -308,7 +316,6 @@ impl Server {
             http: handed,
             hands: !options.api_keys.is_empty() || options.console.is_some(),
         }));
-        let auth = Arc::new(options.tokens);
         let fetcher = (!auth.sets().is_empty()).then(|| Fetcher::start(stopped.clone())).transpose()?;
         fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets(), FETCHED_WITHIN));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
@@ -419,11 +426,11 @@ fn hooks_thread(
     options: &Options,
     engine: &EngineHandle,
     clock: &WallClock,
-    stop: &watch::Receiver<bool>,
+    (stop, numbers): (&watch::Receiver<bool>, HookNumbers),
 ) -> std::io::Result<(mpsc::UnboundedSender<NewHooks>, Option<JoinHandle<()>>)> {
     let (change, changed) = mpsc::unbounded_channel();
     let hooks = options.hooks.clone();
-    let (run, placed) = hooks::prepare(hooks, engine, clock.clone(), seed()?, changed, stop.clone())?;
+    let (run, placed) = hooks::prepare(hooks, engine, clock.clone(), (seed()?, numbers), changed, stop.clone())?;
     let couriers = std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?;
     // A new hook is told what happens from now on: all that clients do.
     let _ = placed.recv();
@@ -433,80 +440,6 @@ fn hooks_thread(
 /// How long a start waits for the first keys of issuers.
 const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Starts the HTTP API. Without a listener of its own, it takes connections from the shards.
-fn http_thread(
-    options: &Options,
-    listener: Option<TcpListener>,
-    rules: LiveRules,
-    watched: Watched,
-    (engine, clock, stop): (&EngineHandle, &WallClock, &watch::Receiver<bool>),
-) -> std::io::Result<HttpThread> {
-    let (hand, handed) = mpsc::channel(HANDED);
-    let shows_metrics = listener.is_some() || options.page;
-    let hand = listener.is_none().then_some(hand);
-    let config = HttpConfig {
-        rules,
-        listener,
-        handed,
-        max_connections: HTTP_CONNECTIONS,
-        within: Duration::from_millis(options.head_within_ms.into()),
-        shows_metrics,
-        sync_times: watched.sync_times,
-        disk: watched.disk,
-        expiry: watched.tls.as_ref().map(Tls::expiry).unwrap_or_default(),
-        tls: watched.tls.filter(|_| options.front.http_listen.tls),
-        proxy_protocol: options.front.http_listen.proxy_protocol,
-        proxies: options.front.proxies.clone(),
-        forwarded: options.front.forwarded,
-        shards: watched.shards,
-        reloads: watched.reloads,
-        callouts: watched.callouts,
-        console: options.console.clone().zip(watched.sight),
-        clock: clock.clone(),
-        stop: stop.clone(),
-    };
-    let (run, recovered) = http::prepare(config, engine, seed()?)?;
-    let thread = std::thread::Builder::new().name("moorline-http".into()).spawn(run)?;
-    let _ = recovered.recv();
-    Ok((Some(thread), hand))
-}
-
-/// What has numbers.
-struct Watched {
-    sync_times: SyncTimes,
-    disk: DiskWatch,
-    tls: Option<Tls>,
-    shards: Vec<mpsc::Sender<Question>>,
-    reloads: Reloads,
-    callouts: Callouts,
-    sight: Option<ConsoleSight>,
-}
-
-/// What the console learns of the server, if there is one; its tokens are good from now on.
-fn sight(options: &mut Options, address: SocketAddr) -> std::io::Result<Option<ConsoleSight>> {
-    if options.console.is_none() {
-        return Ok(None);
-    }
-    let (dir, durability) = match &options.engine {
-        Engine::Memory => (None, "memory"),
-        Engine::Log { dir, sync: true, .. } => (Some(dir.clone()), "disk"),
-        Engine::Log { dir, sync: false, .. } => (Some(dir.clone()), "process"),
-    };
-    let secret = seed()?;
-    options.tokens = std::mem::take(&mut options.tokens).with_console(&secret);
-    let is_secure = options.front.tls.is_some() && options.front.listen.tls;
-    Ok(Some(ConsoleSight {
-        secret,
-        socket: options.http_listen.map(|_| (if is_secure { "wss" } else { "ws" }, address.port())),
-        dir,
-        durability: durability.into(),
-        is_dev: options.page,
-    }))
-}
-
-/// Its thread, and where connections that came in elsewhere go.
-type HttpThread = (Option<JoinHandle<()>>, Option<mpsc::Sender<Handed>>);
-
 /// Returns random bytes.
 fn seed() -> std::io::Result<[u8; 32]> {
     let mut seed = [0; 32];
@@ -514,38 +447,7 @@ fn seed() -> std::io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// Opens one listener per shard on the same address; the kernel spreads clients over them.
-fn listen(address: SocketAddr, count: u16) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
-    for _ in 0..count {
-        // All but the first take the port that the first was given.
-        let wanted = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
-        let open = || {
-            let domain = socket2::Domain::for_address(wanted);
-            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            // The first takes the port as if it were alone, and so finds out whether another server has it; only then
-            // are the others let in.
-            if !listeners.is_empty() {
-                socket.set_reuse_port(true)?;
-            }
-            socket.bind(&wanted.into())?;
-            socket.set_reuse_port(count > 1)?;
-            socket.listen(BACKLOG)?;
-            Ok(TcpListener::from(socket))
-        };
-        listeners.push(open().map_err(|source| StartError::Listen { address: wanted, source })?);
-    }
-    Ok(listeners)
-}
-
 /// ms after which, beyond the window, whoever has not come back after a start counts as gone.
 const RETURN_MS: u64 = 30_000;
-/// Connections for the HTTP API that wait for its thread.
-const HANDED: usize = 256;
 /// Questions for its numbers that a shard has not answered.
 const NUMBERS_ASKED: usize = 4;
-/// Connections of the HTTP API at a time.
-const HTTP_CONNECTIONS: u32 = 1_024;
-/// Clients that the system keeps until they are taken in.
-const BACKLOG: i32 = 4_096;

@@ -24,6 +24,8 @@ enum What {
     Idle(Options),
     /// Durable acknowledged publishes, against Redis with `appendfsync always`.
     Publish(Options),
+    /// Durable publishes over the HTTP API: messages per second, latency.
+    Http(Options),
     /// Encoding and decoding of frames.
     Codec(Options),
     /// Compressed deliveries: bytes and processor time, against per-message deflate and context takeover.
@@ -58,6 +60,7 @@ impl Bench {
             What::Fanout(options) => ("fanout", options),
             What::Idle(options) => ("idle", options),
             What::Publish(options) => ("publish", options),
+            What::Http(options) => ("http", options),
             What::Codec(options) => ("codec", options),
             What::Compression(options) => ("compression", options),
             What::Core(options) => ("core", options),
@@ -88,7 +91,7 @@ impl What {
         match self {
             Self::Fanout(_) | Self::Idle(_) => Ok(vec![("--centrifuge", centrifuge()?), ("--server", server()?)]),
             Self::Publish(_) => Ok(vec![("--redis", redis()?), ("--server", server()?)]),
-            Self::Log(_) => Ok(vec![("--server", server()?)]),
+            Self::Log(_) | Self::Http(_) => Ok(vec![("--server", server()?)]),
             Self::Js | Self::Codec(_) | Self::Compression(_) | Self::Core(_) | Self::Presence(_) | Self::Store(_) => {
                 Ok(Vec::new())
             }

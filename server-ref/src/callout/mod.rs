@@ -494,7 +494,7 @@ mod tests {
     fn an_answer_is_a_success_with_a_json_object() {
         let read = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).unwrap();
-            Answer::of(Reply { status, body: Bytes::copy_from_slice(body.as_bytes()) })
+            Answer::of(Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) })
         };
         assert_eq!(read(200, " {\"allow\": true}\n").unwrap().body, " {\"allow\": true}\n");
         let deep = format!("{{\"x\":{}{}}}", "[".repeat(80), "]".repeat(80));

@@ -16,6 +16,11 @@ const TIMEOUT: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 /// ms.
 const MAX_AGE: std::ops::RangeInclusive<u64> = 60_000..=30 * 24 * 3_600_000;
 
+/// Requests of one hook at a time.
+const MAX_REQUESTS: std::ops::RangeInclusive<u32> = 1..=64;
+/// Enough that one answer of 15 s holds up little, and no load for a receiver that takes 100 events at once.
+const DEFAULT_MAX_REQUESTS: u32 = 4;
+
 /// Makes the hooks. Relative paths begin at `dir`.
 ///
 /// # Errors
@@ -50,6 +55,10 @@ fn hook(section: &HookSection, dir: &Path) -> Result<Hook, String> {
     if !TIMEOUT.contains(&answer) {
         return Err("`timeout` is 1s to 30s".into());
     }
+    let max_requests = section.max_requests.unwrap_or(DEFAULT_MAX_REQUESTS);
+    if !MAX_REQUESTS.contains(&max_requests) {
+        return Err("`max_requests` is 1 to 64".into());
+    }
     if !MAX_AGE.contains(&max_age) {
         return Err("`max_age` is 1m to 30d".into());
     }
@@ -60,6 +69,7 @@ fn hook(section: &HookSection, dir: &Path) -> Result<Hook, String> {
         rule,
         allow_private,
         roots: section.ca_file.as_deref().map_or(Ok(Vec::new()), |file| roots(&dir.join(file)))?,
+        max_requests: max_requests as usize,
         times: Times { answer, max_age, ..defaults },
     })
 }
@@ -132,9 +142,12 @@ mod tests {
 
     #[test]
     fn a_hook_is_made_of_a_section() {
-        let hooks =
-            made(&format!("{GOOD}channels = [\"chat:*\", \"news\"]\ntimeout = \"5s\"\nmax_age = \"1d\"")).unwrap();
+        let hooks = made(&format!(
+            "{GOOD}channels = [\"chat:*\", \"news\"]\ntimeout = \"5s\"\nmax_requests = 8\nmax_age = \"1d\""
+        ))
+        .unwrap();
         let hook = hooks.first().unwrap();
+        assert_eq!(hook.max_requests, 8);
         assert_eq!((hook.times.answer, hook.times.max_age, hook.allow_private), (5_000, 86_400_000, false));
         let wants = |channel| hook.rule.wants(hook.app(), HookKind::MessageOffline, Some(channel));
         assert!(wants("chat:1") && wants("news") && !wants("newspaper") && !wants("room"));
@@ -155,6 +168,8 @@ mod tests {
             (("events", "channels = [\"$hooks\"]\nevents"), "`channels`"),
             (("events", "channels = [\"a*b\"]\nevents"), "`channels`"),
             (("events", "timeout = \"31s\"\nevents"), "`timeout`"),
+            (("events", "max_requests = 0\nevents"), "`max_requests`"),
+            (("events", "max_requests = 65\nevents"), "`max_requests`"),
             (("events", "max_age = \"31d\"\nevents"), "`max_age`"),
             (("events", "app = \"other\"\nevents"), "no app `other`"),
             (("events", "ca_file = \"not there\"\nevents"), "cannot read"),

@@ -8,10 +8,12 @@ mod get;
 mod guard;
 mod pool;
 mod post;
+mod retry;
 mod sign;
 
 pub use self::get::{Document, get};
 pub use self::guard::is_public;
 pub use self::pool::{Pool, Repeat};
 pub use self::post::{Refusal, Reply, Request, Target, send};
+pub use self::retry::RetryAfter;
 pub use self::sign::{BadSecret, Secret, sign};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Connection, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::http::response::Parts;
 use hyper::{Method, Response, StatusCode, Uri};
@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::guard::is_public;
+use super::retry::RetryAfter;
 use super::sign::{Secret, sign};
 
 /// Where requests go, and what they are signed with.
@@ -86,6 +87,8 @@ pub struct Request<'a> {
 pub struct Reply {
     /// Any status, redirects among them.
     pub status: StatusCode,
+    /// When it wants to be asked again, if it says so.
+    pub retry_after: Option<RetryAfter>,
     /// The body, or nothing where it was not asked for.
     pub body: Bytes,
 }
@@ -130,7 +133,8 @@ pub enum Refusal {
 pub async fn send(target: &Target, request: Request<'_>) -> Result<Reply, Refusal> {
     let most = request.most;
     let (head, body) = exchange(target, head(target, request)?, most).await?;
-    Ok(Reply { status: head.status, body })
+    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+    Ok(Reply { status: head.status, retry_after, body })
 }
 
 /// Sends one request and returns the head of its answer, and the body if it was asked for.

@@ -1,19 +1,18 @@
 //! Reads what the log holds for one hook, and hands it on until it is taken or given up.
 
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use bytes::Bytes;
 use moorline_protocol::{DeviceId, Epoch, Offset, Payload, Position, ResetMode, Since, UserName};
-use serde::Serialize;
-use serde_json::value::RawValue;
-use xxhash_rust::xxh3::Xxh3;
+use tokio::task::JoinSet;
 
 use super::Hook;
-use super::queue::{Batch, Next, Queue, Queued};
+use super::numbers::{Counts, HookNumbers};
+use super::post::{NotTaken, Post};
+use super::queue::{Batch, Next, Outcome, Queue, Queued};
 use crate::asker::Asker;
-use crate::egress::{self, Refusal, Request, Target};
-use crate::engine::hooks::{HOOKS, HookEvent, HookKind, PushDevice, hooks_channel};
+use crate::engine::hooks::{HOOKS, HookEvent, hooks_channel};
 use crate::engine::{ChannelKey, Command, Completion, CursorAck, Open, Opened, Owner, Read, ReadRange, Stored};
 use crate::wall_clock::WallClock;
 
@@ -22,11 +21,17 @@ const READ_MESSAGES: usize = 200;
 const READ_BYTES: usize = 1024 * 1024;
 /// After which time the log is asked again if it could not be read.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often a hook whose receiver is gone looks for events that are too old.
+const BURY: Duration = Duration::from_secs(60);
+
+/// Batches that are on their way, and what becomes of them.
+type Sending = JoinSet<(Batch, Result<(), NotTaken>)>;
 
 /// See the module's documentation.
 pub(super) struct Courier {
     hook: Hook,
-    target: Target,
+    post: Rc<Post>,
+    numbers: HookNumbers,
     asker: Arc<Asker>,
     clock: WallClock,
     seed: [u8; 32],
@@ -34,30 +39,14 @@ pub(super) struct Courier {
     owner: Owner,
 }
 
-/// An event as it is sent.
-#[derive(Serialize)]
-struct Sent<'a> {
-    id: &'a str,
-    #[serde(flatten)]
-    event: HookEvent,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    devices: Option<Vec<Device>>,
-}
-
-#[derive(Serialize)]
-struct Device {
-    device: String,
-    handle: String,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    app: &'a str,
-    events: Vec<Box<RawValue>>,
-}
-
 impl Courier {
-    pub(super) fn new(hook: Hook, asker: Arc<Asker>, clock: WallClock, (mut seed, n): ([u8; 32], u64)) -> Self {
+    pub(super) fn new(
+        hook: Hook,
+        asker: Arc<Asker>,
+        clock: WallClock,
+        (mut seed, n): ([u8; 32], u64),
+        numbers: HookNumbers,
+    ) -> Self {
         seed.iter_mut().zip(n.to_le_bytes()).for_each(|(byte, other)| *byte ^= other);
         let app = hook.app().clone();
         // The name decides, whatever becomes of URL and secrets.
@@ -66,9 +55,8 @@ impl Courier {
         let device = DeviceId::new(&device).unwrap_or_else(|_| unreachable!("37 letters and digits"));
         let owner = Owner { app: app.clone(), user, device };
         let channel = hooks_channel(&app).unwrap_or_else(|| unreachable!("a constant that is a name"));
-        let within = Duration::from_millis(hook.times.answer);
-        let target = Target::new(hook.url.clone(), hook.secrets.clone(), &hook.roots, hook.allow_private, within);
-        Self { hook, target, asker, clock, seed, channel, owner }
+        let post = Rc::new(Post::new(hook.clone(), Arc::clone(&asker)));
+        Self { hook, post, numbers, asker, clock, seed, channel, owner }
     }
 
     /// Works until the server stops. Lets go of `placing` once it knows where it stands.
@@ -102,8 +90,9 @@ impl Courier {
 
     /// Hands on what follows; returns when the log begins a new life.
     async fn work(&mut self, epoch: Epoch, from: Offset) {
-        let mut queue = Queue::new(self.hook.times, from, self.seed);
-        let mut acked = from;
+        let mut queue = Queue::new(self.hook.times, self.hook.max_requests, from, self.seed);
+        let (mut sending, mut acked) = (Sending::new(), from);
+        self.count(|counts| counts.is_gone = false);
         loop {
             let appended = Arc::clone(&self.asker.appended);
             let appended = appended.notified();
@@ -119,20 +108,63 @@ impl Courier {
                 self.asker.tell(Command::Ack(CursorAck { owner, channel, position }));
             }
             let now = self.clock.now_ms();
-            match queue.next(now) {
-                Next::Send(batch) => self.send(&mut queue, batch).await,
-                Next::Wait(_) | Next::Idle if more => {}
-                Next::Wait(at) => {
-                    let nap = tokio::time::sleep(Duration::from_millis(at.saturating_sub(now)));
-                    tokio::select! { () = nap => {}, () = appended => {} }
-                }
-                Next::Idle => appended.await,
+            let nap = match self.count(|counts| counts.is_gone) {
+                true => Some(BURY),
+                false => match queue.next(now) {
+                    Next::Send(batch) => {
+                        let (post, timestamp) = (Rc::clone(&self.post), now / 1_000);
+                        sending.spawn_local(async move {
+                            let result = post.send(&batch, timestamp).await;
+                            (batch, result)
+                        });
+                        continue;
+                    }
+                    Next::Wait(at) => Some(Duration::from_millis(at.saturating_sub(now))),
+                    Next::Idle => None,
+                },
+            };
+            if more {
+                continue;
+            }
+            tokio::select! {
+                Some(sent) = sending.join_next() => match sent {
+                    Ok((batch, result)) => self.done(&mut queue, &batch, result),
+                    // Printed already. What was on its way is read again.
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep(nap.unwrap_or_default()), if nap.is_some() => {}
+                () = appended => {}
             }
         }
     }
 
+    /// A batch was taken, or not.
+    fn done(&mut self, queue: &mut Queue, batch: &Batch, result: Result<(), NotTaken>) {
+        let now = self.clock.now_ms();
+        let outcome = result.as_ref().map_or_else(NotTaken::outcome, |()| "taken");
+        self.count(|counts| *counts.requests.entry(outcome).or_default() += 1);
+        let Err(problem) = result else {
+            self.count(|counts| counts.delivered += batch.events.len() as u64);
+            return queue.done(batch, Outcome::Taken, now);
+        };
+        let (app, hook, events) = (self.hook.app().as_str(), self.hook.name.as_str(), batch.events.len());
+        let retry_after = problem.retry_after.map(|retry| retry.ms_from(now));
+        if !problem.is_gone() {
+            tracing::warn!(app, hook, events, refusal = %problem, retry_after, "a hook did not take a batch; it is tried again");
+        } else if !self.count(|counts| std::mem::replace(&mut counts.is_gone, true)) {
+            let text = "a hook's receiver is gone (410): nothing is sent to it until the configuration is read again";
+            tracing::error!(app, hook, events, "{text}");
+        }
+        queue.done(batch, Outcome::Refused { retry_after }, now);
+    }
+
+    fn count<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        self.numbers.of(&self.hook, change)
+    }
+
     /// Reads as much as there is room for. Returns whether there is more; `None` if the log begins a new life.
     async fn read(&self, queue: &mut Queue, epoch: Epoch) -> Option<bool> {
+        self.tell(queue, 0);
         while queue.has_room() {
             let read = Read {
                 channel: self.channel.clone(),
@@ -149,17 +181,25 @@ impl Courier {
             }
             if page.first > queue.read().next() && page.first.0 > 1 {
                 let lost = page.first.0 - queue.read().0 - 1;
+                self.count(|counts| counts.lost += lost);
                 tracing::error!(app = %self.hook.app(), hook = %self.hook.name, lost, "events were removed before they could be told");
             }
             for stored in &page.messages {
                 self.take(queue, stored);
             }
             queue.reach(page.reached);
+            let unread = page.head.0.saturating_sub(queue.read().0);
+            self.tell(queue, unread);
             if !page.more {
                 return Some(false);
             }
         }
         Some(false)
+    }
+
+    /// Says how far it is. What is not read yet is of all hooks of the app.
+    fn tell(&self, queue: &Queue, unread: u64) {
+        self.count(|counts| (counts.backlog, counts.oldest) = (queue.backlog() as u64 + unread, queue.oldest()));
     }
 
     fn take(&self, queue: &mut Queue, stored: &Stored) {
@@ -176,56 +216,9 @@ impl Courier {
         }
     }
 
-    async fn send(&mut self, queue: &mut Queue, batch: Batch) {
-        let result = match self.body(&batch).await {
-            Some(body) => {
-                let timestamp = self.clock.now_ms() / 1_000;
-                self.post(&batch_id(&batch), timestamp, body).await
-            }
-            // The engine could not be asked; so it is tried again.
-            None => Err(Refusal::Url),
-        };
-        if let Err(refusal) = &result {
-            let (app, hook, events) = (self.hook.app().as_str(), self.hook.name.as_str(), batch.events.len());
-            tracing::warn!(app, hook, events, %refusal, "a hook did not take a batch; it is tried again");
-        }
-        queue.done(&batch, result.is_ok(), self.clock.now_ms());
-    }
-
-    /// Sends one body. Taken means: an answer 2xx, whose body is nothing to us.
-    async fn post(&self, id: &str, timestamp: u64, body: Bytes) -> Result<(), Refusal> {
-        let reply = egress::send(&self.target, Request { id, timestamp, body, most: None }).await?;
-        if reply.status.is_success() { Ok(()) } else { Err(Refusal::Status(reply.status)) }
-    }
-
-    /// Makes the body. Handles are looked up now: one that was registered meanwhile counts, one that is gone does not.
-    async fn body(&self, batch: &Batch) -> Option<Bytes> {
-        let events: Vec<HookEvent> =
-            batch.events.iter().map(|queued| HookEvent::parse(&queued.json)).collect::<Option<_>>()?;
-        let away = |event: &&HookEvent| event.kind == HookKind::MessageOffline;
-        let users = events.iter().filter(away).map(|event| UserName::new(event.user.as_deref().unwrap_or_default()));
-        let users: Vec<UserName> = users.collect::<Result<_, _>>().ok()?;
-        let mut handles: Vec<Vec<PushDevice>> = Vec::new();
-        if !users.is_empty() {
-            let ask = Command::PushHandles(self.hook.app().clone(), users);
-            let Ok(Completion::PushHandles(found)) = self.asker.ask(ask).await else { return None };
-            handles = found;
-        }
-        let mut handles = handles.iter();
-        let mut sent = Vec::new();
-        for (event, queued) in events.into_iter().zip(&batch.events) {
-            let devices = (event.kind == HookKind::MessageOffline).then(|| handles.next()).flatten();
-            let device = |of: &PushDevice| Device { device: of.device.to_string(), handle: of.handle.to_string() };
-            let devices = devices.map(|devices| devices.iter().map(device).collect());
-            let json = serde_json::to_string(&Sent { id: &queued.id, event, devices }).ok()?;
-            sent.push(RawValue::from_string(json).ok()?);
-        }
-        let body = Body { app: self.hook.app().as_str(), events: sent };
-        serde_json::to_vec(&body).ok().map(Into::into)
-    }
-
     fn bury(&mut self, queue: &mut Queue) {
         for letter in queue.give_up(self.clock.now_ms()) {
+            self.count(|counts| counts.given_up += 1);
             let (app, hook) = (self.hook.app().as_str(), self.hook.name.as_str());
             let (id, attempts, given_up) = (letter.event.id.as_str(), letter.attempts, queue.given_up());
             let event = String::from_utf8_lossy(&letter.event.json);
@@ -233,14 +226,4 @@ impl Courier {
             tracing::error!(app, hook, id, ?kind, attempts, given_up, "an event was given up");
         }
     }
-}
-
-/// Returns the id of a request: that of its event, or one that only the same events have.
-fn batch_id(batch: &Batch) -> String {
-    if let [event] = batch.events.as_slice() {
-        return event.id.clone();
-    }
-    let mut hash = Xxh3::new();
-    batch.events.iter().for_each(|event| hash.update(event.id.as_bytes()));
-    format!("batch_{:032x}", hash.digest128())
 }

@@ -4,6 +4,8 @@
 //! receiver that is dead for days costs a courier's window of memory, and publishers nothing.
 
 mod courier;
+mod numbers;
+mod post;
 mod queue;
 
 use std::sync::{Arc, mpsc};
@@ -12,7 +14,8 @@ use moorline_protocol::AppName;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
-pub use self::queue::{Batch, DeadLetter, Key, Next, Queue, Queued};
+pub use self::numbers::HookNumbers;
+pub use self::queue::{Batch, DeadLetter, Key, Next, Outcome, Queue, Queued};
 use crate::asker::Asker;
 pub use crate::egress::{BadSecret, Refusal, Secret, is_public, sign};
 use crate::engine::ShardId;
@@ -38,6 +41,8 @@ pub struct Hook {
     pub allow_private: bool,
     /// PEM certificates that are trusted beside those of the web.
     pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Requests on their way at a time; of one user or channel there is one at most.
+    pub max_requests: usize,
     /// Times, in ms.
     pub times: Times,
 }
@@ -49,7 +54,7 @@ pub struct Times {
     pub answer: u64,
     /// After the first failure of a key.
     pub first_retry: u64,
-    /// After many.
+    /// After many, and whatever a `Retry-After` says.
     pub last_retry: u64,
     /// After failures of a receiver, whatever the key.
     pub pause: u64,
@@ -89,26 +94,30 @@ struct Staff {
     seed: [u8; 32],
     hired: u64,
     working: Vec<(Hook, JoinHandle<()>)>,
+    numbers: HookNumbers,
 }
 
 impl Staff {
     /// Sees to it that there is a courier for each hook. One whose hook is as it was goes on; what another one had on its
-    /// way is told again by the one that replaces it, which knows its place by the hook's name.
+    /// way is told again by the one that replaces it, which knows its place by the hook's name. A receiver that said that it is
+    /// gone is asked again.
     fn work_for(&mut self, hooks: Vec<Hook>, placing: &mpsc::Sender<()>) {
         self.working.retain(|(hook, courier)| {
-            let stays = hooks.contains(hook);
+            let stays = hooks.contains(hook) && !self.numbers.of(hook, |counts| counts.is_gone);
             if !stays {
                 courier.abort();
             }
             stays
         });
+        self.numbers.keep(&hooks);
         for hook in hooks {
             if self.working.iter().any(|(working, _)| *working == hook) {
                 continue;
             }
             self.hired += 1;
             let (asker, clock) = (Arc::clone(&self.asker), self.clock.clone());
-            let courier = courier::Courier::new(hook.clone(), asker, clock, (self.seed, self.hired));
+            let courier =
+                courier::Courier::new(hook.clone(), asker, clock, (self.seed, self.hired), self.numbers.clone());
             self.working.push((hook, tokio::task::spawn_local(courier.run(placing.clone()))));
         }
     }
@@ -123,7 +132,7 @@ pub fn prepare(
     hooks: Vec<Hook>,
     engine: &EngineHandle,
     clock: WallClock,
-    seed: [u8; 32],
+    (seed, numbers): ([u8; 32], HookNumbers),
     mut others: tokio::sync::mpsc::UnboundedReceiver<NewHooks>,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<(impl FnOnce() + Send + 'static, mpsc::Receiver<()>)> {
@@ -132,7 +141,7 @@ pub fn prepare(
     let (placing, placed) = mpsc::channel();
     let run = move || {
         let couriers = async move {
-            let mut staff = Staff { asker, clock, seed, hired: 0, working: Vec::new() };
+            let mut staff = Staff { asker, clock, seed, hired: 0, working: Vec::new(), numbers };
             staff.work_for(hooks, &placing);
             drop(placing);
             loop {

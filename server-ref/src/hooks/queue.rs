@@ -2,9 +2,9 @@
 //!
 //! Events of one key go in order, and one after another fails or succeeds with all before it. A batch holds events of
 //! several keys; when it fails, each of its keys goes alone from then on, so that the one that cannot be taken is found
-//! and holds nobody up but itself.
+//! and holds nobody up but itself. Several batches may be on their way, never two of one key; of a receiver that fails, one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use moorline_protocol::Offset;
@@ -50,10 +50,22 @@ pub struct Batch {
 pub enum Next {
     /// Send this, then say how it went with [`Queue::done`].
     Send(Batch),
-    /// Nothing before that moment.
+    /// Nothing before that moment, unless a batch comes back.
     Wait(UnixMillis),
-    /// Nothing at all.
+    /// Nothing at all, until more is read or a batch comes back.
     Idle,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver has it.
+    Taken,
+    /// It has it not.
+    Refused {
+        /// ms from now before which it wants no request, if it said so.
+        retry_after: Option<u64>,
+    },
 }
 
 /// An event that was given up.
@@ -86,6 +98,12 @@ pub struct Queue {
     /// Failures of the receiver since it last took something.
     failures: u32,
     not_before: UnixMillis,
+    /// Until then it wants no request: it said so.
+    busy_until: UnixMillis,
+    /// Keys of which a batch is on its way, and how many batches.
+    on_their_way: BTreeSet<Key>,
+    batches: usize,
+    most_batches: usize,
     /// When it last took something.
     taken_at: UnixMillis,
     /// Whether the last batch was of keys that do not fail: then one that does has its turn.
@@ -94,10 +112,14 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Creates a queue whose log is done with up to an offset.
-    pub fn new(times: Times, read: Offset, seed: [u8; 32]) -> Self {
+    /// Creates a queue whose log is done with up to an offset. At most so many batches are on their way at a time.
+    pub fn new(times: Times, most_batches: usize, read: Offset, seed: [u8; 32]) -> Self {
         Self {
             times,
+            most_batches: most_batches.max(1),
+            busy_until: 0,
+            on_their_way: BTreeSet::new(),
+            batches: 0,
             dice: ChaCha8Rng::from_seed(seed),
             lanes: BTreeMap::new(),
             unsettled: BTreeMap::new(),
@@ -139,6 +161,17 @@ impl Queue {
         self.unsettled.first_key_value().map_or(self.read, |(first, _)| first.previous())
     }
 
+    /// Returns how many events were read and not settled.
+    pub fn backlog(&self) -> usize {
+        self.unsettled.len()
+    }
+
+    /// Returns when the oldest event that is not settled happened.
+    pub fn oldest(&self) -> Option<UnixMillis> {
+        let (offset, key) = self.unsettled.first_key_value()?;
+        self.lanes.get(key)?.events.iter().find(|event| event.offset == *offset).map(|event| event.time)
+    }
+
     /// Returns how many events were given up.
     pub fn given_up(&self) -> u64 {
         self.given_up
@@ -146,19 +179,26 @@ impl Queue {
 
     /// Returns what goes next.
     pub fn next(&mut self, now: UnixMillis) -> Next {
-        if self.unsettled.is_empty() {
+        // One that fails is asked by one request at a time.
+        let most = if self.failures > 0 { 1 } else { self.most_batches };
+        if self.batches >= most || self.unsettled.is_empty() {
             return Next::Idle;
         }
-        if now < self.not_before {
-            return Next::Wait(self.not_before);
+        let earliest = self.not_before.max(self.busy_until);
+        if now < earliest {
+            return Next::Wait(earliest);
         }
-        let failing = self.lanes.iter().filter(|(_, lane)| lane.failures > 0);
+        let failing = self.lanes.iter().filter(|(key, lane)| lane.failures > 0 && !self.on_their_way.contains(*key));
         let retry = failing.min_by_key(|(_, lane)| lane.not_before).map(|(key, lane)| (key.clone(), lane.not_before));
         let due = retry.clone().filter(|(_, at)| *at <= now).map(|(key, _)| key);
         let fresh = if self.fresh_last && due.is_some() { None } else { self.fresh() };
         self.fresh_last = fresh.is_some();
         match (fresh.or_else(|| due.map(|key| self.alone(key))), retry) {
-            (Some(batch), _) => Next::Send(batch),
+            (Some(batch), _) => {
+                self.batches += 1;
+                self.on_their_way.extend(batch.keys.iter().cloned());
+                Next::Send(batch)
+            }
             (None, Some((_, at))) => Next::Wait(at),
             (None, None) => Next::Idle,
         }
@@ -169,6 +209,9 @@ impl Queue {
         let mut taken: BTreeMap<&Key, usize> = BTreeMap::new();
         let (mut events, mut bytes) = (Vec::new(), 0);
         for key in self.unsettled.values() {
+            if self.on_their_way.contains(key) {
+                continue;
+            }
             let Some(lane) = self.lanes.get(key).filter(|lane| lane.failures == 0) else { continue };
             let place = taken.entry(key).or_default();
             let Some(event) = lane.events.get(*place) else { continue };
@@ -190,18 +233,36 @@ impl Queue {
     }
 
     /// A batch was taken, or not.
-    pub fn done(&mut self, batch: &Batch, taken: bool, now: UnixMillis) {
-        if taken {
-            (self.failures, self.not_before, self.taken_at) = (0, now, now);
-            batch.events.iter().for_each(|event| self.settle(event.offset));
-            for key in &batch.keys {
-                self.lanes.entry(key.clone()).and_modify(|lane| lane.failures = 0);
-            }
-            self.lanes.retain(|_, lane| !lane.events.is_empty());
-            return;
+    pub fn done(&mut self, batch: &Batch, outcome: Outcome, now: UnixMillis) {
+        self.batches = self.batches.saturating_sub(1);
+        for key in &batch.keys {
+            self.on_their_way.remove(key);
         }
+        match outcome {
+            Outcome::Taken => self.taken(batch, now),
+            Outcome::Refused { retry_after } => self.refused(batch, retry_after, now),
+        }
+    }
+
+    fn taken(&mut self, batch: &Batch, now: UnixMillis) {
+        (self.failures, self.not_before, self.taken_at) = (0, now, now);
+        batch.events.iter().for_each(|event| self.settle(event.offset));
+        for key in &batch.keys {
+            self.lanes.entry(key.clone()).and_modify(|lane| lane.failures = 0);
+        }
+        self.lanes.retain(|_, lane| !lane.events.is_empty());
+    }
+
+    fn refused(&mut self, batch: &Batch, retry_after: Option<u64>, now: UnixMillis) {
         self.failures += 1;
         self.not_before = now + self.delay(self.failures).min(self.times.pause);
+        if let Some(wait) = retry_after {
+            self.busy_until = self.busy_until.max(now + wait.min(self.times.last_retry));
+        }
+        // Who says when it has time again speaks of itself, not of these events. Who says so again may lie.
+        if retry_after.is_some() && self.failures == 1 {
+            return;
+        }
         for key in &batch.keys {
             let failures = self.lanes.get(key).map_or(0, |lane| lane.failures) + 1;
             let delay = self.delay(failures);
@@ -220,16 +281,18 @@ impl Queue {
         most - self.dice.next_u64() % (most / 2 + 1)
     }
 
-    /// Gives up what is too old. If there is no room, and the receiver takes others, a key that fails makes some.
+    /// Gives up what is too old and not on its way. If there is no room, and the receiver takes others, a key that fails makes some.
     pub fn give_up(&mut self, now: UnixMillis) -> Vec<DeadLetter> {
         let oldest = now.saturating_sub(self.times.max_age);
         let mut gone: Vec<Offset> = Vec::new();
-        for lane in self.lanes.values() {
+        let (lanes, on_their_way) = (&self.lanes, &self.on_their_way);
+        let waiting = || lanes.iter().filter(|(key, _)| !on_their_way.contains(*key)).map(|(_, lane)| lane);
+        for lane in waiting() {
             gone.extend(lane.events.iter().take_while(|event| event.time < oldest).map(|event| event.offset));
         }
         if gone.is_empty() && !self.has_room() {
             let blocking = |lane: &&Lane| lane.failures > 1 && lane.failing_since < self.taken_at;
-            let longest = self.lanes.values().filter(blocking).max_by_key(|lane| lane.events.len());
+            let longest = waiting().filter(blocking).max_by_key(|lane| lane.events.len());
             gone.extend(longest.and_then(|lane| lane.events.front()).map(|event| event.offset));
         }
         gone.sort_unstable();

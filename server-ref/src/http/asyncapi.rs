@@ -76,6 +76,19 @@ const FROM_CLIENT: &[Frame] = &[
         &[REQ, CHANNEL, ("op", "text"), ("state?", "any"), ("cursor?", "text")],
     ),
     ("status", "Reads, or watches, who is online.", &[REQ, ("users", "list"), ("watch?", "bool")]),
+    (
+        "call",
+        "Calls a method of the app's backend, with exactly one of `data`, `text` and `bin`.",
+        &[
+            REQ,
+            ("id", "text"),
+            ("method", "text"),
+            ("timeout", "int"),
+            ("data?", "any"),
+            ("text?", "text"),
+            ("bin?", "text"),
+        ],
+    ),
     ("push", "Registers where the device is reached while its user is away.", &[("handle?", "text")]),
     ("park", "The app goes to the background.", &[("ping?", "int")]),
     ("unpark", "The app is back.", &[]),
@@ -149,6 +162,11 @@ const FROM_SERVER: &[Frame] = &[
     ),
     ("presence", "Members came or went.", &[CHANNEL, ("version", "object"), ("count", "int"), ("events", "list")]),
     ("statuses", "Who is online, or what of it changed.", &[("req?", "int"), ("users", "object")]),
+    (
+        "result",
+        "What the backend answered to a call: exactly one of `data`, `text` and `bin`.",
+        &[REQ, ("data?", "any"), ("text?", "text"), ("bin?", "text")],
+    ),
     (
         "goaway",
         "Reconnect at a random moment of [`after`, `after` + `window`] ms.",

@@ -10,7 +10,9 @@ use moorline_protocol::{Headers, Payload, Qos};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, Object, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{Problem, malformed};
 use crate::node::backend::Wanted;
@@ -42,19 +44,39 @@ pub(super) struct MessageIn {
     headers: Headers,
 }
 
-/// What OpenAPI says of it.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of a body")]
-pub(super) struct MessageBody {
-    #[schema(inline)]
-    #[serde(flatten)]
-    target: Target,
-    #[schema(inline)]
-    #[serde(flatten)]
-    content: Content,
-    #[schema(inline)]
-    #[serde(flatten)]
-    options: PublishOptions,
+/// What OpenAPI says of it: one object for each way to say where it goes and what it carries, so that each says of itself that
+/// it has no other fields.
+pub(super) struct MessageBody;
+
+impl PartialSchema for MessageBody {
+    fn schema() -> RefOr<Schema> {
+        let options = objects(PublishOptions::schema());
+        let mut all = OneOfBuilder::new().description(Some("A message: where it goes, and exactly one payload."));
+        for (target, content) in objects(Target::schema())
+            .iter()
+            .flat_map(|target| objects(Content::schema()).into_iter().map(move |content| (target.clone(), content)))
+        {
+            let mut message = Object::with_type(Type::Object);
+            for part in [target, content].into_iter().chain(options.iter().cloned()) {
+                message.properties.extend(part.properties);
+                message.required.extend(part.required);
+            }
+            message.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            all = all.item(message);
+        }
+        RefOr::T(Schema::OneOf(all.build()))
+    }
+}
+
+impl ToSchema for MessageBody {}
+
+/// Returns the objects that a schema is one of.
+fn objects(schema: RefOr<Schema>) -> Vec<Object> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => vec![object],
+        RefOr::T(Schema::OneOf(one)) => one.items.into_iter().flat_map(objects).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Where it goes.

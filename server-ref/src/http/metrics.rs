@@ -19,6 +19,7 @@ use super::problem::Problem;
 use super::{Api, lock};
 use crate::engine::log::DiskWatch;
 use crate::engine::{Command, Completion, EngineStats};
+use crate::jwt::Tokens;
 use crate::node::AppNumbers;
 use crate::shard::Question;
 
@@ -74,6 +75,9 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
     }
     registry.register("config_reloads", "Reloads of the configuration, by outcome", reloads);
     api.callouts.numbers().register(&mut registry);
+    api.hooks.register(&mut registry, api.unix());
+    of_issuers(&mut registry, &api.tokens);
+    of_operations(&mut registry, &lock(&api.operations).waiting());
     let mut text = String::new();
     let internal = |_| Problem::new(&ErrorCode::ServerInternal, "the numbers could not be written");
     prometheus_client::encoding::text::encode(&mut text, &registry).map_err(internal)?;
@@ -133,6 +137,35 @@ fn of_disk(registry: &mut Registry, disk: &DiskWatch) {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     }
+}
+
+/// The keys that issuers publish.
+fn of_issuers(registry: &mut Registry, tokens: &Tokens) {
+    let (fetches, keys, ages) = (Counters::default(), Gauges::default(), Gauges::default());
+    for (app, issuer, numbers) in tokens.fetched() {
+        let labels = || vec![("app", app.to_string()), ("issuer", issuer.clone())];
+        for (outcome, count) in [("done", numbers.done), ("failed", numbers.failed)] {
+            let with = [labels(), vec![("outcome", outcome.to_owned())]].concat();
+            fetches.get_or_create(&with).inc_by(count);
+        }
+        keys.get_or_create(&labels()).set(numbers.keys as i64);
+        // Without a first fetch there is no age: the series is missing.
+        if let Some(age) = numbers.age {
+            ages.get_or_create(&labels()).set(age.as_secs() as i64);
+        }
+    }
+    registry.register("jwks_fetches", "Fetches of keys that issuers publish, by outcome", fetches);
+    registry.register("jwks_keys", "Keys of an issuer that are in use", keys);
+    registry.register("jwks_age_seconds", "Time since they were last fetched, in s", ages);
+}
+
+/// The operations that are promised and not done.
+fn of_operations(registry: &mut Registry, waiting: &[(String, usize)]) {
+    let gauges = Gauges::default();
+    for (app, count) in waiting {
+        gauges.get_or_create(&vec![("app", app.clone())]).set(*count as i64);
+    }
+    registry.register("operations_waiting", "Asynchronous requests that are promised and not done", gauges);
 }
 
 fn of_engine(registry: &mut Registry, stats: &EngineStats) {

@@ -52,6 +52,8 @@ use crate::callout::Callouts;
 use crate::engine::ShardId;
 use crate::engine::host::EngineHandle;
 use crate::engine::log::DiskWatch;
+use crate::hooks::HookNumbers;
+use crate::jwt::Tokens;
 use crate::net::{Expiry, ForwardedHeader, Proxies, Tls};
 use crate::node::backend::Rates;
 use crate::node::operations::Operations;
@@ -98,6 +100,10 @@ pub struct HttpConfig {
     pub reloads: Reloads,
     /// Who knows what apps' backends were asked.
     pub callouts: Callouts,
+    /// What hooks did.
+    pub hooks: HookNumbers,
+    /// Who knows the keys that issuers publish.
+    pub tokens: Arc<Tokens>,
     /// The console, if there is one.
     pub console: Option<(ConsoleConfig, ConsoleSight)>,
     /// The server's time.
@@ -139,6 +145,8 @@ struct Api {
     shards: Vec<mpsc::Sender<Question>>,
     reloads: Reloads,
     callouts: Callouts,
+    hooks: HookNumbers,
+    tokens: Arc<Tokens>,
     answered: Mutex<metrics::Answered>,
     operations: Mutex<Operations>,
     /// An operation waits.
@@ -251,6 +259,8 @@ pub fn prepare(
         shards: config.shards,
         reloads: config.reloads,
         callouts: config.callouts,
+        hooks: config.hooks,
+        tokens: config.tokens,
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),
@@ -268,7 +278,7 @@ pub fn prepare(
         api.recover().await;
         drop::<std::sync::mpsc::Sender<()>>(recovering);
         let watching = api.console.is_some().then(|| tokio::spawn(watch(Arc::clone(&api))));
-        let working = tokio::spawn(async move { api.work().await });
+        let working = tokio::spawn(api.work());
         serving.run(listener, config.handed).await;
         // What is half done is ended by the next start.
         working.abort();

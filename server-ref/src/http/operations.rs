@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use moorline_protocol::{Epoch, ErrorCode, Offset, Payload, Position, Qos};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::task::JoinSet;
 use utoipa::ToSchema;
 
 use super::body::Body;
@@ -137,21 +138,21 @@ impl Api {
         if wanted.iter().any(|wanted| wanted.qos == Qos::AtMostOnce) {
             return Err(malformed("what is executed later is stored: `qos` is 1 or 2"));
         }
-        if !lock(&self.operations).has_room() {
+        if !lock(&self.operations).has_room(caller.app.as_str()) {
             return Err(Problem::new(&ErrorCode::LimitRate, "too many operations wait; try again").after(1_000));
         }
         let body: Box<RawValue> = body.read()?;
         let bytes = body.get().len();
         let (app, name_of_key) = (caller.app.to_string(), caller.key.to_string());
         let scope = operations::scope(&app, &name_of_key);
-        let request = Record::Request(Request { app, key: name_of_key, id: key.to_owned(), body });
+        let request = Record::Request(Request { app: app.clone(), key: name_of_key, id: key.to_owned(), body });
         let Some(command) = operations::store(&request, key, scope) else { return Err(super::read::foreign()) };
         // A client that goes away meanwhile takes nothing back.
         let api = Arc::clone(self);
         let storing = tokio::spawn(async move {
             let answer = api.ask(command).await?;
             if let Completion::Appended(Appended::Stored(position)) = &answer {
-                lock(&api.operations).accept(position.offset, bytes, api.unix());
+                lock(&api.operations).accept(position.offset, &app, bytes, api.unix());
                 api.accepted.notify_one();
             }
             Ok::<_, Problem>(answer)
@@ -195,22 +196,26 @@ impl Api {
             }
         }
         let begun = lock(&self.operations).begun();
-        if let Some(of) = begun
-            && let Err(problem) = self.try_execute(of).await
-        {
-            // Whoever only reads must not wait for room in the log.
-            tracing::warn!(operation = of.0, code = problem.code(), "an operation has to wait");
+        for of in begun {
+            if let Err(problem) = self.try_execute(of).await {
+                // Whoever only reads must not wait for room in the log.
+                tracing::warn!(operation = of.0, code = problem.code(), "an operation has to wait");
+            }
         }
     }
 
-    /// Executes what waits, one after the other, for ever.
-    pub(super) async fn work(&self) {
+    /// Executes what waits for ever: of each app one after the other, of several apps beside each other.
+    pub(super) async fn work(self: Arc<Self>) {
+        let mut running = JoinSet::new();
         loop {
             let accepted = self.accepted.notified();
-            let next = lock(&self.operations).next();
-            match next {
-                Some(of) => self.execute(of).await,
-                None => accepted.await,
+            while let Some(of) = { lock(&self.operations).take() } {
+                let api = Arc::clone(&self);
+                running.spawn(async move { api.execute(of).await });
+            }
+            tokio::select! {
+                () = accepted => {}
+                Some(_) = running.join_next() => {}
             }
             lock(&self.operations).expire(self.unix());
         }

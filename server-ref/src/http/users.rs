@@ -122,24 +122,36 @@ pub(super) struct RevocationAsked {
     issued_before: Option<u64>,
 }
 
-/// What OpenAPI says of it.
+/// One token, or those of a user.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "the schema of a body")]
 pub(super) enum RevocationBody {
-    Token {
-        /// The token with this `jti`, 1–256 bytes.
-        #[schema(min_length = 1, max_length = 256)]
-        jti: String,
-    },
-    User {
-        /// The tokens of this user.
-        #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*]+$", max_length = 128)]
-        user: String,
-        /// Those issued before this moment, s since 1970 (default: now).
-        #[schema(minimum = 0, maximum = 9_007_199_254_740_990_u64)]
-        issued_before: Option<u64>,
-    },
+    Token(#[schema(inline)] TokenRevocation),
+    User(#[schema(inline)] UserRevocation),
+}
+
+/// One token.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the schema of a body")]
+pub(super) struct TokenRevocation {
+    /// The token with this `jti`, 1–256 bytes.
+    #[schema(min_length = 1, max_length = 256)]
+    jti: String,
+}
+
+/// The tokens of a user.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the schema of a body")]
+pub(super) struct UserRevocation {
+    /// The tokens of this user.
+    #[schema(pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f*]+$", max_length = 128)]
+    user: String,
+    /// Those issued before this moment, s since 1970 (default: now).
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_990_u64)]
+    issued_before: Option<u64>,
 }
 
 /// Revokes tokens, durably, and ends the connections that rest on them with close code 4503.

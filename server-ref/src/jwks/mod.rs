@@ -88,12 +88,27 @@ struct State {
     fetched: Option<Instant>,
     /// How many fetches have failed since.
     failures: u32,
+    /// How many were done and how many failed, since the start.
+    counts: (u64, u64),
     /// Keys that tokens name and that were not there, since the last fetch began.
     unknown: BTreeSet<String>,
     /// Keys that the last fetch was to bring, and did not.
     absent: BTreeSet<String>,
     /// The next fetch does not wait.
     at_once: bool,
+}
+
+/// How fetching goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// Keys that are known.
+    pub(crate) keys: usize,
+    /// How long ago they were fetched; `None` before the first time.
+    pub(crate) age: Option<Duration>,
+    /// Fetches that brought keys, since the start.
+    pub(crate) done: u64,
+    /// Fetches that did not.
+    pub(crate) failed: u64,
 }
 
 /// Why a fetch brought nothing.
@@ -116,6 +131,13 @@ impl KeySet {
     /// Returns the keys that are known.
     pub(crate) fn keys(&self) -> Arc<Vec<Key>> {
         Arc::clone(&self.state().keys)
+    }
+
+    /// Returns how fetching goes.
+    pub(crate) fn fetched(&self) -> Fetched {
+        let state = self.state();
+        let (done, failed) = state.counts;
+        Fetched { keys: state.keys.len(), age: state.fetched.map(|at| at.elapsed()), done, failed }
     }
 
     /// A token names a key that is not here, or no key at all fits. Returns whether the next fetch may bring it.
@@ -159,6 +181,7 @@ impl KeySet {
                 }
                 (state.keys, state.fetched, state.failures) = (Arc::new(keys), Some(Instant::now()), 0);
                 state.absent = asked;
+                state.counts.0 += 1;
                 believed
             }
             Err(problem) => {
@@ -167,6 +190,7 @@ impl KeySet {
                 // What was asked for is still to come.
                 state.unknown.extend(asked);
                 state.failures = state.failures.saturating_add(1);
+                state.counts.1 += 1;
                 let (first, last) = times.retry;
                 first.saturating_mul(1 << (state.failures - 1).min(16)).min(last)
             }

@@ -136,7 +136,6 @@ impl Node {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one line for each field")]
     fn welcome(&mut self, conn: ConnId, producer: Option<ProducerGrant>, now: Now) {
         let (own, told) = self.told_limits(conn);
         let Some(entry) = self.conns.get_mut(&conn) else { return };

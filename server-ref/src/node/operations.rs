@@ -1,10 +1,11 @@
 //! Requests of backends that are answered before they are executed: what the log holds of them, and what comes next.
 //!
 //! Everything stands in one reserved channel: a *request* (from then on it is promised), a mark that it was *begun*, and
-//! its *results*. Requests are executed one at a time, so that at most one can be half done when a server dies; its
-//! messages have ids, so that executing it again stores none of them twice. See `docs/adr/0022-async-operations.md`.
+//! its *results*. Requests of an app are executed one after the other, those of several apps beside each other, so that of
+//! each app at most one can be half done when a server dies; its messages have ids, so that executing it again stores none
+//! of them twice. See `docs/adr/0022-async-operations.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use moorline_protocol::time::UnixMillis;
@@ -19,9 +20,13 @@ use crate::engine::{Append, ChannelKey, Command, Stored, content_hash};
 pub const KEPT_MS: u64 = 24 * 3_600_000;
 /// ms after which a half-done operation is not executed again: ids of its messages may be forgotten.
 const CERTAIN_MS: u64 = 23 * 3_600_000;
-/// Operations that wait, and their bytes.
+/// Operations of an app that wait, and their bytes.
 const MOST_WAITING: usize = 10_000;
 const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that wait, of all apps: half of what the channel keeps.
+const MOST_BYTES_OF_ALL: usize = 512 * 1024 * 1024;
+/// Operations that are executed at a time, each of another app.
+const MOST_RUNNING: usize = 16;
 
 /// A record of the channel.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,16 +80,33 @@ pub enum State {
 
 #[derive(Debug)]
 struct Known {
+    app: Arc<str>,
     state: State,
     time: UnixMillis,
     bytes: usize,
+}
+
+/// What of an app is not done.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: BTreeSet<Offset>,
+    begun: BTreeSet<Offset>,
+    bytes: usize,
+    running: Option<Offset>,
+}
+
+impl Lane {
+    fn count(&self) -> usize {
+        self.waiting.len() + self.begun.len()
+    }
 }
 
 /// The operations of the last 24 hours, and those that wait.
 #[derive(Debug, Default)]
 pub struct Operations {
     known: BTreeMap<Offset, Known>,
-    waiting: usize,
+    /// By app; an app that was seen stays.
+    lanes: BTreeMap<Arc<str>, Lane>,
     bytes: usize,
 }
 
@@ -94,7 +116,7 @@ impl Operations {
         let Ok(message) = moorline_protocol::binary::decode_message(&mut stored.bytes.clone()) else { return };
         let (Payload::Json(json), time) = (message.payload, message.time) else { return };
         match serde_json::from_slice(&json) {
-            Ok(Record::Request(_)) => self.accept(stored.offset, json.len(), time),
+            Ok(Record::Request(request)) => self.accept(stored.offset, &request.app, json.len(), time),
             Ok(Record::Begun { of }) => self.begin(Offset(of), time),
             Ok(Record::Done { of, .. }) => self.finish(Offset(of), stored.offset),
             Err(_) => {}
@@ -102,42 +124,62 @@ impl Operations {
     }
 
     /// A request is durable. One that is known stays as it is.
-    pub fn accept(&mut self, of: Offset, bytes: usize, time: UnixMillis) {
+    pub fn accept(&mut self, of: Offset, app: &str, bytes: usize, time: UnixMillis) {
         if self.known.contains_key(&of) {
             return;
         }
-        self.known.insert(of, Known { state: State::Waiting, time, bytes });
-        self.waiting += 1;
+        let app: Arc<str> = self.lanes.get_key_value(app).map_or_else(|| app.into(), |(app, _)| Arc::clone(app));
+        let lane = self.lanes.entry(Arc::clone(&app)).or_default();
+        lane.waiting.insert(of);
+        lane.bytes += bytes;
         self.bytes += bytes;
+        self.known.insert(of, Known { app, state: State::Waiting, time, bytes });
     }
 
     /// An operation is being executed.
     pub fn begin(&mut self, of: Offset, at: UnixMillis) {
-        if let Some(known) = self.known.get_mut(&of).filter(|known| known.state == State::Waiting) {
-            known.state = State::Begun { at };
+        let Some(known) = self.known.get_mut(&of).filter(|known| known.state == State::Waiting) else { return };
+        known.state = State::Begun { at };
+        if let Some(lane) = self.lanes.get_mut(&known.app) {
+            lane.waiting.remove(&of);
+            lane.begun.insert(of);
         }
     }
 
     /// Its results are durable.
     pub fn finish(&mut self, of: Offset, at: Offset) {
         let Some(known) = self.known.get_mut(&of) else { return };
-        if !matches!(known.state, State::Done { .. }) {
-            self.waiting -= 1;
-            self.bytes -= known.bytes;
+        if let Some(lane) = self.lanes.get_mut(&known.app) {
+            if !matches!(known.state, State::Done { .. }) {
+                lane.bytes -= known.bytes;
+                self.bytes -= known.bytes;
+            }
+            lane.waiting.remove(&of);
+            lane.begun.remove(&of);
+            lane.running.take_if(|running| *running == of);
         }
         known.state = State::Done { at };
     }
 
-    /// Returns the one to execute: what was begun before what waits, then the oldest.
-    pub fn next(&self) -> Option<Offset> {
-        let begun = self.known.iter().find(|(_, known)| matches!(known.state, State::Begun { .. }));
-        let next = begun.or_else(|| self.known.iter().find(|(_, known)| known.state == State::Waiting));
-        next.map(|(of, _)| *of)
+    /// Takes one to execute, of an app of which none is being executed: what was begun before what waits, then the oldest.
+    /// `None` if there is none, or if enough are being executed; another one may be there as soon as one is
+    /// [`finish`](Self::finish)ed.
+    pub fn take(&mut self) -> Option<Offset> {
+        if self.lanes.values().filter(|lane| lane.running.is_some()).count() >= MOST_RUNNING {
+            return None;
+        }
+        let idle = self.lanes.values_mut().filter(|lane| lane.running.is_none());
+        let first = |lane: &Lane| lane.begun.first().or_else(|| lane.waiting.first()).copied();
+        let (of, lane) = idle.filter_map(|lane| Some((first(lane)?, lane))).min_by_key(|(of, _)| *of)?;
+        lane.running = Some(of);
+        Some(of)
     }
 
-    /// Returns one that was half done when the server died.
-    pub fn begun(&self) -> Option<Offset> {
-        self.next().filter(|of| matches!(self.state(*of), Some(State::Begun { .. })))
+    /// Returns those that were half done when the server died, in order: of each app at most one.
+    pub fn begun(&self) -> Vec<Offset> {
+        let mut begun: Vec<Offset> = self.lanes.values().flat_map(|lane| lane.begun.iter().copied()).collect();
+        begun.sort_unstable();
+        begun
     }
 
     /// Tells whether what an operation did cannot be known any more.
@@ -150,9 +192,15 @@ impl Operations {
         self.known.get(&of).map(|known| known.state)
     }
 
-    /// Tells whether another one may wait.
-    pub fn has_room(&self) -> bool {
-        self.waiting < MOST_WAITING && self.bytes < MOST_BYTES
+    /// Tells whether another one of an app may wait.
+    pub fn has_room(&self, app: &str) -> bool {
+        let has_room = |lane: &Lane| lane.count() < MOST_WAITING && lane.bytes < MOST_BYTES;
+        self.bytes < MOST_BYTES_OF_ALL && self.lanes.get(app).is_none_or(has_room)
+    }
+
+    /// Returns how many of each app are not done.
+    pub fn waiting(&self) -> Vec<(String, usize)> {
+        self.lanes.iter().map(|(app, lane)| (app.to_string(), lane.count())).collect()
     }
 
     /// Forgets what is done and old.
@@ -189,29 +237,57 @@ mod tests {
     fn what_was_begun_goes_on_first_and_is_not_repeated_when_ids_may_be_gone() {
         let mut operations = Operations::default();
         for of in 1..=3 {
-            operations.accept(Offset(of), 10, 1_000);
+            operations.accept(Offset(of), "a", 10, 1_000);
         }
-        assert_eq!((operations.next(), operations.begun()), (Some(Offset(1)), None));
+        assert_eq!(operations.begun(), []);
         operations.begin(Offset(2), 2_000);
-        assert_eq!((operations.next(), operations.begun()), (Some(Offset(2)), Some(Offset(2))));
+        assert_eq!((operations.begun(), operations.take()), (vec![Offset(2)], Some(Offset(2))));
         assert!(!operations.is_uncertain(Offset(2), 2_000 + CERTAIN_MS));
         assert!(operations.is_uncertain(Offset(2), 2_001 + CERTAIN_MS));
         assert!(!operations.is_uncertain(Offset(1), u64::MAX), "nothing of it was done");
         operations.finish(Offset(2), Offset(9));
         operations.begin(Offset(2), 3_000);
-        operations.accept(Offset(2), 10, 4_000);
+        operations.accept(Offset(2), "a", 10, 4_000);
         assert_eq!(operations.state(Offset(2)), Some(State::Done { at: Offset(9) }), "done is done");
-        assert_eq!((operations.waiting, operations.bytes), (2, 20));
+        assert_eq!((operations.waiting(), operations.bytes), (vec![("a".into(), 2)], 20));
         operations.expire(1_001 + KEPT_MS);
-        assert_eq!((operations.state(Offset(2)), operations.next()), (None, Some(Offset(1))));
+        assert_eq!((operations.state(Offset(2)), operations.take()), (None, Some(Offset(1))));
     }
 
     #[test]
-    fn only_so_much_waits() {
+    fn apps_do_not_wait_for_each_other_and_one_of_each_is_executed() {
         let mut operations = Operations::default();
-        operations.accept(Offset(1), MOST_BYTES, 0);
-        assert!(!operations.has_room());
+        for (of, app) in [(1, "a"), (2, "a"), (3, "b"), (4, "b"), (5, "c")] {
+            operations.accept(Offset(of), app, 10, 0);
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| operations.take()).collect();
+        assert_eq!(taken, [Offset(1), Offset(3), Offset(5)]);
+        operations.begin(Offset(3), 0);
+        operations.finish(Offset(3), Offset(6));
+        assert_eq!((operations.take(), operations.take()), (Some(Offset(4)), None));
+        operations.finish(Offset(1), Offset(7));
+        assert_eq!(operations.waiting(), [("a".into(), 1), ("b".into(), 1), ("c".into(), 1)]);
+        assert_eq!(operations.take(), Some(Offset(2)));
+        for of in 100..140 {
+            operations.accept(Offset(of), &format!("app{of}"), 10, 0);
+        }
+        assert_eq!(std::iter::from_fn(|| operations.take()).count(), MOST_RUNNING - 3);
+    }
+
+    #[test]
+    fn only_so_much_waits_of_each_app_and_of_all() {
+        let mut operations = Operations::default();
+        operations.accept(Offset(1), "a", MOST_BYTES, 0);
+        assert!(!operations.has_room("a") && operations.has_room("b"));
         operations.finish(Offset(1), Offset(2));
-        assert!(operations.has_room());
+        assert!(operations.has_room("a"));
+        for of in 3..11 {
+            assert!(operations.has_room("z"));
+            operations.accept(Offset(of), &format!("app{of}"), MOST_BYTES, 0);
+        }
+        assert!(!operations.has_room("z"));
+        let mut many = Operations::default();
+        (1..=MOST_WAITING as u64).for_each(|of| many.accept(Offset(of), "a", 1, 0));
+        assert!(!many.has_room("a") && many.has_room("b"));
     }
 }

@@ -187,7 +187,7 @@ mod tests {
 
     fn reply(status: u16, body: &'static str) -> Result<Reply, CalloutError> {
         let status = hyper::StatusCode::from_u16(status).unwrap();
-        Ok(Reply { status, body: Bytes::from_static(body.as_bytes()) })
+        Ok(Reply { status, retry_after: None, body: Bytes::from_static(body.as_bytes()) })
     }
 
     fn code(status: u16, body: &'static str) -> String {

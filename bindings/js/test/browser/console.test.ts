@@ -180,3 +180,17 @@ test.each(['light', 'dark'] as const)('nothing keeps people out and nothing is w
     await page.context().close();
   }
 });
+
+// The last one: it ends the session that the others share.
+test('whoever logs out is out, also after a reload', async () => {
+  const page = await visit('overview');
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('heading', { name: 'Log in to the console' }).waitFor();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Log in to the console' }).waitFor();
+  // The server has ended it: the cookie alone brings nobody in.
+  const context = await browser.newContext({ storageState: state });
+  const again = watch(await context.newPage());
+  await again.goto(base);
+  await again.getByRole('heading', { name: 'Log in to the console' }).waitFor();
+});

@@ -25,6 +25,8 @@ pub struct HookSection {
     pub allow_private: Option<bool>,
     /// PEM certificates that are trusted beside those of the web.
     pub ca_file: Option<String>,
+    /// Requests on their way at a time (default 4).
+    pub max_requests: Option<u32>,
     /// How long an answer may take (default 15 s).
     pub timeout: Option<Age>,
     /// After which time an event is given up (default 3 days).

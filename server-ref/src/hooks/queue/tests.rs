@@ -3,8 +3,10 @@ use super::*;
 const TIMES: Times =
     Times { answer: 15_000, first_retry: 1_000, last_retry: 3_600_000, pause: 30_000, max_age: 86_400_000 };
 
+const REFUSED: Outcome = Outcome::Refused { retry_after: None };
+
 fn queue() -> Queue {
-    Queue::new(TIMES, Offset::ZERO, [7; 32])
+    Queue::new(TIMES, 1, Offset::ZERO, [7; 32])
 }
 
 fn event(offset: u64, time: u64, bytes: usize) -> Queued {
@@ -33,7 +35,7 @@ fn a_batch_takes_all_keys_in_the_order_of_the_log() {
     queue.reach(Offset(7));
     let batch = send(&mut queue, 0);
     assert_eq!((offsets(&batch), queue.settled()), (vec![1, 2, 3], Offset::ZERO));
-    queue.done(&batch, true, 0);
+    queue.done(&batch, Outcome::Taken, 0);
     assert_eq!((queue.next(0), queue.settled()), (Next::Idle, Offset(7)));
 }
 
@@ -42,14 +44,14 @@ fn a_batch_has_a_hundred_events_and_so_many_bytes() {
     let mut queue = queue();
     (1..=150).for_each(|offset| push(&mut queue, "a", offset));
     assert_eq!(offsets(&send(&mut queue, 0)), (1..=100).collect::<Vec<_>>());
-    let mut large = Queue::new(TIMES, Offset::ZERO, [7; 32]);
+    let mut large = Queue::new(TIMES, 1, Offset::ZERO, [7; 32]);
     for offset in 1..=4 {
         large.push((true, "a".into()), event(offset, 0, if offset == 1 { 300_000 } else { 100_000 }));
     }
     for expected in [vec![1], vec![2, 3], vec![4]] {
         let batch = send(&mut large, 0);
         assert_eq!(offsets(&batch), expected);
-        large.done(&batch, true, 0);
+        large.done(&batch, Outcome::Taken, 0);
     }
 }
 
@@ -58,7 +60,7 @@ fn after_a_failure_each_key_goes_alone_and_others_together() {
     let mut queue = queue();
     [("bad", 1), ("good", 2), ("bad", 3)].into_iter().for_each(|(key, offset)| push(&mut queue, key, offset));
     let batch = send(&mut queue, 0);
-    queue.done(&batch, false, 0);
+    queue.done(&batch, REFUSED, 0);
     let Next::Wait(at) = queue.next(0) else { panic!("no pause") };
     assert!((500..=1_000).contains(&at), "{at}");
     push(&mut queue, "new", 4);
@@ -73,7 +75,7 @@ fn after_a_failure_each_key_goes_alone_and_others_together() {
                 assert!(!is_bad || offsets(&batch) == [1], "{batch:?}");
                 refused += u32::from(is_bad);
                 taken.extend(offsets(&batch).into_iter().filter(|_| !is_bad));
-                queue.done(&batch, !is_bad, now);
+                queue.done(&batch, if is_bad { REFUSED } else { Outcome::Taken }, now);
             }
         }
     }
@@ -87,7 +89,7 @@ fn after_a_failure_each_key_goes_alone_and_others_together() {
             now = at;
         }
         let batch = send(&mut queue, now);
-        queue.done(&batch, false, now);
+        queue.done(&batch, REFUSED, now);
     });
     let Next::Wait(at) = queue.next(now) else { panic!("no pause") };
     now = at;
@@ -105,7 +107,7 @@ fn a_key_waits_twice_as_long_each_time_up_to_an_hour() {
     let mut now = 0;
     for n in 0..20 {
         let batch = send(&mut queue, now);
-        queue.done(&batch, false, now);
+        queue.done(&batch, REFUSED, now);
         let begin = now;
         while let Next::Wait(at) = queue.next(now) {
             now = at;
@@ -114,7 +116,7 @@ fn a_key_waits_twice_as_long_each_time_up_to_an_hour() {
         assert!((most / 2..=most).contains(&(now - begin)), "{n}: {}", now - begin);
     }
     let batch = send(&mut queue, now);
-    queue.done(&batch, true, now);
+    queue.done(&batch, Outcome::Taken, now);
     assert_eq!(queue.settled(), Offset(1));
 }
 
@@ -125,7 +127,7 @@ fn what_is_too_old_is_given_up_and_counted() {
     queue.push((true, "a".into()), event(2, 2_000, 1));
     queue.push((true, "b".into()), event(3, 1_000, 1));
     let batch = send(&mut queue, 1_000);
-    queue.done(&batch, false, 1_000);
+    queue.done(&batch, REFUSED, 1_000);
     assert_eq!(queue.give_up(1_000 + TIMES.max_age), []);
     let letters = queue.give_up(1_001 + TIMES.max_age);
     assert_eq!(
@@ -150,7 +152,7 @@ fn a_dead_receiver_fills_the_window_and_loses_nothing() {
     }
     for _ in 0..200 {
         match queue.next(now) {
-            Next::Send(batch) => queue.done(&batch, false, now),
+            Next::Send(batch) => queue.done(&batch, REFUSED, now),
             Next::Wait(at) => now = at,
             Next::Idle => panic!("something is left"),
         }
@@ -158,7 +160,7 @@ fn a_dead_receiver_fills_the_window_and_loses_nothing() {
             assert_eq!(queue.give_up(now), []);
         }
     }
-    let mut bytes = Queue::new(TIMES, Offset::ZERO, [7; 32]);
+    let mut bytes = Queue::new(TIMES, 1, Offset::ZERO, [7; 32]);
     bytes.push((true, "a".into()), event(1, 0, WINDOW_BYTES));
     assert!(!bytes.has_room());
 }
@@ -173,7 +175,7 @@ fn a_key_that_fills_the_window_alone_loses_its_oldest() {
             now = at;
         }
         let batch = send(&mut queue, now);
-        queue.done(&batch, false, now);
+        queue.done(&batch, REFUSED, now);
     }
     assert_eq!(queue.give_up(now), [], "nobody has taken anything: it may be the receiver");
     // Somebody else gets through.
@@ -183,8 +185,85 @@ fn a_key_that_fills_the_window_alone_loses_its_oldest() {
     }
     let batch = send(&mut queue, now);
     assert_eq!(offsets(&batch), [1_001]);
-    queue.done(&batch, true, now);
+    queue.done(&batch, Outcome::Taken, now);
     let lost = queue.give_up(now);
     assert_eq!(lost.iter().map(|letter| letter.event.offset.0).collect::<Vec<_>>(), [1]);
     assert!(queue.has_room() && queue.given_up() == 1);
+}
+
+#[test]
+fn several_batches_are_on_their_way_and_never_two_of_a_key() {
+    let mut queue = Queue::new(TIMES, 3, Offset::ZERO, [7; 32]);
+    (1..=150).for_each(|offset| push(&mut queue, "busy", offset));
+    [("b", 151), ("c", 152)].into_iter().for_each(|(key, offset)| push(&mut queue, key, offset));
+    let first = send(&mut queue, 0);
+    assert_eq!(offsets(&first), (1..=100).collect::<Vec<_>>());
+    let second = send(&mut queue, 0);
+    assert_eq!(offsets(&second), [151, 152]);
+    // There would be room for a third, but all of it is behind the first.
+    assert_eq!(queue.next(0), Next::Idle);
+    push(&mut queue, "d", 153);
+    let third = send(&mut queue, 0);
+    push(&mut queue, "e", 154);
+    assert_eq!(queue.next(0), Next::Idle, "three are on their way");
+    queue.done(&second, Outcome::Taken, 0);
+    assert_eq!(queue.settled(), Offset::ZERO, "a start would begin with what is on its way");
+    let fourth = send(&mut queue, 0);
+    assert_eq!(offsets(&fourth), [154]);
+    queue.done(&first, Outcome::Taken, 0);
+    assert_eq!((offsets(&send(&mut queue, 0)), queue.settled()), ((101..=150).collect(), Offset(100)));
+    for batch in [third, fourth] {
+        queue.done(&batch, Outcome::Taken, 0);
+    }
+}
+
+#[test]
+fn a_receiver_that_fails_is_asked_by_one_request_at_a_time() {
+    let mut queue = Queue::new(TIMES, 4, Offset::ZERO, [7; 32]);
+    let batches = ["a", "b", "c"].map(|key| {
+        push(&mut queue, key, u64::from(key.as_bytes()[0]));
+        send(&mut queue, 0)
+    });
+    batches.iter().for_each(|batch| queue.done(batch, REFUSED, 0));
+    let Next::Wait(at) = queue.next(0) else { panic!("no pause") };
+    let probe = send(&mut queue, at + TIMES.pause);
+    assert_eq!(queue.next(at + TIMES.pause), Next::Idle);
+    queue.done(&probe, Outcome::Taken, at + TIMES.pause);
+    send(&mut queue, at + TIMES.pause);
+    send(&mut queue, at + TIMES.pause);
+}
+
+#[test]
+fn a_receiver_is_left_alone_for_as_long_as_it_says_but_for_no_more_than_an_hour() {
+    let mut queue = Queue::new(TIMES, 2, Offset::ZERO, [7; 32]);
+    push(&mut queue, "a", 1);
+    push(&mut queue, "b", 2);
+    let (batch, wait) = (send(&mut queue, 0), |ms| Outcome::Refused { retry_after: Some(ms) });
+    push(&mut queue, "c", 3);
+    let other = send(&mut queue, 0);
+    queue.done(&batch, wait(120_000), 0);
+    // What another request brings does not shorten it.
+    queue.done(&other, Outcome::Taken, 1_000);
+    assert_eq!(queue.next(1_000), Next::Wait(120_000));
+    assert_eq!(offsets(&send(&mut queue, 120_000)), [1, 2], "it was not these events' fault");
+    queue.done(&batch, wait(u64::MAX / 2), 120_000);
+    assert_eq!(queue.next(120_000), Next::Wait(120_000 + TIMES.last_retry));
+    // Less than its own pause is its own pause.
+    let now = 120_000 + TIMES.last_retry;
+    let batch = send(&mut queue, now);
+    queue.done(&batch, wait(0), now);
+    assert!(matches!(queue.next(now), Next::Wait(at) if at >= now + TIMES.first_retry / 2));
+}
+
+#[test]
+fn what_is_on_its_way_is_not_given_up() {
+    let mut queue = queue();
+    push(&mut queue, "a", 1);
+    push(&mut queue, "b", 2);
+    let batch = send(&mut queue, 0);
+    assert_eq!((queue.backlog(), queue.oldest()), (2, Some(0)));
+    assert_eq!(queue.give_up(TIMES.max_age + 1), []);
+    queue.done(&batch, REFUSED, TIMES.max_age + 1);
+    assert_eq!(queue.give_up(TIMES.max_age + 1).len(), 2);
+    assert_eq!((queue.backlog(), queue.oldest()), (0, None));
 }

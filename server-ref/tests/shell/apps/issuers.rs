@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Site, app, enter, knock, now, secret, settled};
 use crate::hooks::receiver::{Answer, Receiver};
+use crate::http::Http;
 use crate::support::Wire;
 
 const ISSUER: &str = "https://id.example.com";
@@ -72,8 +73,13 @@ fn keys_rotate_and_an_issuer_that_fails_or_lies_changes_nothing() {
     let (one, two, stranger) = (Pair::new("one"), Pair::new("two"), Pair::new("one"));
     let (issuer, says) = issuer(document(&[&one]));
     let base = config(&issuer);
-    let mut site = Site::start(&base);
-    let address = site.address();
+    let mut site = Site::start_with(&base, &["--http-listen", "127.0.0.1:0"]);
+    let (address, http) = (site.address(), site.program().http_address());
+    let number = |name: &str, outcome: &str| {
+        let text = Http::new(http, "").bare("GET", "/metrics", &[], None).text();
+        let series = format!("moorline_jwks_{name}{{app=\"shop\",issuer=\"{ISSUER}\"{outcome}}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok())
+    };
     let get = issuer.request();
     assert_eq!((get.header("accept"), get.body.as_slice()), ("application/json", b"".as_slice()));
     let (mut here, _) = enter(address, "shop", &one.token(&[]));
@@ -104,11 +110,17 @@ fn keys_rotate_and_an_issuer_that_fails_or_lies_changes_nothing() {
         Answer::Bytes("HTTP/1.1 302 x\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".into()),
         Answer::Bytes("no HTTP at all\r\n\r\n".into()),
     ];
+    let failed = lies.len() as u64;
     for lie in lies {
         *says.lock().unwrap() = lie;
         site.hang_up("could not be fetched");
         enter(address, "shop", &one.token(&[]));
     }
+
+    // Whoever watches sees it.
+    assert_eq!(number("fetches_total", ",outcome=\"done\""), Some(1));
+    assert!(number("fetches_total", ",outcome=\"failed\"") >= Some(failed));
+    assert!(number("age_seconds", "").is_some() && number("keys", "") == Some(1));
 
     // It rotates: both are good, then the first is gone; who is in stays.
     *says.lock().unwrap() = document(&[&one, &two]);
@@ -120,9 +132,11 @@ fn keys_rotate_and_an_issuer_that_fails_or_lies_changes_nothing() {
     enter(address, "shop", &two.token(&[]));
     knock(address, "shop", &one.token(&[])).expect_error("app.unavailable");
     settled(&mut here);
+    assert!(number("fetches_total", ",outcome=\"done\"") >= Some(3));
 
     // No more issuer, no more tokens of it.
     site.reload(&app("shop", &secret(1)));
+    assert_eq!((number("keys", ""), number("age_seconds", "")), (None, None));
     knock(address, "shop", &two.token(&[])).expect_end("auth.invalid", 4502);
 }
 

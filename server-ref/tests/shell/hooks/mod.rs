@@ -1,5 +1,6 @@
 //! Hooks, from a client to a real receiver.
 
+mod busy;
 mod failing;
 mod killed;
 mod offline;
@@ -28,6 +29,7 @@ fn hook(url: &str, kinds: &[HookKind]) -> Hook {
         rule,
         allow_private: true,
         roots: Vec::new(),
+        max_requests: 4,
         times: Times { first_retry: 10, last_retry: 100, pause: 20, ..Times::default() },
     }
 }

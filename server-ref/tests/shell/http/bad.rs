@@ -68,3 +68,50 @@ fn what_is_no_request_of_the_api_is_refused_before_its_body() {
     let answer = http.raw(format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}").as_bytes());
     answer.problem(413, "limit.message");
 }
+
+/// Returns what a reference leads to.
+fn followed<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let name = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#'));
+    name.map_or(schema, |at| document.pointer(at).unwrap())
+}
+
+/// Counts the objects in the schema of a body, and checks that each says that it has no other fields.
+fn closed(document: &Value, schema: &Value) -> usize {
+    let schema = followed(document, schema);
+    assert!(schema["allOf"].is_null(), "parts of an object cannot say that the whole has no other fields: {schema}");
+    let ways = schema["oneOf"].as_array().into_iter().flatten();
+    let inner = ways.chain(schema.get("items")).map(|way| closed(document, way)).sum::<usize>();
+    if schema["properties"].is_object() {
+        assert_eq!(schema["additionalProperties"], false, "{schema}");
+    }
+    inner + usize::from(schema["properties"].is_object())
+}
+
+#[test]
+fn a_field_that_nobody_knows_is_named_and_the_document_says_that_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, http) = backend(dir.path());
+    for (path, body) in [
+        ("messages", json!({"channel": "a", "text": "x", "prority": 1})),
+        ("messages", json!([{"channel": "a", "text": "x"}, {"channel": "a", "text": "x", "prority": 1}])),
+        ("users/status", json!({"users": ["alice"], "prority": 1})),
+        ("revocations", json!({"jti": "1", "prority": 1})),
+        ("revocations", json!({"user": "alice", "prority": 1})),
+    ] {
+        let detail = http.post(&format!("/v1/apps/default/{path}"), &body).problem(400, "request.malformed");
+        assert!(detail.contains("unknown field `prority`, expected"), "{path}: {detail}");
+    }
+    let page = http.get("/v1/apps/default/channels/a/messages").good();
+    assert_eq!(page["messages"], json!([]), "of a list that has such a message nothing is stored");
+
+    let document = http.bare("GET", "/openapi.json", &[], None).json();
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let bodies = operations.map(|operation| &operation["requestBody"]["content"]["application/json"]["schema"]);
+    let counts: Vec<usize> = bodies.filter(|body| !body.is_null()).map(|body| closed(&document, body)).collect();
+    assert_eq!(
+        counts.iter().sum::<usize>(),
+        15,
+        "{counts:?}: six ways to say a message, in a list or not, and three bodies"
+    );
+}

@@ -78,6 +78,39 @@ fn a_request_is_answered_when_it_is_durable_and_its_results_are_kept() {
     http.get("/v1/apps/default/channels/$operations/messages").problem(400, "channel.invalid");
 }
 
+#[test]
+fn an_app_with_much_to_do_holds_up_no_other() {
+    const MANY: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, http) = backend(dir.path());
+    let places: Vec<String> = (0..MANY).map(|n| accepted(&http, &format!("k{n}"), &list(n, 1_000))).collect();
+    let prefer = [("prefer", "respond-async")];
+    let answer = http.post_with("/v1/apps/other/messages", &prefer, &json!({"channel": "a", "text": "x"}));
+    done(&http, answer.header("location").unwrap());
+    assert_eq!(http.get(places.last().unwrap()).good()["status"], "waiting", "it waited for another app");
+    let metrics = http.bare("GET", "/metrics", &[], None).text();
+    assert!(metrics.contains("moorline_operations_waiting{app=\"other\"} 0\n"), "{metrics}");
+    assert!(!metrics.contains("moorline_operations_waiting{app=\"default\"} 0\n"), "{metrics}");
+    // Of an app they are executed in the order in which they were accepted.
+    places.iter().for_each(|place| drop(done(&http, place)));
+    let mut after = 0;
+    let mut rounds: Vec<usize> = Vec::new();
+    loop {
+        let path = format!("/v1/apps/default/channels/c0/messages?after={after}&limit=256");
+        let page = http.get(&path).good();
+        for message in page["messages"].as_array().unwrap() {
+            rounds.push(message["text"].as_str().unwrap().split('/').next().unwrap().parse().unwrap());
+            after = message["offset"].as_u64().unwrap();
+        }
+        if page["more"] == false {
+            break;
+        }
+    }
+    assert!(rounds.is_sorted() && rounds.last() == Some(&(MANY - 1)), "{rounds:?}");
+    let metrics = http.bare("GET", "/metrics", &[], None).text();
+    assert!(metrics.contains("moorline_operations_waiting{app=\"default\"} 0\n"), "{metrics}");
+}
+
 fn list(round: usize, size: usize) -> Value {
     (0..size).map(|n| json!({"channel": format!("c{}", n % 7), "text": format!("{round}/{n}")})).collect()
 }
