@@ -133,8 +133,14 @@ pub enum Refusal {
 pub async fn send(target: &Target, request: Request<'_>) -> Result<Reply, Refusal> {
     let most = request.most;
     let (head, body) = exchange(target, head(target, request)?, most).await?;
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
-    Ok(Reply { status: head.status, retry_after, body })
+    Ok(Reply::of(&head, body))
+}
+
+impl Reply {
+    pub(super) fn of(head: &Parts, body: Bytes) -> Self {
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+        Self { status: head.status, retry_after, body }
+    }
 }
 
 /// Sends one request and returns the head of its answer, and the body if it was asked for.
