@@ -126,7 +126,7 @@ impl Pool {
     ) -> Result<Reply, Refusal> {
         let (head, body) = read(answer, Some(most)).await?;
         self.keep(connection, &head.headers);
-        Ok(Reply::new(&head, body))
+        Ok(Reply::of(&head, body))
     }
 
     fn take(&self, repeat: Repeat) -> Option<Connection> {

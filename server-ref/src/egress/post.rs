@@ -135,11 +135,11 @@ pub enum Refusal {
 pub async fn send(target: &Target, request: Request<'_>) -> Result<Reply, Refusal> {
     let most = request.most;
     let (head, body) = exchange(target, head(target, request)?, most).await?;
-    Ok(Reply::new(&head, body))
+    Ok(Reply::of(&head, body))
 }
 
 impl Reply {
-    pub(super) fn new(head: &Parts, body: Bytes) -> Self {
+    pub(super) fn of(head: &Parts, body: Bytes) -> Self {
         let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
         Self { status: head.status, retry_after, body }
     }
