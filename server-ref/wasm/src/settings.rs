@@ -6,7 +6,8 @@ use moorline_server::engine::core::{CoreConfig, RetentionRule, RetentionRules};
 use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::{EngineInfo, ShardId};
 use moorline_server::node::{
-    CalloutId, CalloutKind, CalloutRule, CalloutRules, CompressionRules, Grant, NodeConfig, OnFailure, Permissions, Terms,
+    CalloutId, CalloutKind, CalloutRule, CalloutRules, CompressionRules, Grant, NodeConfig, OnFailure, Permissions,
+    Terms,
 };
 use moorline_server::planted::Bugs;
 use serde::de::Error as _;
