@@ -5,6 +5,7 @@
 //! | Command | Answer |
 //! |--|--|
 //! | `server` | the server's URL |
+//! | `calls` | the server's URL for an app whose calls go to a backend: see `backend` |
 //! | `proxy` | the URL of a proxy in front of it, in fair weather; it lives as long as this connection, and one more takes its place |
 //! | `cut` | `done`: the proxy resets every connection; new ones are welcome |
 //! | `black-hole` | `done`: nothing passes any more, and nobody is told |
@@ -17,6 +18,8 @@
 //!
 //! Anything else is answered with `error: ` and why.
 
+mod backend;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use self::backend::Backend;
 use crate::proxy::{Cut, Heal, Proxy, Weather};
 use crate::run::RunError;
 use crate::server::{Program, Server, free_address};
@@ -48,6 +52,16 @@ anonymous = true
 [[apps.keys]]
 alg = "HS256"
 secret = "a-secret-of-the-tests-32-bytes-long"
+[[apps]]
+name = "calls"
+anonymous = true
+[[callouts]]
+name = "calls"
+app = "calls"
+url = "BACKEND"
+secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+asks = ["call"]
+allow_private = true
 "#;
 
 /// What is run.
@@ -71,7 +85,9 @@ impl Lab {
     /// As [`RunError`], when the server does not start.
     pub async fn run(&self, tell: impl FnOnce(SocketAddr)) -> Result<(), RunError> {
         let folder = tempfile::tempdir()?;
-        let program = Program::new(&self.server, free_address()?, folder.path()).configured(CONFIG)?;
+        let backend = Backend::start().await?;
+        let program = Program::new(&self.server, free_address()?, folder.path());
+        let program = program.configured(&CONFIG.replace("BACKEND", &backend.url()))?;
         let running = Mutex::new(Some(program.start().await?));
         let bench = Arc::new(Bench { program, running });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -115,6 +131,7 @@ async fn serve(stream: TcpStream, bench: &Bench) -> Result<(), RunError> {
 impl Bench {
     async fn answer(&self, words: &[&str], proxy: &mut Option<Proxy>) -> Result<String, RunError> {
         match words {
+            ["calls"] => return Ok(url(self.program.address()) + "/calls"),
             ["server"] => return Ok(url(self.program.address())),
             ["proxy"] => return Ok(url(proxy.insert(Proxy::start(self.program.address()).await?).address())),
             ["token", user, seconds, pattern] => return token(user, seconds, pattern),

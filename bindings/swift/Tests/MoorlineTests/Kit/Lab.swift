@@ -47,6 +47,13 @@ final class Lab {
     /// How many connections clients have opened through the proxy.
     func connections() throws -> Int { try traffic()[2] }
 
+    /// The server's address for an app whose calls go to a backend: `tests/crash/src/lab/backend.rs`.
+    func calls() throws -> URL {
+        let answer = try Self.ask(socket, "calls")
+        guard let url = URL(string: answer), answer.hasPrefix("ws") else { throw Failure(description: "calls: \(answer)") }
+        return url
+    }
+
     /// A token for channels that begin so.
     func token(user: String, seconds: Int, match: String = "*") throws -> String {
         try Self.ask(socket, "token \(user) \(seconds) \(match)")
