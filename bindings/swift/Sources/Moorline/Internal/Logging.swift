@@ -16,7 +16,7 @@ final class Logging: Sendable {
             // Of the core it holds the lines alone.
             let (lines, write) = (core.logs(), write)
             task = Task {
-                let reader = Reader(lines, keeping: nil, confirms: false) { event in
+                let reader = Reader<(LogLevel, String)>(lines, keeping: nil, confirms: false) { event in
                     guard case .log(let level, let text) = event else { return nil }
                     return (LogLevel(level), text)
                 }
