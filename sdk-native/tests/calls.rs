@@ -142,7 +142,13 @@ async fn where_nobody_is_calls_are_unavailable_and_after_failures_nobody_is_aske
 #[tokio::test]
 async fn who_calls_too_often_is_told_when_to_call_again() {
     let backend = Receiver::start(behave);
-    let target = Target::new(backend.url().parse().unwrap(), vec![Secret::parse(SECRET).unwrap()], &[], true, Duration::from_secs(30));
+    let target = Target::new(
+        backend.url().parse().unwrap(),
+        vec![Secret::parse(SECRET).unwrap()],
+        &[],
+        true,
+        Duration::from_secs(30),
+    );
     let callout = Callout { name: "calls".into(), app: AppName::default_app(), target, max_requests: 32 };
     let options = Options { callouts: vec![callout], publish_rate: Some(1), publish_burst: 1, ..Options::dev() };
     let server = Server::start(options).unwrap();

@@ -1,5 +1,5 @@
 //! What an app is told beside messages: how far a message has come, and the log.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
 

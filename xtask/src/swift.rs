@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use pages::Pages;
 
-use crate::planted::{self, Planted};
 use crate::chroot::{self, CHECKOUT, Chroot};
 use crate::error::{Error, Result};
+use crate::planted::{self, Planted};
 use crate::process::{Process, Serving};
 use crate::step::{Counts, Steps};
 use crate::{bindings, cargo, tools, tree};

@@ -46,16 +46,14 @@ impl Backend {
 async fn serve(mut stream: TcpStream) -> io::Result<()> {
     let Some(call) = read(&mut stream).await? else { return Ok(()) };
     let carried = |kind: &&str| Some(((*kind).to_owned(), call.get(*kind)?.clone()));
-    let (status, body) = match call["method"].as_str() {
-        Some("who") => {
-            let word = |key: &str| call[key].as_str().unwrap_or_default().to_owned();
-            ("200 OK", json!({"data": format!("{} {}", word("user"), word("id"))}))
-        }
-        Some("refuse") => ("409 Conflict", json!({"code": "sold_out", "message": "none left"})),
-        Some("fail") => ("500 Internal Server Error", json!({})),
-        Some("full") => ("503 Service Unavailable", json!({})),
+    let word = |key: &str| call.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (status, body) = match word("method") {
+        "who" => ("200 OK", json!({"data": format!("{} {}", word("user"), word("id"))})),
+        "refuse" => ("409 Conflict", json!({"code": "sold_out", "message": "none left"})),
+        "fail" => ("500 Internal Server Error", json!({})),
+        "full" => ("503 Service Unavailable", json!({})),
         // Until the server has had enough.
-        Some("hang") => return stream.read(&mut [0; 64]).await.map(drop),
+        "hang" => return stream.read(&mut [0; 64]).await.map(drop),
         _ => ("200 OK", Value::Object(["data", "text", "bin"].iter().filter_map(carried).collect())),
     };
     let body = body.to_string();
