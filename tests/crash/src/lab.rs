@@ -14,7 +14,8 @@
 //! | `heal` | `done`: fair weather; what a black hole held arrives |
 //! | `traffic` | bytes that the server sent, bytes that clients sent, connections: three numbers |
 //! | `kill`, `start` | `done`: the server is killed, and started again on its data |
-//! | `token USER SECONDS MATCH` | a token with every permission on channels that begin so (`*`: all) |
+//! | `token USER SECONDS MATCH` | a token with every permission on channels and methods that match (`*`: all) |
+//! | `token USER SECONDS MATCH APP` | the same for another app than `default`, such as `calls` |
 //!
 //! Anything else is answered with `error: ` and why.
 
@@ -55,6 +56,9 @@ secret = "a-secret-of-the-tests-32-bytes-long"
 [[apps]]
 name = "calls"
 anonymous = true
+[[apps.keys]]
+alg = "HS256"
+secret = "a-secret-of-the-tests-32-bytes-long"
 [[callouts]]
 name = "calls"
 app = "calls"
@@ -134,7 +138,8 @@ impl Bench {
             ["calls"] => return Ok(url(self.program.address()) + "/calls"),
             ["server"] => return Ok(url(self.program.address())),
             ["proxy"] => return Ok(url(proxy.insert(Proxy::start(self.program.address()).await?).address())),
-            ["token", user, seconds, pattern] => return token(user, seconds, pattern),
+            ["token", user, seconds, pattern] => return token(user, seconds, pattern, "default"),
+            ["token", user, seconds, pattern, app] => return token(user, seconds, pattern, app),
             ["kill"] => self.kill().await?,
             ["start"] => *self.running.lock().await = Some(self.program.start().await?),
             [command, arguments @ ..] => {
@@ -180,12 +185,12 @@ fn url(address: SocketAddr) -> String {
     format!("ws://{address}/ws")
 }
 
-fn token(user: &str, seconds: &str, pattern: &str) -> Result<String, RunError> {
+fn token(user: &str, seconds: &str, pattern: &str, app: &str) -> Result<String, RunError> {
     let seconds: u64 = seconds.parse().map_err(|_| refusal("a token lasts for seconds"))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let body = serde_json::json!({
-        "sub": user, "aud": "default", "iat": now, "exp": now + seconds,
-        "grants": [{"match": pattern, "can": ["subscribe", "publish", "history", "presence"]}],
+        "sub": user, "aud": app, "iat": now, "exp": now + seconds,
+        "grants": [{"match": pattern, "can": ["subscribe", "publish", "history", "presence", "call"]}],
     });
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &body, &key).map_err(|error| refusal(&error.to_string()))

@@ -3,18 +3,25 @@
 //! | Method | Answer |
 //! |--|--|
 //! | `who` | `"USER ID"`, of the call |
+//! | `times` | how often the call whose id it carries was asked |
 //! | `refuse` | 409, `sold_out`, `none left` |
 //! | `fail`, `full` | 500, 503 |
 //! | `hang` | none |
 //! | others | what the call carries |
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+
+/// How often each call was asked, by its id.
+type Asked = Arc<Mutex<HashMap<String, u32>>>;
 
 /// Serves HTTP until it is dropped.
 #[derive(Debug)]
@@ -29,10 +36,11 @@ impl Backend {
         let address = listener.local_addr()?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            let mut requests = JoinSet::new();
+            let (mut requests, asked) = (JoinSet::new(), Asked::default());
             while let Ok((stream, _)) = listener.accept().await {
                 // How a request ended is the server's to say.
-                requests.spawn(async move { serve(stream).await.unwrap_or_default() });
+                let asked = Arc::clone(&asked);
+                requests.spawn(async move { serve(stream, &asked).await.unwrap_or_default() });
             }
         });
         Ok(Self { address, _tasks: tasks })
@@ -43,12 +51,15 @@ impl Backend {
     }
 }
 
-async fn serve(mut stream: TcpStream) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, asked: &Asked) -> io::Result<()> {
     let Some(call) = read(&mut stream).await? else { return Ok(()) };
     let carried = |kind: &&str| Some(((*kind).to_owned(), call.get(*kind)?.clone()));
     let word = |key: &str| call.get(key).and_then(Value::as_str).unwrap_or_default();
+    *asked.lock().await.entry(word("id").to_owned()).or_default() += 1;
+    let times = asked.lock().await.get(word("text")).copied().unwrap_or(0);
     let (status, body) = match word("method") {
         "who" => ("200 OK", json!({"data": format!("{} {}", word("user"), word("id"))})),
+        "times" => ("200 OK", json!({"data": times})),
         "refuse" => ("409 Conflict", json!({"code": "sold_out", "message": "none left"})),
         "fail" => ("500 Internal Server Error", json!({})),
         "full" => ("503 Service Unavailable", json!({})),

@@ -28,7 +28,7 @@ final class CallTests: XCTestCase {
         }
     }
 
-    func test_what_the_backend_refuses_fails_at_or_does_not_answer_in_time_has_a_code() async throws {
+    func test_what_goes_wrong_with_a_call_has_a_code() async throws {
         try await play { world in
             let calls = try world.lab.calls()
             let client = try world.client("alice") { $0.urls = [calls] }
@@ -47,11 +47,44 @@ final class CallTests: XCTestCase {
             XCTAssertEqual([failed.code.rawValue, "\(failed.isRetryable)"], ["call.failed", "false"])
             let full = try await failure("full")
             XCTAssertEqual([full.code.rawValue, "\(full.isRetryable)"], ["call.unavailable", "true"])
+            let misuse = try await failure("no method")
+            XCTAssertEqual(misuse.code.rawValue, "request.malformed")
             let late = try await failure("hang", timeout: .milliseconds(200))
             XCTAssertEqual(late.code.rawValue, "call.timeout")
             // The connection has stood all the while.
             let answer = try await client.call("echo", Payload(text: "x"))
             XCTAssertEqual(answer.text, "x")
+        }
+    }
+
+    func test_a_call_needs_a_grant_for_its_method() async throws {
+        try await play { world in
+            let (calls, token) = (try world.lab.calls(), try world.lab.token(user: "alice", seconds: 3600, match: "ech*", app: "calls"))
+            let client = try world.client("alice") { options in
+                options.urls = [calls]
+                options.token = .fixed(token)
+            }
+            let granted = try await client.call("echo", try Payload(json: 1)).decode(Int.self)
+            XCTAssertEqual(granted, 1)
+            let denied = await code { _ = try await client.call("who") }
+            XCTAssertEqual(denied, "call.denied")
+        }
+    }
+
+    func test_a_call_whose_connection_ends_is_uncertain_and_not_made_again() async throws {
+        try await play { world in
+            let (calls, proxied) = (try world.lab.calls(), try world.lab.calls(proxied: true))
+            let alice = try world.client("alice") { $0.urls = [proxied] }
+            let other = try world.client("bob") { $0.urls = [calls] }
+            func times() async throws -> Int { try await other.call("times", Payload(text: "cut-\(world.id)")).decode(Int.self) }
+            let call = Task { try await alice.call("hang", timeout: .seconds(20), id: "cut-\(world.id)") }
+            while try await times() == 0 {}
+            try world.lab.cut()
+            let uncertain = await code { _ = try await call.value }
+            XCTAssertEqual(uncertain, "call.uncertain")
+            _ = try await alice.call("echo")
+            let after = try await times()
+            XCTAssertEqual(after, 1)
         }
     }
 

@@ -45,7 +45,7 @@ class CallScenarios {
     }
 
     @Test
-    fun `what the backend refuses, fails at, or does not answer in time has a code`() = withBackend { client ->
+    fun `what goes wrong with a call has a code`() = withBackend { client ->
         val refused = failure(client, "refuse")
         assertEquals(listOf("call.refused.sold_out", Origin.Server, false), listOf(refused.code, refused.origin, refused.isRetryable))
         assertInstanceOf(MoorlineException.Rejected::class.java, refused)
