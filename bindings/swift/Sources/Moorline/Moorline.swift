@@ -145,8 +145,11 @@ public final class Moorline: Sendable {
     /// and is sent once at most; it ends within `timeout` (1 ms to 30 s). Cancelling stops the wait, and does not take back what
     /// was sent.
     ///
-    /// - Parameter id: Names the call for the backend, 1–128 bytes (default: random): by it, the backend can tell that a call is
-    ///   made again.
+    /// - Parameters:
+    ///   - method: 1 to 128 of `A-Z a-z 0-9 _ . : / -`, such as `cart.add`.
+    ///   - payload: What it is asked with; at most 64 KiB, unless the server allows another size.
+    ///   - timeout: For how long an answer is awaited.
+    ///   - id: Names the call for the backend, 1 to 128 bytes (default: random): by it, the backend can tell that a call is made again.
     /// - Throws: ``MoorlineError``: `call.refused`, or that and the backend's own word behind a dot; `call.uncertain`,
     ///   `call.timeout` and `call.failed` where it may have been carried out; other codes where it was not.
     public func call(
