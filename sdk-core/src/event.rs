@@ -79,12 +79,14 @@ pub struct Failure {
     pub message: String,
     /// Who says so.
     pub origin: Origin,
+    /// ms to wait before the same is tried again, where the server says so.
+    pub after: Option<u32>,
 }
 
 impl Failure {
-    /// Makes a failure of its parts.
+    /// Makes a failure of its parts; nobody says when to try again.
     pub fn new(code: ErrorCode, message: impl Into<String>, origin: Origin) -> Self {
-        Self { code, message: message.into(), origin }
+        Self { code, message: message.into(), origin, after: None }
     }
 }
 

@@ -106,11 +106,8 @@ impl Queries {
         self.waiting.retain(|query| {
             let is_late = is_due(query.asked.as_ref().map(|asked| asked.deadline), now);
             if is_late {
-                let failure = Failure {
-                    code: ErrorCode::RequestTimeout,
-                    message: "the server did not answer within 30 s".to_owned(),
-                    origin: Origin::Transport,
-                };
+                let text = "the server did not answer within 30 s";
+                let failure = Failure::new(ErrorCode::RequestTimeout, text, Origin::Transport);
                 out.event(Event::HistoryFinished { id: query.id, result: Err(failure) });
             }
             !is_late

@@ -178,5 +178,5 @@ impl Client {
 
 /// Turns the server's error into what the app sees.
 pub(crate) fn failure(error: &ErrorFrame) -> Failure {
-    Failure { code: error.code.clone(), message: error.message.as_str().to_owned(), origin: Origin::Server }
+    Failure { after: error.after, ..Failure::new(error.code.clone(), error.message.as_str(), Origin::Server) }
 }

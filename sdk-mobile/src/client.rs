@@ -67,6 +67,12 @@ impl FfiClient {
         FfiReader::new(self.client.outboxes())
     }
 
+    /// Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+    /// the client is closed, after the last line.
+    pub fn logs(&self) -> Arc<FfiReader> {
+        FfiReader::new(self.client.logs())
+    }
+
     /// Returns what the store had in its outbox when this client was made; it goes out by itself.
     pub fn restored(&self) -> Vec<Arc<FfiReceipt>> {
         self.client.restored().into_iter().map(|restored| FfiReceipt::new(restored.channel, restored.receipt)).collect()
@@ -153,6 +159,11 @@ impl FfiClientOptions {
         }
         if let Some(path) = &self.store {
             builder = builder.store(FileStore::open(path)?);
+        }
+        #[cfg(feature = "planted-bugs")]
+        {
+            let bugs = crate::planted::bugs()?;
+            builder = builder.configure(|config| config.bugs = bugs);
         }
         Ok(builder.configure(|config| self.configure(config)))
     }

@@ -1,17 +1,17 @@
 //! From the native client's types to those that cross, and back.
 
 use moorline::{
-    Channel, Connection, ConnectionState, Error, Event, History, Lifecycle, Member, MemberChange, MemberEvent, Members,
-    MembersChange, MembersPage, Message, OutboxStats, Page, Payload, Presence, PresenceState, Publish, Qos,
-    ReceiptState, Since, StateReason, Status, Statuses, Stored,
+    Channel, Connection, ConnectionState, Error, Event, History, Lifecycle, LogLevel, LogLine, Member, MemberChange,
+    MemberEvent, Members, MembersChange, MembersPage, Message, OutboxStats, Page, Payload, Presence, PresenceState,
+    Publish, Qos, ReceiptState, Since, StateReason, Status, Statuses, Stored,
 };
 
 use crate::error::FfiFailure;
 use crate::options::{FfiChannelOptions, FfiHistoryRange, FfiPresenceMode, FfiPublishOptions, FfiQos, FfiSince};
 use crate::records::{
-    FfiConnection, FfiConnectionState, FfiEvent, FfiHistoryPage, FfiMember, FfiMemberChange, FfiMemberEvent,
-    FfiMembers, FfiMembersPage, FfiMessage, FfiOutbox, FfiPayload, FfiReceiptState, FfiSignal, FfiStored,
-    FfiUserStatus,
+    FfiConnection, FfiConnectionState, FfiEvent, FfiHistoryPage, FfiLogLevel, FfiMember, FfiMemberChange,
+    FfiMemberEvent, FfiMembers, FfiMembersPage, FfiMessage, FfiOutbox, FfiPayload, FfiReceiptState, FfiSignal,
+    FfiStored, FfiUserStatus,
 };
 
 impl From<FfiQos> for Qos {
@@ -195,6 +195,18 @@ impl From<MembersChange> for FfiEvent {
 impl From<Statuses> for FfiEvent {
     fn from(statuses: Statuses) -> Self {
         Self::Statuses { users: statuses.0.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl From<LogLine> for FfiEvent {
+    fn from(line: LogLine) -> Self {
+        let level = match line.level {
+            LogLevel::Debug => FfiLogLevel::Debug,
+            LogLevel::Info => FfiLogLevel::Info,
+            LogLevel::Warn => FfiLogLevel::Warn,
+            LogLevel::Error => FfiLogLevel::Error,
+        };
+        Self::Log { level, text: line.text }
     }
 }
 

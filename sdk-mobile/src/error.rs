@@ -15,6 +15,8 @@ pub struct FfiFailure {
     pub origin: FfiOrigin,
     /// What to do about it.
     pub kind: FfiKind,
+    /// ms to wait before the same is tried again, where the server says so.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// Who an error comes from.
@@ -110,6 +112,7 @@ impl From<Error> for FfiFailure {
                 Origin::Transport => FfiOrigin::Transport,
             },
             kind: error.kind().into(),
+            retry_after_ms: error.retry_after().map(|span| span.as_millis() as u64),
         }
     }
 }

@@ -14,6 +14,8 @@ mod convert;
 mod error;
 mod live;
 mod options;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod presence;
 mod reader;
 mod receipt;
@@ -32,9 +34,9 @@ pub use presence::FfiPresence;
 pub use reader::FfiReader;
 pub use receipt::FfiReceipt;
 pub use records::{
-    FfiBatch, FfiConnection, FfiConnectionState, FfiEvent, FfiHistoryPage, FfiItem, FfiMember, FfiMemberChange,
-    FfiMemberEvent, FfiMembers, FfiMembersPage, FfiMessage, FfiOutbox, FfiPayload, FfiReceiptState, FfiSignal,
-    FfiStored, FfiUserStatus,
+    FfiBatch, FfiConnection, FfiConnectionState, FfiEvent, FfiHistoryPage, FfiItem, FfiLogLevel, FfiMember,
+    FfiMemberChange, FfiMemberEvent, FfiMembers, FfiMembersPage, FfiMessage, FfiOutbox, FfiPayload, FfiReceiptState,
+    FfiSignal, FfiStored, FfiUserStatus,
 };
 pub use token::{FfiTokenAnswer, FfiTokenProvider, FfiTokenReason};
 

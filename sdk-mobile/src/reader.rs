@@ -1,7 +1,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use moorline::{Connection, Error, Event, MembersChange, OutboxStats, Reader, Readers, Statuses};
+use moorline::{
+    Connection, Error, Event, LogLine, MembersChange, OutboxStats, Reader, Readers, ReceiptState, ReceiptStates,
+    Statuses,
+};
 
 use crate::convert;
 use crate::error::FfiError;
@@ -64,28 +67,32 @@ pub(crate) trait Source: Send + Sync {
 }
 
 macro_rules! source {
-    ($item:ty, $convert:expr) => {
-        impl Source for Reader<$item> {
+    ($reader:ty, $convert:expr) => {
+        impl Source for $reader {
             fn next(&self, taken: u64, max: usize) -> Next<'_> {
-                Box::pin(async move { Ok(Reader::next(self, taken, max).await?.map(|items| convert(items, $convert))) })
+                Box::pin(
+                    async move { Ok(<$reader>::next(self, taken, max).await?.map(|items| convert(items, $convert))) },
+                )
             }
 
             fn confirm(&self, taken: u64) {
-                Reader::confirm(self, taken);
+                <$reader>::confirm(self, taken);
             }
 
             fn cancel(&self, taken: u64) {
-                Reader::cancel(self, taken);
+                <$reader>::cancel(self, taken);
             }
         }
     };
 }
 
-source!(Event, convert::event);
-source!(MembersChange, |change| Some(FfiEvent::from(change)));
-source!(Statuses, |statuses| Some(FfiEvent::from(statuses)));
-source!(Connection, |connection| Some(FfiEvent::Connection { connection: connection.into() }));
-source!(OutboxStats, |outbox| Some(FfiEvent::Outbox { outbox: outbox.into() }));
+source!(Reader<Event>, convert::event);
+source!(Reader<MembersChange>, |change| Some(FfiEvent::from(change)));
+source!(Reader<Statuses>, |statuses| Some(FfiEvent::from(statuses)));
+source!(Reader<Connection>, |connection| Some(FfiEvent::Connection { connection: connection.into() }));
+source!(Reader<OutboxStats>, |outbox| Some(FfiEvent::Outbox { outbox: outbox.into() }));
+source!(Reader<LogLine>, |line| Some(FfiEvent::from(line)));
+source!(ReceiptStates, |state: ReceiptState| Some(FfiEvent::Receipt { state: state.into() }));
 
 fn convert<T>(items: Vec<(u64, T)>, one: impl Fn(T) -> Option<FfiEvent>) -> Vec<FfiItem> {
     items.into_iter().filter_map(|(number, item)| Some(FfiItem { number, event: one(item)? })).collect()

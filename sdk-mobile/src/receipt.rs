@@ -5,6 +5,7 @@ use moorline::Receipt;
 use crate::cancel::{FfiCancel, unless};
 use crate::error::FfiError;
 use crate::live::{Counted, RECEIPTS};
+use crate::reader::FfiReader;
 use crate::records::{FfiReceiptState, FfiStored};
 
 /// What becomes of a published message. Breaking a wait off does not take the message back.
@@ -36,6 +37,12 @@ impl FfiReceipt {
     /// Returns how far it has come.
     pub fn state(&self) -> FfiReceiptState {
         self.receipt.state().into()
+    }
+
+    /// Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+    /// message, and when the client is closed.
+    pub fn states(&self) -> Arc<FfiReader> {
+        FfiReader::new(self.receipt.states())
     }
 
     /// Waits until the client's store has the message.

@@ -129,6 +129,31 @@ pub enum FfiEvent {
         /// Those.
         users: Vec<FfiUserStatus>,
     },
+    /// A message has come further.
+    Receipt {
+        /// How far.
+        state: FfiReceiptState,
+    },
+    /// The client says something of itself.
+    Log {
+        /// How much it matters.
+        level: FfiLogLevel,
+        /// One line.
+        text: String,
+    },
+}
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum FfiLogLevel {
+    /// Of interest to who looks for a fault.
+    Debug,
+    /// What happens as it should.
+    Info,
+    /// What went wrong, and is dealt with.
+    Warn,
+    /// What ends the client.
+    Error,
 }
 
 /// The connection, with what is known of it.

@@ -10,7 +10,7 @@ use crate::messages::Messages;
 use crate::presence::{Members, Presence, json};
 use crate::readers::Readers;
 use crate::receipt::{Progress, Receipt};
-use crate::sink::Sink;
+use crate::sink::{Outlet, Sink};
 
 /// Where a subscription begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Channel {
         self.client.start()?;
         self.client.shared.run(|state, now| {
             let id = state.core.subscribe(&name, options, now)?;
-            state.readers.insert(id, sink);
+            state.readers.insert(id, Outlet { channel: self.name.clone(), sink });
             Ok(id)
         })
     }

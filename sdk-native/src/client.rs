@@ -9,6 +9,7 @@ use crate::channel::Channel;
 use crate::connection::Connection;
 use crate::driver;
 use crate::error::Error;
+use crate::log::LogLine;
 use crate::reader::{Nobody, Reader};
 use crate::receipt::Restored;
 use crate::shared::{Life, Shared};
@@ -146,6 +147,12 @@ impl Client {
     /// Follows the outbox, beginning with what it is now. What is not read is told as one: the newest.
     pub fn outboxes(&self) -> Reader<OutboxStats> {
         Reader::new(self.shared.lock().standing.follow_outbox(), Box::new(Nobody))
+    }
+
+    /// Follows what this client says of itself from now on. `tracing` hears the same, with the target `moorline`. A reader that is
+    /// slow loses lines when 256 wait, and is told how many.
+    pub fn logs(&self) -> Reader<LogLine> {
+        Reader::new(self.shared.lock().log.follow(), Box::new(Nobody))
     }
 
     /// Returns what the store had in its outbox when this client was built. It goes out by itself once the client is

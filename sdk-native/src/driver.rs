@@ -9,6 +9,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use crate::builder::TokenProvider;
 use crate::error::Error;
+use crate::log::LogLevel;
 use crate::shared::Shared;
 use crate::socket::Socket;
 use crate::store::{Store, StoreThread};
@@ -16,6 +17,8 @@ use crate::store::{Store, StoreThread};
 /// What happened outside of the core.
 pub(crate) enum Happened {
     Input(Input),
+    /// Something for the log.
+    Line(LogLevel, String),
     /// The last handle is gone.
     Dropped,
 }
@@ -99,24 +102,40 @@ impl Driver {
                 if let Output::Event(Event::Closed { .. }) = output {
                     return End::Closed;
                 }
-                self.obey(output);
+                self.obey(output, shared);
             }
             tokio::select! {
                 () = shared.wake.notified() => {}
                 happened = self.happenings.recv() => match happened {
-                    Some(Happened::Input(input)) => shared.input(input),
+                    Some(Happened::Input(input)) => {
+                        if let Input::Persisted { result: Err(error), .. } = &input {
+                            shared.say(LogLevel::Error, format!("the store failed: {error}"));
+                        }
+                        shared.input(input);
+                    }
+                    Some(Happened::Line(level, text)) => shared.say(level, text),
                     Some(Happened::Dropped) | None => return End::Dropped,
                 },
-                Some(token) = self.tokens.join_next() => shared.input(Input::Token(token.unwrap_or_else(panicked))),
+                Some(token) = self.tokens.join_next() => {
+                    let token = token.unwrap_or_else(panicked);
+                    if let Err(failure) = &token {
+                        shared.say(LogLevel::Warn, format!("there is no token: {}", failure.message));
+                    }
+                    shared.input(Input::Token(token));
+                }
                 Some(_) = self.sockets.join_next() => {}
                 () = until(deadline) => shared.run(|state, now| state.core.handle_timeout(now)),
             }
         }
     }
 
-    fn obey(&mut self, output: Output) {
+    fn obey(&mut self, output: Output, shared: &Shared) {
         match output {
-            Output::OpenTransport { id, url } => self.open(id, url),
+            Output::OpenTransport { id, url } => {
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                shared.say(LogLevel::Debug, format!("opens {shown}"));
+                self.open(id, url);
+            }
             Output::Send { id, bytes } => {
                 if let Some((socket, _)) = self.socket.as_ref().filter(|(socket, _)| socket.id() == id) {
                     socket.send(bytes);
@@ -128,6 +147,7 @@ impl Driver {
                 }
             }
             Output::NeedToken { reason } => {
+                shared.say(LogLevel::Debug, format!("asks for a token ({reason:?})"));
                 let provider = self.provider.clone();
                 self.tokens.spawn(async move {
                     match provider {

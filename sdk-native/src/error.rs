@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 pub use moorline_core::Origin;
 use moorline_core::protocol::ErrorCode;
@@ -48,11 +49,12 @@ pub struct Error {
     code: ErrorCode,
     message: String,
     origin: Origin,
+    after: Option<u32>,
 }
 
 impl Error {
     pub(crate) fn client(name: &str, message: impl Into<String>) -> Self {
-        Self { code: ErrorCode::from_name(name), message: message.into(), origin: Origin::Client }
+        Failure::new(ErrorCode::from_name(name), message, Origin::Client).into()
     }
 
     /// Makes an error of a store in a file.
@@ -67,7 +69,7 @@ impl Error {
 
     /// Makes an error for a token that could not be fetched. A token provider returns it; the client asks again.
     pub fn token(message: impl Into<String>) -> Self {
-        Self { code: ErrorCode::AuthInvalid, message: message.into(), origin: Origin::Client }
+        Failure::new(ErrorCode::AuthInvalid, message, Origin::Client).into()
     }
 
     /// Returns the stable code, such as `auth.expired`.
@@ -83,6 +85,12 @@ impl Error {
     /// Tells whether the same call can succeed later.
     pub fn is_retryable(&self) -> bool {
         self.code.is_retryable()
+    }
+
+    /// Returns how long to wait before the same is tried again, to the millisecond, where the server says so (as with
+    /// `limit.rate`).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.after.map(|ms| Duration::from_millis(u64::from(ms)))
     }
 
     /// Returns what a caller can do about it.
@@ -107,30 +115,30 @@ impl Error {
     }
 
     pub(crate) fn into_failure(self) -> Failure {
-        Failure { code: self.code, message: self.message, origin: self.origin }
+        Failure { code: self.code, message: self.message, origin: self.origin, after: self.after }
     }
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self { code: failure.code, message: failure.message, origin: failure.origin }
+        Self { code: failure.code, message: failure.message, origin: failure.origin, after: failure.after }
     }
 }
 
 impl From<PublishError> for Error {
     fn from(error: PublishError) -> Self {
-        Self { code: error.code(), message: error.to_string(), origin: Origin::Client }
+        Failure::new(error.code(), error.to_string(), Origin::Client).into()
     }
 }
 
 impl From<SubscribeError> for Error {
     fn from(error: SubscribeError) -> Self {
-        Self { code: error.code(), message: error.to_string(), origin: Origin::Client }
+        Failure::new(error.code(), error.to_string(), Origin::Client).into()
     }
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self { code: error.code(), message: error.to_string(), origin: Origin::Client }
+        Failure::new(error.code(), error.to_string(), Origin::Client).into()
     }
 }

@@ -117,6 +117,11 @@ impl<T: Item> Queue<T> {
         self.changed.notify_waiters();
     }
 
+    /// Returns how many items wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().end.is_some()
     }

@@ -1,6 +1,7 @@
 use tokio::sync::watch;
 
 use crate::error::Error;
+use crate::states::ReceiptStates;
 
 /// Where a message is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,11 @@ impl Receipt {
     /// Returns how far the message has come.
     pub fn state(&self) -> ReceiptState {
         self.progress.borrow().state.clone()
+    }
+
+    /// Follows how far the message comes, beginning with what is so now. See [`ReceiptStates::next`].
+    pub fn states(&self) -> ReceiptStates {
+        ReceiptStates::new(self.progress.clone())
     }
 
     /// Waits until the message is in the client's store: from then on it outlives this process, and goes out by itself

@@ -15,11 +15,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::connection::{Connection, Standing};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::log::{Log, LogLevel, LogLine};
 use crate::message::Payload;
 use crate::messages::Event;
 use crate::presence::Waiting;
 use crate::receipt::{Progress, ReceiptState, Restored};
-use crate::sink::Sink;
+use crate::sink::Outlet;
 
 /// Both clocks, from this process's start of the client.
 #[derive(Clone, Copy)]
@@ -48,7 +49,7 @@ pub(crate) struct Shared {
 
 pub(crate) struct State {
     pub(crate) core: moorline_core::Client,
-    pub(crate) readers: HashMap<SubscriptionId, Sink>,
+    pub(crate) readers: HashMap<SubscriptionId, Outlet>,
     pub(crate) receipts: HashMap<PublishId, watch::Sender<Progress>>,
     pub(crate) queries: HashMap<RequestId, oneshot::Sender<Result<HistoryPage, Error>>>,
     /// Calls that have no answer.
@@ -56,6 +57,7 @@ pub(crate) struct State {
     pub(crate) presence: Waiting,
     /// Connection and outbox as the app sees them, and who follows them.
     pub(crate) standing: Standing,
+    pub(crate) log: Log,
     /// What the driver has to do.
     pub(crate) todo: Vec<Output>,
     pub(crate) life: Life,
@@ -86,6 +88,7 @@ impl State {
             calls: HashMap::new(),
             presence: Waiting::default(),
             standing: Standing::default(),
+            log: Log::default(),
             todo: Vec::new(),
             flushed: Err(Error::closed()),
             life: Life::Idle(Box::new(driver)),
@@ -102,13 +105,15 @@ impl State {
         self.calls.clear();
         self.presence.end();
         self.standing.end();
+        self.log.end();
     }
 
     /// Takes readers off that get nothing more.
     fn end_readers(&mut self, ids: &[SubscriptionId], error: &Error) {
         for reader in ids.iter().filter_map(|id| self.readers.remove(id)) {
             if error.code() != ErrorCode::ClientClosed.name() {
-                reader.fail(error.clone());
+                self.log.channel(&reader.channel, &Event::Ended(error.clone()));
+                reader.sink.fail(error.clone());
             }
         }
     }
@@ -116,8 +121,11 @@ impl State {
     /// Hands an event of the core to the readers of its channel.
     fn dispatch(&mut self, event: moorline_core::Event, now: Now) {
         let Some((ids, event)) = Event::of(event) else { return };
+        if let Some(reader) = ids.first().and_then(|id| self.readers.get(id)) {
+            self.log.channel(&reader.channel, &event);
+        }
         for id in ids.iter() {
-            let is_done = self.readers.get(id).is_some_and(|reader| reader.push(&event));
+            let is_done = self.readers.get(id).is_some_and(|reader| reader.sink.push(&event));
             if is_done && matches!(event, Event::Message(_)) {
                 self.core.consumed(*id, 1, now);
             }
@@ -156,7 +164,9 @@ impl Shared {
         }
         let outbox = state.core.outbox();
         state.standing.set_outbox(outbox);
+        let lines = state.log.hand_out();
         drop(state);
+        lines.iter().for_each(LogLine::trace);
         self.wake.notify_one();
         result
     }
@@ -176,11 +186,13 @@ impl Shared {
             Core::StateChanged { state: connection, reason } => {
                 let next = state.core.next_attempt();
                 state.standing.set_connection(connection, reason.clone(), next, now);
+                state.log.connection(state.standing.connection(), now.unix);
                 self.state.send_replace((connection, reason));
             }
             Core::PublishQueued { id } => progress(state, id, |progress| progress.is_kept = true),
             Core::PublishSent { id } => progress(state, id, |progress| progress.state = ReceiptState::Sent),
-            Core::PublishSettled { id, outcome, .. } => {
+            Core::PublishSettled { id, channel, outcome } => {
+                state.log.settled(channel.as_str(), &outcome);
                 progress(state, id, |progress| match outcome {
                     PublishOutcome::Sent => progress.state = ReceiptState::Sent,
                     PublishOutcome::Stored(stored) => progress.state = ReceiptState::Stored(stored.into()),
@@ -205,6 +217,9 @@ impl Shared {
             Core::SubscriptionEnded { readers, failure } => state.end_readers(&readers, &failure.into()),
             Core::Closed { result } => {
                 state.flushed = result.clone().map_err(Error::from);
+                if let Err(error) = &state.flushed {
+                    state.log.say(LogLevel::Error, format!("the store does not have everything: {error}"));
+                }
                 state.todo.push(Output::Event(Core::Closed { result }));
             }
             event => {
@@ -213,6 +228,15 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Says something in the log.
+    pub(crate) fn say(&self, level: LogLevel, text: String) {
+        let mut state = self.lock();
+        state.log.say(level, text);
+        let lines = state.log.hand_out();
+        drop(state);
+        lines.iter().for_each(LogLine::trace);
     }
 
     pub(crate) fn take_todo(&self) -> (Vec<Output>, Option<Instant>) {

@@ -7,7 +7,14 @@ use crate::messages::Event;
 use crate::presence::MembersChange;
 use crate::queue::{Item, Queue};
 
-/// Where the events of a channel go.
+/// Where the events of a subscription go.
+pub(crate) struct Outlet {
+    /// The channel.
+    pub(crate) channel: String,
+    pub(crate) sink: Sink,
+}
+
+/// Who gets them.
 pub(crate) enum Sink {
     /// To a stream.
     Stream(mpsc::UnboundedSender<Event>),

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::driver::Happened;
+use crate::log::LogLevel;
 
 /// Bytes of a message from the server: a page and its frame, generously.
 const MAX_MESSAGE: usize = 4 << 20;
@@ -154,7 +155,8 @@ impl Ends {
         let ended: Result<_, Error> =
             tokio::select! { result = write => result, result = read => result, result = overdue => result };
         ended.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the connection broke");
+            // A driver that has ended needs no word.
+            let _ = happened.send(Happened::Line(LogLevel::Debug, format!("the connection broke: {error}")));
             None
         })
     }
@@ -211,10 +213,9 @@ async fn connect(url: &str, tls: Arc<rustls::ClientConfig>) -> Result<WebSocketS
 /// # Errors
 /// `request.malformed` for what is no `ws://` or `wss://` URL with a host.
 pub(crate) fn request(url: &str) -> Result<Request, Failure> {
-    let malformed = |why: &dyn std::fmt::Display| Failure {
-        code: ErrorCode::RequestMalformed,
-        message: format!("the URL of a server is ws://host/ws or wss://host/ws, not `{url}`: {why}"),
-        origin: Origin::Client,
+    let malformed = |why: &dyn std::fmt::Display| {
+        let text = format!("the URL of a server is ws://host/ws or wss://host/ws, not `{url}`: {why}");
+        Failure::new(ErrorCode::RequestMalformed, text, Origin::Client)
     };
     let request = url.into_client_request().map_err(|error| malformed(&error))?;
     match (request.uri().scheme_str(), request.uri().host()) {
@@ -242,5 +243,5 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 fn failure(code: &str, message: String) -> Failure {
-    Failure { code: ErrorCode::from_name(code), message, origin: Origin::Transport }
+    Failure::new(ErrorCode::from_name(code), message, Origin::Transport)
 }

@@ -145,6 +145,37 @@ async fn where_nobody_is_calls_are_unavailable_and_after_failures_nobody_is_aske
 }
 
 #[tokio::test]
+async fn who_calls_too_often_is_told_when_to_call_again() {
+    let backend = Receiver::start(behave);
+    let target = Target::new(
+        backend.url().parse().unwrap(),
+        vec![Secret::parse(SECRET).unwrap()],
+        &[],
+        true,
+        Duration::from_secs(30),
+    );
+    let callout = Callout { name: "calls".into(), app: AppName::default_app(), target, max_requests: 32 };
+    let options = Options { callouts: vec![callout], publish_rate: Some(1), publish_burst: 1, ..Options::dev() };
+    let server = Server::start(options).unwrap();
+    let client = client(&server);
+    client.connect().await.unwrap();
+    // They arrive together: of so many some come too early, however slow the machine is.
+    let calls: Vec<_> = (0..20).map(|_| tokio::spawn(client.call("echo", Payload::text("x")).send())).collect();
+    let mut early = Vec::new();
+    for call in calls {
+        early.extend(call.await.unwrap().err());
+    }
+    assert!(!early.is_empty());
+    for error in early {
+        assert_eq!((error.code(), error.kind()), ("limit.rate", moorline::Kind::Limit));
+        let wait = error.retry_after().unwrap();
+        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
+    }
+    assert_eq!(client.call("no method", Payload::text("x")).await.unwrap_err().retry_after(), None);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn without_a_backend_the_client_is_told_so() {
     let server = Server::start(Options::dev()).unwrap();
     let client = client(&server);

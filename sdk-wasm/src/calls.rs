@@ -13,7 +13,7 @@ use crate::reader::{Malformed, Reader, Result};
 use crate::writer::Writer;
 
 pub(crate) fn refusal(code: ErrorCode, message: String) -> Failure {
-    Failure { code, message, origin: Origin::Client }
+    Failure::new(code, message, Origin::Client)
 }
 
 /// Makes the next call of a batch. What it returns goes to `out`, before what comes of it.

@@ -242,7 +242,7 @@ fn statuses(users: &[UserStatus], out: &mut Writer) {
 }
 
 fn store_failure(error: &StoreError) -> Failure {
-    Failure { code: error.code(), message: error.sentence(), origin: Origin::Client }
+    Failure::new(error.code(), error.sentence(), Origin::Client)
 }
 
 /// Writes a reason's number; behind it a close code, or a failure, where the reason has one.

@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
             1 => Origin::Server,
             _ => Origin::Transport,
         };
-        Failure { code, message, origin }
+        Failure::new(code, message, origin)
     }
 
     /// Reads what may be absent: a zero, or a one and the value.

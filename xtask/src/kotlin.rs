@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::step::Counts;
-use crate::{bindings, cargo, tools, tree};
+use crate::{bindings, cargo, planted, tools, tree};
 
 /// The folder of JNA for this machine's libraries, if it is one that the packages are tested on.
 const PLATFORM: &str = if cfg!(target_os = "macos") {
@@ -16,17 +16,32 @@ const PLATFORM: &str = if cfg!(target_os = "macos") {
     "linux-x86-64"
 };
 
+/// Where the tests find the library with bugs; without it they say that they did not look.
+const PLANTED: &str = "MOORLINE_PLANTED_LIBRARY";
+
 /// `cargo xtask kotlin`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Kotlin {
     /// Only build the packages, without tests.
     #[arg(long)]
     build: bool,
+    /// Only see that the tests notice bugs that are planted in the core.
+    #[arg(long, conflicts_with = "build")]
+    planted: bool,
 }
 
 impl Kotlin {
     pub(crate) fn run(&self) -> Result {
-        if self.build { prepare().and_then(|()| maven(&["-DskipTests"]).run()) } else { test(&mut Counts::default()) }
+        if self.build {
+            return prepare().and_then(|()| maven(&["-DskipTests"]).run());
+        }
+        if self.planted {
+            prepare()?;
+            let library = planted::library()?;
+            let only = ["-pl", "moorline", "-am", "-Dtest=PlantedTest", "-Dsurefire.failIfNoSpecifiedTests=false"];
+            return maven(&only).env(PLANTED, library).run();
+        }
+        test(&mut Counts::default())
     }
 }
 
@@ -36,11 +51,12 @@ impl Kotlin {
 /// A missing tool; what does not build; a test that fails.
 pub(crate) fn test(counts: &mut Counts) -> Result {
     prepare()?;
+    let library = planted::library()?;
     let reports = reports();
     for report in &reports {
         tree::remove(report)?;
     }
-    let ended = maven(&[]).run();
+    let ended = maven(&[]).env(PLANTED, library).run();
     for report in &reports {
         add(report, counts)?;
     }
@@ -51,7 +67,7 @@ pub(crate) fn test(counts: &mut Counts) -> Result {
 /// Installs what is missing, and lays the native library where the build finds it.
 fn prepare() -> Result {
     tools::maven()?;
-    let library = bindings::library("dev")?;
+    let library = bindings::library("dev", &[])?;
     let place = folder().join("target").join("natives").join(PLATFORM);
     tree::create(&place)?;
     let path = place.join(library.file_name().unwrap_or_default());

@@ -19,6 +19,7 @@ mod kotlin;
 mod layers;
 mod mobile;
 mod npm;
+mod planted;
 mod platforms;
 mod process;
 mod python;

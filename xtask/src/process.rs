@@ -108,6 +108,18 @@ impl Process {
         if status.success() { Ok(()) } else { Err(Error::Failed { command: self.shown, status }) }
     }
 
+    /// Runs it to its end, quietly, and returns what its tests came to, whatever that is, and what it wrote to stdout.
+    ///
+    /// # Errors
+    /// [`Error::Start`].
+    pub(crate) fn tally(mut self) -> Result<(Counts, String)> {
+        let output = self.command.output().map_err(|source| self.start(source))?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut counts = Counts::default();
+        printed.lines().for_each(|line| counts.add_test_line(line));
+        Ok((counts, printed))
+    }
+
     /// Starts it and waits for the first line it prints. It runs until what is returned is dropped, which ends its
     /// input.
     ///

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use crate::planted::{self, Planted};
 use crate::process::Process;
 use crate::step::Counts;
 use crate::{bindings, cargo, tools, tree};
@@ -13,12 +14,18 @@ pub(crate) struct Python {
     /// Run its tests, too, with a library that is not optimised.
     #[arg(long)]
     test: bool,
+    /// Only see that its tests notice bugs that are planted in the core.
+    #[arg(long, conflicts_with = "test")]
+    planted: bool,
 }
 
 impl Python {
     pub(crate) fn run(&self) -> Result {
         if self.test {
             return test(&mut Counts::default());
+        }
+        if self.planted {
+            return planted(&tools_of_tests()?);
         }
         let wheel = wheel(&environment()?, "release")?;
         println!("{}", wheel.display());
@@ -31,11 +38,9 @@ impl Python {
 /// # Errors
 /// A missing tool; a part that does not build; a test that fails.
 pub(crate) fn test(counts: &mut Counts) -> Result {
-    let python = environment()?;
-    let pip = || Process::new(&python).args(["-m", "pip", "install", "-q", "--disable-pip-version-check"]);
-    pip().args(["-r", "tests/requirements.txt"]).directory(folder()).run()?;
+    let python = tools_of_tests()?;
     let wheel = wheel(&python, "dev")?;
-    pip().args(["--no-deps", "--force-reinstall"]).args([&wheel]).run()?;
+    pip(&python).args(["--no-deps", "--force-reinstall"]).args([&wheel]).run()?;
     let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
     // What is installed is tested, not what lies here.
     let at_tests = |args: &[&str]| Process::new(&python).args(args).directory(folder().join("tests"));
@@ -48,7 +53,31 @@ pub(crate) fn test(counts: &mut Counts) -> Result {
         .run()?;
     let pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "../pyproject.toml", "."];
     at_tests(&pytest).env("MOORLINE_SERVER", &server).env("PYTHONDONTWRITEBYTECODE", "1").run_tests(counts)?;
-    example(&python, &server, counts)
+    example(&python, &server, counts)?;
+    planted(&python)
+}
+
+/// Bugs of the core, and the tests that must notice them.
+const BUGS: &[Planted] = &[
+    ("outbox-unbounded", "test_a_full_outbox_refuses_at_the_call"),
+    ("resume-from-now", "test_gets_what_it_missed_when_it_comes_back"),
+];
+
+/// Runs tests with a copy of the package whose core has bugs.
+fn planted(python: &Path) -> Result {
+    let library = planted::library()?;
+    let copy = library.with_file_name("python");
+    tree::remove(&copy)?;
+    let package = copy.join("moorline");
+    tree::copy_all(&folder().join("src").join("moorline"), &package)?;
+    tree::copy(&library, &package.join("_ffi").join(library.file_name().unwrap_or_default()))?;
+    let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
+    planted::prove(BUGS, |tests| {
+        let pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "../pyproject.toml", "-k"];
+        let process = Process::new(python).args(pytest).args([tests.join(" or ")]).directory(folder().join("tests"));
+        let process = process.env("PYTHONPATH", &copy).env("PYTHONDONTWRITEBYTECODE", "1");
+        Ok(process.env("MOORLINE_SERVER", &server))
+    })
 }
 
 fn example(python: &Path, server: &Path, counts: &mut Counts) -> Result {
@@ -57,9 +86,21 @@ fn example(python: &Path, server: &Path, counts: &mut Counts) -> Result {
     test.env("PYTHONDONTWRITEBYTECODE", "1").run_tests(counts)
 }
 
+/// Begins an installation into the environment.
+fn pip(python: &Path) -> Process {
+    Process::new(python).args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
+}
+
+/// Makes the environment, with what tests need, and returns its interpreter.
+fn tools_of_tests() -> Result<PathBuf> {
+    let python = environment()?;
+    pip(&python).args(["-r", "tests/requirements.txt"]).directory(folder()).run()?;
+    Ok(python)
+}
+
 /// Builds the wheel with a library of this profile, and returns where it is.
 fn wheel(python: &Path, profile: &str) -> Result<PathBuf> {
-    let library = bindings::library(profile)?;
+    let library = bindings::library(profile, &[])?;
     let name = library.file_name().unwrap_or_default();
     let beside = folder().join("src").join("moorline").join("_ffi").join(name);
     std::fs::copy(&library, &beside).map_err(|source| crate::error::Error::File { path: beside, source })?;

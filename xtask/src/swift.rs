@@ -10,15 +10,13 @@ use serde_json::Value;
 
 use pages::Pages;
 
-use crate::cargo;
 use crate::chroot::{self, CHECKOUT, Chroot};
 use crate::error::{Error, Result};
+use crate::planted::{self, Planted};
 use crate::process::{Process, Serving};
 use crate::step::{Counts, Steps};
-use crate::{tools, tree};
+use crate::{bindings, cargo, tools, tree};
 
-/// What the static library of the core is called.
-const LIBRARY: &str = "libmoorline_mobile.a";
 /// The release of Debian that has Swift, and what compiling with it takes.
 const RELEASE: &str = "trixie";
 const PACKAGES: &[&str] = &["swiftlang", "libc6-dev", "libstdc++-14-dev"];
@@ -53,6 +51,14 @@ const PACKAGE: &str = "--package-path bindings/swift --scratch-path target/swift
 /// Where the linker finds the library.
 const LINK: &str = "-Xlinker -L$PWD/target/swift/lib";
 
+/// The same with bugs in it.
+const PLANTED: &str = "-Xlinker -L$PWD/target/planted/static";
+/// Bugs of the core, and the tests that must notice them.
+const BUGS: &[Planted] = &[
+    ("outbox-unbounded", "PublishTests.test_an_outbox_that_is_full_says_so"),
+    ("resume-from-now", "ConnectionTests.test_gets_what_it_missed_when_it_comes_back"),
+];
+
 const NAME: &str = "Swift package";
 
 /// `cargo xtask swift`
@@ -64,6 +70,9 @@ pub(crate) struct Swift {
     /// Only the tests whose name matches this, such as `SeamTests` or `test_goes_on`.
     #[arg(long, requires = "test", value_name = "PATTERN")]
     filter: Option<String>,
+    /// Only see that the tests notice bugs that are planted in the core.
+    #[arg(long, conflicts_with_all = ["test", "api"])]
+    planted: bool,
     /// Write down the public API anew.
     #[arg(long, conflicts_with = "test")]
     api: bool,
@@ -72,6 +81,9 @@ pub(crate) struct Swift {
 impl Swift {
     pub(crate) fn run(&self) -> Result {
         let swift = Toolchain::find()?;
+        if self.planted {
+            return swift.planted();
+        }
         swift.build()?;
         match (&self.filter, self.test, self.api) {
             (Some(filter), ..) => swift.test(&["--filter", filter], &mut Counts::default()),
@@ -118,18 +130,34 @@ impl Toolchain {
 
     /// Builds the core's library, the package and its tests.
     fn build(&self) -> Result {
-        cargo::cargo(["build", "-p", "moorline-mobile", "--lib"]).run()?;
+        let library = bindings::library("dev", &[])?.with_file_name(bindings::STATIC);
         let folder = folder().join("lib");
         tree::create(&folder)?;
         // A folder with nothing else: a linker would prefer the library for loading.
-        tree::copy(&cargo::target()?.join("debug").join(LIBRARY), &folder.join(LIBRARY))?;
-        // SwiftPM does not notice that a library is new.
-        let old = "rm -rf target/swift/build/debug/Probe target/swift/build/debug/*.xctest";
-        self.shell(&format!("{old}; swift build --build-tests {PACKAGE} {LINK}")).run()
+        tree::copy(&library, &folder.join(bindings::STATIC))?;
+        self.link(LINK)
     }
 
-    /// Runs all tests, compares the public API, compiles what the pages say, runs the example, and looks at what cannot be
-    /// compiled here.
+    /// Builds the package and its tests with a library.
+    fn link(&self, library: &str) -> Result {
+        // SwiftPM does not notice that a library is new.
+        let old = "rm -rf target/swift/build/debug/Probe target/swift/build/debug/*.xctest";
+        self.shell(&format!("{old}; swift build --build-tests {PACKAGE} {library}")).run()
+    }
+
+    /// Runs tests that are linked with a core that has bugs; the next build links them anew.
+    fn planted(&self) -> Result {
+        planted::library()?;
+        self.link(PLANTED)?;
+        let lab = lab()?;
+        planted::prove(BUGS, |tests| {
+            let test = format!("exec swift test --skip-build --disable-swift-testing {PACKAGE} --filter \"$@\" 2>&1");
+            Ok(self.shell(&test).args([tests.join("|")]).env("MOORLINE_LAB", lab.line()))
+        })
+    }
+
+    /// Runs all tests, compares the public API, compiles what the pages say, runs the example, looks at what cannot be
+    /// compiled here, and sees that a bug of the core is noticed.
     fn check(&self, counts: &mut Counts) -> Result {
         self.test(&[], counts)?;
         let api = self.api()?;
@@ -140,7 +168,10 @@ impl Toolchain {
         self.example(counts)?;
         self.shell(DOCS).run()?;
         self.shell(FORMAT).run()?;
-        if self.chroot.is_some() { self.shell(APPLE).run() } else { Ok(()) }
+        if self.chroot.is_some() {
+            self.shell(APPLE).run()?;
+        }
+        self.planted()
     }
 
     fn test(&self, filter: &[&str], counts: &mut Counts) -> Result {

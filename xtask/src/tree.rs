@@ -47,6 +47,21 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result {
     std::fs::write(to, bytes).map_err(|source| Error::File { path: to.to_path_buf(), source })
 }
 
+/// Copies a folder with everything in it.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn copy_all(from: &Path, to: &Path) -> Result {
+    create(to)?;
+    let error = |source| Error::File { path: from.to_path_buf(), source };
+    for entry in std::fs::read_dir(from).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        let copy = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() { copy_all(&path, &copy)? } else { self::copy(&path, &copy)? }
+    }
+    Ok(())
+}
+
 /// Makes a folder, and those above it.
 ///
 /// # Errors

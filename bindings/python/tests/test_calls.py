@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import pickle
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ import moorline
 
 
 class Backend(BaseHTTPRequestHandler):
-    """Answers with what it was asked, or refuses."""
+    """Answers with what it was asked, or refuses, fails, hangs."""
+
+    server: "BackendServer"
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -25,6 +28,12 @@ class Backend(BaseHTTPRequestHandler):
             answer = {"data": [asked["user"], asked["id"]]}
         elif asked["method"] == "refuse":
             status, answer = 409, {"code": "sold_out", "message": "none left"}
+        elif asked["method"] == "fail":
+            status = 500
+        elif asked["method"] == "full":
+            status = 503
+        elif asked["method"] == "hang":
+            self.server.released.wait()
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
@@ -35,12 +44,20 @@ class Backend(BaseHTTPRequestHandler):
         pass
 
 
+class BackendServer(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Backend)
+        # What hangs, hangs until then.
+        self.released = Event()
+
+
 @pytest.fixture
-def calling_server(tmp_path: Path) -> Iterator[Server]:
+def calling_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server whose app has a backend."""
-    backend = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    backend = BackendServer()
     Thread(target=backend.serve_forever, daemon=True).start()
     (tmp_path / "moorline.toml").write_text(f"""
+{getattr(request, "param", "")}
 [[callouts]]
 name = "calls"
 url = "http://127.0.0.1:{backend.server_port}/calls"
@@ -51,6 +68,7 @@ allow_private = true
     server = Server(tmp_path / "server", "--dev", "--config", str(tmp_path / "moorline.toml"))
     yield server
     server.kill()
+    backend.released.set()
     backend.shutdown()
     backend.server_close()
 
@@ -67,6 +85,15 @@ async def test_what_goes_wrong_with_a_call_has_a_code(client, calling_server: Se
     with pytest.raises(moorline.MoorlineError) as refused:
         await alice.call("refuse")
     assert (refused.value.code, refused.value.args[0]) == ("call.refused.sold_out", "none left")
+    for method, code, retryable in (("fail", "call.failed", False), ("full", "call.unavailable", True)):
+        with pytest.raises(moorline.MoorlineError) as failed:
+            await alice.call(method)
+        assert (failed.value.code, failed.value.retryable, failed.value.origin) == (code, retryable, "server")
+    with pytest.raises(moorline.MoorlineError) as late:
+        await alice.call("hang", timeout=0.2)
+    assert late.value.code == "call.timeout"
+    # The connection has stood all the while.
+    assert await alice.call("echo", "x") == "x"
     for wrong in ({"method": "no method"}, {"method": "echo", "timeout": 31}, {"method": "echo", "id": ""}):
         with pytest.raises(moorline.MoorlineError) as malformed:
             await alice.call(**wrong)
@@ -74,3 +101,21 @@ async def test_what_goes_wrong_with_a_call_has_a_code(client, calling_server: Se
     with pytest.raises(moorline.MoorlineError) as unsupported:
         await client("alice", url=server.url).call("echo")
     assert unsupported.value.code == "request.unsupported"
+
+
+@pytest.mark.parametrize("calling_server", ["[limits]\npublish_rate = 1\npublish_burst = 1"], indirect=True)
+async def test_who_calls_too_often_is_told_when_to_call_again(client, calling_server: Server):
+    alice = client("alice", url=calling_server.url)
+    await alice.connect()
+    # They arrive together: of so many some come too early, however slow the machine is.
+    answers = await asyncio.gather(*(alice.call("echo", n) for n in range(20)), return_exceptions=True)
+    early = [answer for answer in answers if isinstance(answer, moorline.MoorlineError)]
+    assert early
+    for error in early:
+        assert (type(error), error.code, error.retryable) == (moorline.LimitError, "limit.rate", True)
+        assert error.retry_after is not None and 0 < error.retry_after <= 1
+    copy = pickle.loads(pickle.dumps(early[0]))
+    assert (copy.retry_after, str(copy)) == (early[0].retry_after, str(early[0]))
+    with pytest.raises(moorline.MoorlineError) as malformed:
+        await alice.call("no method")
+    assert malformed.value.retry_after is None

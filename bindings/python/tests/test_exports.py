@@ -16,7 +16,7 @@ MEMBERS = {
     moorline.Client: "blackbox call channel close connect connection disconnect lifecycle network outbox outboxes restored set_push_handle state states status user watch_status",
     moorline.Channel: "ack events history leave messages name publish",
     moorline.Presence: "changes enter leave members page update",
-    moorline.Receipt: "channel error id queued state stored",
+    moorline.Receipt: "channel error id queued state states stored",
     moorline.Stream: "aclose",
     moorline.Message: "bytes data position text",
 }

@@ -102,6 +102,21 @@ async def test_disconnects_and_comes_back(client, room):
     assert isinstance(await anext(events), moorline.Subscribed)
 
 
+async def test_gets_what_it_missed_when_it_comes_back(client, room):
+    bob = client("bob")
+    events = bob.channel(room).events()
+    assert isinstance(await anext(events), moorline.Subscribed)
+    bob.disconnect()
+    await reaches(bob, "idle")
+    sends = client("alice").channel(room)
+    await sends.publish("missed").stored()
+    await bob.connect()
+    assert isinstance(await anext(events), moorline.Subscribed)
+    await sends.publish("live").stored()
+    for text in ("missed", "live"):
+        assert (await anext(events)).text == text
+
+
 async def test_resumes_after_a_cut_without_loss(client, proxy: FaultProxy, room):
     alice, bob = client("alice"), client("bob", url=proxy.url)
     messages = bob.channel(room, qos=2).messages()
@@ -124,6 +139,58 @@ async def test_notices_a_network_that_swallows_everything(client, proxy: FaultPr
     assert (await reaches(alice, "recovering")).reason == "silent"
     proxy.heal()
     assert (await receipt.stored()).offset == 1
+
+
+async def test_a_receipt_tells_how_far_its_message_has_come(client, proxy: FaultProxy, room):
+    alice = client(url=proxy.url)
+    await alice.connect()
+    proxy.black_hole()
+    receipt = alice.channel(room).publish("x")
+    states = receipt.states()
+    # The server cannot answer: however slow this is, it gets to see that the message was sent.
+    while (state := await anext(states)) != "sent":
+        assert state == "queued"
+    proxy.heal()
+    assert [state async for state in states] == ["stored"]
+    assert [state async for state in receipt.states()] == ["stored"]
+    proxy.refuse()
+    unsettled = alice.channel(room).publish("y").states()
+    assert await anext(unsettled) in ("queued", "sent")
+    await alice.close()
+    assert [state async for state in unsettled if state not in ("queued", "sent")] == []
+
+
+async def test_the_logger_hears_what_happens_to_a_client(client, caplog, proxy: FaultProxy, room):
+    caplog.set_level("DEBUG", logger="moorline")
+    alice = client("alice", url=proxy.url + "?secret=yes")
+    await alice.connect()
+    proxy.cut()
+    await alice.channel(room).publish("a payload").stored()
+    assert await failed(alice.channel(room).publish("late", ttl=0)) == "publish.expired"
+    await alice.close()
+    lines = [(record.name, record.levelname, record.getMessage()) for record in caplog.records if record.name == "moorline"]
+    texts = [text for _, _, text in lines]
+    assert lines[:3] == [
+        ("moorline", "INFO", "connecting (requested)"),
+        ("moorline", "DEBUG", f"opens {proxy.url}"),
+        ("moorline", "INFO", "online (welcome)"),
+    ]
+    assert [level for _, level, text in lines if text.startswith("recovering (transport-")] != []
+    assert {level for _, level, text in lines if text.startswith("recovering")} == {"WARNING"}
+    assert [level for _, level, text in lines if text.startswith(f"{room}: a message is not stored")] == ["WARNING"]
+    assert lines[-1] == ("moorline", "INFO", "closed (requested)")
+    assert not [text for text in texts if "secret" in text or "dev:alice" in text or "payload" in text]
+    # Nothing is heard of a closed client.
+    count = len(caplog.records)
+    await asyncio.sleep(0)
+    assert len(caplog.records) == count
+
+
+async def failed(receipt: moorline.Receipt) -> str:
+    """The code of what became of a message."""
+    with pytest.raises(moorline.MoorlineError) as failure:
+        await receipt.stored()
+    return failure.value.code
 
 
 async def test_a_killed_server_is_resumed(client, own_server: Server, room):

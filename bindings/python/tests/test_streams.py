@@ -4,13 +4,17 @@ import asyncio
 import gc
 import os
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from conftest import Server, take
 
 import moorline
 from moorline._ffi import moorline_mobile as ffi
+
+T = TypeVar("T")
 
 
 async def test_a_cancelled_wait_loses_nothing(client, room):
@@ -63,6 +67,31 @@ async def test_leaving_the_loop_leaves_the_channel_as_it_is(client, room):
         if message.data == 99:
             break
     assert got == list(range(100))
+
+
+async def test_who_goes_on_where_another_left_off_is_told_that_the_channel_is_read(client, room):
+    channel = client().channel(room, since="first")
+    for n in range(3):
+        await channel.publish(n).stored()
+    first = channel.events()
+    begun = await anext(first)
+    assert (type(begun), begun.start, begun.head) == (moorline.Subscribed, 0, 3)
+    assert [message.data for message in await take(first, 2)] == [0, 1]
+    await first.aclose()
+    # Before what was left, and again while that is so.
+    for _ in range(2):
+        again = channel.events()
+        begun = await anext(again)
+        assert (type(begun), begun.start, begun.head) == (moorline.Subscribed, 2, 3)
+        await again.aclose()
+    rest = channel.events()
+    assert (await anext(rest)).start == 2
+    assert (await anext(rest)).data == 2
+    await rest.aclose()
+    # Nothing is left.
+    last = channel.events()
+    begun = await anext(last)
+    assert (type(begun), begun.start, begun.head) == (moorline.Subscribed, 3, 3)
 
 
 async def test_two_consumers_each_get_everything(client, room):
@@ -160,7 +189,7 @@ async def test_ten_thousand_messages_do_not_grow_the_heap(client, room):
         grown = await through(10_000) - warm
     finally:
         tracemalloc.stop()
-    assert grown < 100_000
+    assert grown < 100_000, f"10,000 messages took {grown} bytes, and did not give them back"
     assert ffi.live() == before
 
 
@@ -192,12 +221,24 @@ async def test_a_hundred_clients_leave_nothing(server: Server, tmp_path: Path):
     gc.collect()
     assert ffi.live() == before
     # Nobody tells when a thread that has ended is gone.
-    while count("task") > threads or count("fd") > files:
-        await asyncio.sleep(0)
+    await until(f"at most {threads} threads", lambda: count("task"), lambda now: now <= threads)
+    await until(f"at most {files} open files", lambda: count("fd"), lambda now: now <= files)
 
 
 def count(what: str) -> int:
     return len(os.listdir(f"/proc/self/{what}"))
+
+
+async def until(awaited: str, look: Callable[[], T], is_so: Callable[[T], bool]) -> None:
+    """Looks again and again; what never becomes so fails, and the failure says what it was instead."""
+    seen = look()
+    try:
+        async with asyncio.timeout(50):
+            while not is_so(seen):
+                await asyncio.sleep(0)
+                seen = look()
+    except TimeoutError:
+        raise AssertionError(f"awaited {awaited}; last seen: {seen}") from None
 
 
 async def test_a_client_that_is_dropped_ends_by_itself(server: Server, room):
@@ -206,6 +247,9 @@ async def test_a_client_that_is_dropped_ends_by_itself(server: Server, room):
     client = moorline.Client(server.url, token="dev:alice")
     await client.channel(room).publish("x").stored()
     del client
-    while ffi.live() != before:
-        gc.collect()
-        await asyncio.sleep(0)
+    await until(f"{before}", collected, lambda now: now == before)
+
+
+def collected() -> ffi.FfiLive:
+    gc.collect()
+    return ffi.live()

@@ -388,5 +388,5 @@ fn failure_of(code: Option<CloseCode>) -> Failure {
         Some(_) | None if (4100..4200).contains(&number) => (ErrorCode::AuthExpired, "the server wants another token"),
         Some(_) | None => (ErrorCode::RequestMalformed, "the server closed the connection for good"),
     };
-    Failure { code, message: message.to_owned(), origin: Origin::Server }
+    Failure::new(code, message, Origin::Server)
 }

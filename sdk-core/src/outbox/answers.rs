@@ -293,5 +293,5 @@ impl Lane {
 /// Turns the store's error into what the app sees.
 fn store_failure(error: &StoreError) -> Failure {
     let code = if *error == StoreError::Full { ErrorCode::StorageFull } else { ErrorCode::StorageUnavailable };
-    Failure { code, message: error.sentence(), origin: FailureOrigin::Client }
+    Failure::new(code, error.sentence(), FailureOrigin::Client)
 }

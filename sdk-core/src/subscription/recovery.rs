@@ -57,8 +57,8 @@ impl Subscriptions {
         let ended = |channel: &Channel| channel.is_joined() && channel.canonical == unsubscribed.channel;
         let Some(index) = self.channels.iter().position(ended) else { return };
         let code = unsubscribed.code.unwrap_or(ErrorCode::ChannelDenied);
-        let message = code.meaning().to_owned();
-        self.end(index, Failure { code, message, origin: Origin::Server }, out);
+        let message = code.meaning();
+        self.end(index, Failure::new(code, message, Origin::Server), out);
     }
 
     pub(crate) fn on_reset(&mut self, reset: Reset, out: &mut Outgoing) {

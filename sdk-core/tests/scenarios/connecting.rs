@@ -82,11 +82,8 @@ fn a_socket_that_never_opens_is_given_up_and_closed() {
 fn why_a_socket_failed_is_told_and_it_is_tried_again() {
     let mut host = Host::new();
     host.connect();
-    let failure = Failure {
-        code: ErrorCode::Other("transport.tls".into()),
-        message: "the certificate is not trusted".into(),
-        origin: Origin::Transport,
-    };
+    let code = ErrorCode::Other("transport.tls".into());
+    let failure = Failure::new(code, "the certificate is not trusted", Origin::Transport);
     let id = host.transport();
     host.input(Input::TransportFailed { id: TransportId(id.0 + 1), failure: failure.clone() });
     assert_eq!(host.client.state(), ConnectionState::Connecting);
@@ -212,7 +209,7 @@ fn a_failed_token_fetch_is_retried_with_pauses() {
     host.connect();
     for _ in 0..5 {
         let code = ErrorCode::ServerInternal;
-        let failure = Failure { code, message: "down".into(), origin: Origin::Transport };
+        let failure = Failure::new(code, "down", Origin::Transport);
         host.input(Input::Token(Err(failure)));
         assert!(matches!(last_reason(&host), StateReason::Token(_)));
         host.wait();

@@ -23,35 +23,32 @@
 //!
 //! Requests run on a thread of their own, so that TLS and names cost the shards nothing. Numbers are in [`Numbers`].
 
+mod asking;
 pub mod breaker;
 mod numbers;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
 use moorline_protocol::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
 use self::breaker::{Breaker, State};
 pub use self::numbers::Numbers;
-use crate::egress::{Pool, Repeat, Request, Target};
+use crate::egress::{Pool, Target};
 pub use crate::egress::{Refusal, Reply};
 pub use crate::node::{CalloutId, CalloutKind as Kind};
 use crate::node::{CalloutRule, CalloutRules};
-use crate::traces::Span;
 use crate::wall_clock::WallClock;
 
 /// Bytes of an answer's body.
 pub const MOST_ANSWER: usize = 256 * 1024;
 /// Connections of one call-out that are kept while nobody needs them.
 const MOST_KEPT: usize = 32;
-/// Calls of one call-out that wait for a place; more end at once.
-const MOST_WAITING: usize = 4_096;
-
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
@@ -341,102 +338,6 @@ impl Shared {
         line.cloned()
     }
 
-    async fn call<T>(
-        &self,
-        line: Option<Arc<Line>>,
-        kind: Kind,
-        body: Bytes,
-        within: Option<Duration>,
-        read: fn(Reply) -> Result<T, CalloutError>,
-    ) -> Result<T, CalloutError> {
-        let line = &*line.ok_or(Refusal::Url)?;
-        let (callout, begun) = (&line.callout, Instant::now());
-        let within = within.map_or(callout.target.within, |within| within.min(callout.target.within));
-        let span = Span::asking(|| format!("callout {}", kind.name()));
-        span.set("moorline.app", callout.rule.app.as_str().to_owned());
-        span.set("moorline.callout", callout.name.clone());
-        let answer = self.guarded(line, (kind, body), within, &span).await.and_then(read);
-        let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
-        if answer.is_err() {
-            span.fail(outcome);
-        }
-        drop(span);
-        self.numbers.count(&callout.rule.app, kind.name(), outcome, begun.elapsed());
-        if let Err(error) = &answer {
-            let (app, callout, kind) = (callout.rule.app.as_str(), callout.name.as_str(), kind.name());
-            // What is not asked was told when it began to fail.
-            if let CalloutError::Open(_) = error {
-                tracing::debug!(app, callout, kind, %error, "a call-out was not asked");
-            } else {
-                tracing::warn!(app, callout, kind, %error, "a call-out has no answer");
-            }
-        }
-        answer
-    }
-
-    async fn guarded(
-        &self,
-        line: &Line,
-        asked: (Kind, Bytes),
-        within: Duration,
-        span: &Span,
-    ) -> Result<Reply, CalloutError> {
-        let begun = Instant::now();
-        // Whoever would wait for nothing does not wait.
-        if let State::Open(until) = lock(&line.breaker).state()
-            && until > self.now()
-        {
-            return Err(CalloutError::Open(until.since(self.now())));
-        }
-        let waiting = Waiting::new(&line.waiting).ok_or(CalloutError::Busy)?;
-        let place = tokio::time::timeout(within, line.places.acquire()).await.map_err(|_| CalloutError::Busy)?;
-        drop(waiting);
-        let _place = place.map_err(|_| CalloutError::Stopped)?;
-        let pass = lock(&line.breaker).admit(self.now()).map_err(CalloutError::Open)?;
-        let mut trial = Trial { shared: self, line, pass: Some(pass) };
-        let mut target = line.callout.target.clone();
-        target.within = within.saturating_sub(begun.elapsed());
-        let result = self.ask(&line.pool, &target, asked, span).await;
-        let works = !matches!(&result, Err(CalloutError::Refused(refusal)) if is_down(refusal));
-        let (was, is) = {
-            let mut breaker = lock(&line.breaker);
-            let was = breaker.state();
-            if let Some(pass) = trial.pass.take() {
-                breaker.done(pass, works, self.now());
-            }
-            (was, breaker.state())
-        };
-        if was != is {
-            let (app, callout) = (line.callout.rule.app.as_str(), line.callout.name.as_str());
-            match is {
-                State::Closed => tracing::info!(app, callout, "a call-out answers again"),
-                State::Open(_) | State::HalfOpen => {
-                    tracing::error!(app, callout, "a call-out failed again and again; it is left alone for a while");
-                }
-            }
-        }
-        result
-    }
-
-    async fn ask(
-        &self,
-        pool: &Pool,
-        target: &Target,
-        (kind, body): (Kind, Bytes),
-        span: &Span,
-    ) -> Result<Reply, CalloutError> {
-        let id = format!("call_{}_{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
-        let timestamp = lock(&self.clock).now_ms() / 1_000;
-        let mut headers = HeaderMap::new();
-        span.inject(&mut headers);
-        let request = Request { id: &id, timestamp, body, most: Some(MOST_ANSWER), headers };
-        let repeat = if kind == Kind::Rpc { Repeat::Never } else { Repeat::Harmless };
-        let reply = pool.send(target, request, repeat).await?;
-        span.set("http.response.status_code", i64::from(reply.status.as_u16()));
-        let refusal = Refusal::Status(reply.status);
-        if is_down(&refusal) { Err(refusal.into()) } else { Ok(reply) }
-    }
-
     fn now(&self) -> Timestamp {
         Timestamp::new(self.started.elapsed())
     }
@@ -462,38 +363,6 @@ struct Abandoned<T>(tokio::task::JoinHandle<T>);
 impl<T> Drop for Abandoned<T> {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// A call that was let through. One that is given up proves nothing, but a trial has to end.
-struct Trial<'a> {
-    shared: &'a Shared,
-    line: &'a Line,
-    pass: Option<breaker::Pass>,
-}
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        let mut breaker = lock(&self.line.breaker);
-        if let Some(pass) = self.pass.take().filter(|_| breaker.state() == State::HalfOpen) {
-            breaker.done(pass, false, self.shared.now());
-        }
-    }
-}
-
-/// A call that waits for a place.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < MOST_WAITING).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -71,6 +71,7 @@ impl PartialSchema for MessageBody {
 impl ToSchema for MessageBody {}
 
 /// Returns the objects that a schema is one of.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a body is an object, or one of several")]
 fn objects(schema: RefOr<Schema>) -> Vec<Object> {
     match schema {
         RefOr::T(Schema::Object(object)) => vec![object],

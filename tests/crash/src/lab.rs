@@ -5,6 +5,7 @@
 //! | Command | Answer |
 //! |--|--|
 //! | `server` | the server's URL |
+//! | `calls` | the server's URL for an app whose calls go to a backend: see `backend` |
 //! | `proxy` | the URL of a proxy in front of it, in fair weather; it lives as long as this connection, and one more takes its place |
 //! | `cut` | `done`: the proxy resets every connection; new ones are welcome |
 //! | `black-hole` | `done`: nothing passes any more, and nobody is told |
@@ -13,9 +14,12 @@
 //! | `heal` | `done`: fair weather; what a black hole held arrives |
 //! | `traffic` | bytes that the server sent, bytes that clients sent, connections: three numbers |
 //! | `kill`, `start` | `done`: the server is killed, and started again on its data |
-//! | `token USER SECONDS MATCH` | a token with every permission on channels that begin so (`*`: all) |
+//! | `token USER SECONDS MATCH` | a token with every permission on channels and methods that match (`*`: all) |
+//! | `token USER SECONDS MATCH APP` | the same for another app than `default`, such as `calls` |
 //!
 //! Anything else is answered with `error: ` and why.
+
+mod backend;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -28,6 +32,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use self::backend::Backend;
 use crate::proxy::{Cut, Heal, Proxy, Weather};
 use crate::run::RunError;
 use crate::server::{Program, Server, free_address};
@@ -48,6 +53,19 @@ anonymous = true
 [[apps.keys]]
 alg = "HS256"
 secret = "a-secret-of-the-tests-32-bytes-long"
+[[apps]]
+name = "calls"
+anonymous = true
+[[apps.keys]]
+alg = "HS256"
+secret = "a-secret-of-the-tests-32-bytes-long"
+[[callouts]]
+name = "calls"
+app = "calls"
+url = "BACKEND"
+secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+asks = ["call"]
+allow_private = true
 "#;
 
 /// What is run.
@@ -71,7 +89,9 @@ impl Lab {
     /// As [`RunError`], when the server does not start.
     pub async fn run(&self, tell: impl FnOnce(SocketAddr)) -> Result<(), RunError> {
         let folder = tempfile::tempdir()?;
-        let program = Program::new(&self.server, free_address()?, folder.path()).configured(CONFIG)?;
+        let backend = Backend::start().await?;
+        let program = Program::new(&self.server, free_address()?, folder.path());
+        let program = program.configured(&CONFIG.replace("BACKEND", &backend.url()))?;
         let running = Mutex::new(Some(program.start().await?));
         let bench = Arc::new(Bench { program, running });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -115,9 +135,11 @@ async fn serve(stream: TcpStream, bench: &Bench) -> Result<(), RunError> {
 impl Bench {
     async fn answer(&self, words: &[&str], proxy: &mut Option<Proxy>) -> Result<String, RunError> {
         match words {
+            ["calls"] => return Ok(url(self.program.address()) + "/calls"),
             ["server"] => return Ok(url(self.program.address())),
             ["proxy"] => return Ok(url(proxy.insert(Proxy::start(self.program.address()).await?).address())),
-            ["token", user, seconds, pattern] => return token(user, seconds, pattern),
+            ["token", user, seconds, pattern] => return token(user, seconds, pattern, "default"),
+            ["token", user, seconds, pattern, app] => return token(user, seconds, pattern, app),
             ["kill"] => self.kill().await?,
             ["start"] => *self.running.lock().await = Some(self.program.start().await?),
             [command, arguments @ ..] => {
@@ -163,12 +185,12 @@ fn url(address: SocketAddr) -> String {
     format!("ws://{address}/ws")
 }
 
-fn token(user: &str, seconds: &str, pattern: &str) -> Result<String, RunError> {
+fn token(user: &str, seconds: &str, pattern: &str, app: &str) -> Result<String, RunError> {
     let seconds: u64 = seconds.parse().map_err(|_| refusal("a token lasts for seconds"))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let body = serde_json::json!({
-        "sub": user, "aud": "default", "iat": now, "exp": now + seconds,
-        "grants": [{"match": pattern, "can": ["subscribe", "publish", "history", "presence"]}],
+        "sub": user, "aud": app, "iat": now, "exp": now + seconds,
+        "grants": [{"match": pattern, "can": ["subscribe", "publish", "history", "presence", "call"]}],
     });
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &body, &key).map_err(|error| refusal(&error.to_string()))

@@ -11,6 +11,8 @@ use crate::{cargo, tree};
 const PACKAGE: &str = "moorline-mobile";
 const GENERATOR: &str = "moorline-bindgen";
 const LIBRARY: &str = "libmoorline_mobile";
+/// The library that is linked rather than loaded.
+pub(crate) const STATIC: &str = "libmoorline_mobile.a";
 
 /// What a language's generator makes, and where in the checkout it lies.
 const GENERATED: &[(&str, &str, &str)] = &[
@@ -52,12 +54,13 @@ pub(crate) fn check() -> Result {
     Error::unless_empty(old)
 }
 
-/// Builds the facade as a library to be loaded, and returns where it is.
+/// Builds the facade as a library to be loaded, with these features, and returns where it is; the one to be linked is beside it.
 ///
 /// # Errors
 /// As [`Process::run`].
-pub(crate) fn library(profile: &str) -> Result<PathBuf> {
-    cargo::cargo(["build", "--profile", profile, "-p", PACKAGE, "--lib"]).run()?;
+pub(crate) fn library(profile: &str, features: &[&str]) -> Result<PathBuf> {
+    let build = cargo::cargo(["build", "--profile", profile, "-p", PACKAGE, "--lib", "--features"]);
+    build.args([features.join(",")]).run()?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(cargo::target()?.join(folder).join(format!("{LIBRARY}{}", std::env::consts::DLL_SUFFIX)))
 }
@@ -65,7 +68,7 @@ pub(crate) fn library(profile: &str) -> Result<PathBuf> {
 /// Makes everything: paths in the checkout, and texts.
 fn made() -> Result<Vec<(String, String)>> {
     cargo::cargo(["build", "-p", PACKAGE, "--features", "bindgen", "--bin", GENERATOR]).run()?;
-    let library = library("dev")?;
+    let library = library("dev", &[])?;
     let target = cargo::target()?;
     let generator = || Process::new(target.join("debug").join(GENERATOR)).directory(tree::root());
     let mut made = codes::tables(&generator().args(["codes"]).output()?);

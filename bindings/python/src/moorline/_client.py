@@ -20,6 +20,12 @@ from .types import Connection, ConnectionState, Json, Outbox, Payload, PresenceM
 
 log = logging.getLogger("moorline")
 SDK = "moorline-python/0.1.0"
+LEVELS = {
+    ffi.FfiLogLevel.DEBUG: logging.DEBUG,
+    ffi.FfiLogLevel.INFO: logging.INFO,
+    ffi.FfiLogLevel.WARN: logging.WARNING,
+    ffi.FfiLogLevel.ERROR: logging.ERROR,
+}
 
 
 class Client:
@@ -243,15 +249,15 @@ class Client:
             self._loop = loop
             if self._tokens is not None:
                 self._tokens.bind(loop)
-            self._logging = loop.create_task(_log_states(self.states()))
+            self._logging = loop.create_task(_log(Stream(self._client.logs(), lambda event: (LEVELS[event.level], event.text))))
         elif self._loop is not loop:
             raise error("client.runtime", "a client belongs to the event loop that used it first")
 
 
-async def _log_states(states: Stream[Connection]) -> None:
-    async for now in states:
-        level = logging.WARNING if now.state == "recovering" or now.cause is not None else logging.INFO
-        log.log(level, "%s (%s)%s", now.state, now.reason, f": {now.cause}" if now.cause else "")
+async def _log(lines: Stream[tuple[int, str]]) -> None:
+    """Hands what the core says of itself to the app's logger."""
+    async for level, text in lines:
+        log.log(level, "%s", text)
 
 
 def _callable(token: TokenProvider) -> TokenProvider:

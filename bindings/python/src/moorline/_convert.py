@@ -28,6 +28,7 @@ from .types import (
     Payload,
     Position,
     PresenceMode,
+    ReceiptState,
     Reset,
     Signal,
     Since,
@@ -72,6 +73,7 @@ def failure(crossed: ffi.FfiFailure) -> MoorlineError:
     origin = cast(Origin, crossed.origin.name.lower())
     made = error(crossed.code, crossed.message, origin, crossed.kind.name.lower())
     made.number, made.retryable = crossed.number, crossed.retryable
+    made.retry_after = seconds(crossed.retry_after_ms)
     return made
 
 
@@ -199,6 +201,10 @@ def connection(crossed: ffi.FfiConnection) -> Connection:
         retry_at=seconds(crossed.retry_at_ms),
         user=crossed.user,
     )
+
+
+def receipt_state(crossed: ffi.FfiReceiptState) -> ReceiptState:
+    return cast(ReceiptState, type(crossed).__name__.rpartition(".")[2].lower())
 
 
 def outbox(crossed: ffi.FfiOutbox) -> Outbox:

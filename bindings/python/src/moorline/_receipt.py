@@ -1,10 +1,9 @@
 """What becomes of a published message."""
 
-from typing import cast
-
 from . import _convert
 from ._convert import translated
 from ._ffi import moorline_mobile as ffi
+from ._messages import Stream
 from .errors import MoorlineError, error
 from .types import ReceiptState, Stored
 
@@ -28,7 +27,7 @@ class Receipt:
     @property
     def state(self) -> ReceiptState:
         """``queued``: it waits, over reconnects; ``sent``: at QoS 0 that is the end; ``stored``; ``failed``; ``uncertain``: nobody can know any more whether it is in the log."""
-        return cast(ReceiptState, type(self._receipt.state()).__name__.rpartition(".")[2].lower())
+        return _convert.receipt_state(self._receipt.state())
 
     @property
     def error(self) -> MoorlineError | None:
@@ -39,6 +38,10 @@ class Receipt:
         if isinstance(state, ffi.FfiReceiptState.UNCERTAIN):
             return error("publish.uncertain", "whether the message was stored cannot be known any more")
         return None
+
+    def states(self) -> Stream[ReceiptState]:
+        """Follows how far it comes, beginning with the present ``state``; what is not taken is told as one, the newest. Ends once it is known what became of the message, and when the client is closed."""
+        return Stream(self._receipt.states(), lambda event: _convert.receipt_state(event.state))
 
     async def queued(self) -> None:
         """Waits until the client's store has the message: from then on it outlives this process, as far as the store does. Needs no connection."""

@@ -30,18 +30,21 @@ class MoorlineError(Exception):
     """Whether the same call can succeed later without being changed."""
     origin: Origin
     """Who says so."""
+    retry_after: float | None
+    """Seconds to wait before the same is tried again, where the server says so, as with ``limit.rate``; None otherwise."""
 
-    def __init__(self, code: str, message: str, origin: Origin = "client") -> None:
+    def __init__(self, code: str, message: str, origin: Origin = "client", retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.number, _, self.retryable = CODES.get(code, (0, "internal", False))
         self.origin = origin
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return f"{self.args[0]} ({self.code})"
 
-    def __reduce__(self) -> tuple[type["MoorlineError"], tuple[str, str, Origin]]:
-        return (type(self), (self.code, self.args[0], self.origin))
+    def __reduce__(self) -> tuple[type["MoorlineError"], tuple[str, str, Origin, float | None]]:
+        return (type(self), (self.code, self.args[0], self.origin, self.retry_after))
 
 
 class AuthError(MoorlineError):

@@ -385,6 +385,11 @@ void uniffi_moorline_mobile_fn_method_fficlient_disconnect(uint64_t ptr, RustCal
 void uniffi_moorline_mobile_fn_method_fficlient_lifecycle(uint64_t ptr, RustBuffer signal, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_LOGS
+#define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_LOGS
+uint64_t uniffi_moorline_mobile_fn_method_fficlient_logs(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_OUTBOX
 #define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFICLIENT_OUTBOX
 RustBuffer uniffi_moorline_mobile_fn_method_fficlient_outbox(uint64_t ptr, RustCallStatus *_Nonnull out_status
@@ -508,6 +513,11 @@ uint64_t uniffi_moorline_mobile_fn_method_ffireceipt_queued(uint64_t ptr, RustBu
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFIRECEIPT_STATE
 #define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFIRECEIPT_STATE
 RustBuffer uniffi_moorline_mobile_fn_method_ffireceipt_state(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFIRECEIPT_STATES
+#define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFIRECEIPT_STATES
+uint64_t uniffi_moorline_mobile_fn_method_ffireceipt_states(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_FN_METHOD_FFIRECEIPT_STORED
@@ -953,6 +963,12 @@ uint16_t uniffi_moorline_mobile_checksum_method_fficlient_lifecycle(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_LOGS
+#define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_LOGS
+uint16_t uniffi_moorline_mobile_checksum_method_fficlient_logs(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_OUTBOX
 #define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFICLIENT_OUTBOX
 uint16_t uniffi_moorline_mobile_checksum_method_fficlient_outbox(void
@@ -1064,6 +1080,12 @@ uint16_t uniffi_moorline_mobile_checksum_method_ffireceipt_queued(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFIRECEIPT_STATE
 #define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFIRECEIPT_STATE
 uint16_t uniffi_moorline_mobile_checksum_method_ffireceipt_state(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFIRECEIPT_STATES
+#define UNIFFI_FFIDEF_UNIFFI_MOORLINE_MOBILE_CHECKSUM_METHOD_FFIRECEIPT_STATES
+uint16_t uniffi_moorline_mobile_checksum_method_ffireceipt_states(void
     
 );
 #endif

@@ -152,7 +152,7 @@ public enum ChannelEvent: Sendable, Hashable {
             self = .reset(reason: ResetReason(rawValue: reason), epoch: epoch, first: first, head: head, from: from)
         case .dropped(let count): self = .dropped(count: Int(count))
         case .acked(let offset): self = .acknowledged(offset: offset)
-        case .members, .connection, .outbox, .statuses: return nil
+        case .members, .connection, .outbox, .statuses, .receipt, .log: return nil
         }
     }
 }

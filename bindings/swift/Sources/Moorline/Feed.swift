@@ -42,7 +42,7 @@ public struct Feed<Element: Sendable>: AsyncSequence, Sendable {
 /// What is known at the moment, and every change of it: the connection's state, for instance.
 ///
 /// An iteration begins with what is now. A reader that is slow misses what is not so any more, never the newest. It ends when the
-/// client is closed, or its task cancelled.
+/// client is closed, or its task cancelled; that of a receipt also once it is known what became of the message.
 public struct Latest<Element: Sendable>: AsyncSequence, Sendable {
     public typealias Failure = Never
 

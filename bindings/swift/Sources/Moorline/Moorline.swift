@@ -10,6 +10,7 @@ public final class Moorline: Sendable {
     private let core: FfiClient
     private let tokens: TokenSource?
     private let signals: SystemSignals?
+    private let logging: Logging?
 
     /// Makes a client.
     ///
@@ -20,6 +21,7 @@ public final class Moorline: Sendable {
         core = try converting { try FfiClient(options: made, tokens: tokens) }
         self.tokens = tokens
         signals = options.followsSystem ? SystemSignals(core) : nil
+        logging = options.log.map(Logging.init)
     }
 
     /// Makes a client for a server, with a token that never changes, or none.
@@ -90,7 +92,7 @@ public final class Moorline: Sendable {
     ///
     /// - Throws: ``MoorlineError``: a final refusal, such as `auth.invalid`; `client.closed`.
     public func connect() async throws {
-        signals?.begin()
+        begin()
         try await cancellable { [core] cancel in try await core.connect(cancel: cancel) }
     }
 
@@ -116,7 +118,7 @@ public final class Moorline: Sendable {
         _ name: String, durable: Bool = false, qos: Qos? = nil, presence: PresenceMode = .off, state: (any Encodable & Sendable)? = nil,
         since: Since = .resume, resetsToLive: Bool = false, acknowledges: Acknowledgement = .automatic
     ) -> Channel {
-        signals?.begin()
+        begin()
         let made = Result {
             try converting {
                 let options = FfiChannelOptions(
@@ -134,7 +136,7 @@ public final class Moorline: Sendable {
     ///
     /// - Throws: ``MoorlineError``: `request.malformed` for what is no list of users, or what the server answers.
     public func status(of users: [String]) async throws -> [String: Status] {
-        signals?.begin()
+        begin()
         let found = try await cancellable { [core] cancel in try await core.status(users: users, cancel: cancel) }
         return found.byUser
     }
@@ -143,15 +145,17 @@ public final class Moorline: Sendable {
     /// and is sent once at most; it ends within `timeout` (1 ms to 30 s). Cancelling stops the wait, and does not take back what
     /// was sent.
     ///
-    /// - Parameter id: Names the call for the backend, 1–128 bytes (default: random): by it, the backend can tell that a call is
-    ///   made again.
+    /// - Parameters:
+    ///   - method: 1 to 128 of `A-Z a-z 0-9 _ . : / -`, such as `cart.add`.
+    ///   - payload: What it is asked with; at most 64 KiB, unless the server allows another size.
+    ///   - timeout: For how long an answer is awaited.
+    ///   - id: Names the call for the backend, 1 to 128 bytes (default: random): by it, the backend can tell that a call is made again.
     /// - Throws: ``MoorlineError``: `call.refused`, or that and the backend's own word behind a dot; `call.uncertain`,
     ///   `call.timeout` and `call.failed` where it may have been carried out; other codes where it was not.
     public func call(
-        _ method: String, _ payload: Payload = Payload(kind: .json, data: Data("null".utf8)), timeout: Duration = .seconds(10),
-        id: String? = nil
+        _ method: String, _ payload: Payload = .null, timeout: Duration = .seconds(10), id: String? = nil
     ) async throws -> Payload {
-        signals?.begin()
+        begin()
         // What does not fit is refused as too long or too short.
         let ms = UInt32(min(max(timeout / .milliseconds(1), 0), 4_000_000_000))
         let answer = try await cancellable { [core] cancel in
@@ -163,7 +167,7 @@ public final class Moorline: Sendable {
     /// Follows whether at most 500 users are online: first each one's status, then who came or went. A later iteration takes over.
     /// The iteration throws what the server refuses, and `request.malformed` for what is no list of users.
     public func statuses(of users: [String]) -> Feed<[String: Status]> {
-        signals?.begin()
+        begin()
         return Feed { [core] in
             try core.statuses(users: users)
         } map: { event in
@@ -199,6 +203,7 @@ public final class Moorline: Sendable {
         // What the store did not take, its receipt has told.
         try? await core.close(wipe: false)
         tokens?.close()
+        await logging?.end()
     }
 
     /// Logs out: as ``close()``, and nothing of this user stays in the store.
@@ -206,12 +211,21 @@ public final class Moorline: Sendable {
     /// - Throws: ``MoorlineError``: why the store may not be cleared.
     public func closeAndWipe() async throws {
         signals?.end()
-        defer { tokens?.close() }
+        let wiped: Result<Void, any Error>
         do {
-            try await core.close(wipe: true)
+            wiped = .success(try await core.close(wipe: true))
         } catch {
-            throw error.asMoorline
+            wiped = .failure(error.asMoorline)
         }
+        tokens?.close()
+        await logging?.end()
+        try wiped.get()
+    }
+
+    /// What runs beside the core, from the first use on.
+    private func begin() {
+        signals?.begin()
+        logging?.begin(core)
     }
 }
 

@@ -52,6 +52,8 @@ public struct MoorlineError: Error, Sendable {
     public let message: String
     /// Whether the same call can succeed later.
     public let isRetryable: Bool
+    /// How long to wait before the same is tried again, to the millisecond, where the server says so, as with `limit.rate`.
+    public let retryAfter: Duration?
     /// Who says so.
     public let origin: Origin
     /// What to do about it.
@@ -60,12 +62,14 @@ public struct MoorlineError: Error, Sendable {
     public let cause: (any Error)?
 
     init(
-        code: Code, number: Int, message: String, isRetryable: Bool, origin: Origin, kind: Kind, cause: (any Error)? = nil
+        code: Code, number: Int, message: String, isRetryable: Bool, retryAfter: Duration? = nil, origin: Origin, kind: Kind,
+        cause: (any Error)? = nil
     ) {
         self.code = code
         self.number = number
         self.message = message
         self.isRetryable = isRetryable
+        self.retryAfter = retryAfter
         self.origin = origin
         self.kind = kind
         self.cause = cause

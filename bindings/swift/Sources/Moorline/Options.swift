@@ -15,6 +15,10 @@ public struct Options: Sendable {
     /// Whether the client follows the system by itself: the network, and the app's background (default true). With `false`, say it
     /// with ``Moorline/lifecycle(_:)``.
     public var followsSystem = true
+    /// What is told the lines of the client's log (default: nobody), one after the other, from its first use until it is closed; the
+    /// last one before ``Moorline/close()`` returns. It runs in a task of its own. Names of channels and users are in the lines;
+    /// payloads, headers and tokens never are. They are for people: do not parse them. While 256 wait, later ones are counted instead.
+    public var log: (@Sendable (_ level: LogLevel, _ line: String) -> Void)?
     /// Messages that may wait to be sent (default 1,000).
     public var outboxMessages: Int?
     /// Bytes of their payloads (default 8 MiB).
@@ -39,6 +43,21 @@ public struct Options: Sendable {
     public init(url: URL) {
         self.init(urls: [url])
     }
+}
+
+/// How much a line of the log matters.
+public enum LogLevel: Int, Sendable, Hashable, Comparable, CaseIterable {
+    /// Of interest to who looks for a fault: addresses, tokens that are asked for, channels that are read.
+    case debug
+    /// What happens as it should.
+    case info
+    /// What went wrong, and is dealt with: a lost connection, a message that is not stored.
+    case warning
+    /// What ends the client.
+    case error
+
+    /// The one that matters less is the smaller one.
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Where tokens come from.

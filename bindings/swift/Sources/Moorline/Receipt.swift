@@ -13,6 +13,17 @@ public struct Receipt: Sendable, Identifiable {
     /// How far it has come.
     public var state: ReceiptState { ReceiptState(core.state()) }
 
+    /// How far it comes, beginning with what is so now, for `for await`. A slow iteration gets the newest. It ends once it is known what
+    /// became of the message, and when the client is closed: then ``state`` says how far it had come, and ``stored()`` throws why.
+    public var states: Latest<ReceiptState> {
+        Latest { [core] in
+            core.states()
+        } map: { event in
+            guard case .receipt(let state) = event else { return nil }
+            return ReceiptState(state)
+        }
+    }
+
     /// Waits until the message is in the client's store: from then on it outlives this process, as far as the store does. Needs no
     /// connection. Cancelling stops the wait alone.
     ///

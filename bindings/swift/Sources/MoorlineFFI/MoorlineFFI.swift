@@ -1047,6 +1047,12 @@ public protocol FfiClientProtocol: AnyObject, Sendable {
     func lifecycle(signal: FfiSignal) 
     
     /**
+     * Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+     * the client is closed, after the last line.
+     */
+    func logs()  -> FfiReader
+    
+    /**
      * Returns what waits to be sent.
      */
     func outbox()  -> FfiOutbox
@@ -1282,6 +1288,19 @@ open func lifecycle(signal: FfiSignal)  {try! rustCall() {
         FfiConverterTypeFfiSignal_lower(signal),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+     * the client is closed, after the last line.
+     */
+open func logs() -> FfiReader  {
+    return try!  FfiConverterTypeFfiReader_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_moorline_mobile_fn_method_fficlient_logs(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -1866,6 +1885,12 @@ public protocol FfiReceiptProtocol: AnyObject, Sendable {
     func state()  -> FfiReceiptState
     
     /**
+     * Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+     * message, and when the client is closed.
+     */
+    func states()  -> FfiReader
+    
+    /**
      * Waits until the message is in the log.
      */
     func stored(cancel: FfiCancel?) async throws  -> FfiStored
@@ -1977,6 +2002,19 @@ open func state() -> FfiReceiptState  {
     return try!  FfiConverterTypeFfiReceiptState_lift(try! rustCall() {
         uniffiCallStatus in
     uniffi_moorline_mobile_fn_method_ffireceipt_state(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+     * message, and when the client is closed.
+     */
+open func states() -> FfiReader  {
+    return try!  FfiConverterTypeFfiReader_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_moorline_mobile_fn_method_ffireceipt_states(
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
@@ -2926,6 +2964,10 @@ public struct FfiFailure: Equatable, Hashable {
      * What to do about it.
      */
     public let kind: FfiKind
+    /**
+     * ms to wait before the same is tried again, where the server says so.
+     */
+    public let retryAfterMs: UInt64?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -2947,13 +2989,17 @@ public struct FfiFailure: Equatable, Hashable {
          */origin: FfiOrigin, 
         /**
          * What to do about it.
-         */kind: FfiKind) {
+         */kind: FfiKind, 
+        /**
+         * ms to wait before the same is tried again, where the server says so.
+         */retryAfterMs: UInt64?) {
         self.code = code
         self.number = number
         self.message = message
         self.retryable = retryable
         self.origin = origin
         self.kind = kind
+        self.retryAfterMs = retryAfterMs
     }
 
     
@@ -2977,7 +3023,8 @@ public struct FfiConverterTypeFfiFailure: FfiConverterRustBuffer {
                 message: FfiConverterString.read(from: &buf), 
                 retryable: FfiConverterBool.read(from: &buf), 
                 origin: FfiConverterTypeFfiOrigin.read(from: &buf), 
-                kind: FfiConverterTypeFfiKind.read(from: &buf)
+                kind: FfiConverterTypeFfiKind.read(from: &buf), 
+                retryAfterMs: FfiConverterOptionUInt64.read(from: &buf)
         )
     }
 
@@ -2988,6 +3035,7 @@ public struct FfiConverterTypeFfiFailure: FfiConverterRustBuffer {
         FfiConverterBool.write(value.retryable, into: &buf)
         FfiConverterTypeFfiOrigin.write(value.origin, into: &buf)
         FfiConverterTypeFfiKind.write(value.kind, into: &buf)
+        FfiConverterOptionUInt64.write(value.retryAfterMs, into: &buf)
     }
 }
 
@@ -4444,6 +4492,25 @@ public enum FfiEvent: Equatable, Hashable {
          * Those.
          */users: [FfiUserStatus]
     )
+    /**
+     * A message has come further.
+     */
+    case receipt(
+        /**
+         * How far.
+         */state: FfiReceiptState
+    )
+    /**
+     * The client says something of itself.
+     */
+    case log(
+        /**
+         * How much it matters.
+         */level: FfiLogLevel, 
+        /**
+         * One line.
+         */text: String
+    )
 
 
 
@@ -4490,6 +4557,12 @@ public struct FfiConverterTypeFfiEvent: FfiConverterRustBuffer {
         )
         
         case 9: return .statuses(users: try FfiConverterSequenceTypeFfiUserStatus.read(from: &buf)
+        )
+        
+        case 10: return .receipt(state: try FfiConverterTypeFfiReceiptState.read(from: &buf)
+        )
+        
+        case 11: return .log(level: try FfiConverterTypeFfiLogLevel.read(from: &buf), text: try FfiConverterString.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -4552,6 +4625,17 @@ public struct FfiConverterTypeFfiEvent: FfiConverterRustBuffer {
         case let .statuses(users):
             writeInt(&buf, Int32(9))
             FfiConverterSequenceTypeFfiUserStatus.write(users, into: &buf)
+            
+        
+        case let .receipt(state):
+            writeInt(&buf, Int32(10))
+            FfiConverterTypeFfiReceiptState.write(state, into: &buf)
+            
+        
+        case let .log(level,text):
+            writeInt(&buf, Int32(11))
+            FfiConverterTypeFfiLogLevel.write(level, into: &buf)
+            FfiConverterString.write(text, into: &buf)
             
         }
     }
@@ -4824,6 +4908,101 @@ public func FfiConverterTypeFfiKind_lift(_ buf: RustBuffer) throws -> FfiKind {
 #endif
 public func FfiConverterTypeFfiKind_lower(_ value: FfiKind) -> RustBuffer {
     return FfiConverterTypeFfiKind.lower(value)
+}
+
+
+
+/**
+ * How much a line of the log matters.
+ */
+
+public enum FfiLogLevel: Equatable, Hashable {
+    
+    /**
+     * Of interest to who looks for a fault.
+     */
+    case debug
+    /**
+     * What happens as it should.
+     */
+    case info
+    /**
+     * What went wrong, and is dealt with.
+     */
+    case warn
+    /**
+     * What ends the client.
+     */
+    case error
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiLogLevel: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiLogLevel: FfiConverterRustBuffer {
+    typealias SwiftType = FfiLogLevel
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiLogLevel {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .debug
+        
+        case 2: return .info
+        
+        case 3: return .warn
+        
+        case 4: return .error
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiLogLevel, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .debug:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .info:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .warn:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .error:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLogLevel_lift(_ buf: RustBuffer) throws -> FfiLogLevel {
+    return try FfiConverterTypeFfiLogLevel.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLogLevel_lower(_ value: FfiLogLevel) -> RustBuffer {
+    return FfiConverterTypeFfiLogLevel.lower(value)
 }
 
 
@@ -6486,6 +6665,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_moorline_mobile_checksum_method_fficlient_lifecycle() != 48585) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_moorline_mobile_checksum_method_fficlient_logs() != 29633) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_moorline_mobile_checksum_method_fficlient_outbox() != 49379) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -6541,6 +6723,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_moorline_mobile_checksum_method_ffireceipt_state() != 5540) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_moorline_mobile_checksum_method_ffireceipt_states() != 2053) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_moorline_mobile_checksum_method_ffireceipt_stored() != 6234) {

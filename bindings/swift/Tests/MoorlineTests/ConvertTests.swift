@@ -14,6 +14,7 @@ final class ConvertTests: XCTestCase {
             XCTAssertEqual(error.number, Int(failure.number))
             XCTAssertEqual(error.isRetryable, failure.retryable)
             XCTAssertEqual(error.message, failure.message)
+            XCTAssertNil(error.retryAfter)
             XCTAssertEqual("\(error.kind)".lowercased(), "\(failure.kind)".lowercased())
             XCTAssertEqual("\(error)", "\(failure.message) (\(failure.code))")
         }
@@ -29,19 +30,22 @@ final class ConvertTests: XCTestCase {
         XCTAssertGreaterThan(codes.filter(known.contains).count, 30)
         // What is not known is of a later version, and survives as its text.
         for code in codes where !known.contains(code) {
-            let failure = FfiFailure(code: code, number: 0, message: "later", retryable: true, origin: .server, kind: .rejected)
+            let failure = FfiFailure(
+                code: code, number: 0, message: "later", retryable: true, origin: .server, kind: .rejected, retryAfterMs: nil)
             XCTAssertEqual(MoorlineError(failure).code, MoorlineError.Code(rawValue: code))
         }
     }
 
     func test_every_kind_of_error_becomes_the_one_type() {
-        let failure = FfiFailure(code: "auth.expired", number: 301, message: "m", retryable: true, origin: .transport, kind: .transport)
+        let failure = FfiFailure(
+            code: "auth.expired", number: 301, message: "m", retryable: true, origin: .transport, kind: .transport, retryAfterMs: 1_500)
         let errors: [FfiError] = [
             .Auth(failure: failure), .Limit(failure: failure), .Rejected(failure: failure), .Continuity(failure: failure),
             .Transport(failure: failure), .Closed(failure: failure), .Internal(failure: failure),
         ]
         for error in errors {
             XCTAssertEqual(error.asMoorline as? MoorlineError, MoorlineError(failure))
+            XCTAssertEqual((error.asMoorline as? MoorlineError)?.retryAfter, .milliseconds(1_500))
         }
         XCTAssertTrue(FfiError.Cancelled.asMoorline is CancellationError)
         XCTAssertTrue(CancellationError().asMoorline is CancellationError)
@@ -50,7 +54,8 @@ final class ConvertTests: XCTestCase {
     }
 
     func test_every_state_of_a_connection_and_a_receipt() {
-        let failure = FfiFailure(code: "auth.expired", number: 301, message: "m", retryable: false, origin: .server, kind: .auth)
+        let failure = FfiFailure(
+            code: "auth.expired", number: 301, message: "m", retryable: false, origin: .server, kind: .auth, retryAfterMs: nil)
         func connection(_ state: FfiConnectionState) -> ConnectionState {
             ConnectionState(
                 FfiConnection(
@@ -118,6 +123,9 @@ final class ConvertTests: XCTestCase {
         let signals: [LifecycleSignal] = [.foreground, .background, .online, .offline, .network(7), .wake]
         XCTAssertEqual(signals.map(\.ffi), [.foreground, .background, .online, .offline, .network(id: 7), .wake])
         XCTAssertEqual([PresenceMode.off, .watch, .join].map(\.ffi), [.off, .watch, .join])
+        let levels = [FfiLogLevel.debug, .info, .warn, .error].map(LogLevel.init)
+        XCTAssertEqual(levels, LogLevel.allCases)
+        XCTAssertEqual(levels.shuffled().sorted(), levels)
         XCTAssertEqual([FfiTokenReason.connect, .expiring, .refused].map { "\(TokenReason($0))" }, ["connect", "expiring", "refused"])
         let spans: [Duration] = [.zero, .milliseconds(1), .microseconds(1), .seconds(2), .seconds(-1)]
         XCTAssertEqual(spans.map(\.ms), [0, 1, 1, 2000, 0])

@@ -144,11 +144,7 @@ impl<'a> World<'a> {
             let signal = self.choices.pick(SIGNALS);
             return self.host.input(Input::Host(signal));
         }
-        let failure = Failure {
-            code: moorline_core::protocol::ErrorCode::AuthInvalid,
-            message: "no".into(),
-            origin: Origin::Client,
-        };
+        let failure = Failure::new(moorline_core::protocol::ErrorCode::AuthInvalid, "no", Origin::Client);
         let result = match self.choices.below(3) {
             0 => Err(failure),
             1 => Ok(None),

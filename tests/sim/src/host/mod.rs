@@ -369,7 +369,7 @@ impl World {
         let fails = !self.quiet && (self.clients[index].tokens_fail_until > self.now || self.dice.chance(5));
         let result = if fails {
             let code = moorline_core::protocol::ErrorCode::ServerInternal;
-            Err(Failure { code, message: "the token endpoint is down".into(), origin: Origin::Transport })
+            Err(Failure::new(code, "the token endpoint is down", Origin::Transport))
         } else {
             let now = self.server.clock(self.now).unix;
             let host = &mut self.clients[index];

@@ -567,6 +567,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_fficlient_lifecycle() != 48585:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_moorline_mobile_checksum_method_fficlient_logs() != 29633:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_fficlient_outbox() != 49379:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_fficlient_outboxes() != 233:
@@ -606,6 +608,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_moorline_mobile_checksum_method_ffireceipt_queued() != 42498:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_ffireceipt_state() != 5540:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_moorline_mobile_checksum_method_ffireceipt_states() != 2053:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_moorline_mobile_checksum_method_ffireceipt_stored() != 6234:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -707,6 +711,9 @@ _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_disconnect.restype =
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_lifecycle.argtypes = (
 )
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_lifecycle.restype = ctypes.c_uint16
+_UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_logs.argtypes = (
+)
+_UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_logs.restype = ctypes.c_uint16
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_outbox.argtypes = (
 )
 _UniffiLib.uniffi_moorline_mobile_checksum_method_fficlient_outbox.restype = ctypes.c_uint16
@@ -767,6 +774,9 @@ _UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_queued.restype = ct
 _UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_state.argtypes = (
 )
 _UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_state.restype = ctypes.c_uint16
+_UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_states.argtypes = (
+)
+_UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_states.restype = ctypes.c_uint16
 _UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_stored.argtypes = (
 )
 _UniffiLib.uniffi_moorline_mobile_checksum_method_ffireceipt_stored.restype = ctypes.c_uint16
@@ -894,6 +904,11 @@ _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_lifecycle.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_lifecycle.restype = None
+_UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_logs.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_logs.restype = ctypes.c_uint64
 _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_outbox.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1004,6 +1019,11 @@ _UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_state.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_state.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_states.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_states.restype = ctypes.c_uint64
 _UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_stored.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -2306,19 +2326,20 @@ class FfiFailure:
     """
     What went wrong, whatever is to be done about it.
 """
-    def __init__(self, *, code:str, number:int, message:str, retryable:bool, origin:FfiOrigin, kind:FfiKind):
+    def __init__(self, *, code:str, number:int, message:str, retryable:bool, origin:FfiOrigin, kind:FfiKind, retry_after_ms:typing.Optional[int]):
         self.code = code
         self.number = number
         self.message = message
         self.retryable = retryable
         self.origin = origin
         self.kind = kind
+        self.retry_after_ms = retry_after_ms
         
         
 
     
     def __str__(self):
-        return "FfiFailure(code={}, number={}, message={}, retryable={}, origin={}, kind={})".format(self.code, self.number, self.message, self.retryable, self.origin, self.kind)
+        return "FfiFailure(code={}, number={}, message={}, retryable={}, origin={}, kind={}, retry_after_ms={})".format(self.code, self.number, self.message, self.retryable, self.origin, self.kind, self.retry_after_ms)
     def __eq__(self, other):
         if self.code != other.code:
             return False
@@ -2332,6 +2353,8 @@ class FfiFailure:
             return False
         if self.kind != other.kind:
             return False
+        if self.retry_after_ms != other.retry_after_ms:
+            return False
         return True
 
 class _UniffiFfiConverterTypeFfiFailure(_UniffiConverterRustBuffer):
@@ -2344,6 +2367,7 @@ class _UniffiFfiConverterTypeFfiFailure(_UniffiConverterRustBuffer):
             retryable=_UniffiFfiConverterBoolean.read(buf),
             origin=_UniffiFfiConverterTypeFfiOrigin.read(buf),
             kind=_UniffiFfiConverterTypeFfiKind.read(buf),
+            retry_after_ms=_UniffiFfiConverterOptionalUInt64.read(buf),
         )
 
     @staticmethod
@@ -2354,6 +2378,7 @@ class _UniffiFfiConverterTypeFfiFailure(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.check_lower(value.retryable)
         _UniffiFfiConverterTypeFfiOrigin.check_lower(value.origin)
         _UniffiFfiConverterTypeFfiKind.check_lower(value.kind)
+        _UniffiFfiConverterOptionalUInt64.check_lower(value.retry_after_ms)
 
     @staticmethod
     def write(value, buf):
@@ -2363,6 +2388,7 @@ class _UniffiFfiConverterTypeFfiFailure(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.write(value.retryable, buf)
         _UniffiFfiConverterTypeFfiOrigin.write(value.origin, buf)
         _UniffiFfiConverterTypeFfiKind.write(value.kind, buf)
+        _UniffiFfiConverterOptionalUInt64.write(value.retry_after_ms, buf)
 
 class _UniffiFfiConverterOptionalTypeFfiFailure(_UniffiConverterRustBuffer):
     @classmethod
@@ -2583,6 +2609,355 @@ class _UniffiFfiConverterSequenceTypeFfiUserStatus(_UniffiConverterRustBuffer):
         return [
             _UniffiFfiConverterTypeFfiUserStatus.read(buf) for i in range(count)
         ]
+
+@dataclass
+class FfiStored:
+    """
+    Where a message is in the log.
+"""
+    def __init__(self, *, epoch:str, offset:typing.Optional[int], duplicate:bool):
+        self.epoch = epoch
+        self.offset = offset
+        self.duplicate = duplicate
+        
+        
+
+    
+    def __str__(self):
+        return "FfiStored(epoch={}, offset={}, duplicate={})".format(self.epoch, self.offset, self.duplicate)
+    def __eq__(self, other):
+        if self.epoch != other.epoch:
+            return False
+        if self.offset != other.offset:
+            return False
+        if self.duplicate != other.duplicate:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeFfiStored(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return FfiStored(
+            epoch=_UniffiFfiConverterString.read(buf),
+            offset=_UniffiFfiConverterOptionalUInt64.read(buf),
+            duplicate=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.epoch)
+        _UniffiFfiConverterOptionalUInt64.check_lower(value.offset)
+        _UniffiFfiConverterBoolean.check_lower(value.duplicate)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.epoch, buf)
+        _UniffiFfiConverterOptionalUInt64.write(value.offset, buf)
+        _UniffiFfiConverterBoolean.write(value.duplicate, buf)
+
+
+
+
+
+
+class FfiReceiptState:
+    """
+    How far a published message has come.
+"""
+    def __init__(self):
+        raise RuntimeError("FfiReceiptState cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class QUEUED:
+        """
+        It waits in the outbox.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiReceiptState.QUEUED()".format()
+        def __eq__(self, other):
+            if not isinstance(other, FfiReceiptState):
+                return NotImplemented
+            if not other.is_QUEUED():
+                return False
+            return True
+
+    @dataclass
+    class SENT:
+        """
+        It was sent; at QoS 0 that is all.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiReceiptState.SENT()".format()
+        def __eq__(self, other):
+            if not isinstance(other, FfiReceiptState):
+                return NotImplemented
+            if not other.is_SENT():
+                return False
+            return True
+
+    @dataclass
+    class STORED:
+        """
+        It is in the log.
+"""
+        
+        def __init__(self, stored:FfiStored):
+            self.stored = stored
+            
+            """
+        Where.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiReceiptState.STORED(stored={})".format(self.stored)
+        def __eq__(self, other):
+            if not isinstance(other, FfiReceiptState):
+                return NotImplemented
+            if not other.is_STORED():
+                return False
+            if self.stored != other.stored:
+                return False
+            return True
+
+    @dataclass
+    class FAILED:
+        """
+        It will not be stored.
+"""
+        
+        def __init__(self, failure:FfiFailure):
+            self.failure = failure
+            
+            """
+        Why.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiReceiptState.FAILED(failure={})".format(self.failure)
+        def __eq__(self, other):
+            if not isinstance(other, FfiReceiptState):
+                return NotImplemented
+            if not other.is_FAILED():
+                return False
+            if self.failure != other.failure:
+                return False
+            return True
+
+    @dataclass
+    class UNCERTAIN:
+        """
+        It was sent, and nobody can know any more whether it was stored.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiReceiptState.UNCERTAIN()".format()
+        def __eq__(self, other):
+            if not isinstance(other, FfiReceiptState):
+                return NotImplemented
+            if not other.is_UNCERTAIN():
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_QUEUED(self) -> bool:
+        return isinstance(self, FfiReceiptState.QUEUED)
+    def is_queued(self) -> bool:
+        return isinstance(self, FfiReceiptState.QUEUED)
+    def is_SENT(self) -> bool:
+        return isinstance(self, FfiReceiptState.SENT)
+    def is_sent(self) -> bool:
+        return isinstance(self, FfiReceiptState.SENT)
+    def is_STORED(self) -> bool:
+        return isinstance(self, FfiReceiptState.STORED)
+    def is_stored(self) -> bool:
+        return isinstance(self, FfiReceiptState.STORED)
+    def is_FAILED(self) -> bool:
+        return isinstance(self, FfiReceiptState.FAILED)
+    def is_failed(self) -> bool:
+        return isinstance(self, FfiReceiptState.FAILED)
+    def is_UNCERTAIN(self) -> bool:
+        return isinstance(self, FfiReceiptState.UNCERTAIN)
+    def is_uncertain(self) -> bool:
+        return isinstance(self, FfiReceiptState.UNCERTAIN)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+FfiReceiptState.QUEUED = type("FfiReceiptState.QUEUED", (FfiReceiptState.QUEUED, FfiReceiptState,), {})  # type: ignore
+FfiReceiptState.SENT = type("FfiReceiptState.SENT", (FfiReceiptState.SENT, FfiReceiptState,), {})  # type: ignore
+FfiReceiptState.STORED = type("FfiReceiptState.STORED", (FfiReceiptState.STORED, FfiReceiptState,), {})  # type: ignore
+FfiReceiptState.FAILED = type("FfiReceiptState.FAILED", (FfiReceiptState.FAILED, FfiReceiptState,), {})  # type: ignore
+FfiReceiptState.UNCERTAIN = type("FfiReceiptState.UNCERTAIN", (FfiReceiptState.UNCERTAIN, FfiReceiptState,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeFfiReceiptState(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return FfiReceiptState.QUEUED(
+            )
+        if variant == 2:
+            return FfiReceiptState.SENT(
+            )
+        if variant == 3:
+            return FfiReceiptState.STORED(
+                _UniffiFfiConverterTypeFfiStored.read(buf),
+            )
+        if variant == 4:
+            return FfiReceiptState.FAILED(
+                _UniffiFfiConverterTypeFfiFailure.read(buf),
+            )
+        if variant == 5:
+            return FfiReceiptState.UNCERTAIN(
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_QUEUED():
+            return
+        if value.is_SENT():
+            return
+        if value.is_STORED():
+            _UniffiFfiConverterTypeFfiStored.check_lower(value.stored)
+            return
+        if value.is_FAILED():
+            _UniffiFfiConverterTypeFfiFailure.check_lower(value.failure)
+            return
+        if value.is_UNCERTAIN():
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_QUEUED():
+            buf.write_i32(1)
+        if value.is_SENT():
+            buf.write_i32(2)
+        if value.is_STORED():
+            buf.write_i32(3)
+            _UniffiFfiConverterTypeFfiStored.write(value.stored, buf)
+        if value.is_FAILED():
+            buf.write_i32(4)
+            _UniffiFfiConverterTypeFfiFailure.write(value.failure, buf)
+        if value.is_UNCERTAIN():
+            buf.write_i32(5)
+
+
+
+
+
+
+
+
+class FfiLogLevel(enum.Enum):
+    """
+    How much a line of the log matters.
+"""
+    
+    DEBUG = 0
+    """
+    Of interest to who looks for a fault.
+"""
+    
+    INFO = 1
+    """
+    What happens as it should.
+"""
+    
+    WARN = 2
+    """
+    What went wrong, and is dealt with.
+"""
+    
+    ERROR = 3
+    """
+    What ends the client.
+"""
+    
+
+
+class _UniffiFfiConverterTypeFfiLogLevel(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return FfiLogLevel.DEBUG
+        if variant == 2:
+            return FfiLogLevel.INFO
+        if variant == 3:
+            return FfiLogLevel.WARN
+        if variant == 4:
+            return FfiLogLevel.ERROR
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == FfiLogLevel.DEBUG:
+            return
+        if value == FfiLogLevel.INFO:
+            return
+        if value == FfiLogLevel.WARN:
+            return
+        if value == FfiLogLevel.ERROR:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == FfiLogLevel.DEBUG:
+            buf.write_i32(1)
+        if value == FfiLogLevel.INFO:
+            buf.write_i32(2)
+        if value == FfiLogLevel.WARN:
+            buf.write_i32(3)
+        if value == FfiLogLevel.ERROR:
+            buf.write_i32(4)
+
+
 
 
 
@@ -2939,6 +3314,74 @@ class FfiEvent:
                 return False
             return True
 
+    @dataclass
+    class RECEIPT:
+        """
+        A message has come further.
+"""
+        
+        def __init__(self, state:FfiReceiptState):
+            self.state = state
+            
+            """
+        How far.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiEvent.RECEIPT(state={})".format(self.state)
+        def __eq__(self, other):
+            if not isinstance(other, FfiEvent):
+                return NotImplemented
+            if not other.is_RECEIPT():
+                return False
+            if self.state != other.state:
+                return False
+            return True
+
+    @dataclass
+    class LOG:
+        """
+        The client says something of itself.
+"""
+        
+        def __init__(self, level:FfiLogLevel, text:str):
+            self.level = level
+            
+            """
+        How much it matters.
+"""
+        
+            self.text = text
+            
+            """
+        One line.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FfiEvent.LOG(level={}, text={})".format(self.level, self.text)
+        def __eq__(self, other):
+            if not isinstance(other, FfiEvent):
+                return NotImplemented
+            if not other.is_LOG():
+                return False
+            if self.level != other.level:
+                return False
+            if self.text != other.text:
+                return False
+            return True
+
     
 
     # For each variant, we have `is_NAME` and `is_name` methods for easily checking
@@ -2979,6 +3422,14 @@ class FfiEvent:
         return isinstance(self, FfiEvent.STATUSES)
     def is_statuses(self) -> bool:
         return isinstance(self, FfiEvent.STATUSES)
+    def is_RECEIPT(self) -> bool:
+        return isinstance(self, FfiEvent.RECEIPT)
+    def is_receipt(self) -> bool:
+        return isinstance(self, FfiEvent.RECEIPT)
+    def is_LOG(self) -> bool:
+        return isinstance(self, FfiEvent.LOG)
+    def is_log(self) -> bool:
+        return isinstance(self, FfiEvent.LOG)
     
 
 # Now, a little trick - we make each nested variant class be a subclass of the main
@@ -2993,6 +3444,8 @@ FfiEvent.MEMBERS = type("FfiEvent.MEMBERS", (FfiEvent.MEMBERS, FfiEvent,), {})  
 FfiEvent.CONNECTION = type("FfiEvent.CONNECTION", (FfiEvent.CONNECTION, FfiEvent,), {})  # type: ignore
 FfiEvent.OUTBOX = type("FfiEvent.OUTBOX", (FfiEvent.OUTBOX, FfiEvent,), {})  # type: ignore
 FfiEvent.STATUSES = type("FfiEvent.STATUSES", (FfiEvent.STATUSES, FfiEvent,), {})  # type: ignore
+FfiEvent.RECEIPT = type("FfiEvent.RECEIPT", (FfiEvent.RECEIPT, FfiEvent,), {})  # type: ignore
+FfiEvent.LOG = type("FfiEvent.LOG", (FfiEvent.LOG, FfiEvent,), {})  # type: ignore
 
 
 
@@ -3046,6 +3499,15 @@ class _UniffiFfiConverterTypeFfiEvent(_UniffiConverterRustBuffer):
             return FfiEvent.STATUSES(
                 _UniffiFfiConverterSequenceTypeFfiUserStatus.read(buf),
             )
+        if variant == 10:
+            return FfiEvent.RECEIPT(
+                _UniffiFfiConverterTypeFfiReceiptState.read(buf),
+            )
+        if variant == 11:
+            return FfiEvent.LOG(
+                _UniffiFfiConverterTypeFfiLogLevel.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
         raise InternalError("Raw enum value doesn't match any cases")
 
     @staticmethod
@@ -3085,6 +3547,13 @@ class _UniffiFfiConverterTypeFfiEvent(_UniffiConverterRustBuffer):
             return
         if value.is_STATUSES():
             _UniffiFfiConverterSequenceTypeFfiUserStatus.check_lower(value.users)
+            return
+        if value.is_RECEIPT():
+            _UniffiFfiConverterTypeFfiReceiptState.check_lower(value.state)
+            return
+        if value.is_LOG():
+            _UniffiFfiConverterTypeFfiLogLevel.check_lower(value.level)
+            _UniffiFfiConverterString.check_lower(value.text)
             return
         raise ValueError(value)
 
@@ -3126,6 +3595,13 @@ class _UniffiFfiConverterTypeFfiEvent(_UniffiConverterRustBuffer):
         if value.is_STATUSES():
             buf.write_i32(9)
             _UniffiFfiConverterSequenceTypeFfiUserStatus.write(value.users, buf)
+        if value.is_RECEIPT():
+            buf.write_i32(10)
+            _UniffiFfiConverterTypeFfiReceiptState.write(value.state, buf)
+        if value.is_LOG():
+            buf.write_i32(11)
+            _UniffiFfiConverterTypeFfiLogLevel.write(value.level, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
 
 
 
@@ -4434,51 +4910,6 @@ class _UniffiFfiConverterTypeFfiPublishOptions(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalUInt32.write(value.ttl, buf)
         _UniffiFfiConverterMapStringString.write(value.headers, buf)
 
-@dataclass
-class FfiStored:
-    """
-    Where a message is in the log.
-"""
-    def __init__(self, *, epoch:str, offset:typing.Optional[int], duplicate:bool):
-        self.epoch = epoch
-        self.offset = offset
-        self.duplicate = duplicate
-        
-        
-
-    
-    def __str__(self):
-        return "FfiStored(epoch={}, offset={}, duplicate={})".format(self.epoch, self.offset, self.duplicate)
-    def __eq__(self, other):
-        if self.epoch != other.epoch:
-            return False
-        if self.offset != other.offset:
-            return False
-        if self.duplicate != other.duplicate:
-            return False
-        return True
-
-class _UniffiFfiConverterTypeFfiStored(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        return FfiStored(
-            epoch=_UniffiFfiConverterString.read(buf),
-            offset=_UniffiFfiConverterOptionalUInt64.read(buf),
-            duplicate=_UniffiFfiConverterBoolean.read(buf),
-        )
-
-    @staticmethod
-    def check_lower(value):
-        _UniffiFfiConverterString.check_lower(value.epoch)
-        _UniffiFfiConverterOptionalUInt64.check_lower(value.offset)
-        _UniffiFfiConverterBoolean.check_lower(value.duplicate)
-
-    @staticmethod
-    def write(value, buf):
-        _UniffiFfiConverterString.write(value.epoch, buf)
-        _UniffiFfiConverterOptionalUInt64.write(value.offset, buf)
-        _UniffiFfiConverterBoolean.write(value.duplicate, buf)
-
 
 
 # FfiError
@@ -4955,239 +5386,6 @@ class _UniffiFfiConverterTypeFfiHistoryRange(_UniffiConverterRustBuffer):
         if value.is_UNTIL():
             buf.write_i32(5)
             _UniffiFfiConverterUInt64.write(value.ms, buf)
-
-
-
-
-
-
-
-
-class FfiReceiptState:
-    """
-    How far a published message has come.
-"""
-    def __init__(self):
-        raise RuntimeError("FfiReceiptState cannot be instantiated directly")
-
-    # Each enum variant is a nested class of the enum itself.
-    @dataclass
-    class QUEUED:
-        """
-        It waits in the outbox.
-"""
-        
-        def __init__(self, ):
-            pass
-
-    
-            
-            
-    
-        def __str__(self):
-            return "FfiReceiptState.QUEUED()".format()
-        def __eq__(self, other):
-            if not isinstance(other, FfiReceiptState):
-                return NotImplemented
-            if not other.is_QUEUED():
-                return False
-            return True
-
-    @dataclass
-    class SENT:
-        """
-        It was sent; at QoS 0 that is all.
-"""
-        
-        def __init__(self, ):
-            pass
-
-    
-            
-            
-    
-        def __str__(self):
-            return "FfiReceiptState.SENT()".format()
-        def __eq__(self, other):
-            if not isinstance(other, FfiReceiptState):
-                return NotImplemented
-            if not other.is_SENT():
-                return False
-            return True
-
-    @dataclass
-    class STORED:
-        """
-        It is in the log.
-"""
-        
-        def __init__(self, stored:FfiStored):
-            self.stored = stored
-            
-            """
-        Where.
-"""
-        
-            pass
-
-    
-            
-            
-    
-        def __str__(self):
-            return "FfiReceiptState.STORED(stored={})".format(self.stored)
-        def __eq__(self, other):
-            if not isinstance(other, FfiReceiptState):
-                return NotImplemented
-            if not other.is_STORED():
-                return False
-            if self.stored != other.stored:
-                return False
-            return True
-
-    @dataclass
-    class FAILED:
-        """
-        It will not be stored.
-"""
-        
-        def __init__(self, failure:FfiFailure):
-            self.failure = failure
-            
-            """
-        Why.
-"""
-        
-            pass
-
-    
-            
-            
-    
-        def __str__(self):
-            return "FfiReceiptState.FAILED(failure={})".format(self.failure)
-        def __eq__(self, other):
-            if not isinstance(other, FfiReceiptState):
-                return NotImplemented
-            if not other.is_FAILED():
-                return False
-            if self.failure != other.failure:
-                return False
-            return True
-
-    @dataclass
-    class UNCERTAIN:
-        """
-        It was sent, and nobody can know any more whether it was stored.
-"""
-        
-        def __init__(self, ):
-            pass
-
-    
-            
-            
-    
-        def __str__(self):
-            return "FfiReceiptState.UNCERTAIN()".format()
-        def __eq__(self, other):
-            if not isinstance(other, FfiReceiptState):
-                return NotImplemented
-            if not other.is_UNCERTAIN():
-                return False
-            return True
-
-    
-
-    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
-    # whether an instance is that variant.
-    def is_QUEUED(self) -> bool:
-        return isinstance(self, FfiReceiptState.QUEUED)
-    def is_queued(self) -> bool:
-        return isinstance(self, FfiReceiptState.QUEUED)
-    def is_SENT(self) -> bool:
-        return isinstance(self, FfiReceiptState.SENT)
-    def is_sent(self) -> bool:
-        return isinstance(self, FfiReceiptState.SENT)
-    def is_STORED(self) -> bool:
-        return isinstance(self, FfiReceiptState.STORED)
-    def is_stored(self) -> bool:
-        return isinstance(self, FfiReceiptState.STORED)
-    def is_FAILED(self) -> bool:
-        return isinstance(self, FfiReceiptState.FAILED)
-    def is_failed(self) -> bool:
-        return isinstance(self, FfiReceiptState.FAILED)
-    def is_UNCERTAIN(self) -> bool:
-        return isinstance(self, FfiReceiptState.UNCERTAIN)
-    def is_uncertain(self) -> bool:
-        return isinstance(self, FfiReceiptState.UNCERTAIN)
-    
-
-# Now, a little trick - we make each nested variant class be a subclass of the main
-# enum class, so that method calls and instance checks etc will work intuitively.
-# We might be able to do this a little more neatly with a metaclass, but this'll do.
-FfiReceiptState.QUEUED = type("FfiReceiptState.QUEUED", (FfiReceiptState.QUEUED, FfiReceiptState,), {})  # type: ignore
-FfiReceiptState.SENT = type("FfiReceiptState.SENT", (FfiReceiptState.SENT, FfiReceiptState,), {})  # type: ignore
-FfiReceiptState.STORED = type("FfiReceiptState.STORED", (FfiReceiptState.STORED, FfiReceiptState,), {})  # type: ignore
-FfiReceiptState.FAILED = type("FfiReceiptState.FAILED", (FfiReceiptState.FAILED, FfiReceiptState,), {})  # type: ignore
-FfiReceiptState.UNCERTAIN = type("FfiReceiptState.UNCERTAIN", (FfiReceiptState.UNCERTAIN, FfiReceiptState,), {})  # type: ignore
-
-
-
-
-class _UniffiFfiConverterTypeFfiReceiptState(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        variant = buf.read_i32()
-        if variant == 1:
-            return FfiReceiptState.QUEUED(
-            )
-        if variant == 2:
-            return FfiReceiptState.SENT(
-            )
-        if variant == 3:
-            return FfiReceiptState.STORED(
-                _UniffiFfiConverterTypeFfiStored.read(buf),
-            )
-        if variant == 4:
-            return FfiReceiptState.FAILED(
-                _UniffiFfiConverterTypeFfiFailure.read(buf),
-            )
-        if variant == 5:
-            return FfiReceiptState.UNCERTAIN(
-            )
-        raise InternalError("Raw enum value doesn't match any cases")
-
-    @staticmethod
-    def check_lower(value):
-        if value.is_QUEUED():
-            return
-        if value.is_SENT():
-            return
-        if value.is_STORED():
-            _UniffiFfiConverterTypeFfiStored.check_lower(value.stored)
-            return
-        if value.is_FAILED():
-            _UniffiFfiConverterTypeFfiFailure.check_lower(value.failure)
-            return
-        if value.is_UNCERTAIN():
-            return
-        raise ValueError(value)
-
-    @staticmethod
-    def write(value, buf):
-        if value.is_QUEUED():
-            buf.write_i32(1)
-        if value.is_SENT():
-            buf.write_i32(2)
-        if value.is_STORED():
-            buf.write_i32(3)
-            _UniffiFfiConverterTypeFfiStored.write(value.stored, buf)
-        if value.is_FAILED():
-            buf.write_i32(4)
-            _UniffiFfiConverterTypeFfiFailure.write(value.failure, buf)
-        if value.is_UNCERTAIN():
-            buf.write_i32(5)
 
 
 
@@ -6053,6 +6251,12 @@ class FfiReceiptProtocol(typing.Protocol):
         Returns how far it has come.
 """
         raise NotImplementedError
+    def states(self, ) -> FfiReader:
+        """
+        Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+        message, and when the client is closed.
+"""
+        raise NotImplementedError
     async def stored(self, cancel: typing.Union[object, typing.Optional[FfiCancel]] = _DEFAULT) -> FfiStored:
         """
         Waits until the message is in the log.
@@ -6150,6 +6354,22 @@ class FfiReceipt(FfiReceiptProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_state,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def states(self, ) -> FfiReader:
+        """
+        Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+        message, and when the client is closed.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeFfiReader.lift
+        _uniffi_error_converter = None
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_states,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -6520,6 +6740,12 @@ class FfiClientProtocol(typing.Protocol):
         Tells the client what happens to the app or the device.
 """
         raise NotImplementedError
+    def logs(self, ) -> FfiReader:
+        """
+        Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+        the client is closed, after the last line.
+"""
+        raise NotImplementedError
     def outbox(self, ) -> FfiOutbox:
         """
         Returns what waits to be sent.
@@ -6781,6 +7007,22 @@ class FfiClient(FfiClientProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_lifecycle,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def logs(self, ) -> FfiReader:
+        """
+        Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+        the client is closed, after the last line.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeFfiReader.lift
+        _uniffi_error_converter = None
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_logs,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -7273,13 +7515,14 @@ __all__ = [
     "FfiConnectionState",
     "FfiOrigin",
     "FfiKind",
+    "FfiReceiptState",
+    "FfiLogLevel",
     "FfiEvent",
     "FfiQos",
     "FfiPresenceMode",
     "FfiSince",
     "FfiError",
     "FfiHistoryRange",
-    "FfiReceiptState",
     "FfiSignal",
     "FfiTokenReason",
     "FfiMessage",
@@ -7288,6 +7531,7 @@ __all__ = [
     "FfiConnection",
     "FfiOutbox",
     "FfiUserStatus",
+    "FfiStored",
     "FfiItem",
     "FfiBatch",
     "FfiChannelOptions",
@@ -7298,7 +7542,6 @@ __all__ = [
     "FfiMembers",
     "FfiMembersPage",
     "FfiPublishOptions",
-    "FfiStored",
     "error_codes",
     "live",
     "version",

@@ -18,7 +18,8 @@ extension MoorlineError {
     init(_ failure: FfiFailure) {
         self.init(
             code: Code(rawValue: failure.code), number: Int(failure.number), message: failure.message,
-            isRetryable: failure.retryable, origin: Origin(failure.origin), kind: Kind(failure.kind)
+            isRetryable: failure.retryable, retryAfter: failure.retryAfterMs.map { .milliseconds($0) },
+            origin: Origin(failure.origin), kind: Kind(failure.kind)
         )
     }
 }
@@ -213,6 +214,17 @@ extension MemberChange {
 extension Status {
     init(_ status: FfiUserStatus) {
         self.init(isOnline: status.online, since: status.sinceMs.map(Date.init(ms:)))
+    }
+}
+
+extension LogLevel {
+    init(_ level: FfiLogLevel) {
+        switch level {
+        case .debug: self = .debug
+        case .info: self = .info
+        case .warn: self = .warning
+        case .error: self = .error
+        }
     }
 }
 

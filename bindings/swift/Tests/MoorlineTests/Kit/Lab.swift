@@ -47,9 +47,16 @@ final class Lab {
     /// How many connections clients have opened through the proxy.
     func connections() throws -> Int { try traffic()[2] }
 
-    /// A token for channels that begin so.
-    func token(user: String, seconds: Int, match: String = "*") throws -> String {
-        try Self.ask(socket, "token \(user) \(seconds) \(match)")
+    /// The server's address for an app whose calls go to a backend: `tests/crash/src/lab/backend.rs`.
+    func calls(proxied: Bool = false) throws -> URL {
+        let answer = proxied ? "\(self.proxied.absoluteString)/calls" : try Self.ask(socket, "calls")
+        guard let url = URL(string: answer), answer.hasPrefix("ws") else { throw Failure(description: "calls: \(answer)") }
+        return url
+    }
+
+    /// A token for channels and methods that match, in an app.
+    func token(user: String, seconds: Int, match: String = "*", app: String = "default") throws -> String {
+        try Self.ask(socket, "token \(user) \(seconds) \(match) \(app)")
     }
 
     private func traffic() throws -> [Int] {

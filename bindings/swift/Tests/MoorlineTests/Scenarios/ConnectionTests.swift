@@ -110,6 +110,53 @@ final class ConnectionTests: XCTestCase {
         }
     }
 
+    func test_gets_what_it_missed_when_it_comes_back() async throws {
+        try await play { world in
+            let bob = try world.client("bob")
+            let name = world.channel()
+            let reading = try await Reading.begin(bob.channel(name))
+            bob.disconnect()
+            await bob.reaches("idle")
+            let writer = try world.client("alice").channel(name)
+            try await writer.publish(text: "missed").stored()
+            try await bob.connect()
+            try await reading.subscribed()
+            try await writer.publish(text: "live").stored()
+            let first = try await reading.message().text
+            guard first == "missed" else { return XCTFail("first came \(first ?? "something else")") }
+            let second = try await reading.message().text
+            XCTAssertEqual(second, "live")
+        }
+    }
+
+    func test_the_log_tells_of_a_life_and_of_no_secret() async throws {
+        try await play { world in
+            let lines = Guarded<[String]>([])
+            let client = try world.client("alice", proxied: true) { options in
+                options.urls = options.urls.map { URL(string: "\($0.absoluteString)?secret=yes")! }
+                options.log = { level, line in lines.change { $0.append("\(level) \(line)") } }
+            }
+            XCTAssertEqual(lines.read { $0 }, [])
+            try await client.connect()
+            try world.lab.cut()
+            let room = client.channel(world.channel())
+            try await room.publish(text: "a payload").stored()
+            let late = await code { try await room.publish(text: "late", ttl: .zero).stored() }
+            XCTAssertEqual(late, "publish.expired")
+            await client.close()
+            // The last line came before that.
+            let all = lines.read { $0 }
+            XCTAssertEqual(
+                Array(all.prefix(3)),
+                ["info connecting (requested)", "debug opens \(world.lab.proxied.absoluteString)", "info online (welcome)"]
+            )
+            XCTAssertEqual(Set(all.filter { $0.contains("recovering (transport-") }.map { $0.hasPrefix("warning ") }), [true])
+            XCTAssertEqual(all.filter { $0.hasPrefix("warning \(room.name): a message is not stored") }.count, 1)
+            XCTAssertEqual(all.last, "info closed (requested)")
+            XCTAssertEqual(all.filter { $0.contains("secret") || $0.contains("dev:") || $0.contains("payload") }, [])
+        }
+    }
+
     /// The notifications of UIKit reach the core, as long as the client is open. Posted here as UIKit does; the client's own record
     /// has what it was told, at once.
     func test_what_the_system_posts_reaches_the_core() async throws {

@@ -72,6 +72,33 @@ final class PublishTests: XCTestCase {
         }
     }
 
+    func test_a_receipt_tells_how_far_its_message_has_come() async throws {
+        try await play { world in
+            let alice = try world.client("alice", proxied: true)
+            let room = alice.channel(world.channel())
+            try await alice.connect()
+            try world.lab.blackHole()
+            let receipt = try room.publish(text: "hi")
+            var seen: [ReceiptState] = []
+            // The server cannot answer: however slow this is, it gets to see that the message was sent.
+            for await state in receipt.states {
+                seen.append(state)
+                if state == .sent { try world.lab.heal() }
+            }
+            let stored = ReceiptState.stored(try await receipt.stored())
+            XCTAssertEqual(seen.filter { $0 != .queued }, [.sent, stored])
+            var again: [ReceiptState] = []
+            for await state in receipt.states { again.append(state) }
+            XCTAssertEqual(again, [stored])
+            try world.lab.refuse()
+            let unsettled = try room.publish(text: "later").states.makeAsyncIterator()
+            let begun = await unsettled.next()
+            XCTAssertNotNil(begun)
+            await alice.close()
+            while let state = await unsettled.next() { XCTAssertTrue([.queued, .sent].contains(state), "\(state)") }
+        }
+    }
+
     func test_the_same_id_is_stored_once() async throws {
         try await play { world in
             let room = try world.client("alice").channel(world.channel())

@@ -49,7 +49,7 @@ public class Moorline(url: String, scope: CoroutineScope? = null, configure: Moo
         val config = MoorlineConfig().apply(configure)
         val tokens = config.provider?.let { Tokens(it) }
         client = core { FfiClient(config.options(url), tokens) }
-        session = Session(client, scope, config.dispatcher, config.signals)
+        session = Session(client, scope, config.dispatcher, config.signals, config.logger)
         tokens?.scope = session.scope
     }
 

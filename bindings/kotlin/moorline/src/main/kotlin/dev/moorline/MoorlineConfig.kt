@@ -17,6 +17,21 @@ public enum class TokenReason {
     Refused,
 }
 
+/** How much a line of the log matters. */
+public enum class LogLevel {
+    /** Of interest to who looks for a fault: addresses, tokens that are asked for, channels that are read. */
+    Debug,
+
+    /** What happens as it should. */
+    Info,
+
+    /** What went wrong, and is dealt with: a lost connection, a message that is not stored. */
+    Warn,
+
+    /** What ends the client. */
+    Error,
+}
+
 /** Keeps this block's names out of blocks within it. */
 @DslMarker
 public annotation class MoorlineDsl
@@ -26,6 +41,7 @@ public annotation class MoorlineDsl
 public class MoorlineConfig internal constructor() {
     internal var token: String? = null
     internal var provider: (suspend (TokenReason) -> String)? = null
+    internal var logger: ((LogLevel, String) -> Unit)? = null
     internal val certificates: MutableList<ByteArray> = mutableListOf()
     internal val addresses: MutableList<String> = mutableListOf()
 
@@ -59,7 +75,7 @@ public class MoorlineConfig internal constructor() {
     /** How long opening a socket and being welcomed may take (10 s). */
     public var connectTimeout: Duration? = null
 
-    /** Where [token]'s block runs, and what follows the connection's state. */
+    /** Where the blocks of [token] and [log] run, and what follows the connection's state. */
     public var dispatcher: CoroutineDispatcher = Dispatchers.Default
 
     /** Sets a token that never changes. Without this and the other [token], the client is anonymous. */
@@ -73,6 +89,16 @@ public class MoorlineConfig internal constructor() {
      */
     public fun token(fetch: suspend (TokenReason) -> String) {
         provider = fetch
+    }
+
+    /**
+     * Sets what is told the lines of the client's log, one after the other, from its first use until it is closed; the last one
+     * before [Moorline.close] returns. Names of channels and users are in it; payloads, headers and tokens never are. The lines are
+     * for people: do not parse them. While 256 wait, later ones are counted instead. What the block throws ends the log,
+     * and goes to the scope's `CoroutineExceptionHandler`, as in `launch`.
+     */
+    public fun log(write: (level: LogLevel, line: String) -> Unit) {
+        logger = write
     }
 
     /** Adds a further address of the server: they are tried in turn. */

@@ -1,5 +1,7 @@
 package dev.moorline
 
+import kotlin.time.Duration
+
 /** Who says that something went wrong. */
 public enum class Origin {
     /** This library, before anything was sent. */
@@ -30,6 +32,9 @@ public sealed class MoorlineException private constructor(failure: Failure, caus
     /** Who says so. */
     public val origin: Origin = failure.origin
 
+    /** How long to wait before the same is tried again, to the millisecond, where the server says so, as with `limit.rate`; else null. */
+    public val retryAfter: Duration? = failure.retryAfter
+
     /** The token is malformed, expired or revoked: sign in again. */
     public class Auth internal constructor(failure: Failure, cause: Throwable? = null) : MoorlineException(failure, cause)
 
@@ -59,6 +64,7 @@ internal class Failure(
     val isRetryable: Boolean,
     val origin: Origin,
     val text: String,
+    val retryAfter: Duration? = null,
 ) {
     companion object {
         fun closed(): MoorlineException = MoorlineException.Closed(Failure(ErrorCode.CLIENT_CLOSED, 100, false, Origin.Client, "the client is closed: make another one"))

@@ -1,10 +1,16 @@
 package dev.moorline
 
+import dev.moorline.ffi.FfiEvent
 import dev.moorline.ffi.FfiReceipt
 import dev.moorline.internal.core
+import dev.moorline.internal.readerFlow
 import dev.moorline.internal.toState
 import dev.moorline.internal.toStored
 import kotlin.concurrent.Volatile
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.emitAll
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.flowOf
 
 /** Where a message is in the log. */
 public data class Stored(
@@ -51,6 +57,18 @@ public class Receipt internal constructor(private val receipt: FfiReceipt) {
 
     /** How far it has come, at this moment. */
     public val state: ReceiptState get() = ask(ReceiptState::Stored) { receipt.state().toState().also { (it as? ReceiptState.Stored)?.let { end -> settle(end.stored) } } }
+
+    /**
+     * How far it comes, beginning with what is so now; cold. A slow collector gets the newest. Ends once it is known what became of the
+     * message, and when the client is closed: then [state] says how far it had come, and [stored] throws why.
+     */
+    public val states: Flow<ReceiptState> = flow {
+        val following = ask({ end -> flowOf(ReceiptState.Stored(end)) }) {
+            val reader = receipt.states()
+            readerFlow({ reader }) { event -> (event as? FfiEvent.Receipt)?.state?.toState() }
+        }
+        emitAll(following)
+    }
 
     /**
      * Waits until the client's store has the message: from then on it outlives the process, and goes out when there is a

@@ -90,6 +90,24 @@ class SeamTest : Lab() {
     }
 
     @Test
+    fun `a collector that goes on where another left off is told that the channel is read`() = scenario {
+        val room = client("bob").channel(channel(), since = Since.First)
+        client("alice").channel(room.name).store(1..3)
+        suspend fun take(count: Int) = room.events.take(count).toList()
+        fun begun(events: List<ChannelEvent>) = (events.first() as ChannelEvent.Subscribed).let { it.from to it.head }
+        val first = take(3)
+        assertEquals(0L to 3L, begun(first))
+        assertEquals(listOf(1, 2), first.drop(1).map { (it as ChannelEvent.Received).message.number })
+        // Before what was left, and again while that is so.
+        repeat(2) { assertEquals(2L to 3L, begun(take(1))) }
+        val rest = take(2)
+        assertEquals(2L to 3L, begun(rest))
+        assertEquals(3, (rest.last() as ChannelEvent.Received).message.number)
+        // Nothing is left.
+        assertEquals(3L to 3L, begun(take(1)))
+    }
+
+    @Test
     fun `collectors hold up no other`() = scenario {
         val room = client("bob").channel(channel())
         val held = Gate()

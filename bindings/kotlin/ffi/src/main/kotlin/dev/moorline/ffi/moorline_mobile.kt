@@ -744,6 +744,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_moorline_mobile_checksum_method_fficlient_lifecycle(
     ): Int
+    external fun uniffi_moorline_mobile_checksum_method_fficlient_logs(
+    ): Int
     external fun uniffi_moorline_mobile_checksum_method_fficlient_outbox(
     ): Int
     external fun uniffi_moorline_mobile_checksum_method_fficlient_outboxes(
@@ -781,6 +783,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_moorline_mobile_checksum_method_ffireceipt_queued(
     ): Int
     external fun uniffi_moorline_mobile_checksum_method_ffireceipt_state(
+    ): Int
+    external fun uniffi_moorline_mobile_checksum_method_ffireceipt_states(
     ): Int
     external fun uniffi_moorline_mobile_checksum_method_ffireceipt_stored(
     ): Int
@@ -865,6 +869,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_moorline_mobile_fn_method_fficlient_lifecycle(`ptr`: Long,`signal`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_moorline_mobile_fn_method_fficlient_logs(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_moorline_mobile_fn_method_fficlient_outbox(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_moorline_mobile_fn_method_fficlient_outboxes(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -915,6 +921,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_moorline_mobile_fn_method_ffireceipt_state(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_moorline_mobile_fn_method_ffireceipt_states(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_moorline_mobile_fn_method_ffireceipt_stored(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_moorline_mobile_fn_clone_ffitokenanswer(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1118,6 +1126,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_moorline_mobile_checksum_method_fficlient_lifecycle() and 0xFFFF) != 48585) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_moorline_mobile_checksum_method_fficlient_logs() and 0xFFFF) != 29633) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_moorline_mobile_checksum_method_fficlient_outbox() and 0xFFFF) != 49379) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1173,6 +1184,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_moorline_mobile_checksum_method_ffireceipt_state() and 0xFFFF) != 5540) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_moorline_mobile_checksum_method_ffireceipt_states() and 0xFFFF) != 2053) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_moorline_mobile_checksum_method_ffireceipt_stored() and 0xFFFF) != 6234) {
@@ -2436,6 +2450,12 @@ public interface FfiClientInterface {
     fun `lifecycle`(`signal`: FfiSignal)
     
     /**
+     * Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+     * the client is closed, after the last line.
+     */
+    fun `logs`(): FfiReader
+    
+    /**
      * Returns what waits to be sent.
      */
     fun `outbox`(): FfiOutbox
@@ -2770,6 +2790,23 @@ open class FfiClient: Disposable, AutoCloseable, FfiClientInterface
 }
     }
     
+    
+
+    
+    /**
+     * Follows what this client says of itself from now on; a reader that is slow is told how many lines it has lost. Ends when
+     * the client is closed, after the last line.
+     */override fun `logs`(): FfiReader {
+            return FfiConverterTypeFfiReader.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_moorline_mobile_fn_method_fficlient_logs(
+        it,
+        _status)
+}
+    }
+    )
+    }
     
 
     
@@ -3789,6 +3826,12 @@ public interface FfiReceiptInterface {
     fun `state`(): FfiReceiptState
     
     /**
+     * Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+     * message, and when the client is closed.
+     */
+    fun `states`(): FfiReader
+    
+    /**
      * Waits until the message is in the log.
      */
     suspend fun `stored`(`cancel`: FfiCancel? = null): FfiStored
@@ -3966,6 +4009,23 @@ open class FfiReceipt: Disposable, AutoCloseable, FfiReceiptInterface
     callWithHandle {
     uniffiRustCall() { _status ->
     UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_state(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Follows how far it comes, beginning with what is so now; the newest counts. Ends once it is known what became of the
+     * message, and when the client is closed.
+     */override fun `states`(): FfiReader {
+            return FfiConverterTypeFfiReader.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_moorline_mobile_fn_method_ffireceipt_states(
         it,
         _status)
 }
@@ -5044,6 +5104,11 @@ data class FfiFailure (
      * What to do about it.
      */
     val `kind`: FfiKind
+    , 
+    /**
+     * ms to wait before the same is tried again, where the server says so.
+     */
+    val `retryAfterMs`: kotlin.ULong?
     
 ){
     
@@ -5066,6 +5131,7 @@ public object FfiConverterTypeFfiFailure: FfiConverterRustBuffer<FfiFailure> {
             FfiConverterBoolean.read(buf),
             FfiConverterTypeFfiOrigin.read(buf),
             FfiConverterTypeFfiKind.read(buf),
+            FfiConverterOptionalULong.read(buf),
         )
     }
 
@@ -5075,7 +5141,8 @@ public object FfiConverterTypeFfiFailure: FfiConverterRustBuffer<FfiFailure> {
             FfiConverterString.allocationSize(value.`message`) +
             FfiConverterBoolean.allocationSize(value.`retryable`) +
             FfiConverterTypeFfiOrigin.allocationSize(value.`origin`) +
-            FfiConverterTypeFfiKind.allocationSize(value.`kind`)
+            FfiConverterTypeFfiKind.allocationSize(value.`kind`) +
+            FfiConverterOptionalULong.allocationSize(value.`retryAfterMs`)
     )
 
     override fun write(value: FfiFailure, buf: ByteBuffer) {
@@ -5085,6 +5152,7 @@ public object FfiConverterTypeFfiFailure: FfiConverterRustBuffer<FfiFailure> {
             FfiConverterBoolean.write(value.`retryable`, buf)
             FfiConverterTypeFfiOrigin.write(value.`origin`, buf)
             FfiConverterTypeFfiKind.write(value.`kind`, buf)
+            FfiConverterOptionalULong.write(value.`retryAfterMs`, buf)
     }
 }
 
@@ -6304,6 +6372,40 @@ sealed class FfiEvent {
         companion object
     }
     
+    /**
+     * A message has come further.
+     */
+    data class Receipt(
+        /**
+         * How far.
+         */
+        val `state`: dev.moorline.ffi.FfiReceiptState) : FfiEvent()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The client says something of itself.
+     */
+    data class Log(
+        /**
+         * How much it matters.
+         */
+        val `level`: dev.moorline.ffi.FfiLogLevel, 
+        /**
+         * One line.
+         */
+        val `text`: kotlin.String) : FfiEvent()
+        
+    {
+        
+
+        companion object
+    }
+    
 
     
 
@@ -6355,6 +6457,13 @@ public object FfiConverterTypeFfiEvent : FfiConverterRustBuffer<FfiEvent>{
                 )
             9 -> FfiEvent.Statuses(
                 FfiConverterSequenceTypeFfiUserStatus.read(buf),
+                )
+            10 -> FfiEvent.Receipt(
+                FfiConverterTypeFfiReceiptState.read(buf),
+                )
+            11 -> FfiEvent.Log(
+                FfiConverterTypeFfiLogLevel.read(buf),
+                FfiConverterString.read(buf),
                 )
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
         }
@@ -6433,6 +6542,21 @@ public object FfiConverterTypeFfiEvent : FfiConverterRustBuffer<FfiEvent>{
                 + FfiConverterSequenceTypeFfiUserStatus.allocationSize(value.`users`)
             )
         }
+        is FfiEvent.Receipt -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiReceiptState.allocationSize(value.`state`)
+            )
+        }
+        is FfiEvent.Log -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiLogLevel.allocationSize(value.`level`)
+                + FfiConverterString.allocationSize(value.`text`)
+            )
+        }
     }
 
     override fun write(value: FfiEvent, buf: ByteBuffer) {
@@ -6489,6 +6613,17 @@ public object FfiConverterTypeFfiEvent : FfiConverterRustBuffer<FfiEvent>{
             is FfiEvent.Statuses -> {
                 buf.putInt(9)
                 FfiConverterSequenceTypeFfiUserStatus.write(value.`users`, buf)
+                Unit
+            }
+            is FfiEvent.Receipt -> {
+                buf.putInt(10)
+                FfiConverterTypeFfiReceiptState.write(value.`state`, buf)
+                Unit
+            }
+            is FfiEvent.Log -> {
+                buf.putInt(11)
+                FfiConverterTypeFfiLogLevel.write(value.`level`, buf)
+                FfiConverterString.write(value.`text`, buf)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
@@ -6729,6 +6864,57 @@ public object FfiConverterTypeFfiKind: FfiConverterRustBuffer<FfiKind> {
     override fun allocationSize(value: FfiKind) = 4UL
 
     override fun write(value: FfiKind, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * How much a line of the log matters.
+ */
+
+enum class FfiLogLevel {
+    
+    /**
+     * Of interest to who looks for a fault.
+     */
+    DEBUG,
+    /**
+     * What happens as it should.
+     */
+    INFO,
+    /**
+     * What went wrong, and is dealt with.
+     */
+    WARN,
+    /**
+     * What ends the client.
+     */
+    ERROR;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFfiLogLevel: FfiConverterRustBuffer<FfiLogLevel> {
+    override fun read(buf: ByteBuffer) = try {
+        FfiLogLevel.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FfiLogLevel) = 4UL
+
+    override fun write(value: FfiLogLevel, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }

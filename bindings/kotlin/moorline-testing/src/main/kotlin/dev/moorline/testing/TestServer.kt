@@ -92,11 +92,13 @@ public class TestServer private constructor(private val folder: Path, private va
          * Starts one, and returns when it listens.
          *
          * @param limits What the section `[limits]` of its configuration says, one setting a line: `ping = "5s"`.
+         * @param calls Where the calls of clients go: the URL of a backend, such as `http://127.0.0.1:8080/calls`; null for nowhere.
          * @throws IllegalStateException if the program is nowhere, or ends at once.
          */
-        public fun start(vararg limits: String): TestServer {
-            val configuration = CONFIGURATION.replace("[[apps]]", limits.joinToString("\n", postfix = "\n[[apps]]"))
-            return TestServer(Files.createTempDirectory("moorline-test-"), configuration).apply { start() }
+        public fun start(vararg limits: String, calls: String? = null): TestServer {
+            val all = listOf("publish_rate = 0").filter { limits.none { limit -> limit.startsWith("publish_rate") } } + limits
+            val sections = listOf("[limits]") + all + listOfNotNull(calls?.let { CALLOUT.format(it) }) + CONFIGURATION
+            return TestServer(Files.createTempDirectory("moorline-test-"), sections.joinToString("\n")).apply { start() }
         }
 
         private val LISTENS = Regex("""127\.0\.0\.1:(\d+)""")
@@ -104,14 +106,21 @@ public class TestServer private constructor(private val folder: Path, private va
         private val CONFIGURATION = """
             [server]
             durability = "process"
-            [limits]
-            publish_rate = 0
             [[apps]]
             name = "default"
             anonymous = true
             [[apps.keys]]
             alg = "HS256"
             secret = "$SECRET"
+        """.trimIndent()
+
+        private val CALLOUT = """
+            [[callouts]]
+            name = "calls"
+            url = "%s"
+            secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            asks = ["call"]
+            allow_private = true
         """.trimIndent()
 
         private fun base64(bytes: ByteArray): String = Base64.getUrlEncoder().withoutPadding().encodeToString(bytes)

@@ -5,6 +5,7 @@ import dev.moorline.ConnectionState
 import dev.moorline.Failure
 import dev.moorline.HistoryPage
 import dev.moorline.HostSignal
+import dev.moorline.LogLevel
 import dev.moorline.Message
 import dev.moorline.MoorlineException
 import dev.moorline.Origin
@@ -21,6 +22,7 @@ import dev.moorline.ffi.FfiException
 import dev.moorline.ffi.FfiFailure
 import dev.moorline.ffi.FfiHistoryPage
 import dev.moorline.ffi.FfiKind
+import dev.moorline.ffi.FfiLogLevel
 import dev.moorline.ffi.FfiMessage
 import dev.moorline.ffi.FfiOrigin
 import dev.moorline.ffi.FfiOutbox
@@ -51,7 +53,7 @@ internal fun FfiFailure.toMoorline(): MoorlineException {
         FfiOrigin.SERVER -> Origin.Server
         FfiOrigin.TRANSPORT -> Origin.Transport
     }
-    val failure = Failure(code, number.toInt(), retryable, origin, message)
+    val failure = Failure(code, number.toInt(), retryable, origin, message, retryAfterMs?.toLong()?.milliseconds)
     return when (kind) {
         FfiKind.AUTH -> MoorlineException.Auth(failure)
         FfiKind.LIMIT -> MoorlineException.Limit(failure)
@@ -100,7 +102,7 @@ internal fun FfiEvent.toChannelEvent(): ChannelEvent? = when (this) {
     is FfiEvent.Reset -> ChannelEvent.Reset(reason, epoch, first.toLong(), head.toLong(), from.toLong())
     is FfiEvent.Dropped -> ChannelEvent.Dropped(count.toLong())
     is FfiEvent.Acked -> ChannelEvent.Acked(offset.toLong())
-    is FfiEvent.Members, is FfiEvent.Connection, is FfiEvent.Outbox, is FfiEvent.Statuses -> null
+    is FfiEvent.Members, is FfiEvent.Connection, is FfiEvent.Outbox, is FfiEvent.Statuses, is FfiEvent.Receipt, is FfiEvent.Log -> null
 }
 
 internal fun FfiHistoryPage.toPage(): HistoryPage = HistoryPage(messages.map { it.toMessage() }, more, epoch, first.toLong(), head.toLong())
@@ -113,6 +115,13 @@ internal fun FfiReceiptState.toState(): ReceiptState = when (this) {
     is FfiReceiptState.Stored -> ReceiptState.Stored(stored.toStored())
     is FfiReceiptState.Failed -> ReceiptState.Failed(failure.toMoorline())
     is FfiReceiptState.Uncertain -> ReceiptState.Uncertain
+}
+
+internal fun FfiLogLevel.toLevel(): LogLevel = when (this) {
+    FfiLogLevel.DEBUG -> LogLevel.Debug
+    FfiLogLevel.INFO -> LogLevel.Info
+    FfiLogLevel.WARN -> LogLevel.Warn
+    FfiLogLevel.ERROR -> LogLevel.Error
 }
 
 internal fun Qos.toFfi(): FfiQos = when (this) {

@@ -4,14 +4,18 @@ import dev.moorline.ConnectionState
 import dev.moorline.Failure
 import dev.moorline.HostSignal
 import dev.moorline.HostSignals
+import dev.moorline.LogLevel
 import dev.moorline.MoorlineException
 import dev.moorline.Outbox
 import dev.moorline.ffi.FfiClient
 import dev.moorline.ffi.FfiEvent
 import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.atomic.AtomicBoolean
+import kotlin.coroutines.EmptyCoroutineContext
 import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineExceptionHandler
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
@@ -28,11 +32,17 @@ import kotlinx.coroutines.sync.withLock
 import kotlinx.coroutines.withContext
 
 /** The life of a client: what runs beside it from its first use until it is closed. */
-internal class Session(private val client: FfiClient, parent: CoroutineScope?, dispatcher: CoroutineDispatcher, private val signals: HostSignals?) {
+internal class Session(
+    private val client: FfiClient,
+    parent: CoroutineScope?,
+    dispatcher: CoroutineDispatcher,
+    private val signals: HostSignals?,
+    private val logger: ((LogLevel, String) -> Unit)?,
+) {
     private val job = SupervisorJob(parent?.coroutineContext?.get(Job))
 
     /** Where this client's coroutines run. */
-    val scope = CoroutineScope(job + dispatcher)
+    val scope = CoroutineScope(job + dispatcher + (parent?.coroutineContext?.get(CoroutineExceptionHandler) ?: EmptyCoroutineContext))
 
     private val states = MutableStateFlow<ConnectionState>(ConnectionState.Idle)
     private val outboxes = MutableStateFlow(core { client.outbox() }.toOutbox())
@@ -61,6 +71,7 @@ internal class Session(private val client: FfiClient, parent: CoroutineScope?, d
     fun start() {
         check()
         if (!isStarted.compareAndSet(false, true)) return
+        logger?.let(::log)
         scope.launch { guard() }
         follow(readerFlow({ client.connections() }) { (it as? FfiEvent.Connection)?.connection?.toState() }, states)
         follow(readerFlow({ client.outboxes() }) { (it as? FfiEvent.Outbox)?.outbox?.toOutbox() }, outboxes)
@@ -91,6 +102,15 @@ internal class Session(private val client: FfiClient, parent: CoroutineScope?, d
                 from.collect { to.value = it }
             } catch (_: MoorlineException) {
                 // The client was closed before this began.
+            }
+        }
+    }
+
+    /** Tells the app the log, from now on: it ends with the core, also where the scope is cancelled before. */
+    private fun log(write: (LogLevel, String) -> Unit) {
+        followers += scope.launch(start = CoroutineStart.UNDISPATCHED) {
+            withContext(NonCancellable) {
+                readerFlow({ client.logs() }) { it as? FfiEvent.Log }.collect { write(it.level.toLevel(), it.text) }
             }
         }
     }

@@ -1,19 +1,26 @@
 package dev.moorline.scenarios
 
+import dev.moorline.ChannelEvent
 import dev.moorline.ConnectionState
 import dev.moorline.HostSignal
 import dev.moorline.HostSignals
+import dev.moorline.LogLevel
 import dev.moorline.MoorlineException
 import dev.moorline.Moorline
 import dev.moorline.TokenReason
 import java.io.IOException
+import java.util.concurrent.ConcurrentLinkedQueue
 import java.util.concurrent.CopyOnWriteArrayList
 import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineExceptionHandler
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.Channel as Rendezvous
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.transformWhile
 import kotlinx.coroutines.flow.toList
@@ -117,6 +124,76 @@ class ConnectionScenarios : Lab() {
         client.connect()
         room.publish("back").stored()
         assertEquals("back", messages.await().single().text)
+    }
+
+    @Test
+    fun `gets what it missed when it comes back`() = scenario {
+        val bob = client("bob")
+        val room = bob.channel(channel())
+        val told = Rendezvous<ChannelEvent>()
+        val reader = launch { room.events.collect { told.send(it) } }
+        assertInstanceOf(ChannelEvent.Subscribed::class.java, told.receive())
+        bob.disconnect()
+        bob.reaches<ConnectionState.Idle>()
+        val writer = client("alice").channel(room.name)
+        writer.publish("missed").stored()
+        bob.connect()
+        assertInstanceOf(ChannelEvent.Subscribed::class.java, told.receive())
+        writer.publish("live").stored()
+        for (text in listOf("missed", "live")) assertEquals(text, assertInstanceOf(ChannelEvent.Received::class.java, told.receive()).message.text)
+        reader.cancelAndJoin()
+    }
+
+    @Test
+    fun `the log tells of a life, and of no secret`() = scenario {
+        val lines = ConcurrentLinkedQueue<Pair<LogLevel, String>>()
+        val client = client("alice", "${proxy.url}?secret=yes") { log { level, line -> lines += level to line } }
+        assertEquals(0, lines.size)
+        client.connect()
+        proxy.cut()
+        val room = client.channel(channel())
+        room.publish("a payload").stored()
+        assertEquals("publish.expired", codeOf { room.publish("late", ttl = 0.seconds).stored() })
+        client.close()
+        // The last line came before that.
+        val all = lines.toList()
+        val first = listOf(LogLevel.Info to "connecting (requested)", LogLevel.Debug to "opens ${proxy.url}", LogLevel.Info to "online (welcome)")
+        assertEquals(first, all.take(3))
+        assertEquals(setOf(LogLevel.Warn), all.filter { it.second.startsWith("recovering (transport-") }.map { it.first }.toSet())
+        assertEquals(listOf(LogLevel.Warn), all.filter { it.second.startsWith("${room.name}: a message is not stored") }.map { it.first })
+        assertEquals(LogLevel.Info to "closed (requested)", all.last())
+        assertEquals(emptyList<String>(), all.map { it.second }.filter { "secret" in it || "dev:" in it || "payload" in it })
+    }
+
+    @Test
+    fun `the log has its end, too, where the scope is cancelled`() = scenario {
+        val lines = ConcurrentLinkedQueue<String>()
+        val online = Gate()
+        val life = launch {
+            val client = Moorline(server.url, this) {
+                token("dev:${user("alice")}")
+                log { _, line -> lines += line }
+            }
+            client.connect()
+            online.open()
+        }
+        online.pass()
+        life.cancelAndJoin()
+        assertEquals("closed (requested)", lines.last())
+    }
+
+    @Test
+    fun `a log that fails is the scope's to handle, and the client goes on`() = scenario {
+        val failed = CompletableDeferred<Throwable>()
+        val scope = CoroutineScope(SupervisorJob() + CoroutineExceptionHandler { _, error -> failed.complete(error) })
+        val client = Moorline(server.url, scope) {
+            token("dev:${user("alice")}")
+            log { _, _ -> error("no room") }
+        }
+        client.connect()
+        assertEquals("no room", failed.await().message)
+        client.channel(channel()).publish("x").stored()
+        client.close()
     }
 
     @Test

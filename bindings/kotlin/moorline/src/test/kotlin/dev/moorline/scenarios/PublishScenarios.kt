@@ -4,7 +4,10 @@ import dev.moorline.Outbox
 import dev.moorline.Payload
 import dev.moorline.Qos
 import dev.moorline.ReceiptState
+import kotlinx.coroutines.async
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.onEach
+import kotlinx.coroutines.flow.toList
 import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
@@ -65,6 +68,31 @@ class PublishScenarios : Lab() {
         assertEquals(ReceiptState.Queued, receipt.state)
         proxy.heal()
         assertEquals(ReceiptState.Stored(receipt.stored()), receipt.state)
+    }
+
+    @Test
+    fun `a receipt tells how far its message has come`() = scenario {
+        val alice = client("alice", proxy.url)
+        val room = alice.channel(channel())
+        alice.connect()
+        proxy.blackHole()
+        val receipt = room.publish("hi")
+        val seen = mutableListOf<ReceiptState>()
+        // The server cannot answer: however slow this is, it gets to see that the message was sent.
+        receipt.states.collect { state ->
+            seen += state
+            if (state == ReceiptState.Sent) proxy.heal()
+        }
+        val stored = ReceiptState.Stored(receipt.stored())
+        assertEquals(listOf(ReceiptState.Sent, stored), seen - ReceiptState.Queued)
+        assertEquals(listOf(stored), receipt.states.toList())
+        proxy.refuse()
+        val unsettled = room.publish("later")
+        val begun = Gate()
+        val states = async { unsettled.states.onEach { begun.open() }.toList() }
+        begun.pass()
+        alice.close()
+        assertEquals(emptyList<ReceiptState>(), states.await() - setOf(ReceiptState.Queued, ReceiptState.Sent))
     }
 
     @Test
