@@ -13,9 +13,15 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const WEB: &str = "web";
 const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 const IMMEDIATE_ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
-/// What LLVM leaves undone for size: whatever is larger than one word is copied by `memory.copy`, and addresses in loops are
-/// not counted up beside the index.
-const SMALL: [&str; 2] = ["-Cllvm-args=-max-store-memcpy=1", "-Cllvm-args=-disable-lsr"];
+/// What LLVM leaves undone for size: whatever is larger than one word is copied by `memory.copy`, addresses in loops are not
+/// counted up beside the index, and what is known on some paths is not computed ahead on the others. Its Attributor
+/// (`attributor-enable`) makes a module that is smaller, and wrong.
+const SMALL: [&str; 4] = [
+    "-Cllvm-args=-max-store-memcpy=1",
+    "-Cllvm-args=-disable-lsr",
+    "-Cllvm-args=-enable-pre=0",
+    "-Cllvm-args=-enable-load-pre=0",
+];
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.

@@ -18,7 +18,8 @@ execFileSync(process.execPath, [here('node_modules/binaryen/bin/wasm-opt'), ...p
 const bytes = readFileSync(optimised);
 const compressed = brotli(bytes);
 writeFileSync(`${optimised}.br`, compressed);
-const { frequent, text } = encode(bytes);
+const { frequent, lengths, text } = encode(bytes);
+const list = frequent.map((digits) => `'${digits}'`).join(', ');
 writeFileSync(here(`src/core/${name}.gen.ts`),
-  `// Made by scripts/core.mjs.\nexport const frequent = '${frequent}';\nexport const length = ${bytes.length};\nexport const text =\n  '${text}';\n`);
-console.log(`${name}.wasm: ${bytes.length} bytes, ${compressed.length} in brotli`);
+  `// Made by scripts/core.mjs.\nexport const frequent = [${list}];\nexport const lengths = [${lengths.join(', ')}];\nexport const text =\n  '${text}';\n`);
+console.log(`${name}.wasm: ${bytes.length} bytes, ${compressed.length} in brotli; as a text ${brotli(Buffer.from(text)).length}`);

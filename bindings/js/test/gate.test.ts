@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { brotli } from '../scripts/brotli.mjs';
 // @ts-expect-error a script without types
 import { encode } from '../scripts/inline.mjs';
-import { instantiateInline } from '../src/core/inline.js';
+import { type Inlined, decode, instantiateInline, together } from '../src/core/inline.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const src = join(root, 'src');
@@ -62,7 +62,7 @@ describe('the package', () => {
   };
 
   // In KB of brotli, as measured: a change that makes it larger says why.
-  test.each([['index', 75.6], ['slim', 12.6], ['blackbox', 83.2], ['asm', 98], ...minis.map((name) => [name, 101.4] as const)] as const)('%s is at most %d KB', async (entry, most) => {
+  test.each([['index', 68], ['slim', 12.6], ['blackbox', 74.9], ['asm', 98], ...minis.map((name) => [name, 101.6] as const)] as const)('%s is at most %d KB', async (entry, most) => {
     const size = (brotli(Buffer.from(await bundle(entry))) as Buffer).length;
     console.log(`${entry}: ${size} bytes in brotli`);
     expect(size).toBeLessThanOrEqual(most * 1000);
@@ -92,11 +92,14 @@ describe('the package', () => {
     }
   });
 
-  test('inlines a module byte by byte', async () => {
+  test('inlines a module, taken apart', async () => {
     const bytes = readFileSync(join(root, 'dist', 'core.wasm'));
-    const inlined = encode(bytes) as { frequent: string; text: string };
+    const inlined = encode(bytes) as Inlined;
     expect(inlined.text).toMatch(/^[!-~]+$/);
-    const made = await instantiateInline({ ...inlined, length: bytes.length });
+    const module = together(decode(inlined));
+    // Only alignments are not as they were, and how sizes are written: apart it is the same again.
+    expect(encode(module)).toEqual(inlined);
+    const made = await instantiateInline(inlined);
     expect(Object.keys('instance' in made ? {} : (made.exports as object))).toContain('run');
   });
 });
