@@ -16,6 +16,10 @@ const PLATFORM: &str = if cfg!(target_os = "macos") {
     "linux-x86-64"
 };
 
+/// What Maven prints where its repository cannot be reached, and only there: what the repository does not have is
+/// another sentence.
+const UNREACHABLE: &[&str] = &["Could not transfer artifact", "Could not transfer metadata"];
+
 /// `cargo xtask kotlin`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Kotlin {
@@ -40,11 +44,15 @@ pub(crate) fn test(counts: &mut Counts) -> Result {
     for report in &reports {
         tree::remove(report)?;
     }
-    let ended = maven(&[]).run();
+    let ended = maven(&[]).run_or_unreachable("what the build needs of Maven's repository", UNREACHABLE);
     for report in &reports {
         add(report, counts)?;
     }
-    ended?;
+    match ended {
+        // A test failed before something could not be fetched.
+        Err(Error::Unobtainable(why)) if counts.failed > 0 => return Err(Error::Missing(why)),
+        ended => ended?,
+    }
     if counts.passed == 0 { Err(Error::Answer("surefire")) } else { Ok(()) }
 }
 

@@ -33,7 +33,7 @@ impl Python {
 pub(crate) fn test(counts: &mut Counts) -> Result {
     let python = environment()?;
     let pip = || Process::new(&python).args(["-m", "pip", "install", "-q", "--disable-pip-version-check"]);
-    pip().args(["-r", "tests/requirements.txt"]).directory(folder()).run()?;
+    pip().args(["-r", "tests/requirements.txt"]).directory(folder()).obtain("what the tests need of PyPI")?;
     let wheel = wheel(&python, "dev")?;
     pip().args(["--no-deps", "--force-reinstall"]).args([&wheel]).run()?;
     let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
