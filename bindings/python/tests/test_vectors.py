@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from peer import CALL, HELLO, HISTORY, PRESENCE, PUBLISH, STATUS, Peer
+from peer import CALL, HELLO, HISTORY, PRESENCE, PUBLISH, STATUS, Peer, varint, written
 
 import moorline
 
@@ -30,11 +30,19 @@ def named(frame: str, name: str) -> tuple[Any, bytes]:
 WELCOME = named("welcome", "of a user")[1]
 
 
+def welcome_with_calls() -> bytes:
+    """The golden welcome with everything, whose server can do calls in place of something of a later version."""
+    size, frame = varint(named("welcome", "everything")[1])
+    frame = frame.replace(b"\x05later", b"\x04call")
+    assert len(frame) == size - 1
+    return written(len(frame)) + frame
+
+
 def answers(kind: int, frame: bytes) -> Peer:
     """A server that answers one request with a golden frame."""
     async def script(peer: Peer) -> None:
         await peer.hear(HELLO)
-        peer.say(WELCOME)
+        peer.say(welcome_with_calls() if kind == CALL else WELCOME)
         await peer.answer(kind, frame)
 
     return Peer(script)
