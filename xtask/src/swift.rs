@@ -27,7 +27,8 @@ const PACKAGES: &[&str] = &["swiftlang", "libc6-dev", "libstdc++-14-dev"];
 const API: &str = "bindings/swift/api.txt";
 /// The sources have the form that Swift's own formatter gives them.
 const FORMAT: &str = "swift format lint --strict --configuration bindings/swift/.swift-format -r \
-                      bindings/swift/Sources/Moorline bindings/swift/Tests examples/chat-ios/Sources examples/chat-ios/Tests \
+                      bindings/swift/Sources/Moorline bindings/swift/Sources/MoorlineTesting bindings/swift/Tests \
+                      examples/chat-ios/Sources examples/chat-ios/Tests \
                       examples/chat-ios/ChatApp";
 /// What needs frameworks of Apple's: the views of the example are parsed, and what follows the network is checked against a
 /// stand-in of Network.
@@ -141,8 +142,16 @@ impl Toolchain {
     fn test(&self, filter: &[&str], counts: &mut Counts) -> Result {
         let lab = lab()?;
         let test = format!("exec swift test --skip-build --disable-swift-testing {PACKAGE} \"$@\" 2>&1");
-        let process = self.shell(&test).args(filter).env("MOORLINE_LAB", lab.line());
+        let process =
+            self.shell(&test).args(filter).env("MOORLINE_LAB", lab.line()).env("MOORLINE_SERVER", self.server()?);
         process.run_tests(counts)
+    }
+
+    /// Lays the server where the tests can start it, and returns the path there.
+    fn server(&self) -> Result<PathBuf> {
+        let (from, to) = (cargo::target()?.join("debug").join("moorline-server"), folder().join("moorline-server"));
+        std::fs::copy(&from, &to).map_err(|source| Error::File { path: from, source })?;
+        Ok(if self.chroot.is_some() { PathBuf::from(CHECKOUT).join("target/swift/moorline-server") } else { to })
     }
 
     /// Builds the model of the chat and runs its test.

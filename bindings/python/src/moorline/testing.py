@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,11 +59,10 @@ class TestServer:
         self._port = 0
         self._folder = Path(tempfile.mkdtemp(prefix="moorline-test-"))
         (self._folder / "moorline.toml").write_text(config + APP)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self.start()
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     @property
     def port(self) -> int:

@@ -148,8 +148,7 @@ public final class Moorline: Sendable {
     /// - Throws: ``MoorlineError``: `call.refused`, or that and the backend's own word behind a dot; `call.uncertain`,
     ///   `call.timeout` and `call.failed` where it may have been carried out; other codes where it was not.
     public func call(
-        _ method: String, _ payload: Payload = Payload(kind: .json, data: Data("null".utf8)), timeout: Duration = .seconds(10),
-        id: String? = nil
+        _ method: String, _ payload: Payload = .null, timeout: Duration = .seconds(10), id: String? = nil
     ) async throws -> Payload {
         signals?.begin()
         // What does not fit is refused as too long or too short.

@@ -17,6 +17,9 @@ public struct Payload: Sendable, Hashable {
     /// JSON text, the text in UTF-8, or the bytes themselves.
     public let data: Data
 
+    /// The value `null`, as JSON.
+    public static let null = Self(kind: .json, data: Data("null".utf8))
+
     /// Makes a payload of a text.
     public init(text: String) {
         self.init(kind: .text, data: Data(text.utf8))
