@@ -45,7 +45,7 @@ fn texts(folder: &Path, end: &str) -> String {
     all
 }
 
-/// The names in the suite's records: `  'name': …`, or `  name: …` of one word.
+/// The names in the suite's records: `  'name': …`.
 fn names() -> Vec<String> {
     let text = texts(&root().join("bindings/js/test/scenarios"), ".ts");
     let quoted = text.lines().filter_map(|line| line.strip_prefix("  '")?.split_once("': "));
