@@ -101,7 +101,7 @@ fn honest(wheel: &Path, library: &Path) -> Result {
     match promised(&name) {
         Some(promise) if promise >= needs => Ok(()),
         promise => {
-            let says = promise.map_or("no version of glibc".to_owned(), |minor| format!("glibc 2.{minor}"));
+            let says = promise.map_or_else(|| "no version of glibc".to_owned(), |minor| format!("glibc 2.{minor}"));
             Err(Error::Rules(vec![format!("the wheel {name} says {says}, and its library needs glibc 2.{needs}")]))
         }
     }
