@@ -22,15 +22,19 @@ use self::receiver::{Answer, Receiver, Request};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A server whose app `default` has its backend there.
-fn server(url: &str, within: Duration) -> Server {
+/// The backend of the app `default`, for its calls.
+fn callout(url: &str, within: Duration, max_requests: usize) -> Callout {
     let target = Target::new(url.parse().unwrap(), vec![Secret::parse(SECRET).unwrap()], &[], true, within);
     let within_ms = u64::try_from(within.as_millis()).unwrap();
     let terms = Terms { id: CalloutId(0), within_ms, on_failure: OnFailure::Deny, verifies: true };
     let (app, kinds) = (AppName::default_app(), vec![CalloutKind::Rpc]);
     let rule = CalloutRule { app, kinds, channels: Vec::new(), terms };
-    let callout = Callout { name: "calls".into(), target, max_requests: 8, headers: Vec::new(), rule };
-    Server::start(Options { callouts: vec![callout], ..Options::dev() }).unwrap()
+    Callout { name: "calls".into(), target, max_requests, headers: Vec::new(), rule }
+}
+
+/// A server whose app `default` has its backend there.
+fn server(url: &str, within: Duration) -> Server {
+    Server::start(Options { callouts: vec![callout(url, within, 8)], ..Options::dev() }).unwrap()
 }
 
 fn client(server: &Server) -> Client {
@@ -147,14 +151,7 @@ async fn where_nobody_is_calls_are_unavailable_and_after_failures_nobody_is_aske
 #[tokio::test]
 async fn who_calls_too_often_is_told_when_to_call_again() {
     let backend = Receiver::start(behave);
-    let target = Target::new(
-        backend.url().parse().unwrap(),
-        vec![Secret::parse(SECRET).unwrap()],
-        &[],
-        true,
-        Duration::from_secs(30),
-    );
-    let callout = Callout { name: "calls".into(), app: AppName::default_app(), target, max_requests: 32 };
+    let callout = callout(&backend.url(), Duration::from_secs(30), 32);
     let options = Options { callouts: vec![callout], publish_rate: Some(1), publish_burst: 1, ..Options::dev() };
     let server = Server::start(options).unwrap();
     let client = client(&server);

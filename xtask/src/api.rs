@@ -11,7 +11,7 @@ use crate::{tools, tree};
 
 const PYTHON: [&str; 2] = ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0"];
 const NPM: &str = "@asyncapi/parser@3.6.6";
-const NAME: &str = "HTTP API against its OpenAPI and AsyncAPI documents";
+pub(crate) const NAME: &str = "HTTP API against its OpenAPI and AsyncAPI documents";
 /// Requests per endpoint and kind, beside those that are worked out.
 const EXAMPLES: &str = "40";
 /// The same requests each time: what was found once is found again.
@@ -23,20 +23,15 @@ const SEED: &str = "1";
 /// A missing tool, or what one of them found.
 pub(crate) fn command() -> Result {
     let mut steps = Steps::default();
-    steps.check(NAME, run);
+    steps.check(NAME, test);
     steps.finish()
 }
 
-/// The step of `cargo xtask test`.
-pub(crate) fn step(steps: &mut Steps) {
-    if tools::answers("python3", &["--version"]) {
-        steps.check(NAME, run);
-    } else {
-        steps.not_checked(NAME, "python3 is missing");
-    }
-}
-
-fn run() -> Result {
+/// Lints both documents, and sends the requests.
+///
+/// # Errors
+/// What one of the tools found; a tool that cannot be had.
+pub(crate) fn test() -> Result {
     let folder = cargo::target()?.join("api");
     tree::create(&folder)?;
     let python = python(&folder)?;
@@ -69,11 +64,8 @@ fn python(folder: &Path) -> Result<PathBuf> {
     let folder = folder.join("python");
     let programs = folder.join("bin");
     if !programs.join("schemathesis").exists() {
-        if !tools::answers("python3", &["-c", "import ensurepip"]) {
-            tools::install_debian(&["python3-venv"], "Python is missing, or its module venv")?;
-        }
-        Process::new("python3").args(["-m", "venv"]).args([&folder]).run()?;
-        Process::new(programs.join("pip")).args(["install", "--quiet"]).args(PYTHON).run()?;
+        Process::new(tools::python()?).args(["-m", "venv"]).args([&folder]).run()?;
+        Process::new(programs.join("pip")).args(["install", "--quiet"]).args(PYTHON).obtain("schemathesis")?;
     }
     Ok(programs)
 }
@@ -86,7 +78,11 @@ fn parser(folder: &Path) -> Result<PathBuf> {
         tools::node()?;
         tools::npm()?;
         tree::create(&folder)?;
-        Process::new("npm").args(["install", "--silent", "--no-save", "--prefix"]).args([&folder]).args([NPM]).run()?;
+        Process::new("npm")
+            .args(["install", "--silent", "--no-save", "--prefix"])
+            .args([&folder])
+            .args([NPM])
+            .obtain(NPM)?;
     }
     Ok(package)
 }

@@ -49,6 +49,7 @@ pub(crate) fn compare(built: &Path, seeds: u64) -> Result {
 
 fn vitest(filter: Option<&str>, with_next: bool) -> Result {
     tools::browsers()?;
+    npm::install_once(&folder())?;
     let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
     let process =
         Process::new("node").args(["node_modules/vitest/vitest.mjs", "run", "-c", "vitest.browsers.config.ts"]);

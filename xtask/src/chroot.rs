@@ -21,7 +21,7 @@ impl Chroot {
     /// to do on other machines.
     ///
     /// # Errors
-    /// As [`tools::install_debian`]; a package that cannot be fetched.
+    /// [`Error::Unobtainable`] if this machine cannot have one.
     pub(crate) fn debian(release: &str, packages: &[&str], elsewhere: &str) -> Result<Self> {
         let build = cargo::target()?;
         let folder = build.join(release);
@@ -29,6 +29,9 @@ impl Chroot {
         let (include, made) = (packages.join(","), folder.join("srv").join("packages"));
         if tree::read_if_present(&made)?.is_some_and(|found| found == include) {
             return Ok(chroot);
+        }
+        if !is_possible() {
+            return Err(Error::Unobtainable(format!("{elsewhere} (this machine lets nobody mount a folder for it)")));
         }
         if !tools::can_install() || !tools::answers("mmdebstrap", &["--version"]) {
             tools::install_debian(&["mmdebstrap"], elsewhere)?;
@@ -39,7 +42,7 @@ impl Chroot {
         // What it mounts is gone with its process, however that ends.
         private("exec mmdebstrap -q --variant=minbase \"$@\"")
             .args([include.as_ref(), release.as_ref(), folder.as_os_str(), mirror.as_ref()])
-            .run()?;
+            .obtain(elsewhere)?;
         tree::create(&folder.join("srv").join("moorline"))?;
         // Last: a root directory without this file is made anew.
         tree::write(&made, &packages.join(","))?;
@@ -57,8 +60,19 @@ impl Chroot {
     }
 }
 
+/// Says whether this machine lets a process put things where a root directory wants them.
+///
+/// # Errors
+/// [`Error::Unobtainable`].
+pub(crate) fn needed() -> Result {
+    if tools::can_install() && is_possible() {
+        return Ok(());
+    }
+    Err(Error::Unobtainable("needs root on Debian, and leave to mount".to_owned()))
+}
+
 /// Tells whether this machine lets a process mount things of its own.
-pub(crate) fn is_possible() -> bool {
+fn is_possible() -> bool {
     tools::answers("unshare", &["--mount", "--propagation", "private", "true"])
 }
 

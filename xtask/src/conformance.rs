@@ -15,7 +15,7 @@ const CASES: &str = "kosoku==0.1.0";
 /// Cases that are left out: 9 measures, 12 and 13 are about compression, which the server refuses.
 const LEFT_OUT: [&str; 3] = ["9.*", "12.*", "13.*"];
 
-const NAME: &str = "WebSocket conformance";
+pub(crate) const NAME: &str = "WebSocket conformance";
 
 /// `cargo xtask conformance`
 ///
@@ -23,21 +23,15 @@ const NAME: &str = "WebSocket conformance";
 /// Names the cases that failed.
 pub(crate) fn command() -> Result {
     let mut steps = Steps::default();
-    steps.count(NAME, run);
+    steps.count(NAME, test);
     steps.finish()
 }
 
-/// The step of `cargo xtask test`.
-pub(crate) fn step(steps: &mut Steps) {
-    if tools::answers("python3", &["--version"]) {
-        steps.count(NAME, run);
-    } else {
-        steps.not_checked(NAME, "python3 is missing");
-    }
-}
-
-/// Runs all cases. Fails with one line per case that failed, or for want of Python.
-fn run(counts: &mut Counts) -> Result {
+/// Runs all cases.
+///
+/// # Errors
+/// One line per case that failed; what cannot be had.
+pub(crate) fn test(counts: &mut Counts) -> Result {
     let folder = cargo::target()?.join("conformance");
     install(&folder)?;
     cargo(["build", "-p", "moorline-server", "--features", "echo", "--example", "echo"]).run()?;
@@ -60,11 +54,8 @@ fn install(folder: &Path) -> Result {
     if folder.join("bin").join("kosoku").exists() {
         return Ok(());
     }
-    if !tools::answers("python3", &["-c", "import ensurepip"]) {
-        tools::install_debian(&["python3-venv"], "Python is missing, or its module venv")?;
-    }
-    Process::new("python3").args(["-m", "venv"]).args([folder]).run()?;
-    Process::new(folder.join("bin").join("pip")).args(["install", "--quiet", CASES]).run()
+    Process::new(tools::python()?).args(["-m", "venv"]).args([folder]).run()?;
+    Process::new(folder.join("bin").join("pip")).args(["install", "--quiet", CASES]).obtain(CASES)
 }
 
 /// Counts the cases and names those that are not simply well.

@@ -27,9 +27,13 @@ pub(crate) enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A program is missing and cannot be installed from here.
+    /// Something is missing, or in the way.
     #[error("{0}")]
     Missing(String),
+    /// A tool or a package cannot be had on this machine: it is missing, and installing it is not possible or failed.
+    /// A step of the test that ends so was not checked; everything else is a failure.
+    #[error("{0}")]
+    Unobtainable(String),
     /// The tree breaks rules of the house, one per line.
     #[error("{}", .0.join("\n"))]
     Rules(Vec<String>),

@@ -18,6 +18,9 @@ const PLATFORM: &str = if cfg!(target_os = "macos") {
 
 /// Where the tests find the library with bugs; without it they say that they did not look.
 const PLANTED: &str = "MOORLINE_PLANTED_LIBRARY";
+/// What Maven prints where its repository cannot be reached, and only there: what the repository does not have is
+/// another sentence.
+const UNREACHABLE: &[&str] = &["Could not transfer artifact", "Could not transfer metadata"];
 
 /// `cargo xtask kotlin`
 #[derive(Debug, clap::Args)]
@@ -56,11 +59,16 @@ pub(crate) fn test(counts: &mut Counts) -> Result {
     for report in &reports {
         tree::remove(report)?;
     }
-    let ended = maven(&[]).env(PLANTED, library).run();
+    let built = maven(&[]).env(PLANTED, library);
+    let ended = built.run_or_unreachable("what the build needs of Maven's repository", UNREACHABLE);
     for report in &reports {
         add(report, counts)?;
     }
-    ended?;
+    match ended {
+        // A test failed before something could not be fetched.
+        Err(Error::Unobtainable(why)) if counts.failed > 0 => return Err(Error::Missing(why)),
+        ended => ended?,
+    }
     if counts.passed == 0 { Err(Error::Answer("surefire")) } else { Ok(()) }
 }
 

@@ -37,6 +37,11 @@ const TARGET_CONDITIONALS: &str = "#pragma once
 pub(crate) fn test() -> Result {
     wasm::debian_rust()?;
     tools::clang()?;
+    for target in [ANDROID, IOS, HARMONY] {
+        // What the standard library is made of, too.
+        let fetch = wasm::debian_cargo().args(["fetch", "--quiet", "-Zbuild-std=std,panic_abort", "--target", target]);
+        fetch.obtain(&format!("the crates for {target}"))?;
+    }
     harmony()?;
     ios()?;
     android()

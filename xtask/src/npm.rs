@@ -6,6 +6,10 @@ use crate::error::Result;
 use crate::process::Process;
 use crate::{cargo, tools, tree, wasm};
 
+/// What npm prints where the registry cannot be reached, and only there.
+const UNREACHABLE: &[&str] =
+    &["code ENOTFOUND", "code EAI_AGAIN", "code ECONNREFUSED", "code ECONNRESET", "code ETIMEDOUT", "code ENETUNREACH"];
+
 /// The examples that use the package, and have tests.
 const EXAMPLES: &[&str] = &["testing-vitest"];
 
@@ -95,6 +99,15 @@ fn server() -> Result<PathBuf> {
     Ok(cargo::target()?.join("debug").join("moorline-server"))
 }
 
+/// Installs what a folder's lockfile names, unless something is installed there.
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn install_once(folder: &Path) -> Result {
+    tools::node()?;
+    if folder.join("node_modules").exists() { Ok(()) } else { install(folder) }
+}
+
 /// Installs what a folder's lockfile names.
 ///
 /// # Errors
@@ -102,7 +115,8 @@ fn server() -> Result<PathBuf> {
 pub(crate) fn install(folder: &Path) -> Result {
     tools::node()?;
     tools::npm()?;
-    Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)
+    let install = Process::new("npm").args(["ci", "--no-audit", "--no-fund"]).directory(folder);
+    install.run_or_unreachable("packages", UNREACHABLE)
 }
 
 /// The same where the lock file cannot name packages that are for other systems only, and that the registry lacks.
@@ -112,7 +126,8 @@ pub(crate) fn install(folder: &Path) -> Result {
 pub(crate) fn install_what_there_is(folder: &Path) -> Result {
     tools::node()?;
     tools::npm()?;
-    Process::new("npm").args(["install", "--no-save", "--no-audit", "--no-fund"]).directory(folder).output().map(drop)
+    let install = Process::new("npm").args(["install", "--no-save", "--no-audit", "--no-fund"]).directory(folder);
+    install.run_or_unreachable("packages", UNREACHABLE)
 }
 
 fn node(script: &str) -> Process {

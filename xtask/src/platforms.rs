@@ -80,6 +80,7 @@ fn vitest(filter: Option<&str>) -> Result {
 
 fn run(config: &str, filter: Option<&str>) -> Result {
     let folder = folder();
+    npm::install_once(&folder)?;
     npm::install(&folder.join("test").join("platforms").join("engines"))?;
     let server = cargo::build("dev", &[("moorline-server", "moorline-server")])?.join("moorline-server");
     Process::new("node")

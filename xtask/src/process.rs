@@ -85,6 +85,44 @@ impl Process {
         }
     }
 
+    /// Runs an installer, or what fetches packages and does nothing else.
+    ///
+    /// # Errors
+    /// [`Error::Unobtainable`] however it fails: `what` could not be had.
+    pub(crate) fn obtain(self, what: &str) -> Result {
+        // What installers print is nobody's result: stdout is for those.
+        self.output().map(drop).map_err(|error| Error::Unobtainable(format!("{what} could not be had: {error}")))
+    }
+
+    /// Runs what fetches packages and builds with them. What it prints goes to the terminal.
+    ///
+    /// # Errors
+    /// [`Error::Unobtainable`] if it failed and one of its lines has one of `signs`, which it prints only where a network
+    /// or a server cannot be reached; otherwise as [`run`](Self::run).
+    pub(crate) fn run_or_unreachable(self, what: &str, signs: &[&str]) -> Result {
+        let Self { mut command, shown } = self;
+        let start = |source| Error::Start { command: shown.clone(), source };
+        // Some print errors on stdout.
+        let (both, writer) = std::io::pipe().map_err(start)?;
+        command.stdout(writer.try_clone().map_err(start)?).stderr(writer);
+        let mut child = command.spawn().map_err(start)?;
+        // It holds the other end, too.
+        drop(command);
+        let mut found = None;
+        for line in BufReader::new(both).lines().map_while(std::io::Result::ok) {
+            writeln!(std::io::stderr().lock(), "{line}").map_err(start)?;
+            if found.is_none() && signs.iter().any(|sign| line.contains(sign)) {
+                found = Some(line.trim().to_owned());
+            }
+        }
+        let status = child.wait().map_err(start)?;
+        match found {
+            _ if status.success() => Ok(()),
+            Some(line) => Err(Error::Unobtainable(format!("{what} could not be had: {line}"))),
+            None => Err(Error::Failed { command: shown, status }),
+        }
+    }
+
     /// Tells whether it starts and succeeds, quietly.
     pub(crate) fn succeeds(mut self) -> bool {
         let quiet = self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -174,5 +212,34 @@ impl Drop for Serving {
         }
         // It ends with its input; how is of no interest any more.
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn fetches(script: &str) -> Result {
+        let signs = ["Could not transfer artifact"];
+        Process::new("sh").args(["-c", script]).run_or_unreachable("packages", &signs)
+    }
+
+    #[test]
+    fn only_what_says_that_it_reached_nobody_is_unobtainable() {
+        assert!(fetches("echo Could not transfer artifact, trying again").is_ok());
+        let unreachable = fetches("echo '[ERROR] Could not transfer artifact a:b:1'; exit 1").unwrap_err();
+        assert_eq!(unreachable.to_string(), "packages could not be had: [ERROR] Could not transfer artifact a:b:1");
+        assert!(matches!(fetches("echo Could not transfer artifact >&2; exit 1"), Err(Error::Unobtainable(_))));
+        assert!(matches!(fetches("echo 'COMPILATION ERROR'; exit 1"), Err(Error::Failed { .. })));
+        assert!(matches!(fetches("echo 'Could not find artifact a:b:1'; exit 1"), Err(Error::Failed { .. })));
+    }
+
+    #[test]
+    fn an_installer_that_fails_or_is_missing_had_nothing_to_give() {
+        let install = |script: &str| Process::new("sh").args(["-c", script]).obtain("Swift");
+        assert!(install("true").is_ok());
+        assert!(matches!(install("exit 100"), Err(Error::Unobtainable(_))));
+        let missing = Process::new("/nowhere/apt-get").obtain("Swift");
+        assert!(matches!(missing, Err(Error::Unobtainable(_))));
     }
 }

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use pages::Pages;
 
-use crate::chroot::{self, CHECKOUT, Chroot};
+use crate::chroot::{CHECKOUT, Chroot};
 use crate::error::{Error, Result};
 use crate::planted::{self, Planted};
 use crate::process::{Process, Serving};
-use crate::step::{Counts, Steps};
+use crate::step::Counts;
 use crate::{bindings, cargo, tools, tree};
 
 /// The release of Debian that has Swift, and what compiling with it takes.
@@ -25,7 +25,8 @@ const PACKAGES: &[&str] = &["swiftlang", "libc6-dev", "libstdc++-14-dev"];
 const API: &str = "bindings/swift/api.txt";
 /// The sources have the form that Swift's own formatter gives them.
 const FORMAT: &str = "swift format lint --strict --configuration bindings/swift/.swift-format -r \
-                      bindings/swift/Sources/Moorline bindings/swift/Tests examples/chat-ios/Sources examples/chat-ios/Tests \
+                      bindings/swift/Sources/Moorline bindings/swift/Sources/MoorlineTesting bindings/swift/Tests \
+                      examples/chat-ios/Sources examples/chat-ios/Tests \
                       examples/chat-ios/ChatApp";
 /// What needs frameworks of Apple's: the views of the example are parsed, and what follows the network is checked against a
 /// stand-in of Network.
@@ -58,8 +59,6 @@ const BUGS: &[Planted] = &[
     ("outbox-unbounded", "PublishTests.test_an_outbox_that_is_full_says_so"),
     ("resume-from-now", "ConnectionTests.test_gets_what_it_missed_when_it_comes_back"),
 ];
-
-const NAME: &str = "Swift package";
 
 /// `cargo xtask swift`
 #[derive(Debug, clap::Args)]
@@ -94,17 +93,14 @@ impl Swift {
     }
 }
 
-/// The step of `cargo xtask test`.
-pub(crate) fn step(steps: &mut Steps) {
-    if tools::answers("swift", &["--version"]) || tools::can_install() && chroot::is_possible() {
-        steps.count(NAME, |counts| {
-            let swift = Toolchain::find()?;
-            swift.build()?;
-            swift.check(counts)
-        });
-    } else {
-        steps.not_checked(NAME, ELSEWHERE);
-    }
+/// Builds the package, runs all its tests and compares its public API.
+///
+/// # Errors
+/// Swift that cannot be had; what does not build; a test that fails; an API that is not the one written down.
+pub(crate) fn test(counts: &mut Counts) -> Result {
+    let swift = Toolchain::find()?;
+    swift.build()?;
+    swift.check(counts)
 }
 
 /// Where Swift runs: in a newer Debian, or here, from the path.
@@ -177,8 +173,16 @@ impl Toolchain {
     fn test(&self, filter: &[&str], counts: &mut Counts) -> Result {
         let lab = lab()?;
         let test = format!("exec swift test --skip-build --disable-swift-testing {PACKAGE} \"$@\" 2>&1");
-        let process = self.shell(&test).args(filter).env("MOORLINE_LAB", lab.line());
+        let process =
+            self.shell(&test).args(filter).env("MOORLINE_LAB", lab.line()).env("MOORLINE_SERVER", self.server()?);
         process.run_tests(counts)
+    }
+
+    /// Lays the server where the tests can start it, and returns the path there.
+    fn server(&self) -> Result<PathBuf> {
+        let (from, to) = (cargo::target()?.join("debug").join("moorline-server"), folder().join("moorline-server"));
+        std::fs::copy(&from, &to).map_err(|source| Error::File { path: from, source })?;
+        Ok(if self.chroot.is_some() { PathBuf::from(CHECKOUT).join("target/swift/moorline-server") } else { to })
     }
 
     /// Builds the model of the chat and runs its test.

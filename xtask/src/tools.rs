@@ -10,17 +10,16 @@ use crate::tree;
 /// Installs Debian packages if this is Debian (or Ubuntu) and we are root.
 ///
 /// # Errors
-/// [`Error::Missing`] with `elsewhere`, one sentence that says what to do on other machines, or as [`Process::run`].
+/// [`Error::Unobtainable`]: with `elsewhere`, one sentence that says what to do on other machines, or because apt-get failed.
 pub(crate) fn install_debian(packages: &[&str], elsewhere: &str) -> Result {
     if !can_install() {
         let names = packages.join(" ");
-        return Err(Error::Missing(format!("{elsewhere} (on Debian, as root: apt-get install {names})")));
+        return Err(Error::Unobtainable(format!("{elsewhere} (on Debian, as root: apt-get install {names})")));
     }
     say(&format!("installing {} with apt-get", packages.join(" ")));
-    // What apt prints is nobody's result: stdout is for those.
     let apt = |args: &[&str]| Process::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive");
-    apt(&["update", "-qq"]).output()?;
-    apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages).output().map(drop)
+    apt(&["update", "-qq"]).obtain(elsewhere)?;
+    apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages).obtain(elsewhere)
 }
 
 #[expect(clippy::print_stderr, reason = "tells the person who waits, beside the results on stdout")]
@@ -142,23 +141,23 @@ pub(crate) fn browsers() -> Result {
 /// Installs cargo-deny if it is missing.
 ///
 /// # Errors
-/// As [`Process::run`].
+/// As [`Process::obtain`].
 pub(crate) fn cargo_deny() -> Result {
     if answers("cargo", &["deny", "--version"]) {
         return Ok(());
     }
-    cargo(["install", "--locked", "--version", "^0.20", "cargo-deny"]).run()
+    cargo(["install", "--locked", "--version", "^0.20", "cargo-deny"]).obtain("cargo-deny")
 }
 
 /// Installs cargo-fuzz if it is missing.
 ///
 /// # Errors
-/// As [`Process::run`].
+/// As [`Process::obtain`].
 pub(crate) fn cargo_fuzz() -> Result {
     if answers("cargo", &["fuzz", "--version"]) {
         return Ok(());
     }
-    cargo(["install", "--locked", "--version", "^0.13", "cargo-fuzz"]).run()
+    cargo(["install", "--locked", "--version", "^0.13", "cargo-fuzz"]).obtain("cargo-fuzz")
 }
 
 /// Tells whether a command answers.

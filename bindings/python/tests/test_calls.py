@@ -5,14 +5,13 @@ import json
 import pickle
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
-from conftest import Server
 
 import moorline
+from moorline.testing import TestServer
 
 
 class Backend(BaseHTTPRequestHandler):
@@ -52,11 +51,11 @@ class BackendServer(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def calling_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+def calling_server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
     """A server whose app has a backend."""
     backend = BackendServer()
     Thread(target=backend.serve_forever, daemon=True).start()
-    (tmp_path / "moorline.toml").write_text(f"""
+    config = f"""
 {getattr(request, "param", "")}
 [[callouts]]
 name = "calls"
@@ -64,23 +63,22 @@ url = "http://127.0.0.1:{backend.server_port}/calls"
 secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
 asks = ["call"]
 allow_private = true
-""")
-    server = Server(tmp_path / "server", "--dev", "--config", str(tmp_path / "moorline.toml"))
-    yield server
-    server.kill()
+"""
+    with TestServer(config) as server:
+        yield server
     backend.released.set()
     backend.shutdown()
     backend.server_close()
 
 
-async def test_the_backend_answers_a_call_with_what_it_was_asked_with(client, calling_server: Server):
+async def test_the_backend_answers_a_call_with_what_it_was_asked_with(client, calling_server: TestServer):
     alice = client("alice", url=calling_server.url)
     values = [{"a": [1, None, "ü"]}, None, 0, "naïve 🦀", "", b"\0\xff"]
     assert await asyncio.gather(*(alice.call("echo", value) for value in values)) == values
     assert await alice.call("who", id="order-1") == ["alice", "order-1"]
 
 
-async def test_what_goes_wrong_with_a_call_has_a_code(client, calling_server: Server, server: Server):
+async def test_what_goes_wrong_with_a_call_has_a_code(client, calling_server: TestServer, server: TestServer):
     alice = client("alice", url=calling_server.url)
     with pytest.raises(moorline.MoorlineError) as refused:
         await alice.call("refuse")
@@ -104,7 +102,7 @@ async def test_what_goes_wrong_with_a_call_has_a_code(client, calling_server: Se
 
 
 @pytest.mark.parametrize("calling_server", ["[limits]\npublish_rate = 1\npublish_burst = 1"], indirect=True)
-async def test_who_calls_too_often_is_told_when_to_call_again(client, calling_server: Server):
+async def test_who_calls_too_often_is_told_when_to_call_again(client, calling_server: TestServer):
     alice = client("alice", url=calling_server.url)
     await alice.connect()
     # They arrive together: of so many some come too early, however slow the machine is.

@@ -67,7 +67,7 @@ async def test_options_that_are_none_are_refused(client, room, options):
         client().channel(room, **options)
 
 
-async def test_misuse_names_the_remedy(client, room, tmp_path: Path):
+async def test_mistakes_are_named_on_the_spot(client, room, tmp_path: Path):
     with pytest.raises(moorline.RejectedError) as invalid:
         client().channel("a*b")
     assert invalid.value.code == "channel.invalid"
@@ -95,9 +95,15 @@ async def test_misuse_names_the_remedy(client, room, tmp_path: Path):
     with pytest.raises(moorline.RejectedError) as corrupt:
         moorline.Client("ws://x", store=tmp_path / "s.moor")
     assert corrupt.value.code == "client.store_corrupt"
+    closed = client()
+    left = closed.channel(room)
+    await closed.close()
+    with pytest.raises(moorline.ClosedError) as late:
+        left.publish("x")
+    assert late.value.code == "client.closed"
 
 
-async def test_a_full_outbox_refuses_at_the_call(client, proxy, room):
+async def test_an_outbox_that_is_full_says_so(client, proxy, room):
     proxy.refuse()
     alice = client(url=proxy.url, outbox_messages=3)
     channel = alice.channel(room)

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Server, reaches, take, token
-from proxy import FaultProxy
+from conftest import reaches, take
 
 import moorline
+from moorline.testing import FaultProxy, TestServer
 
 
 async def test_connects_and_says_so(client, caplog):
@@ -26,7 +26,7 @@ async def test_connects_and_says_so(client, caplog):
     assert [word for word in words if word.startswith(("online", "closed"))] == ["online (welcome)", "closed (requested)"]
 
 
-async def test_takes_the_next_address_where_the_first_is_dead(client, proxy: FaultProxy, server: Server):
+async def test_takes_the_next_address_where_the_first_is_dead(client, proxy: FaultProxy, server: TestServer):
     proxy.refuse()
     alice = client("alice", url=[proxy.url, server.url])
     await alice.connect()
@@ -41,7 +41,7 @@ async def test_a_refused_token_ends_it(client):
     assert (alice.state, alice.connection.cause.code) == ("closed", "auth.invalid")
 
 
-async def test_fetches_a_new_token_before_the_old_one_expires(client, token_server: Server, room):
+async def test_fetches_a_new_token_before_the_old_one_expires(client, token_server: TestServer, room):
     reasons: list[str] = []
     twice = asyncio.Event()
 
@@ -49,7 +49,7 @@ async def test_fetches_a_new_token_before_the_old_one_expires(client, token_serv
         reasons.append(reason)
         if len(reasons) == 2:
             twice.set()
-        return token("alice", 2 if len(reasons) == 1 else 3600)
+        return token_server.token("alice", 2 if len(reasons) == 1 else 3600)
 
     alice = client(url=token_server.url, token=provider)
     await alice.connect()
@@ -58,7 +58,7 @@ async def test_fetches_a_new_token_before_the_old_one_expires(client, token_serv
     assert (reasons, alice.state) == (["connect", "expiring"], "online")
 
 
-async def test_asks_again_for_a_token_that_could_not_be_had(client, token_server: Server):
+async def test_asks_again_for_a_token_that_could_not_be_had(client, token_server: TestServer):
     calls = 0
 
     def provider(reason):
@@ -66,14 +66,14 @@ async def test_asks_again_for_a_token_that_could_not_be_had(client, token_server
         calls += 1
         if calls == 1:
             raise OSError("no way")
-        return token("alice", 3600)
+        return token_server.token("alice", 3600)
 
     alice = client(url=token_server.url, token=provider)
     await alice.connect()
     assert (calls, alice.state) == (2, "online")
 
 
-async def test_follows_what_the_host_says(client, proxy: FaultProxy, room):
+async def test_follows_what_the_host_says_of_the_network_and_the_app(client, proxy: FaultProxy, room):
     alice = client(url=proxy.url)
     await alice.connect()
     alice.lifecycle("background")
@@ -130,7 +130,7 @@ async def test_resumes_after_a_cut_without_loss(client, proxy: FaultProxy, room)
     assert [message.data["n"] for message in await waiting] == list(range(200))
 
 
-async def test_notices_a_network_that_swallows_everything(client, proxy: FaultProxy, room):
+async def test_gives_up_a_connection_that_is_mute(client, proxy: FaultProxy, room):
     alice = client(url=proxy.url)
     await alice.connect()
     proxy.black_hole()
@@ -193,7 +193,7 @@ async def failed(receipt: moorline.Receipt) -> str:
     return failure.value.code
 
 
-async def test_a_killed_server_is_resumed(client, own_server: Server, room):
+async def test_a_killed_server_is_resumed(client, own_server: TestServer, room):
     alice = client(url=own_server.url)
     messages = alice.channel(room, qos=2).messages()
     sends = alice.channel(room, qos=2)
@@ -272,7 +272,7 @@ async def test_a_killed_reader_goes_on_after_what_it_was_done_with(client, serve
     assert [(message.data, message.redelivered) for message in await take(messages, 2)] == [(9, True), (10, True)]
 
 
-async def test_members_come_and_go(client, room):
+async def test_shows_who_joins_changes_and_leaves(client, room):
     alice = client("alice").channel(room, presence="join", state={"nick": "Al"})
     changes = alice.presence.changes()
     first = await anext(changes)
@@ -295,7 +295,7 @@ async def test_members_come_and_go(client, room):
     assert alice.presence.members.count == 1
 
 
-async def test_tells_who_is_online(client):
+async def test_tells_who_is_online_once_and_from_now_on(client):
     alice, carol = client("alice"), client("carol")
     await alice.connect()
     assert not (await alice.status(["carol"]))["carol"].online
@@ -307,7 +307,7 @@ async def test_tells_who_is_online(client):
     assert not (await anext(feed))["carol"].online
 
 
-async def test_history_pages(client, room):
+async def test_asks_for_history_in_both_directions(client, room):
     channel = client().channel(room)
     for n in range(5):
         await channel.publish(n).stored()
@@ -320,7 +320,7 @@ async def test_history_pages(client, room):
     assert (await channel.history(before_time=1.0)).messages == []
 
 
-async def test_compression_saves_bytes_and_changes_nothing(client, proxy: FaultProxy, room):
+async def test_what_compresses_crosses_compressed(client, proxy: FaultProxy, room):
     text = "the quick brown fox jumps over the lazy dog, " * 20
     sizes = {}
     for compression in (True, False):
@@ -352,7 +352,7 @@ async def test_begins_where_it_is_told(client, room):
         assert [message.data for message in await take(messages, len(expected))] == expected
 
 
-async def test_a_position_of_another_epoch_is_told(client, room):
+async def test_says_so_when_a_position_is_of_another_log(client, room):
     alice = client()
     await alice.channel(room).publish("x").stored()
     events = client("bob").channel(room, since=moorline.Position("1.1", 7)).events()
@@ -370,7 +370,7 @@ async def test_the_same_id_is_stored_once(client, room):
     assert reused.value.code == "publish.reused"
 
 
-async def test_nothing_stays_after_a_logout(client, proxy: FaultProxy, room, tmp_path: Path):
+async def test_wipes_its_store_on_a_logout(client, proxy: FaultProxy, room, tmp_path: Path):
     store = tmp_path / "alice.moor"
     proxy.refuse()
     alice = client(url=proxy.url, store=store)

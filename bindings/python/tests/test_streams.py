@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from conftest import Server, take
+from conftest import take
 
 import moorline
+from moorline.testing import TestServer
 from moorline._ffi import moorline_mobile as ffi
 
 T = TypeVar("T")
@@ -127,7 +128,7 @@ async def test_what_is_refused_is_raised_and_a_left_channel_ends(client, room):
         channel.messages()
 
 
-async def test_a_closed_client_ends_its_streams_and_calls_nobody(client, room, server: Server):
+async def test_a_closed_client_ends_its_streams_and_calls_nobody(client, room, server: TestServer):
     asked: list[str] = []
 
     async def provider(reason):
@@ -193,7 +194,7 @@ async def test_ten_thousand_messages_do_not_grow_the_heap(client, room):
     assert ffi.live() == before
 
 
-async def test_a_slow_reader_has_the_server_wait(client, proxy, room):
+async def test_a_slow_reader_holds_the_server_back_and_loses_nothing(client, proxy, room):
     bob = client("bob", url=proxy.url, queue_messages=50, compression=False)
     messages = bob.channel(room, qos=2, since="first").messages()
     sends = client("alice").channel(room, qos=2)
@@ -204,7 +205,7 @@ async def test_a_slow_reader_has_the_server_wait(client, proxy, room):
     assert [message.data["n"] for message in await take(messages, 2_000)] == list(range(2_000))
 
 
-async def test_a_hundred_clients_leave_nothing(server: Server, tmp_path: Path):
+async def test_a_hundred_clients_leave_nothing(server: TestServer, tmp_path: Path):
     gc.collect()
     before, threads, files = ffi.live(), count("task"), count("fd")
 
@@ -241,7 +242,7 @@ async def until(awaited: str, look: Callable[[], T], is_so: Callable[[T], bool])
         raise AssertionError(f"awaited {awaited}; last seen: {seen}") from None
 
 
-async def test_a_client_that_is_dropped_ends_by_itself(server: Server, room):
+async def test_a_client_that_is_dropped_ends_by_itself(server: TestServer, room):
     gc.collect()
     before = ffi.live()
     client = moorline.Client(server.url, token="dev:alice")

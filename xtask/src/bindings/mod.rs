@@ -45,13 +45,18 @@ impl Bindings {
 /// # Errors
 /// [`Error::Rules`] with the files that differ.
 pub(crate) fn check() -> Result {
+    Error::unless_empty(drift(&tree::root(), &made()?)?)
+}
+
+/// Names the files below `root` that are not there, or have another text.
+fn drift(root: &Path, made: &[(String, String)]) -> Result<Vec<String>> {
     let mut old = Vec::new();
-    for (path, text) in made()? {
-        if tree::read_if_present(&tree::root().join(&path))?.is_none_or(|found| found != text) {
-            old.push(format!("{path} is old: cargo xtask bindings"));
+    for (path, text) in made {
+        if tree::read_if_present(&root.join(path))?.is_none_or(|found| found != *text) {
+            old.push(format!("{path} is not what the facade makes: cargo xtask bindings"));
         }
     }
-    Error::unless_empty(old)
+    Ok(old)
 }
 
 /// Builds the facade as a library to be loaded, with these features, and returns where it is; the one to be linked is beside it.
@@ -90,4 +95,42 @@ fn write(path: &str, text: &str) -> Result {
     let path = tree::root().join(path);
     tree::create(path.parent().unwrap_or(&path))?;
     std::fs::write(&path, text).map_err(|source| Error::File { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The facade made each file anew: those that are in the checkout stand for what it makes.
+    fn as_committed() -> Vec<(String, String)> {
+        let paths = GENERATED.iter().map(|(.., path)| (*path).to_owned());
+        let codes = codes::tables("").into_iter().map(|(path, _)| path);
+        paths.chain(codes).map(|path| (path.clone(), tree::read(&tree::root().join(path)).unwrap())).collect()
+    }
+
+    #[test]
+    fn every_generated_file_that_differs_is_named() {
+        let committed = as_committed();
+        assert_eq!(committed.len(), 7);
+        assert_eq!(drift(&tree::root(), &committed).unwrap(), Vec::<String>::new());
+        for at in 0..committed.len() {
+            // The facade changed, and makes one function more.
+            let mut made = committed.clone();
+            made[at].1.push_str("more\n");
+            let drifted = drift(&tree::root(), &made).unwrap();
+            assert_eq!(drifted, [format!("{} is not what the facade makes: cargo xtask bindings", committed[at].0)]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_edited_or_is_gone_is_named() {
+        let folder = std::env::temp_dir().join(format!("moorline-drift-{}", std::process::id()));
+        let made = vec![("edited.kt".to_owned(), "a\n".to_owned()), ("gone.swift".to_owned(), "b\n".to_owned())];
+        tree::create(&folder).unwrap();
+        tree::write(&folder.join("edited.kt"), "a, by hand\n").unwrap();
+        let drifted = drift(&folder, &made);
+        tree::remove(&folder).unwrap();
+        let names: Vec<String> = drifted.unwrap().iter().map(|line| line.split(' ').take(1).collect()).collect();
+        assert_eq!(names, ["edited.kt", "gone.swift"]);
+    }
 }

@@ -14,7 +14,7 @@ use crate::step::{Counts, Steps};
 use crate::{cargo, chroot, tools, tree};
 
 const PAGE: &str = "docs/operations.md";
-const NAME: &str = "operations guide, each command of it";
+pub(crate) const NAME: &str = "operations guide, each command of it";
 /// Where the container finds what it is to do.
 const INSIDE: &str = "/guide";
 /// s after which it is ended.
@@ -71,25 +71,21 @@ pub(crate) struct Operations {
 impl Operations {
     pub(crate) fn run(&self) -> Result {
         let mut steps = Steps::default();
-        check(&mut steps, self.release.as_deref());
+        steps.count(NAME, |counts| run(self.release.as_deref(), counts));
         steps.finish()
     }
 }
 
-/// The step of `cargo xtask test`.
-pub(crate) fn step(steps: &mut Steps) {
-    check(steps, None);
-}
-
-fn check(steps: &mut Steps, release: Option<&Path>) {
-    if tools::can_install() && chroot::is_possible() {
-        steps.count(NAME, |counts| run(release, counts));
-    } else {
-        steps.not_checked(NAME, "needs root on Debian, and leave to mount");
-    }
+/// Runs every command of the page, with a release of debug builds.
+///
+/// # Errors
+/// What cannot be had here; a command that fails.
+pub(crate) fn test(counts: &mut Counts) -> Result {
+    run(None, counts)
 }
 
 fn run(release: Option<&Path>, counts: &mut Counts) -> Result {
+    chroot::needed()?;
     let missing: Vec<&str> =
         PROGRAMS.iter().filter(|(_, program)| !Path::new(program).exists()).map(|(package, _)| *package).collect();
     if !missing.is_empty() {

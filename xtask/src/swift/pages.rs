@@ -12,7 +12,7 @@ const MORE: &[&str] = &[
 ];
 
 /// What the pages take for granted.
-const AROUND: &str = "import Foundation\nimport Moorline\n\n\
+const AROUND: &str = "import Foundation\nimport Moorline\nimport MoorlineTesting\n\n\
     struct Order: Codable, Sendable { var id: String }\n\
     struct Api: Sendable { func token() async throws -> String { \"\" } }\n";
 const GIVEN: &str =

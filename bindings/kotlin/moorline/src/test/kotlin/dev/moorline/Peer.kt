@@ -31,7 +31,11 @@ class Peer(script: Peer.() -> Unit) : AutoCloseable {
 
     /** Waits for a message of the client that has a frame of this type in front; returns it. */
     fun hear(type: Int): ByteArray {
-        while (true) hear().let { message -> if (message.size > 1 && message[1].toInt() == type) return message }
+        while (true) {
+            val message = hear()
+            // The length in front has more bytes than one from 128 on.
+            if (message.size > 1 && message[Frame(message).apply { number() }.at].toInt() == type) return message
+        }
     }
 
     /** Sends a message: frames by their hexadecimal digits. */
@@ -41,6 +45,40 @@ class Peer(script: Peer.() -> Unit) : AutoCloseable {
         output.write(byteArrayOf(0x82.toByte()) + length + bytes)
         output.flush()
     }
+
+    /** Answers the client's next request of a type with a golden frame, for that request. */
+    fun answer(type: Int, hex: String) {
+        // In front of a frame are its length, type and flags; only `members` has no flags.
+        val asked = Frame(hear(type)).apply { number(); skip(2) }
+        if (type == PUBLISH && asked.number() == 0L) asked.skip(asked.number().toInt())
+        val request = asked.number()
+        val golden = Frame(hex.chunked(2).map { it.toInt(16).toByte() }.toByteArray()).apply { number() }
+        val begin = golden.at
+        golden.skip(if (golden.bytes[begin].toInt() == MEMBERS) 1 else 2)
+        val head = golden.bytes.copyOfRange(begin, golden.at)
+        golden.number()
+        val frame = head + written(request) + golden.bytes.copyOfRange(golden.at, golden.bytes.size)
+        say((written(frame.size.toLong()) + frame).joinToString("") { "%02x".format(it) })
+    }
+
+    /** Reads a frame from its beginning. */
+    private class Frame(val bytes: ByteArray, var at: Int = 0) {
+        fun skip(count: Int) { at += count }
+
+        fun number(): Long {
+            var value = 0L
+            var shift = 0
+            while (true) {
+                val byte = bytes[at++].toLong()
+                value = value or ((byte and 127) shl shift)
+                if (byte >= 0) return value
+                shift += 7
+            }
+        }
+    }
+
+    private fun written(value: Long): ByteArray =
+        if (value < 128) byteArrayOf(value.toByte()) else byteArrayOf((value and 127 or 128).toByte()) + written(value shr 7)
 
     override fun close() {
         listener.close()
@@ -78,7 +116,12 @@ class Peer(script: Peer.() -> Unit) : AutoCloseable {
         }
     }
 
-    private companion object {
-        const val CLOSE = 8
+    companion object {
+        const val PUBLISH = 5
+        const val HISTORY = 9
+        const val PRESENCE = 10
+        const val STATUS = 11
+        private const val MEMBERS = 76
+        private const val CLOSE = 8
     }
 }

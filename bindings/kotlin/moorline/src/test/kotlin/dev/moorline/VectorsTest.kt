@@ -4,13 +4,11 @@ import java.io.File
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.Instant
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.cancelChildren
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.filterIsInstance
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
-import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.json.Json
@@ -37,17 +35,42 @@ class VectorsTest {
 
     private fun vector(frame: String, name: String) = vectors(frame).single { it.name == name }
 
-    @TestFactory
-    fun `pages of history`(): List<DynamicTest> = vectors("page").filter { it.json.number("req") == 5L }.map { vector ->
-        test(vector, { say(vector("welcome", "of a user").binary); hear(HISTORY); say(vector.binary) }) { client ->
-            client.connect()
-            // The golden page answers the fifth request.
-            repeat(4) { launch(start = CoroutineStart.UNDISPATCHED) { client.status(listOf("x")) } }
-            val page = client.channel("room:42").history()
-            assertEquals(listOf("first", "head").map { vector.json.number(it) }, listOf(page.first, page.head))
-            assertEquals(vector.json.flag("more") to vector.json.text("epoch"), page.hasMore to page.epoch)
-            same(vector.json.messages(), page.messages, isReplayed = true)
+    /** A peer that answers one request with each vector of a frame. */
+    private fun answers(frame: String, type: Int, act: suspend CoroutineScope.(JsonObject, Moorline) -> Unit): List<DynamicTest> =
+        vectors(frame).filter { it.json.containsKey("req") }.map { vector ->
+            test(vector, { say(vector("welcome", "of a user").binary); answer(type, vector.binary) }) { act(vector.json, it) }
         }
+
+    @TestFactory
+    fun `pages of history`() = answers("page", Peer.HISTORY) { json, client ->
+        val page = client.channel("room:42").history()
+        assertEquals(listOf("first", "head").map { json.number(it) }, listOf(page.first, page.head))
+        assertEquals(json.flag("more") to json.text("epoch"), page.hasMore to page.epoch)
+        same(json.messages(), page.messages, isReplayed = true)
+    }
+
+    @TestFactory
+    fun `pages of members`() = answers("members", Peer.PRESENCE) { json, client ->
+        val page = client.channel("room:42").members.page()
+        assertEquals(json.number("count") to json.text("cursor"), page.count to page.cursor)
+        val expected = (json.getValue("members") as JsonArray).map { it.jsonObject }
+            .map { Triple(it.text("user"), it["state"], Instant.fromEpochMilliseconds(it.number("since"))) }
+        assertEquals(expected, page.members.map { Triple(it.user, it.state?.let { state -> Json.parseToJsonElement(state.json) }, it.since) })
+    }
+
+    @TestFactory
+    fun `who is online`() = answers("statuses", Peer.STATUS) { json, client ->
+        val expected = json.getValue("users").jsonObject.mapValues { (_, user) ->
+            user.jsonObject.flag("online") to user.jsonObject["since"]?.jsonPrimitive?.long?.let(Instant::fromEpochMilliseconds)
+        }
+        val found = client.status(expected.keys.ifEmpty { setOf("nobody") })
+        assertEquals(expected, found.mapValues { it.value.isOnline to it.value.since })
+    }
+
+    @TestFactory
+    fun `what is stored`() = answers("published", Peer.PUBLISH) { json, client ->
+        val stored = client.channel("room:42").publish("hi").stored()
+        assertEquals(Stored(json.text("epoch").orEmpty(), json["offset"]?.jsonPrimitive?.long, json.flag("duplicate")), stored)
     }
 
     @TestFactory
@@ -110,6 +133,5 @@ class VectorsTest {
 
     private companion object {
         const val HELLO = 1
-        const val HISTORY = 9
     }
 }
