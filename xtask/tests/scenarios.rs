@@ -11,20 +11,6 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("kotlin", "publishes at QoS 1", "one test for the three: `publishes at`"),
     ("kotlin", "publishes at QoS 2", "one test for the three: `publishes at`"),
     ("kotlin", "keeps what was published offline over a reload", "the process is killed instead: FaultScenarios"),
-    (
-        "kotlin",
-        "the backend answers a call with what it was asked with",
-        "calls there: `a call that cannot be made is refused`",
-    ),
-    ("kotlin", "what goes wrong with a call has a code", "calls there: `a call that cannot be made is refused`"),
-    ("swift", "the backend answers a call with what it was asked with", "calls there: MisuseTests"),
-    ("swift", "what goes wrong with a call has a code", "calls there: MisuseTests"),
-    ("*", "a call needs a grant for its method", "the server decides: told in JavaScript and in Rust"),
-    (
-        "*",
-        "a call whose connection ends is uncertain, and not made again",
-        "the core decides: told in JavaScript and in Rust",
-    ),
 ];
 
 fn root() -> PathBuf {

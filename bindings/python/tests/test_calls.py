@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import moorline
-from moorline.testing import TestServer
+from moorline.testing import FaultProxy, TestServer
 
 
 class Backend(BaseHTTPRequestHandler):
@@ -32,6 +32,8 @@ class Backend(BaseHTTPRequestHandler):
         elif asked["method"] == "full":
             status = 503
         elif asked["method"] == "hang":
+            self.server.hung.append(asked["id"])
+            self.server.arrived.set()
             self.server.released.wait()
         body = json.dumps(answer).encode()
         self.send_response(status)
@@ -48,13 +50,24 @@ class BackendServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Backend)
         # What hangs, hangs until then.
         self.released = Event()
+        self.arrived = Event()
+        self.hung: list[str] = []
 
 
 @pytest.fixture
-def calling_server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
-    """A server whose app has a backend."""
+def backend() -> Iterator[BackendServer]:
+    """A backend, as it is told to be."""
     backend = BackendServer()
     Thread(target=backend.serve_forever, daemon=True).start()
+    yield backend
+    backend.released.set()
+    backend.shutdown()
+    backend.server_close()
+
+
+@pytest.fixture
+def calling_server(request: pytest.FixtureRequest, backend: BackendServer) -> Iterator[TestServer]:
+    """A server whose app has a backend."""
     config = f"""
 {getattr(request, "param", "")}
 [[callouts]]
@@ -66,9 +79,8 @@ allow_private = true
 """
     with TestServer(config) as server:
         yield server
-    backend.released.set()
-    backend.shutdown()
-    backend.server_close()
+        # What ends is asked no more.
+        backend.released.set()
 
 
 async def test_the_backend_answers_a_call_with_what_it_was_asked_with(client, calling_server: TestServer):
@@ -117,3 +129,25 @@ async def test_who_calls_too_often_is_told_when_to_call_again(client, calling_se
     with pytest.raises(moorline.MoorlineError) as malformed:
         await alice.call("no method")
     assert malformed.value.retry_after is None
+
+
+async def test_a_call_needs_a_grant_for_its_method(client, calling_server: TestServer):
+    alice = client(url=calling_server.url, token=calling_server.token("alice", channels="ech*"))
+    assert await alice.call("echo", 1) == 1
+    with pytest.raises(moorline.MoorlineError) as denied:
+        await alice.call("who")
+    assert denied.value.code == "call.denied"
+
+
+async def test_a_call_whose_connection_ends_is_uncertain_and_not_made_again(client, calling_server: TestServer, backend: BackendServer):
+    async with FaultProxy(calling_server.url) as proxy:
+        alice = client("alice", url=proxy.url)
+        call = asyncio.ensure_future(alice.call("hang", id="cut", timeout=20))
+        await asyncio.to_thread(backend.arrived.wait)
+        proxy.cut()
+        with pytest.raises(moorline.MoorlineError) as uncertain:
+            await call
+        assert uncertain.value.code == "call.uncertain"
+        assert await alice.call("echo", "back") == "back"
+        assert backend.hung == ["cut"]
+        await alice.close()

@@ -105,9 +105,10 @@ class TestServer:
                 self._child = None
 
     def token(self, user: str, seconds: float = 3600, channels: str = "*") -> str:
-        """Makes a token for a user, for so long, that grants everything on the channels of a pattern such as ``room:*``."""
+        """Makes a token for a user, for so long, that grants everything on the channels, and lets call the methods,
+        of a pattern such as ``room:*``."""
         now = time.time()
-        grants = [{"match": channels, "can": ["subscribe", "publish", "history", "presence"]}]
+        grants = [{"match": channels, "can": ["subscribe", "publish", "history", "presence", "call"]}]
         claims = {"sub": user, "aud": "default", "iat": int(now), "exp": int(now + seconds), "grants": grants}
         parts = ({"alg": "HS256", "typ": "JWT"}, claims)
         signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)

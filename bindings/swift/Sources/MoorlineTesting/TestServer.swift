@@ -107,10 +107,10 @@
         /// - Parameters:
         ///   - user: Who it is for.
         ///   - lifetime: How long it counts, in whole seconds.
-        ///   - channels: A pattern of the channels that it grants everything on: `room:*`.
+        ///   - channels: A pattern of the channels that it grants everything on, and of the methods that may be called: `room:*`.
         public func token(user: String, lifetime: Duration = .seconds(3600), channels: String = "*") throws -> String {
             let now = Int(Date().timeIntervalSince1970)
-            let grants = [["match": channels, "can": ["subscribe", "publish", "history", "presence"]] as [String: Any]]
+            let grants = [["match": channels, "can": ["subscribe", "publish", "history", "presence", "call"]] as [String: Any]]
             let claims: [String: Any] = [
                 "aud": "default", "sub": user, "iat": now, "exp": now + Int(lifetime.components.seconds), "grants": grants,
             ]

@@ -70,11 +70,11 @@ public class TestServer private constructor(private val folder: Path, private va
      *
      * @param user Who it is for.
      * @param lifetime How long it counts, in whole seconds.
-     * @param channels A pattern of the channels that it grants everything on: `room:*`.
+     * @param channels A pattern of the channels that it grants everything on, and of the methods that may be called: `room:*`.
      */
     public fun token(user: String, lifetime: Duration = 1.hours, channels: String = "*"): String {
         val now = System.currentTimeMillis() / 1000
-        val grants = """[{"match":"$channels","can":["subscribe","publish","history","presence"]}]"""
+        val grants = """[{"match":"$channels","can":["subscribe","publish","history","presence","call"]}]"""
         val claims = """{"aud":"default","sub":"$user","iat":$now,"exp":${now + lifetime.inWholeSeconds},"grants":$grants}"""
         val signed = "${base64("""{"alg":"HS256","typ":"JWT"}""".toByteArray())}.${base64(claims.toByteArray())}"
         val mac = Mac.getInstance("HmacSHA256").apply { init(SecretKeySpec(SECRET.toByteArray(), "HmacSHA256")) }

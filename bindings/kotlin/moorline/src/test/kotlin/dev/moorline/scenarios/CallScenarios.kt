@@ -6,18 +6,23 @@ import dev.moorline.Moorline
 import dev.moorline.MoorlineException
 import dev.moorline.Origin
 import dev.moorline.Payload
+import dev.moorline.testing.FaultProxy
 import dev.moorline.testing.TestServer
 import java.net.InetAddress
 import java.net.InetSocketAddress
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.Executors
+import java.util.concurrent.atomic.AtomicInteger
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonNull
@@ -71,26 +76,64 @@ class CallScenarios {
         assertEquals(null, failure(client, "no method").retryAfter)
     }
 
+    @Test
+    fun `a call needs a grant for its method`() = withServer { server, _ ->
+        val granted = server.token("alice", channels = "ech*")
+        val client = Moorline(server.url) { token(granted) }
+        try {
+            assertEquals(Payload.Text("x"), client.call("echo", Payload.Text("x")))
+            assertEquals("call.denied", failure(client, "who").code)
+        } finally {
+            client.close()
+        }
+    }
+
+    @Test
+    fun `a call whose connection ends is uncertain, and not made again`() = withServer { server, backend ->
+        FaultProxy(server.port).use { proxy ->
+            val client = Moorline(proxy.url) { token("dev:alice") }
+            try {
+                val uncertain = async { failure(client, "hang", 20.seconds) }
+                withContext(Dispatchers.IO) { backend.arrived.await() }
+                proxy.cut()
+                assertEquals("call.uncertain", uncertain.await().code)
+                assertEquals(Payload.Text("back"), client.call("echo", Payload.Text("back")))
+                assertEquals(1, backend.hung.get())
+            } finally {
+                client.close()
+            }
+        }
+    }
+
     private suspend fun failure(client: Moorline, method: String, timeout: Duration = 10.seconds): MoorlineException =
         assertInstanceOf(MoorlineException::class.java, runCatching { client.call(method, timeout = timeout) }.exceptionOrNull())
 
     /** Runs a scenario with a server whose app has a backend. */
-    private fun withBackend(vararg limits: String, act: suspend kotlinx.coroutines.CoroutineScope.(Moorline) -> Unit): Unit = runBlocking {
+    private fun withServer(vararg limits: String, act: suspend CoroutineScope.(TestServer, Backend) -> Unit): Unit = runBlocking {
         Backend().use { backend ->
             TestServer.start(*limits, calls = backend.url).use { server ->
-                val client = Moorline(server.url) { token("dev:alice") }
-                try {
-                    withTimeout(60.seconds) { coroutineScope { act(client) } }
-                } finally {
-                    client.close()
-                }
+                withTimeout(60.seconds) { coroutineScope { act(server, backend) } }
             }
+        }
+    }
+
+    /** The same, with a client of it. */
+    private fun withBackend(vararg limits: String, act: suspend CoroutineScope.(Moorline) -> Unit): Unit = withServer(*limits) { server, _ ->
+        val client = Moorline(server.url) { token("dev:alice") }
+        try {
+            coroutineScope { act(client) }
+        } finally {
+            client.close()
         }
     }
 
     /** An HTTP server that behaves as the method says. */
     private class Backend : AutoCloseable {
         private val released = CountDownLatch(1)
+
+        /** A call that hangs is there. */
+        val arrived = CountDownLatch(1)
+        val hung = AtomicInteger()
         private val threads = Executors.newCachedThreadPool()
         private val server = HttpServer.create(InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 50).apply {
             executor = threads
@@ -107,7 +150,11 @@ class CallScenarios {
                 "refuse" -> exchange.say(409, buildJsonObject { put("code", "sold_out"); put("message", "none left") })
                 "fail" -> exchange.say(500, JsonObject(emptyMap()))
                 "full" -> exchange.say(503, JsonObject(emptyMap()))
-                "hang" -> released.await()
+                "hang" -> {
+                    hung.incrementAndGet()
+                    arrived.countDown()
+                    released.await()
+                }
                 else -> exchange.say(200, JsonObject(asked.filterKeys { it in setOf("data", "text", "bin") }))
             }
         }
