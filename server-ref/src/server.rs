@@ -65,7 +65,7 @@ pub struct Options {
     /// Where messages live.
     pub engine: Engine,
     /// Bytes of the disk that publishes leave free; 0 = none, `None` = what fits the disk
-    /// ([`Space::default_reserve`](log::Space::default_reserve)).
+    /// ([`Space::default_reserve`](crate::engine::log::Space::default_reserve)).
     pub disk_reserve: Option<u64>,
     /// How long they are kept.
     pub retention: RetentionRules,
