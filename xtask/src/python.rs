@@ -66,7 +66,7 @@ pub(crate) fn test(counts: &mut Counts) -> Result {
 
 /// Bugs of the core, and the tests that must notice them.
 const BUGS: &[Planted] = &[
-    ("outbox-unbounded", "test_a_full_outbox_refuses_at_the_call"),
+    ("outbox-unbounded", "test_an_outbox_that_is_full_says_so"),
     ("resume-from-now", "test_gets_what_it_missed_when_it_comes_back"),
 ];
 
