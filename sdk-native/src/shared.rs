@@ -250,6 +250,9 @@ impl Shared {
         self.run(|state, now| {
             state.life = Life::Ended;
             state.core.close(false, now);
+        });
+        // Only after what that settled was told.
+        self.run(|state, now| {
             let is_open = state.standing.connection().state != ConnectionState::Closed;
             if is_open {
                 state.standing.set_connection(ConnectionState::Closed, StateReason::Requested, None, now);

@@ -72,11 +72,14 @@ impl Shared {
         let mut target = line.callout.target.clone();
         target.within = within.saturating_sub(begun.elapsed());
         let result = self.ask(&line.pool, &target, asked, span).await;
+        // Whoever gave a client's call less time than the backend may take has learnt nothing of it.
+        let is_late = matches!(&result, Err(CalloutError::Refused(Refusal::Late(_))));
+        let shows_nothing = is_late && target.within < line.callout.target.within / 2;
         let works = !matches!(&result, Err(CalloutError::Refused(refusal)) if is_down(refusal));
         let (was, is) = {
             let mut breaker = lock(&line.breaker);
             let was = breaker.state();
-            if let Some(pass) = trial.pass.take() {
+            if !shows_nothing && let Some(pass) = trial.pass.take() {
                 breaker.done(pass, works, self.now());
             }
             (was, breaker.state())
@@ -113,7 +116,7 @@ impl Shared {
     }
 }
 
-/// A call that was let through. One that is given up proves nothing, but a trial has to end.
+/// A call that was let through. One that is given up shows nothing: where it was the trial, another has to be.
 struct Trial<'a> {
     shared: &'a Shared,
     line: &'a Line,
@@ -122,9 +125,8 @@ struct Trial<'a> {
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        let mut breaker = lock(&self.line.breaker);
-        if let Some(pass) = self.pass.take().filter(|_| breaker.state() == State::HalfOpen) {
-            breaker.done(pass, false, self.shared.now());
+        if let Some(pass) = self.pass.take() {
+            lock(&self.line.breaker).given_up(pass, self.shared.now());
         }
     }
 }

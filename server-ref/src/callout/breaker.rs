@@ -81,6 +81,13 @@ impl Breaker {
         }
     }
 
+    /// A call is over, and has shown nothing: where it was the trial, the next one is.
+    pub fn given_up(&mut self, pass: Pass, now: Timestamp) {
+        if pass.0 == self.turn && self.state == State::HalfOpen {
+            self.change(State::Open(now));
+        }
+    }
+
     /// Returns its state.
     pub fn state(&self) -> State {
         self.state
@@ -98,6 +105,20 @@ mod tests {
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::new(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_trial_that_shows_nothing_leaves_it_to_the_next() {
+        let mut breaker = Breaker::default();
+        fail(&mut breaker, 5, 0);
+        let trial = breaker.admit(at(1_000)).unwrap();
+        breaker.given_up(trial, at(1_500));
+        let next = breaker.admit(at(1_500)).unwrap();
+        breaker.done(next, true, at(1_600));
+        assert_eq!(breaker.state(), State::Closed);
+        let pass = breaker.admit(at(1_600)).unwrap();
+        breaker.given_up(pass, at(1_600));
+        assert_eq!(breaker.state(), State::Closed);
     }
 
     fn fail(breaker: &mut Breaker, count: u32, ms: u64) {

@@ -60,8 +60,8 @@ fn callout(section: &CalloutSection, file: &File, dir: &Path) -> Result<Callout,
     let allow_private = section.allow_private.unwrap_or(false);
     let roots = section.ca_file.as_deref().map_or(Ok(Vec::new()), |file| roots(&dir.join(file)))?;
     let (url, secrets) = (url(&section.url, allow_private)?, secrets(&section.secrets)?);
-    // Without keys a token means something only to the backend.
-    let verifies = known.is_none_or(|app| !app.keys.is_empty());
+    // Without keys, its own or an issuer's, a token means something only to the backend.
+    let verifies = known.is_none_or(|app| !app.keys.is_empty() || !app.jwks.is_empty());
     Ok(Callout {
         name: section.name.clone(),
         target: Target::new(url, secrets, &roots, allow_private, Duration::from_millis(within_ms)),
@@ -107,6 +107,17 @@ mod tests {
         let terms = callout.rule.terms;
         assert_eq!((terms.within_ms, terms.on_failure, terms.verifies), (2_000, OnFailure::Allow, false));
         assert_eq!((callout.max_requests, callout.headers.as_slice()), (64, &["cookie".to_owned()][..]));
+    }
+
+    #[test]
+    fn tokens_are_verified_where_there_is_a_key_of_whoever() {
+        let key = "[[apps.keys]]\nalg = \"HS256\"\nsecret = \"0123456789abcdef0123456789abcdef\"\n";
+        let issuer = "[[apps.jwks]]\nissuer = \"https://id.example.com/\"\nurl = \"https://id.example.com/keys\"\n";
+        for (keys, verifies) in [("", false), (key, true), (issuer, true)] {
+            let file = toml::from_str(&format!("[[apps]]\nname = \"default\"\n{keys}[[callouts]]\n{GOOD}")).unwrap();
+            let made = callouts(&file, Path::new(".")).unwrap();
+            assert_eq!(made.first().unwrap().rule.terms.verifies, verifies, "{keys}");
+        }
     }
 
     #[test]

@@ -254,13 +254,17 @@ impl Queue {
     }
 
     fn refused(&mut self, batch: &Batch, retry_after: Option<u64>, now: UnixMillis) {
-        self.failures += 1;
-        self.not_before = now + self.delay(self.failures).min(self.times.pause);
+        // Of several that were on their way, the others were sent before it was heard.
+        let is_known = retry_after.is_some() && now < self.busy_until;
+        if !is_known {
+            self.failures += 1;
+            self.not_before = now + self.delay(self.failures).min(self.times.pause);
+        }
         if let Some(wait) = retry_after {
             self.busy_until = self.busy_until.max(now + wait.min(self.times.last_retry));
         }
         // Who says when it has time again speaks of itself, not of these events. Who says so again may lie.
-        if retry_after.is_some() && self.failures == 1 {
+        if retry_after.is_some() && (self.failures == 1 || is_known) {
             return;
         }
         for key in &batch.keys {

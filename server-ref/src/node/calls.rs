@@ -56,7 +56,7 @@ impl Node {
         }
         self.take_rate(conn, now)?;
         let id = CallId(self.calls.next);
-        let (max, bugs) = (self.config.max_message as usize, self.config.bugs);
+        let (max, bugs) = (self.limits_of(conn).message as usize, self.config.bugs);
         let Some(session) = self.session(conn) else { return Ok(()) };
         if !session.may_call(&call.method) {
             return refuse(ErrorCode::CallDenied, "the token has no `call` grant for this method");
@@ -93,7 +93,7 @@ impl Node {
     /// The app's backend has answered a call, or will not. Harmless after [`Output::Uncall`].
     pub fn handle_called(&mut self, id: CallId, answer: Result<Payload, CallFailure>, now: Now) {
         let Some(Asked { conn, session, req }) = self.calls.asked.remove(&id) else { return };
-        let max = self.config.max_message as usize;
+        let max = self.limits_of(conn).message as usize;
         if let Some(session) = self.session_if(conn, session) {
             if let Some(caller) = &mut session.caller {
                 caller.calls.retain(|call| *call != id);

@@ -168,6 +168,7 @@ impl Node {
             moving: 0,
             bucket: Bucket::full(own.publish_burst, now.mono),
             permits: Vec::new(),
+            refreshing: false,
             held: VecDeque::new(),
         };
         let welcome = Welcome {

@@ -134,6 +134,8 @@ pub(super) struct Session {
     pub(super) bucket: Bucket,
     /// What the app lets it do in channels, beside its tokens.
     pub(super) permits: Vec<Permit>,
+    /// Whether the app is asked about a new token.
+    pub(super) refreshing: bool,
     /// Publishes that wait for the app, in order.
     pub(super) held: VecDeque<Held>,
 }

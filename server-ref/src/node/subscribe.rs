@@ -177,6 +177,9 @@ impl Node {
     pub(super) fn leave_hub(&mut self, conn: ConnId, codec: Codec, number: ChannelNumber) {
         let Some(key) = self.hubs.get(&number).map(|hub| hub.key.clone()) else { return };
         self.leave_room(conn, codec, number, &key);
+        if let Some(session) = self.session(conn) {
+            session.end_permit(&key.name);
+        }
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         hub.leave(conn, codec);
         hub.subscribers = hub.subscribers.saturating_sub(1);

@@ -53,7 +53,8 @@ pub(super) struct Fixed {
     forwarded: ForwardedHeader,
     listening: (Listening, Listening),
     has_tls: bool,
-    has_console: bool,
+    /// How long sessions last, and where the page finds WebSockets.
+    console: Option<(std::time::Duration, Option<String>)>,
     accept_rate: Option<u32>,
     handshakes_per_address: Option<u32>,
     tcp_user_timeout_ms: u32,
@@ -72,12 +73,20 @@ impl Fixed {
             forwarded: options.front.forwarded,
             listening: (options.front.listen, options.front.http_listen),
             has_tls: options.front.tls.is_some(),
-            has_console: options.console.is_some(),
+            console: options.console.as_ref().map(|console| (console.session, console.socket.clone())),
             accept_rate: options.accept_rate,
             handshakes_per_address: options.handshakes_per_address,
             tcp_user_timeout_ms: options.tcp_user_timeout_ms,
             drain_window_ms: options.drain_window_ms,
         }
+    }
+
+    fn session(&self) -> Option<std::time::Duration> {
+        self.console.as_ref().map(|(session, _)| *session)
+    }
+
+    fn socket(&self) -> Option<&str> {
+        self.console.as_ref().and_then(|(_, socket)| socket.as_deref())
     }
 
     fn listening_differs(&self, other: &Self, of: impl Fn(&Listening) -> bool) -> bool {
@@ -94,9 +103,12 @@ impl Fixed {
             ("server.disk_reserve", self.disk_reserve != other.disk_reserve),
             ("server.proxies", self.proxies != other.proxies),
             ("server.forwarded_header", self.forwarded != other.forwarded),
-            ("server.proxy_protocol", self.listening_differs(other, |listening| listening.proxy_protocol)),
+            ("server.proxy_protocol", self.listening.0.proxy_protocol != other.listening.0.proxy_protocol),
+            ("server.http_proxy_protocol", self.listening.1.proxy_protocol != other.listening.1.proxy_protocol),
             ("server.tls", self.has_tls != other.has_tls || self.listening_differs(other, |listening| listening.tls)),
-            ("console", self.has_console != other.has_console),
+            ("console", self.console.is_some() != other.console.is_some()),
+            ("console.session", self.session() != other.session()),
+            ("console.socket", self.socket() != other.socket()),
             ("limits.accept_rate", self.accept_rate != other.accept_rate),
             ("limits.handshakes_per_address", self.handshakes_per_address != other.handshakes_per_address),
             ("limits.tcp_user_timeout", self.tcp_user_timeout_ms != other.tcp_user_timeout_ms),
@@ -156,7 +168,8 @@ impl Live {
         // A courier knows its place before anything is written for it.
         let (placing, placed) = channel();
         let _ = self.hooks.send((options.hooks.clone(), placing));
-        let _ = placed.recv();
+        // An engine that does not answer does not hold the reload up.
+        let _ = placed.recv_timeout(PATIENCE);
         self.configure_engine(EngineRules {
             retention: options.retention.clone(),
             hooks: told.clone(),
@@ -169,7 +182,7 @@ impl Live {
         let node_rules = node_rules(&options, told, callouts.rules().clone());
         // An app that is gone is unknown before its connections are ended.
         let (rules, origins, hands) =
-            (http_rules(&options), options.all_origins(), self.fixed.has_console || !options.api_keys.is_empty());
+            (http_rules(&options), options.all_origins(), self.fixed.console.is_some() || !options.api_keys.is_empty());
         let certificate = options.front.tls;
         // What a new issuer's tokens are signed with is fetched before they count, if that takes no time.
         options.tokens.go_on_with(&self.tokens);

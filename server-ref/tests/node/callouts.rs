@@ -11,7 +11,7 @@ use crate::bench::{Bench, everything, offsets};
 
 const WITHIN_MS: u64 = 5_000;
 
-fn bench(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> Bench {
+pub(crate) fn bench(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> Bench {
     let terms = Terms { id: CalloutId(0), within_ms: WITHIN_MS, on_failure, verifies };
     Bench::with(|config| config.callouts = CalloutRules::new(vec![rule(kinds, "room*", terms)]))
 }
@@ -21,12 +21,12 @@ fn rule(kinds: &[CalloutKind], channels: &str, terms: Terms) -> CalloutRule {
 }
 
 /// Another call-out decides about subscriptions.
-fn replaced_by(id: u64) -> CalloutRules {
+pub(crate) fn replaced_by(id: u64) -> CalloutRules {
     let terms = Terms { id: CalloutId(id), within_ms: WITHIN_MS, on_failure: OnFailure::Deny, verifies: true };
     CalloutRules::new(vec![rule(&[CalloutKind::Subscribe], "room*", terms)])
 }
 
-fn asked(bench: &mut Bench) -> (QuestionId, Value) {
+pub(crate) fn asked(bench: &mut Bench) -> (QuestionId, Value) {
     let (id, _, body) = bench.questions.pop_front().unwrap();
     (id, body)
 }
@@ -36,7 +36,7 @@ fn publish(bench: &mut Bench, channel: &str, req: u64) {
 }
 
 /// The `req` and the code, or `published`, of each answer.
-fn answers(bench: &mut Bench) -> Vec<(u64, String)> {
+pub(crate) fn answers(bench: &mut Bench) -> Vec<(u64, String)> {
     let answer = |frame: &Value| {
         let code = frame["code"].as_str().unwrap_or_else(|| frame["t"].as_str().unwrap());
         (frame["req"].as_u64().unwrap(), code.to_owned())
@@ -48,11 +48,11 @@ fn each(reqs: &[u64], what: &str) -> Vec<(u64, String)> {
     reqs.iter().map(|req| (*req, what.to_owned())).collect()
 }
 
-fn yes() -> Option<Value> {
+pub(crate) fn yes() -> Option<Value> {
     Some(json!({"allow": true}))
 }
 
-fn no() -> Option<Value> {
+pub(crate) fn no() -> Option<Value> {
     Some(json!({"allow": false, "reason": "not today"}))
 }
 

@@ -20,5 +20,6 @@ mod heartbeat;
 mod hooks;
 mod opening;
 mod pages;
+mod permits;
 mod presence;
 mod publish;

@@ -223,12 +223,14 @@ class Client:
         With ``wipe`` (a logout) nothing of this user stays; raises why the store may not be cleared. Calling it again does
         nothing; afterwards every call raises ``client.closed``.
         """
-        with translated():
-            await self._client.close(wipe)
-        if self._tokens is not None:
-            await self._tokens.close()
-        if self._logging is not None:
-            await self._logging
+        try:
+            with translated():
+                await self._client.close(wipe)
+        finally:
+            if self._tokens is not None:
+                await self._tokens.close()
+            if self._logging is not None:
+                await self._logging
 
     async def __aenter__(self) -> Self:
         self._use()

@@ -37,11 +37,13 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, mut request: Request, nex
     is_own(&request)?;
     let out = || Problem::new(&ErrorCode::AuthInvalid, "log in: the session has ended, or there was none");
     let hash = cookie(request.headers()).map(keys::hash).ok_or_else(out)?;
-    let who = lock(&console.sessions).find(&hash, api.unix()).ok_or_else(out)?;
-    // A key that the configuration has no more is good for nothing, and neither is what it began.
-    let is_known =
-        console.config.once == Some(who.key) || api.live().console_keys.iter().any(|key| key.hash == who.key);
-    if !is_known {
+    let mut who = lock(&console.sessions).find(&hash, api.unix()).ok_or_else(out)?;
+    // A session may what its key may by the configuration of now; one whose key is gone has ended.
+    let live = api.live();
+    let key = live.console_keys.iter().find(|key| key.hash == who.key);
+    let is_good = key.is_some_and(|key| key.expires.is_none_or(|at| at > api.unix()));
+    who.read_only = key.map_or(who.read_only, |key| key.read_only);
+    if !is_good && console.config.once != Some(who.key) {
         lock(&console.sessions).end(&hash);
         return Err(out());
     }

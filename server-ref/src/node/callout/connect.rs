@@ -114,6 +114,12 @@ impl Node {
         terms: Terms,
         now: Now,
     ) {
+        let Some(session) = self.session(conn) else { return };
+        if std::mem::replace(&mut session.refreshing, true) {
+            let error = ErrorFrame::new(ErrorCode::LimitRate, "another token of this connection is being looked at");
+            let error = ErrorFrame { req: Some(auth.req), after: Some(super::RETRY_MS), ..error };
+            return self.send(conn, &ServerFrame::Error(error));
+        }
         let Some(entry) = self.conns.get(&conn) else { return };
         let State::Open(session) = &entry.state else { return };
         let none = Facts::default();
@@ -135,10 +141,14 @@ impl Node {
         now: Now,
     ) {
         let Refreshing { session, req, claims } = refreshing;
-        if self.session_if(conn, session).is_none() {
-            return;
-        }
+        let Some(open) = self.session_if(conn, session) else { return };
+        open.refreshing = false;
+        let Some(app) = self.conns.get(&conn).map(|entry| entry.app.clone()) else { return };
         match self.decided(conn, claims, on_failure, answer, now) {
+            // It was revoked while the app was asked.
+            Ok(claims) if self.is_revoked(&app, &claims) => {
+                self.error(conn, Some(req), ErrorCode::AuthRevoked, "this token was revoked");
+            }
             Ok(claims) => self.refresh_with(conn, req, claims, now),
             Err(error) => self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(req), ..error })),
         }

@@ -65,6 +65,11 @@ impl Session {
         cached.into_iter().any(|permit| permit.allows(channel.as_str(), Permissions::SUBSCRIBE, now))
     }
 
+    /// A subscription is over, and with it what was allowed for as long as it stands.
+    pub(in crate::node) fn end_permit(&mut self, channel: &ChannelName) {
+        self.permits.retain(|permit| permit.until.is_some() || permit.channel != *channel);
+    }
+
     fn keep_permit(&mut self, channel: ChannelName, callout: CalloutId, Allowed { can, until }: Allowed) {
         self.permits.retain(|permit| permit.channel != channel);
         self.permits.push(Permit { channel, callout, can, until, asking: false });
@@ -89,9 +94,18 @@ impl Node {
     ) {
         let terms = self.subscribe_terms(conn, &key.name);
         let Some(session) = self.session(conn) else { return };
-        let Some(terms) = terms.filter(|_| !session.is_permitted(&key.name, now.unix)) else {
+        let is_permitted = terms.is_some() && session.is_permitted(&key.name, now.unix);
+        let Some(terms) = terms.filter(|_| !is_permitted) else {
+            // What was allowed for a while is not the answer to everything that can be asked for.
+            if is_permitted
+                && let Waiting::Open { number, .. } = waiting
+                && let Err(error) = self.presence_permitted(conn, &key.name, &subscribe, now)
+            {
+                return self.open_refused(conn, number, error);
+            }
             return self.ask(waiting, command);
         };
+        let Some(session) = self.session(conn) else { return };
         let ask = Ask::of(CalloutKind::Subscribe, &key.app, session.id, session.user.as_ref());
         let body = ask.about(&key.name, subscribe.qos).body();
         let opening = Opening { subscribe, waiting, command };
@@ -120,6 +134,9 @@ impl Node {
         let meaning = answer.and_then(|body| body::subscribe(body, now.unix));
         if answer.is_some() && meaning.is_none() {
             self.senseless(conn, CalloutKind::Subscribe);
+        }
+        if let (Some(Err(_)), Some(open)) = (&meaning, self.session(conn)) {
+            open.permits.retain(|permit| permit.channel != channel);
         }
         let refusal = match (meaning, on_failure) {
             (Some(Ok(allowed)), _) => {
@@ -152,7 +169,7 @@ impl Node {
 
     /// Where there are more permits than channels on a connection, those go that nothing rests on.
     fn forget_permits(&mut self, conn: ConnId) {
-        let most = self.config.max_channels as usize;
+        let most = self.limits_of(conn).channels as usize;
         let Some(State::Open(session)) = self.conns.get(&conn).map(|entry| &entry.state) else { return };
         if session.permits.len() <= most {
             return;
@@ -224,8 +241,8 @@ impl Node {
             self.senseless(conn, CalloutKind::Subscribe);
         }
         let Some(open) = self.session_if(conn, session) else { return };
-        // Another one was asked meanwhile.
-        if open.permits.iter().any(|permit| permit.channel == channel && permit.callout != callout) {
+        // Another one was asked meanwhile, or nobody decides any more.
+        if !open.permits.iter().any(|permit| permit.channel == channel && permit.callout == callout) {
             return;
         }
         match meaning {

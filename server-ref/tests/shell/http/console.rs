@@ -126,6 +126,15 @@ fn a_key_that_is_gone_ends_its_sessions_and_one_that_comes_begins_some() {
     world.get(&looker, "/session").good();
     let newcomer = world.cookie(&new);
     assert_eq!(world.get(&newcomer, "/session").good()["name"], "new");
+    // A session may what its key may: now this one only looks, then it has expired.
+    let may_change = || world.act(&newcomer, "DELETE", "/apps/shop/users/nobody/connections", None).status;
+    assert_ne!(may_change(), 403);
+    let looks = format!("{of_new}\nread_only = true\n");
+    reload(&before.replace(of_ops, &looks));
+    assert_eq!((may_change(), world.get(&newcomer, "/session").status), (403, 200));
+    let expired = format!("{of_new}\nexpires = 2020-01-01\n");
+    reload(&before.replace(of_ops, &expired));
+    world.get(&newcomer, "/session").problem(401, "auth.invalid");
     // The key comes back, and what it began does not.
     reload(&before);
     world.get(&ops, "/session").problem(401, "auth.invalid");

@@ -71,8 +71,9 @@ internal class Session(
     fun start() {
         check()
         if (!isStarted.compareAndSet(false, true)) return
+        // Begins whatever happens: what it does at the end is what ends the log.
+        scope.launch(start = CoroutineStart.UNDISPATCHED) { guard() }
         logger?.let(::log)
-        scope.launch { guard() }
         follow(readerFlow({ client.connections() }) { (it as? FfiEvent.Connection)?.connection?.toState() }, states)
         follow(readerFlow({ client.outboxes() }) { (it as? FfiEvent.Outbox)?.outbox?.toOutbox() }, outboxes)
         following = signals?.follow(::tell)
