@@ -3,11 +3,12 @@
 
 # The binaries, by the command that also makes releases: static, so that the image needs nothing else.
 FROM rust:1.95-bookworm AS build
-ARG TARGETARCH=amd64
+# The builder of the engine says for which processor; one that says nothing builds for its own.
+ARG TARGETARCH
 WORKDIR /moorline
 COPY . .
 RUN set -eu; \
-    case "$TARGETARCH" in amd64) arch=x86-64; target=x86_64 ;; arm64) arch=aarch64; target=aarch64 ;; *) exit 1 ;; esac; \
+    case "${TARGETARCH:-$(dpkg --print-architecture)}" in amd64) arch=x86-64; target=x86_64 ;; arm64) arch=aarch64; target=aarch64 ;; *) exit 1 ;; esac; \
     rustup target add "$target-unknown-linux-musl"; \
     cargo xtask dist --arch "$arch"; \
     mkdir -p /image/data; \
@@ -34,5 +35,5 @@ VOLUME ["/data"]
 EXPOSE 8000 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=5m --start-interval=1s --retries=3 \
-    CMD ["/moorline-server", "health", "--url", "http://127.0.0.1:8000/readyz"]
+    CMD ["/moorline-server", "health"]
 ENTRYPOINT ["/moorline-server"]

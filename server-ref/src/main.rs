@@ -57,7 +57,7 @@ enum Command {
     Backup {
         /// The data directory.
         dir: PathBuf,
-        /// The copy: a directory that does not exist yet. It is there completely or not at all.
+        /// The copy: a directory that does not exist yet; those above it are made. It is there completely or not at all.
         to: PathBuf,
     },
     /// Asks a running server whether it takes clients: exit code 0 if it does, 1 if not. For containers without a shell.
@@ -124,7 +124,7 @@ fn check_config(path: &Path) -> ExitCode {
         }
         Err(error) => {
             complain(error);
-            ExitCode::FAILURE
+            ExitCode::from(2)
         }
     }
 }

@@ -25,6 +25,8 @@ const MOST_WAITING: usize = 10_000;
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that wait, of all apps: half of what the channel keeps.
 const MOST_BYTES_OF_ALL: usize = 512 * 1024 * 1024;
+/// Operations of all apps that are known, done ones among them: some 100 bytes each.
+const MOST_KNOWN: usize = 1_000_000;
 /// Operations that are executed at a time, each of another app.
 const MOST_RUNNING: usize = 16;
 
@@ -195,7 +197,8 @@ impl Operations {
     /// Tells whether another one of an app may wait.
     pub fn has_room(&self, app: &str) -> bool {
         let has_room = |lane: &Lane| lane.count() < MOST_WAITING && lane.bytes < MOST_BYTES;
-        self.bytes < MOST_BYTES_OF_ALL && self.lanes.get(app).is_none_or(has_room)
+        let all_have_room = self.known.len() < MOST_KNOWN && self.bytes < MOST_BYTES_OF_ALL;
+        all_have_room && self.lanes.get(app).is_none_or(has_room)
     }
 
     /// Returns how many of each app are not done.
@@ -203,10 +206,14 @@ impl Operations {
         self.lanes.iter().map(|(app, lane)| (app.to_string(), lane.count())).collect()
     }
 
-    /// Forgets what is done and old.
+    /// Forgets what is done and old. The log's order is that of its times, so nothing behind the first one that is young is
+    /// looked at.
     pub fn expire(&mut self, now: UnixMillis) {
-        let is_old = |known: &Known| known.time + KEPT_MS < now && matches!(known.state, State::Done { .. });
-        self.known.retain(|_, known| !is_old(known));
+        let old = self.known.iter().take_while(|(_, known)| known.time + KEPT_MS < now);
+        let done = old.filter(|(_, known)| matches!(known.state, State::Done { .. })).map(|(of, _)| *of);
+        for of in done.collect::<Vec<_>>() {
+            self.known.remove(&of);
+        }
     }
 }
 
@@ -289,5 +296,21 @@ mod tests {
         let mut many = Operations::default();
         (1..=MOST_WAITING as u64).for_each(|of| many.accept(Offset(of), "a", 1, 0));
         assert!(!many.has_room("a") && many.has_room("b"));
+    }
+
+    #[test]
+    fn what_is_done_takes_room_until_it_is_old() {
+        let mut operations = Operations::default();
+        for of in 1..=MOST_KNOWN as u64 {
+            operations.accept(Offset(of), "a", 1, of);
+            operations.finish(Offset(of), Offset(of));
+        }
+        assert!(!operations.has_room("a"), "each is known for a day");
+        // One that waits keeps no other from being forgotten.
+        operations.accept(Offset(0), "a", 1, 0);
+        operations.expire(KEPT_MS + 11);
+        let forgotten = (0..=12).filter(|of| operations.state(Offset(*of)).is_none()).collect::<Vec<_>>();
+        assert_eq!(forgotten, (1..=10).collect::<Vec<_>>());
+        assert!(operations.has_room("a"));
     }
 }

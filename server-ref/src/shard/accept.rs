@@ -37,8 +37,9 @@ pub(super) async fn accept(handle: Handle, listener: TcpListener) {
     }
 }
 
-/// Makes a WebSocket of a connection, or says why not. The slot is free when that is done.
-async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut tcp: TcpStream, peer: IpAddr) {
+/// Makes a WebSocket of a connection, or says why not. The slot is free when that is done: who is sent away has its seat
+/// alone while it takes its leave.
+async fn greet(handle: Handle, slot: Slot, seat: Seat, mut tcp: TcpStream, peer: IpAddr) {
     if let Err(error) = tcp::tune(&tcp, handle.door.config.unconfirmed) {
         tracing::debug!(%error, "an option of a socket could not be set");
     }
@@ -75,6 +76,7 @@ async fn greet(handle: Handle, _slot: Slot, seat: Seat, mut tcp: TcpStream, peer
         // Its head is not waited for: that is what it would take its time with.
         Err(refusal) => refusal,
     };
+    drop(slot);
     // A response fits into the socket's buffer, so this does not wait.
     if stream.write_all(refusal.response().as_bytes()).await.is_ok() {
         linger(&handle, &stream, || true, &Notify::new()).await;

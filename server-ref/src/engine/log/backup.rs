@@ -8,17 +8,20 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::files::{Directory, Files, TEMPORARY};
 use super::open::{Identity, STORE};
+use super::space::Space;
 use super::{OpenError, checkpoint, index, inspect, segment, tables};
 
 /// Bytes that are copied at once.
 const PART: u64 = 1 << 20;
 /// Bytes that are written together or not, where a file is read while it is written.
 const PAGE: u64 = 4 << 10;
+/// Bytes of what a file's metadata count in (`st_blocks`, POSIX).
+const BLOCK: u64 = 512;
 /// Listings that may be out of date when their files have been opened.
 const ATTEMPTS: u32 = 1_000;
 
@@ -74,10 +77,11 @@ impl std::error::Error for BackupError {
 /// Copies the data directory `from`, also that of a running server, to `to`, which must not exist. Everything that was
 /// answered before the call is in the copy. A server that is started on it begins a new epoch in every channel.
 ///
-/// `to` is there completely or not at all: until then it is `to` with `.new` at its end, which a failed call leaves.
+/// `to` is there completely or not at all: until then it is `to` with `.new` at its end, which a failed call removes (and one
+/// that is killed leaves). Directories above it are made.
 ///
 /// # Errors
-/// [`BackupError`].
+/// [`BackupError`]; nothing is written where there is not room for all.
 pub fn backup(from: &Path, to: &Path) -> Result<Backup, BackupError> {
     backup_while(from, to, &mut || {})
 }
@@ -87,39 +91,67 @@ pub fn backup(from: &Path, to: &Path) -> Result<Backup, BackupError> {
 /// # Errors
 /// The same.
 pub fn backup_while(from: &Path, to: &Path, meanwhile: &mut dyn FnMut()) -> Result<Backup, BackupError> {
-    let target = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BackupError::Target { path, source }
-    };
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let directory = Directory::new(from);
-    let opened = open_all(from, &directory, meanwhile)?;
+    let opened = open_all(from, &Directory::new(from), meanwhile)?;
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(parent).map_err(target(parent))?;
+    has_room(&opened, &Directory::new(parent)).map_err(target(parent))?;
     let mut partial = to.as_os_str().to_owned();
     partial.push(TEMPORARY);
     let partial = PathBuf::from(partial);
     fs::create_dir(&partial).map_err(target(&partial))?;
+    let made = fill(&opened, from, &partial, meanwhile).and_then(|made| {
+        fs::rename(&partial, to).map_err(target(to))?;
+        Directory::new(parent).sync().map_err(target(parent))?;
+        Ok(made)
+    });
+    // What is half there would take the room that the server needs.
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&partial);
+    }
+    made
+}
+
+/// Copies all files, and looks whether the copy is good.
+fn fill(opened: &[(String, File)], from: &Path, to: &Path, meanwhile: &mut dyn FnMut()) -> Result<Backup, BackupError> {
     let newest = opened.iter().filter_map(|(name, _)| segment::base_of(name)).max();
     let mut bytes = 0;
-    for (name, file) in &opened {
-        let path = partial.join(name);
+    for (name, file) in opened {
+        let path = to.join(name);
         let is_written = segment::base_of(name).is_some_and(|base| Some(base) == newest);
         bytes += copy(file, &path, is_written, meanwhile).map_err(target(&path))?;
     }
-    let copied = Directory::new(&partial);
-    let identity = Identity::read(&directory, &[STORE.to_owned()]).map_err(BackupError::Source)?;
+    let copied = Directory::new(to);
+    let identity = Identity::read(&Directory::new(from), &[STORE.to_owned()]).map_err(BackupError::Source)?;
     if let Some(identity) = identity {
         identity.renewed().write(&copied).map_err(BackupError::Source)?;
     }
-    if let Some(damage) = inspect(&partial).map_err(BackupError::Source)?.damage {
+    if let Some(damage) = inspect(to).map_err(BackupError::Source)?.damage {
         return Err(BackupError::Source(damage));
     }
-    copied.sync().map_err(target(&partial))?;
-    fs::rename(&partial, to).map_err(target(to))?;
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    Directory::new(parent).sync().map_err(target(parent))?;
+    copied.sync().map_err(target(to))?;
     Ok(Backup { files: opened.len() + 1, bytes })
+}
+
+fn target(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::Target { path, source }
+}
+
+/// Looks whether the files fit into what is free, by the blocks that they take now.
+fn has_room(files: &[(String, File)], to: &Directory) -> io::Result<()> {
+    let taken: io::Result<u64> =
+        files.iter().map(|(_, file)| Ok(file.metadata()?.blocks().saturating_mul(BLOCK))).sum();
+    let (taken, space) = (taken?, to.space()?);
+    match space.filter(|space| space.free < taken) {
+        Some(Space { free, .. }) => {
+            let text = format!("the copy takes {taken} bytes, and {free} are free");
+            Err(io::Error::new(io::ErrorKind::StorageFull, text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Opens all files that count, as they are at one moment.

@@ -98,7 +98,13 @@ pub fn open_over(
         Err(TryLockError::Error(source)) => return Err(OpenError::Directory { path, source }),
     }
     let files = files(Directory::new(&config.dir));
-    let mut core = open_with(config, files, &boot_id(), WallClock::new(0).now_ms())?;
+    let boot = boot_id();
+    if boot.is_empty() && !config.sync {
+        tracing::warn!(
+            "the system does not tell its boots apart: channels begin a new epoch after every crash of the server"
+        );
+    }
+    let mut core = open_with(config, files, &boot, WallClock::new(0).now_ms())?;
     core.store_mut().lock = Some(lock);
     let clock = WallClock::new(core.newest_time());
     Ok((core, clock))

@@ -84,8 +84,30 @@ fn nothing_is_copied_over_something_or_from_nothing() {
     assert!(matches!(backup(from, dir.path()), Err(BackupError::Exists(_))));
     let to = dir.path().join("copy");
     assert!(matches!(backup(dir.path(), &to), Err(BackupError::Source(_))));
-    assert!(matches!(backup(from, &to.join("deeper")), Err(BackupError::Target { .. })));
     assert!(!to.exists());
     backup(from, &to).unwrap();
     assert!(to.join("store").exists() && !dir.path().join("copy.new").exists());
+    assert!(
+        matches!(backup(from, &to.join("store").join("deeper")), Err(BackupError::Target { .. })),
+        "that is a file"
+    );
+    backup(from, &dir.path().join("a").join("b").join("c")).unwrap();
+    assert!(dir.path().join("a").join("b").join("c").join("store").exists());
+}
+
+#[test]
+fn a_copy_that_fails_leaves_nothing() {
+    let rig = Rig::new(Kind::Log { sync: true }, false, Setup::default());
+    let (dir, from) = (tempfile::tempdir().unwrap(), rig.directory());
+    let (to, partial) = (dir.path().join("copy"), dir.path().join("copy.new"));
+    let names: Vec<_> = from.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    // Somebody else writes there.
+    let failed = backup_while(from, &to, &mut || {
+        if partial.exists() {
+            names.iter().for_each(|name| std::fs::write(partial.join(name), "").unwrap());
+        }
+    });
+    assert!(matches!(failed, Err(BackupError::Source(_))), "{failed:?}");
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    backup(from, &to).unwrap();
 }

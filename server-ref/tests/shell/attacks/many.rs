@@ -61,6 +61,15 @@ fn a_storm_of_silent_sockets_of_one_address_is_sent_away_and_others_are_served()
 }
 
 #[test]
+fn those_who_are_sent_away_and_stay_keep_nobody_out() {
+    let (_dir, program) = server("[server]\nproxies = []\n[limits]\nhandshakes_per_address = 1\n", &["--shards", "1"]);
+    // More than the 4,096 of a shard that may be shaking hands. None of them reads what it is told, or closes.
+    let stay: Vec<_> = (0..4_300).map(|_| dial(program.address()).unwrap()).collect();
+    a_newcomer_is_welcome(program.address());
+    drop(stay);
+}
+
+#[test]
 fn a_storm_of_sockets_that_upgrade_and_say_nothing_ends_by_itself_where_no_address_is_limited() {
     let (_dir, program) = server("[limits]\nhandshakes_per_address = 0\naccept_rate = 0\n", &[]);
     let mut healthy = Healthy::connect(program.address(), "dev:healthy");
