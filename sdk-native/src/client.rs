@@ -69,11 +69,19 @@ impl Client {
 
     /// Starts the driver and the first connection, once.
     pub(crate) fn start(&self) -> Result<(), Error> {
+        if self.launch()? {
+            self.shared.run(|state, now| state.core.connect(now));
+        }
+        Ok(())
+    }
+
+    /// Starts the driver, once; tells whether it did.
+    fn launch(&self) -> Result<bool, Error> {
         debug_assert!(Arc::ptr_eq(&self.shared, &self.guard.shared), "a guard guards its own client");
         let mut state = self.shared.lock();
         let driver = match std::mem::replace(&mut state.life, Life::Running) {
             Life::Idle(driver) => driver,
-            Life::Running => return Ok(()),
+            Life::Running => return Ok(false),
             Life::Ended => {
                 state.life = Life::Ended;
                 return Err(Error::closed());
@@ -88,8 +96,7 @@ impl Client {
         };
         drop(state);
         runtime.start(driver.run(Arc::clone(&self.shared)))?;
-        self.shared.run(|state, now| state.core.connect(now));
-        Ok(())
+        Ok(true)
     }
 
     /// Connects and waits until the server has welcomed this client, however long that takes.
@@ -194,18 +201,22 @@ impl Client {
     /// Logs out: as [`close`](Self::close), and nothing of this user stays in the store.
     ///
     /// # Errors
-    /// Why the store may not be cleared: its own error, or `client.closed` if the client had ended before.
+    /// Why the store may not be cleared: its own error, or `client.closed` if the client had ended before without that.
     pub async fn close_and_wipe(&self) -> Result<(), Error> {
         self.finish(true).await
     }
 
     async fn finish(&self, wipe: bool) -> Result<(), Error> {
         let mut closed = self.shared.closed.subscribe();
-        self.start()?;
-        self.shared.run(|state, now| state.core.close(wipe, now));
+        let begun = self.launch().and_then(|_| self.shared.run(|state, now| state.close(wipe, now)));
+        if begun.is_err() && self.shared.lock().is_unused() {
+            // Nothing drives it to its end.
+            self.shared.end();
+        }
         // The sender lives as long as this client.
         let _ = closed.wait_for(|closed| *closed).await;
-        self.shared.lock().flushed.clone()
+        let state = self.shared.lock();
+        if state.wipes { state.flushed.clone() } else { begun.and_then(|()| state.flushed.clone()) }
     }
 }
 
