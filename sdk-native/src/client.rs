@@ -69,19 +69,11 @@ impl Client {
 
     /// Starts the driver and the first connection, once.
     pub(crate) fn start(&self) -> Result<(), Error> {
-        if self.launch()? {
-            self.shared.run(|state, now| state.core.connect(now));
-        }
-        Ok(())
-    }
-
-    /// Starts the driver, once; tells whether it did.
-    fn launch(&self) -> Result<bool, Error> {
         debug_assert!(Arc::ptr_eq(&self.shared, &self.guard.shared), "a guard guards its own client");
         let mut state = self.shared.lock();
         let driver = match std::mem::replace(&mut state.life, Life::Running) {
             Life::Idle(driver) => driver,
-            Life::Running => return Ok(false),
+            Life::Running => return Ok(()),
             Life::Ended => {
                 state.life = Life::Ended;
                 return Err(Error::closed());
@@ -96,7 +88,8 @@ impl Client {
         };
         drop(state);
         runtime.start(driver.run(Arc::clone(&self.shared)))?;
-        Ok(true)
+        self.shared.run(|state, now| state.core.connect(now));
+        Ok(())
     }
 
     /// Connects and waits until the server has welcomed this client, however long that takes.
@@ -208,7 +201,7 @@ impl Client {
 
     async fn finish(&self, wipe: bool) -> Result<(), Error> {
         let mut closed = self.shared.closed.subscribe();
-        let begun = self.launch().and_then(|_| self.shared.run(|state, now| state.close(wipe, now)));
+        let begun = self.start().and_then(|()| self.shared.run(|state, now| state.close(wipe, now)));
         if begun.is_err() && self.shared.lock().is_unused() {
             // Nothing drives it to its end.
             self.shared.end();

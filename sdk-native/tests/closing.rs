@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -288,28 +288,6 @@ async fn who_follows_a_client_that_was_never_used_hears_when_it_is_dropped() {
     assert_eq!(within(connections.next(1, 1)).await.unwrap(), None);
     assert_eq!(within(outboxes.next(1, 1)).await.unwrap(), None);
     assert_eq!(within(logs.next(0, 1)).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn closing_a_client_that_was_never_used_asks_for_no_token_and_connects_to_nobody() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let builder = || Client::builder(format!("ws://{}/ws", listener.local_addr().unwrap()));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    let provided = builder().token_provider(move |_| {
-        count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
-    });
-    for client in [builder().token("dev:alice"), provided].map(|builder| builder.build().unwrap()) {
-        let lines = client.logs();
-        client.close().await;
-        assert_eq!((client.state(), client.connection().state), (ConnectionState::Closed, ConnectionState::Closed));
-        let lines = lines.next(0, 64).await.unwrap().unwrap();
-        assert_eq!(lines.into_iter().map(|(_, line)| line.text).collect::<Vec<_>>(), ["closed (requested)"]);
-    }
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
-    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
