@@ -123,8 +123,10 @@ impl Channel {
     pub async fn subscribe(&self) -> Result<Messages, Error> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let id = self.attach(Sink::Stream(sender))?;
+        // Broken off here, it ends what it began.
+        let messages = Messages::new(self.client.clone(), id, receiver, self.auto_ack);
         tokio::task::yield_now().await;
-        Ok(Messages::new(self.client.clone(), id, receiver, self.auto_ack))
+        Ok(messages)
     }
 
     /// Makes a handle whose readers are pulled in batches, for hosts that can lose what they were handed. Nothing is read
@@ -307,4 +309,25 @@ fn random_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::client("client.random", error.to_string()))?;
     Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63))).map(|byte| char::from(*byte)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_subscription_whose_beginning_is_broken_off_is_ended() {
+        let client = Client::builder("ws://127.0.0.1:1/ws").build().unwrap();
+        let room = client.channel("room");
+        {
+            let begun = pin!(room.subscribe());
+            assert!(begun.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            assert_eq!(client.shared.lock().readers.len(), 1);
+        }
+        assert_eq!(client.shared.lock().readers.len(), 0);
+        client.close().await;
+    }
 }

@@ -194,18 +194,22 @@ impl Client {
     /// Logs out: as [`close`](Self::close), and nothing of this user stays in the store.
     ///
     /// # Errors
-    /// Why the store may not be cleared: its own error, or `client.closed` if the client had ended before.
+    /// Why the store may not be cleared: its own error, or `client.closed` if the client had ended before without that.
     pub async fn close_and_wipe(&self) -> Result<(), Error> {
         self.finish(true).await
     }
 
     async fn finish(&self, wipe: bool) -> Result<(), Error> {
         let mut closed = self.shared.closed.subscribe();
-        self.start()?;
-        self.shared.run(|state, now| state.core.close(wipe, now));
+        let begun = self.start().and_then(|()| self.shared.run(|state, now| state.close(wipe, now)));
+        if begun.is_err() && self.shared.lock().is_unused() {
+            // Nothing drives it to its end.
+            self.shared.end();
+        }
         // The sender lives as long as this client.
         let _ = closed.wait_for(|closed| *closed).await;
-        self.shared.lock().flushed.clone()
+        let state = self.shared.lock();
+        if state.wipes { state.flushed.clone() } else { begun.and_then(|()| state.flushed.clone()) }
     }
 }
 

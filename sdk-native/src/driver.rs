@@ -73,9 +73,13 @@ impl Driver {
         }
     }
 
-    pub(crate) async fn run(mut self, shared: Arc<Shared>) {
-        // Also when the runtime ends before the client does.
+    pub(crate) fn run(self, shared: Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
+        // Also when the runtime ends before the client does, or before this has had its turn.
         let ended = Ended(shared);
+        self.run_to(ended)
+    }
+
+    async fn run_to(mut self, ended: Ended) {
         let end = self.work(&ended.0).await;
         match end {
             End::Closed => {

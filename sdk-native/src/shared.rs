@@ -61,6 +61,8 @@ pub(crate) struct State {
     /// What the driver has to do.
     pub(crate) todo: Vec<Output>,
     pub(crate) life: Life,
+    /// Whether the core clears the store before it is done.
+    pub(crate) wipes: bool,
     /// Whether the store had everything, or was cleared, when the core was done.
     pub(crate) flushed: Result<(), Error>,
 }
@@ -70,6 +72,7 @@ pub(crate) enum Life {
     /// Here, before the first use.
     Idle(Box<Driver>),
     Running,
+    /// The core is done, or has nobody who drives it any more.
     Ended,
 }
 
@@ -90,9 +93,28 @@ impl State {
             standing: Standing::default(),
             log: Log::default(),
             todo: Vec::new(),
+            wipes: false,
             flushed: Err(Error::closed()),
             life: Life::Idle(Box::new(driver)),
         }
+    }
+
+    /// Tells whether nothing drove the core so far.
+    pub(crate) fn is_unused(&self) -> bool {
+        matches!(self.life, Life::Idle(_))
+    }
+
+    /// Begins to close the core.
+    ///
+    /// # Errors
+    /// `client.closed` when it is done already: nothing is cleared any more.
+    pub(crate) fn close(&mut self, wipe: bool, now: Now) -> Result<(), Error> {
+        if matches!(self.life, Life::Ended) {
+            return Err(Error::closed());
+        }
+        self.wipes |= wipe;
+        self.core.close(wipe, now);
+        Ok(())
     }
 
     /// Nobody drives the core any more: tells everybody whom it has not told.
@@ -130,6 +152,13 @@ impl State {
                 self.core.consumed(*id, 1, now);
             }
         }
+    }
+}
+
+impl Drop for State {
+    /// Who follows a client that was never used is told, too.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -216,6 +245,7 @@ impl Shared {
             }
             Core::SubscriptionEnded { readers, failure } => state.end_readers(&readers, &failure.into()),
             Core::Closed { result } => {
+                state.life = Life::Ended;
                 state.flushed = result.clone().map_err(Error::from);
                 if let Err(error) = &state.flushed {
                     state.log.say(LogLevel::Error, format!("the store does not have everything: {error}"));
@@ -245,12 +275,14 @@ impl Shared {
         (todo, state.core.poll_timeout().and_then(|at| self.clock.instant(at)))
     }
 
-    /// The driver has ended: closed, or its runtime is gone.
+    /// The driver has ended: closed, or its runtime is gone. Or there never was one.
     pub(crate) fn end(&self) {
-        self.run(|state, now| {
-            state.life = Life::Ended;
+        let life = self.run(|state, now| {
             state.core.close(false, now);
+            std::mem::replace(&mut state.life, Life::Ended)
         });
+        // With a driver that was never used goes its store.
+        drop(life);
         // Only after what that settled was told.
         self.run(|state, now| {
             let is_open = state.standing.connection().state != ConnectionState::Closed;

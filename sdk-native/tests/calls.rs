@@ -232,3 +232,30 @@ async fn a_call_waits_for_a_connection_and_not_longer_than_it_may() {
     assert_eq!((one.unwrap().as_text(), other.unwrap().as_text()), (Some("1"), Some("2")));
     client.close().await;
 }
+
+#[test]
+fn calls_whose_runtime_goes_are_uncertain_if_they_were_sent() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (home, callers) = (runtime(), runtime());
+    let backend = Receiver::start(behave);
+    let server = server(&backend.url(), Duration::from_secs(30));
+    let (online, lost) = (client(&server), Client::builder("ws://127.0.0.1:1/ws").build().unwrap());
+    home.block_on(online.connect()).unwrap();
+    home.block_on(async { lost.channel("room").publish(Payload::text("x")).send().unwrap().queued().await }).unwrap();
+    let calls = [&online, &lost].map(|client| callers.spawn(client.call("hang", Payload::text("x")).send()));
+    backend.request();
+    drop(home);
+    let codes = calls.map(|call| callers.block_on(call).unwrap().unwrap_err().code().to_owned());
+    assert_eq!(codes, ["call.uncertain", "client.closed"]);
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_is_uncertain_when_its_client_is_closed() {
+    let backend = Receiver::start(behave);
+    let server = server(&backend.url(), Duration::from_secs(30));
+    let client = client(&server);
+    let call = tokio::spawn(client.call("hang", Payload::text("x")).send());
+    tokio::task::spawn_blocking(move || backend.request()).await.unwrap();
+    client.close().await;
+    assert_eq!(call.await.unwrap().unwrap_err().code(), "call.uncertain");
+}

@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use moorline::{
     Client, ConnectionState, Event, FileStore, Lifecycle, MemoryStore, Payload, Qos, ReceiptState, Since, StateReason,
@@ -234,17 +238,112 @@ async fn batches_that_wait_are_committed_as_one() {
 
 #[tokio::test]
 async fn a_full_store_refuses_and_recovers() {
-    let full = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let full = Arc::new(AtomicBool::new(true));
     let client = {
         let full = Arc::clone(&full);
-        strange(move |_| if full.load(std::sync::atomic::Ordering::SeqCst) { Err(StoreError::Full) } else { Ok(()) })
+        strange(move |_| if full.load(Ordering::SeqCst) { Err(StoreError::Full) } else { Ok(()) })
     };
     let room = client.channel("room").qos(Qos::ExactlyOnce);
     let refused = room.publish(Payload::text("x")).send().unwrap();
     let error = refused.queued().await.unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), ("storage.full", true));
     assert_eq!(refused.stored().await.unwrap_err().code(), "storage.full");
-    full.store(false, std::sync::atomic::Ordering::SeqCst);
+    full.store(false, Ordering::SeqCst);
     room.publish(Payload::text("x")).send().unwrap().queued().await.unwrap();
     client.close().await;
+}
+
+/// Lets a future run once.
+fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What hangs fails.
+async fn within<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap()
+}
+
+#[test]
+fn a_client_whose_runtime_goes_before_it_has_run_hangs_nobody() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let client = Client::builder(NOWHERE).build().unwrap();
+    // The block ends before it is anybody else's turn.
+    let receipt = first.block_on(async { client.channel("room").publish(Payload::text("x")).send().unwrap() });
+    drop(first);
+    second.block_on(within(async {
+        assert_eq!(receipt.stored().await.unwrap_err().code(), "client.closed");
+        client.close().await;
+        assert_eq!(client.connect().await.unwrap_err().code(), "client.closed");
+    }));
+}
+
+#[tokio::test]
+async fn who_follows_a_client_that_was_never_used_hears_when_it_is_dropped() {
+    let client = Client::builder(NOWHERE).build().unwrap();
+    let (connections, outboxes, logs) = (client.connections(), client.outboxes(), client.logs());
+    assert_eq!(connections.next(0, 1).await.unwrap().unwrap()[0].1.state, ConnectionState::Idle);
+    assert_eq!(outboxes.next(0, 1).await.unwrap().unwrap()[0].1.messages, 0);
+    drop(client);
+    assert_eq!(within(connections.next(1, 1)).await.unwrap(), None);
+    assert_eq!(within(outboxes.next(1, 1)).await.unwrap(), None);
+    assert_eq!(within(logs.next(0, 1)).await.unwrap(), None);
+}
+
+#[test]
+fn a_client_that_has_no_runtime_to_be_closed_in_ends_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("alice.moor");
+    let closed = client(NOWHERE, &store);
+    assert!(poll(pin!(closed.close())).is_ready());
+    assert_eq!(closed.set_push_handle(None).unwrap_err().code(), "client.closed");
+    // It has released its store.
+    let wiped = client(NOWHERE, &store);
+    let Poll::Ready(result) = poll(pin!(wiped.close_and_wipe())) else { panic!("it waits") };
+    assert_eq!(result.unwrap_err().code(), "client.runtime");
+    client(NOWHERE, &store);
+}
+
+/// Holds up who drops it.
+struct Held(Arc<Semaphore>, Arc<tokio::sync::Mutex<()>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+        drop(self.1.blocking_lock());
+    }
+}
+
+#[tokio::test]
+async fn a_logout_that_comes_too_late_says_so() {
+    let (released, hold) = (Arc::new(Semaphore::new(0)), Arc::new(tokio::sync::Mutex::new(())));
+    let held = Held(Arc::clone(&released), Arc::clone(&hold));
+    let client = strange(move |_| {
+        let _ = &held;
+        Ok(())
+    });
+    client.channel("room").publish(Payload::text("x")).send().unwrap().queued().await.unwrap();
+    let holds = hold.lock().await;
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close().await }
+    });
+    // Everything is flushed, and the store is about to be gone.
+    released.acquire().await.unwrap().forget();
+    let mut late = pin!(client.close_and_wipe());
+    assert!(poll(late.as_mut()).is_pending(), "it waits until the store is released");
+    drop(holds);
+    assert_eq!(within(late).await.unwrap_err().code(), "client.closed");
+    closing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_logout_that_is_done_can_be_asked_for_again() {
+    let client = strange(|_| Ok(()));
+    client.channel("room").publish(Payload::text("x")).send().unwrap().queued().await.unwrap();
+    let (one, other) = tokio::join!(client.close_and_wipe(), client.close_and_wipe());
+    assert_eq!((one, other, client.close_and_wipe().await), (Ok(()), Ok(()), Ok(())));
+    let full = strange(|batch| if batch.clear { Err(StoreError::Full) } else { Ok(()) });
+    assert_eq!(full.close_and_wipe().await.unwrap_err().code(), "storage.full");
+    assert_eq!(full.close_and_wipe().await.unwrap_err().code(), "storage.full");
 }

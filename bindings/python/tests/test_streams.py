@@ -160,6 +160,39 @@ async def test_a_closed_client_ends_its_streams_and_calls_nobody(client, room, s
     assert asked == ["connect"]
 
 
+async def test_a_logout_that_fails_says_why_and_leaves_nothing_running(client, room, tmp_path: Path):
+    asked = asyncio.Event()
+
+    async def provider(reason):
+        asked.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    store = tmp_path / "alice.moor"
+    alice = client(token=provider, store=store)
+    await alice.channel(room).publish("secret").queued()
+    await asked.wait()
+    forbid_writing(store)
+    with pytest.raises(moorline.InternalError) as refused:
+        await alice.close(wipe=True)
+    assert refused.value.code == "storage.unavailable"
+    # Neither what was asked for a token nor what follows the log.
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert alice.state == "closed"
+    assert [receipt.channel for receipt in client(store=store).restored] == [room]
+
+
+def forbid_writing(path: Path) -> None:
+    """Makes of this process's descriptor of a file one that only reads."""
+    for name in os.listdir("/proc/self/fd"):
+        if os.path.realpath(f"/proc/self/fd/{name}") == str(path):
+            reading = os.open(path, os.O_RDONLY)
+            os.dup2(reading, int(name))
+            os.close(reading)
+            return
+    raise AssertionError(f"{path} is not open")
+
+
 async def first(stream):
     async for item in stream:
         yield item

@@ -8,11 +8,18 @@ import dev.moorline.scenarios.number
 import dev.moorline.scenarios.reading
 import dev.moorline.scenarios.store
 import java.io.File
+import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.atomic.AtomicInteger
+import kotlin.coroutines.CoroutineContext
 import kotlin.coroutines.cancellation.CancellationException
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
@@ -25,6 +32,7 @@ import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -230,6 +238,7 @@ class SeamTest : Lab() {
             codeOf { room.messages.toList() }, codeOf { room.members.page() },
         )
         assertEquals(List(codes.size) { ErrorCode.CLIENT_CLOSED }, codes)
+        assertEquals(ErrorCode.CLIENT_CLOSED, codeOf { client.close(wipe = true) }, "nothing was wiped")
         client.disconnect()
         client.lifecycle(HostSignal.Online)
         room.leave()
@@ -237,17 +246,71 @@ class SeamTest : Lab() {
     }
 
     @Test
+    fun `a logout is done once`() = scenario {
+        val client = client("alice")
+        client.channel(channel()).publish("x").stored()
+        client.close(wipe = true)
+        client.close(wipe = true)
+        client.close()
+    }
+
+    @Test
     fun `a client that was never used is closed by its scope as well`() = scenario {
         val before = live().clients
         val made = Gate()
         val life = launch {
-            Moorline("ws://127.0.0.1:1/ws", this)
+            Moorline(NOWHERE, this)
             made.open()
         }
         made.pass()
         assertEquals(before + 1u, live().clients)
         life.cancelAndJoin()
         assertEquals(before, live().clients)
+    }
+
+    @Test
+    fun `a scope that is cancelled before anything of its client has run ends the client, and its log`() = scenario {
+        val held = HeldDispatcher()
+        val lines = CopyOnWriteArrayList<String>()
+        val life = Job()
+        val client = Moorline(NOWHERE, CoroutineScope(life)) {
+            dispatcher = held
+            log { _, line -> lines += line }
+        }
+        client.channel(channel()).publish("x")
+        life.cancel()
+        held.release()
+        life.join()
+        assertEquals("closed (requested)", lines.last())
+        assertEquals(ConnectionState.Closed(null), client.state.value)
+    }
+
+    @Test
+    fun `signals that cannot be stopped keep no client from being wiped`() = scenario {
+        val store = store("wiped")
+        val client = Moorline(NOWHERE) {
+            this.store = store
+            signals = HostSignals { AutoCloseable { error("not registered") } }
+        }
+        client.channel(channel()).publish("secret").queued()
+        assertEquals("not registered", runCatching { client.close(wipe = true) }.exceptionOrNull()?.message)
+        val next = Moorline(NOWHERE) { this.store = store }
+        assertEquals(emptyList<Receipt>(), next.restored)
+        next.close()
+    }
+
+    @Test
+    fun `signals that begin while the client is closed are stopped`() = scenario {
+        val stopped = Gate()
+        val life = Job()
+        val client = Moorline(NOWHERE, CoroutineScope(life)) {
+            signals = HostSignals {
+                runBlocking { life.cancelAndJoin() }
+                AutoCloseable { stopped.open() }
+            }
+        }
+        assertEquals(ErrorCode.CLIENT_CLOSED, codeOf { client.connect() })
+        stopped.pass()
     }
 
     /** Looks again and again, until what is seen is what is awaited; the scenario's limit ends it, and then the failure has both. */
@@ -270,5 +333,23 @@ class SeamTest : Lab() {
         return status.readLines().first { it.startsWith("RssAnon:") }.filter { it.isDigit() }.toLong() * 1024
     }
 
+    /** Runs nothing before it is released. */
+    private class HeldDispatcher : CoroutineDispatcher() {
+        private val released = CompletableDeferred<Unit>()
+
+        fun release() {
+            released.complete(Unit)
+        }
+
+        override fun dispatch(context: CoroutineContext, block: Runnable) {
+            released.invokeOnCompletion { Dispatchers.Default.dispatch(context, block) }
+        }
+    }
+
     private fun threads(): Int = File("/proc/self/task").list()?.size ?: 0
+
+    private companion object {
+        /** An address where nobody listens. */
+        const val NOWHERE = "ws://127.0.0.1:1/ws"
+    }
 }

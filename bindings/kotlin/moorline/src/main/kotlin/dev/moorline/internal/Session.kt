@@ -11,6 +11,7 @@ import dev.moorline.ffi.FfiClient
 import dev.moorline.ffi.FfiEvent
 import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.atomic.AtomicReference
 import kotlin.coroutines.EmptyCoroutineContext
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.CoroutineExceptionHandler
@@ -48,11 +49,12 @@ internal class Session(
     private val outboxes = MutableStateFlow(core { client.outbox() }.toOutbox())
     private val isStarted = AtomicBoolean()
     private val followers = CopyOnWriteArrayList<Job>()
+    private val following = AtomicReference<AutoCloseable?>()
     private val closing = Mutex()
-    private var isClosed = false
 
     @Volatile
-    private var following: AutoCloseable? = null
+    private var isClosed = false
+    private var isWiped = false
 
     val state: StateFlow<ConnectionState> = states.asStateFlow()
     val outbox: StateFlow<Outbox> = outboxes.asStateFlow()
@@ -76,7 +78,9 @@ internal class Session(
         logger?.let(::log)
         follow(readerFlow({ client.connections() }) { (it as? FfiEvent.Connection)?.connection?.toState() }, states)
         follow(readerFlow({ client.outboxes() }) { (it as? FfiEvent.Outbox)?.outbox?.toOutbox() }, outboxes)
-        following = signals?.follow(::tell)
+        following.set(signals?.follow(::tell))
+        // It was closed meanwhile, and knew of none.
+        if (isClosed) unfollow()
     }
 
     fun tell(signal: HostSignal) {
@@ -125,15 +129,31 @@ internal class Session(
         }
     }
 
+    /** Closes the core, once. Fails where that was done before and a wipe comes too late. */
     private suspend fun shut(wipe: Boolean): Unit = closing.withLock {
-        if (isClosed) return
+        if (isClosed) {
+            if (wipe && !isWiped) throw Failure.closed()
+            return
+        }
         isClosed = true
         try {
-            following?.close()
+            unfollow()
+        } finally {
+            end(wipe)
+        }
+    }
+
+    private suspend fun end(wipe: Boolean) {
+        try {
             core { client.close(wipe) }
+            isWiped = wipe
         } finally {
             states.value = states.value as? ConnectionState.Closed ?: ConnectionState.Closed(null)
             client.destroy()
         }
+    }
+
+    private fun unfollow() {
+        following.getAndSet(null)?.close()
     }
 }
