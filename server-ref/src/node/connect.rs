@@ -9,7 +9,7 @@ use moorline_protocol::{
     Packed, ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
 };
 
-use super::callout::CalloutKind;
+use super::callout::{CalloutKind, questions_at_once};
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
@@ -167,6 +167,7 @@ impl Node {
             pending_bytes: 0,
             moving: 0,
             bucket: Bucket::full(own.publish_burst, now.mono),
+            asking: Bucket::full(questions_at_once(&own), now.mono),
             permits: Vec::new(),
             refreshing: false,
             held: VecDeque::new(),

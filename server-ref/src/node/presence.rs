@@ -180,7 +180,7 @@ impl Node {
             };
             return self.enqueue(conn, Query::new(waiting(true), ask(PresenceAct::Read { after })));
         }
-        let Some(number) = self.number_of(conn, &request.channel) else {
+        let Some(number) = self.decided_number(conn, &request.channel) else {
             return refuse(ErrorCode::ChannelNotSubscribed, "only who is subscribed can be a member");
         };
         valid_state(request.state.as_ref())?;

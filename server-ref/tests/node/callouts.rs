@@ -12,8 +12,13 @@ use crate::bench::{Bench, everything, offsets};
 const WITHIN_MS: u64 = 5_000;
 
 pub(crate) fn bench(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> Bench {
+    Bench::with(|config| config.callouts = rules(kinds, on_failure, verifies))
+}
+
+/// One call-out, which decides about channels that begin with `room`.
+pub(crate) fn rules(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> CalloutRules {
     let terms = Terms { id: CalloutId(0), within_ms: WITHIN_MS, on_failure, verifies };
-    Bench::with(|config| config.callouts = CalloutRules::new(vec![rule(kinds, "room*", terms)]))
+    CalloutRules::new(vec![rule(kinds, "room*", terms)])
 }
 
 fn rule(kinds: &[CalloutKind], channels: &str, terms: Terms) -> CalloutRule {
