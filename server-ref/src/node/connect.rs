@@ -195,9 +195,7 @@ impl Node {
         for subscribe in attaching.hello.subscribe {
             self.subscribe(conn, subscribe, now);
         }
-        for message in attaching.waiting.messages {
-            self.read_frames(conn, message, now);
-        }
+        attaching.waiting.messages.into_iter().for_each(|message| self.read_frames(conn, message, now));
     }
 
     /// `auth`: a new token for the connection or for one channel.
