@@ -80,6 +80,29 @@ fn publishes_keep_their_order_in_a_channel_whatever_order_the_answers_have() {
 }
 
 #[test]
+fn what_follows_on_a_failure_that_waits_its_turn_fails_with_it() {
+    let mut bench = bench(&[CalloutKind::Publish], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    publish(&mut bench, "room", 1);
+    publish(&mut bench, "room", 2);
+    let (first, second) = (asked(&mut bench).0, asked(&mut bench).0);
+    bench.answer(second, None);
+    publish(&mut bench, "room", 3);
+    publish(&mut bench, "room2", 4);
+    let other = asked(&mut bench).0;
+    assert!(bench.questions.is_empty(), "the third is sent again behind the second, whatever the app says");
+    bench.answer(other, yes());
+    assert_eq!(answers(&mut bench), each(&[4], "published"));
+    bench.answer(first, yes());
+    let failed = each(&[2, 3], "app.unavailable");
+    assert_eq!(answers(&mut bench), [failed, each(&[1], "published")].concat());
+    publish(&mut bench, "room", 2);
+    let second = asked(&mut bench).0;
+    bench.answer(second, yes());
+    assert_eq!(answers(&mut bench), each(&[2], "published"));
+}
+
+#[test]
 fn what_is_denied_says_why_and_what_follows_goes_on() {
     let mut bench = bench(&[CalloutKind::Publish], OnFailure::Deny, true);
     bench.join(1, "alice");

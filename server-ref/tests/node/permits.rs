@@ -279,3 +279,32 @@ fn a_state_that_is_no_json_is_refused_in_the_binary_form_too_where_a_permit_is_k
     subscribe(&mut bench, 4, Some(b"{}"));
     assert!(matches!(&bench.binary_frames(1)[..], [ServerFrame::Subscribed(_), ..]));
 }
+
+#[test]
+fn a_grant_lost_while_the_app_is_asked_about_a_publish_counts() {
+    let mut bench = bench(&[CalloutKind::Publish], OnFailure::Allow, true);
+    bench.join(2, "bob");
+    bench.say(2, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    bench.hear(2);
+    bench.token("alice", everything("alice"));
+    bench.token("poorer", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.hello(1, json!({"token": "alice", "device": "device-0123456789", "producer": "new"}));
+    let generation = bench.frame(1)["producer"]["gen"].clone();
+    for (qos, req) in [(0, 1), (1, 2), (2, 3)] {
+        let publish = json!({"t": "publish", "channel": "room", "qos": qos, "req": req, "id": format!("id-{req}"),
+            "text": "x"});
+        let mut publish = publish;
+        if qos == 2 {
+            (publish["seq"], publish["gen"]) = (json!(1), generation.clone());
+        }
+        bench.say(1, publish);
+    }
+    let questions = [(); 3].map(|()| asked(&mut bench).0);
+    bench.say(1, json!({"t": "auth", "req": 9, "token": "poorer"}));
+    assert_eq!(answers(&mut bench), [(9, "authed".to_owned())]);
+    bench.answer(questions[0], yes());
+    bench.answer(questions[1], None);
+    bench.answer(questions[2], yes());
+    assert_eq!(answers(&mut bench), [1, 2, 3].map(|req| (req, "channel.denied".to_owned())));
+    assert_eq!(bench.hear(2), []);
+}
