@@ -167,7 +167,9 @@ fn nobody_is_a_member_of_a_channel_that_the_app_still_decides_about() {
     bench.hear(1);
     subscribe(&mut bench, "none");
     bench.say(1, json!({"t": "presence", "channel": "room", "req": 2, "op": "enter"}));
-    assert_eq!(answers(&mut bench), [(2, "channel.not_subscribed".to_owned())]);
+    let early = bench.frame(1);
+    let told = (&early["req"], &early["code"], &early["retry"], &early["after"]);
+    assert_eq!(told, (&json!(2), &json!("app.unavailable"), &json!(true), &json!(500)));
     let question = asked(&mut bench).0;
     bench.answer(question, no());
     assert_eq!(answers(&mut bench), [(1, "channel.denied".to_owned())]);

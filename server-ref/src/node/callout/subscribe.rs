@@ -10,6 +10,7 @@ use super::super::{Node, Waiting};
 use super::body::{self, Allowed, Ask};
 use super::{CalloutId, CalloutKind, OnFailure, Terms, What, unavailable};
 use crate::engine::{ChannelKey, Command, SessionId};
+use crate::planted::Bug;
 
 /// ms after which a standing subscription is asked about again, if the backend did not answer.
 const AGAIN_MS: u64 = 5_000;
@@ -145,6 +146,7 @@ impl Node {
                 self.forget_permits(conn);
                 self.presence_permitted(conn, &channel, &subscribe, now).err()
             }
+            (Some(Err(_)), _) if self.config.bugs.has(Bug::DenialIgnored) => None,
             (Some(Err(no)), _) => Some(ErrorFrame::new(no.code, no.reason)),
             (None, OnFailure::Deny) => Some(unavailable()),
             (None, OnFailure::Allow) => self.granted(conn, &channel, &subscribe, now).err(),
