@@ -40,7 +40,7 @@ impl Scenario {
 
 /// Tells whether the backend refuses a message, however often it is asked.
 pub(crate) fn refuses(id: &str) -> bool {
-    xxh3_64(id.as_bytes()) % 12 == 0
+    xxh3_64(id.as_bytes()).is_multiple_of(12)
 }
 
 /// What watches a connection knows of the backend's word about its channels.
