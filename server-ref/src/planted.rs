@@ -160,6 +160,8 @@ pub enum Bug {
     AgeIgnored,
     /// An id is known whoever used it.
     IdsOfEverybody,
+    /// A channel that the app denies is opened all the same.
+    DenialIgnored,
     /// A call is handed to the backend twice.
     CallTwice,
 }

@@ -106,7 +106,9 @@ impl Asks {
 
     /// A `subscribe` that said what was done meanwhile is answered.
     pub(crate) fn on_subscribed(&mut self, name: &ChannelName, view: &MembersView, out: &mut Outgoing) {
-        let is_said = |ask: &Ask| ask.asked.is_none() && matches!(&ask.what, What::Own { channel } if channel == name);
+        // What was refused for the moment on this connection was done after that `subscribe`, which does not say it.
+        let is_open = |ask: &Ask| ask.asked.is_none() && ask.again.is_none();
+        let is_said = |ask: &Ask| is_open(ask) && matches!(&ask.what, What::Own { channel } if channel == name);
         for ask in self.waiting.extract_if(.., |ask| is_said(ask)) {
             let result = Ok(MembersView { members: Vec::new(), cursor: None, ..view.clone() });
             out.event(Event::PresenceFinished { id: ask.id, result });

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use moorline_protocol::{DeviceId, Epoch, Offset, Payload, Position, ResetMode, Since, UserName};
+use moorline_protocol::{DeviceId, Epoch, Offset, Payload, Position, ResetMode, Since, UserName, Utf8Bytes};
 use tokio::task::JoinSet;
 
 use super::Hook;
@@ -24,6 +24,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often a hook whose receiver is gone looks for events that are too old.
 const BURY: Duration = Duration::from_secs(60);
 
+/// What the log says of a hook whose receiver answered 410.
+const GONE: &str = "a hook's receiver is gone (410): nothing is sent to it until the configuration is read again";
+
 /// Batches that are on their way, and what becomes of them.
 type Sending = JoinSet<(Batch, Result<(), NotTaken>)>;
 
@@ -37,14 +40,19 @@ pub(super) struct Courier {
     seed: [u8; 32],
     channel: ChannelKey,
     owner: Owner,
+    /// What stands in the log, as the handle of its owner, while the receiver at this URL is gone.
+    gone: Utf8Bytes,
+    /// Whether a receiver that is gone is asked again.
+    asks_again: bool,
 }
 
 impl Courier {
+    /// Makes one; with `asks_again` a receiver that said that it is gone is asked once more.
     pub(super) fn new(
         hook: Hook,
         asker: Arc<Asker>,
         clock: WallClock,
-        (mut seed, n): ([u8; 32], u64),
+        (mut seed, n, asks_again): ([u8; 32], u64, bool),
         numbers: HookNumbers,
     ) -> Self {
         seed.iter_mut().zip(n.to_le_bytes()).for_each(|(byte, other)| *byte ^= other);
@@ -55,8 +63,10 @@ impl Courier {
         let device = DeviceId::new(&device).unwrap_or_else(|_| unreachable!("37 letters and digits"));
         let owner = Owner { app: app.clone(), user, device };
         let channel = hooks_channel(&app).unwrap_or_else(|| unreachable!("a constant that is a name"));
+        let gone =
+            Utf8Bytes::from(format!("gone-{:032x}", xxhash_rust::xxh3::xxh3_128(hook.url.to_string().as_bytes())));
         let post = Rc::new(Post::new(hook.clone(), Arc::clone(&asker)));
-        Self { hook, post, numbers, asker, clock, seed, channel, owner }
+        Self { hook, post, numbers, asker, clock, seed, channel, owner, gone, asks_again }
     }
 
     /// Works until the server stops. Lets go of `placing` once it knows where it stands.
@@ -65,8 +75,9 @@ impl Courier {
         loop {
             let opened = self.open().await;
             drop(placing.take());
-            match opened {
-                Some(opened) => self.work(opened.epoch, opened.from).await,
+            let is_gone = self.is_gone().await;
+            match opened.zip(is_gone) {
+                Some((opened, is_gone)) => self.work(opened.epoch, opened.from, is_gone).await,
                 None => tokio::time::sleep(AGAIN).await,
             }
         }
@@ -88,11 +99,37 @@ impl Courier {
         Some(opened)
     }
 
+    /// Finds out whether the receiver has said that it is gone. One at another URL has not; nor counts what it said before
+    /// the configuration was read again. `None` if the log cannot tell.
+    async fn is_gone(&mut self) -> Option<bool> {
+        if std::mem::take(&mut self.asks_again) {
+            self.write_gone(false);
+        }
+        let ask = Command::PushHandles(self.owner.app.clone(), vec![self.owner.user.clone()]);
+        let Ok(Completion::PushHandles(handles)) = self.asker.ask(ask).await else { return None };
+        let known = handles.iter().flatten().find(|of| of.device == self.owner.device);
+        let is_gone = known.is_some_and(|of| of.handle == self.gone);
+        if known.is_some() {
+            // What is in use is kept.
+            self.write_gone(is_gone);
+        }
+        if is_gone {
+            let (app, hook) = (self.hook.app().as_str(), self.hook.name.as_str());
+            tracing::error!(app, hook, "{GONE}");
+        }
+        Some(is_gone)
+    }
+
+    /// Writes down whether the receiver is gone.
+    fn write_gone(&self, is: bool) {
+        self.asker.tell(Command::Push(self.owner.clone(), is.then(|| self.gone.clone())));
+    }
+
     /// Hands on what follows; returns when the log begins a new life.
-    async fn work(&mut self, epoch: Epoch, from: Offset) {
+    async fn work(&mut self, epoch: Epoch, from: Offset, is_gone: bool) {
         let mut queue = Queue::new(self.hook.times, self.hook.max_requests, from, self.seed);
         let (mut sending, mut acked) = (Sending::new(), from);
-        self.count(|counts| counts.is_gone = false);
+        self.count(|counts| counts.is_gone = is_gone);
         loop {
             let appended = Arc::clone(&self.asker.appended);
             let appended = appended.notified();
@@ -152,8 +189,8 @@ impl Courier {
         if !problem.is_gone() {
             tracing::warn!(app, hook, events, refusal = %problem, retry_after, "a hook did not take a batch; it is tried again");
         } else if !self.count(|counts| std::mem::replace(&mut counts.is_gone, true)) {
-            let text = "a hook's receiver is gone (410): nothing is sent to it until the configuration is read again";
-            tracing::error!(app, hook, events, "{text}");
+            self.write_gone(true);
+            tracing::error!(app, hook, events, "{GONE}");
         }
         queue.done(batch, Outcome::Refused { retry_after }, now);
     }

@@ -99,9 +99,9 @@ struct Staff {
 
 impl Staff {
     /// Sees to it that there is a courier for each hook. One whose hook is as it was goes on; what another one had on its
-    /// way is told again by the one that replaces it, which knows its place by the hook's name. A receiver that said that it is
-    /// gone is asked again.
-    fn work_for(&mut self, hooks: Vec<Hook>, placing: &mpsc::Sender<()>) {
+    /// way is told again by the one that replaces it, which knows its place by the hook's name. With `asks_again`, a receiver that
+    /// said that it is gone is asked again.
+    fn work_for(&mut self, hooks: Vec<Hook>, asks_again: bool, placing: &mpsc::Sender<()>) {
         self.working.retain(|(hook, courier)| {
             let stays = hooks.contains(hook) && !self.numbers.of(hook, |counts| counts.is_gone);
             if !stays {
@@ -116,8 +116,13 @@ impl Staff {
             }
             self.hired += 1;
             let (asker, clock) = (Arc::clone(&self.asker), self.clock.clone());
-            let courier =
-                courier::Courier::new(hook.clone(), asker, clock, (self.seed, self.hired), self.numbers.clone());
+            let courier = courier::Courier::new(
+                hook.clone(),
+                asker,
+                clock,
+                (self.seed, self.hired, asks_again),
+                self.numbers.clone(),
+            );
             self.working.push((hook, tokio::task::spawn_local(courier.run(placing.clone()))));
         }
     }
@@ -142,13 +147,13 @@ pub fn prepare(
     let run = move || {
         let couriers = async move {
             let mut staff = Staff { asker, clock, seed, hired: 0, working: Vec::new(), numbers };
-            staff.work_for(hooks, &placing);
+            staff.work_for(hooks, false, &placing);
             drop(placing);
             loop {
                 tokio::select! {
                     // What is on its way when the server stops is told again by the next start.
                     _ = stop.wait_for(|stopped| *stopped) => break,
-                    Some((hooks, placing)) = others.recv() => staff.work_for(hooks, &placing),
+                    Some((hooks, placing)) = others.recv() => staff.work_for(hooks, true, &placing),
                 }
             }
         };

@@ -9,7 +9,7 @@ use moorline_protocol::{
     Packed, ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
 };
 
-use super::callout::CalloutKind;
+use super::callout::{CalloutKind, questions_at_once};
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
 use super::io::ConnId;
 use super::limits::Bucket;
@@ -167,6 +167,7 @@ impl Node {
             pending_bytes: 0,
             moving: 0,
             bucket: Bucket::full(own.publish_burst, now.mono),
+            asking: Bucket::full(questions_at_once(&own), now.mono),
             permits: Vec::new(),
             refreshing: false,
             held: VecDeque::new(),
@@ -194,9 +195,7 @@ impl Node {
         for subscribe in attaching.hello.subscribe {
             self.subscribe(conn, subscribe, now);
         }
-        for message in attaching.waiting.messages {
-            self.read_frames(conn, message, now);
-        }
+        attaching.waiting.messages.into_iter().for_each(|message| self.read_frames(conn, message, now));
     }
 
     /// `auth`: a new token for the connection or for one channel.

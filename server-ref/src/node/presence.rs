@@ -22,6 +22,9 @@ use crate::engine::{
 };
 use crate::planted::Bug;
 
+/// ms after which a client may try again to be a member of a channel that its app decides about now.
+const UNDECIDED_RETRY_MS: u32 = 500;
+
 /// Who looks at what; in rooms and lists of this shard alone.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
@@ -183,6 +186,10 @@ impl Node {
         let Some(number) = self.number_of(conn, &request.channel) else {
             return refuse(ErrorCode::ChannelNotSubscribed, "only who is subscribed can be a member");
         };
+        if self.decided_number(conn, &request.channel).is_none() {
+            let error = ErrorFrame::new(ErrorCode::AppUnavailable, "the app has not decided about the channel yet");
+            return Err(Box::new(ErrorFrame { after: Some(UNDECIDED_RETRY_MS), ..error }));
+        }
         valid_state(request.state.as_ref())?;
         let part = self.watches.rooms.get(&number).and_then(|room| room.parts.get(&conn)).copied();
         let is_member = part.is_some_and(|part| part.is_member);

@@ -132,6 +132,8 @@ pub(super) struct Session {
     /// Acknowledgements and ends of cursors whose answers are pending.
     pub(super) moving: usize,
     pub(super) bucket: Bucket,
+    /// Questions that it may cause.
+    pub(super) asking: Bucket,
     /// What the app lets it do in channels, beside its tokens.
     pub(super) permits: Vec<Permit>,
     /// Whether the app is asked about a new token.
@@ -178,6 +180,18 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
+    /// Tells whether it waits for the app: until the answer comes it is nothing but asked for.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.flow, Flow::Opening { undecided: true, .. })
+    }
+
+    /// Says whether it waits for the app.
+    pub(super) fn set_undecided(&mut self, is: bool) {
+        if let Flow::Opening { undecided, .. } = &mut self.flow {
+            *undecided = is;
+        }
+    }
+
     /// Returns how it takes live messages, on a connection that can or cannot inflate.
     pub(super) fn seat(&self, codec: Codec, packs: bool, bugs: Bugs) -> Seat {
         let packs = packs && self.qos > Qos::AtMostOnce;
@@ -189,8 +203,8 @@ impl Subscription {
 /// Where a subscription gets its messages from.
 #[derive(Debug)]
 pub(super) enum Flow {
-    /// The engine resolves where it begins.
-    Opening { req: u64, expires: Option<UnixMillis> },
+    /// The app decides about it (`undecided`), and then the engine resolves where it begins.
+    Opening { req: u64, expires: Option<UnixMillis>, undecided: bool },
     /// At the head: every message is sent as it comes.
     Live,
     /// QoS 0 under pressure or paused: nothing is sent; `since` counts what the hub had fanned out.

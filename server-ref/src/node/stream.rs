@@ -401,7 +401,7 @@ impl Node {
 
     /// `ack`: moves the durable cursor, never past what was delivered.
     pub(super) fn ack(&mut self, conn: ConnId, ack: &Ack) {
-        let Some(number) = self.number_of(conn, &ack.channel) else {
+        let Some(number) = self.decided_number(conn, &ack.channel) else {
             return self.not_subscribed(conn, None, &ack.channel);
         };
         let Some((key, Some(tip))) = self.hubs.get(&number).map(|hub| (hub.key.clone(), hub.tip)) else { return };

@@ -35,7 +35,8 @@ impl Node {
         let (serial, id) = (session.serial, session.id);
         let cursor = session.owner.clone().filter(|_| subscribe.durable);
         let own = session.extra.iter().find(|extra| extra.channel == key.name);
-        let flow = Flow::Opening { req, expires: own.and_then(|extra| extra.claims.expires) };
+        let expires = own.and_then(|extra| extra.claims.expires);
+        let flow = Flow::Opening { req, expires, undecided: false };
         let (qos, reset, durable) = (subscribe.qos, subscribe.reset, subscribe.durable);
         let held = Offset::ZERO;
         session.insert(Subscription { number, serial, qos, reset, durable, held, begins: Offset::ZERO, flow });
@@ -136,6 +137,12 @@ impl Node {
         }
     }
 
+    /// The same, without what the app still decides about: nothing can rest on that.
+    pub(super) fn decided_number(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<ChannelNumber> {
+        let number = self.number_of(conn, channel)?;
+        self.session(conn)?.find(number).filter(|subscription| !subscription.is_undecided()).map(|_| number)
+    }
+
     /// Returns the canonical name of the channel that a frame is about, subscribed or not.
     ///
     /// # Errors
@@ -205,7 +212,7 @@ impl Node {
         let Some(subscription) = self.session_if(conn, session).and_then(|session| session.find_mut(number)) else {
             return;
         };
-        let Flow::Opening { req, expires } = subscription.flow else { return };
+        let Flow::Opening { req, expires, .. } = subscription.flow else { return };
         if subscription.serial != serial {
             return;
         }

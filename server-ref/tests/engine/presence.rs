@@ -265,6 +265,28 @@ fn above_200_members_only_the_number_is_told_and_pages_have_the_names() {
 }
 
 #[test]
+fn a_crowd_that_leaves_at_once_is_not_told_by_name() {
+    each(|rig| {
+        watch(rig);
+        let users: Vec<_> = (0..600).map(|n| connect(rig, &format!("user{n:03}"), 1)).collect();
+        let act = |session, act: fn(SessionId) -> PresenceAct| {
+            Command::Presence(Presence { channel: channel("room"), act: act(session) })
+        };
+        let enter = |session| PresenceAct::Enter { session, state: None };
+        rig.batch(HERE, users.iter().map(|session| act(*session, enter)).collect::<Vec<_>>());
+        pass(rig, 200);
+        assert_eq!(told(rig, HERE).pop().unwrap().1, 600);
+        let leave = |session| PresenceAct::Leave { session };
+        rig.batch(HERE, users[..500].iter().map(|session| act(*session, leave)).collect::<Vec<_>>());
+        pass(rig, 200);
+        let (_, count, changes) = told(rig, HERE).pop().unwrap();
+        // Nobody has a list that it could be applied to: that there is something says that they are listed again.
+        assert_eq!((count, changes.len()), (100, 400));
+        assert_eq!(watch(rig).members.len(), 100);
+    });
+}
+
+#[test]
 fn every_shard_that_watches_is_told_the_same_until_it_does_not_watch() {
     each(|rig| {
         watch(rig);

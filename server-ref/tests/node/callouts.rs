@@ -12,8 +12,13 @@ use crate::bench::{Bench, everything, offsets};
 const WITHIN_MS: u64 = 5_000;
 
 pub(crate) fn bench(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> Bench {
+    Bench::with(|config| config.callouts = rules(kinds, on_failure, verifies))
+}
+
+/// One call-out, which decides about channels that begin with `room`.
+pub(crate) fn rules(kinds: &[CalloutKind], on_failure: OnFailure, verifies: bool) -> CalloutRules {
     let terms = Terms { id: CalloutId(0), within_ms: WITHIN_MS, on_failure, verifies };
-    Bench::with(|config| config.callouts = CalloutRules::new(vec![rule(kinds, "room*", terms)]))
+    CalloutRules::new(vec![rule(kinds, "room*", terms)])
 }
 
 fn rule(kinds: &[CalloutKind], channels: &str, terms: Terms) -> CalloutRule {
@@ -72,6 +77,29 @@ fn publishes_keep_their_order_in_a_channel_whatever_order_the_answers_have() {
     assert_eq!(answers(&mut bench), each(&[3], "published"), "another channel does not wait");
     bench.answer(questions[0], yes());
     assert_eq!(answers(&mut bench), each(&[1, 2, 4], "published"));
+}
+
+#[test]
+fn what_follows_on_a_failure_that_waits_its_turn_fails_with_it() {
+    let mut bench = bench(&[CalloutKind::Publish], OnFailure::Deny, true);
+    bench.join(1, "alice");
+    publish(&mut bench, "room", 1);
+    publish(&mut bench, "room", 2);
+    let (first, second) = (asked(&mut bench).0, asked(&mut bench).0);
+    bench.answer(second, None);
+    publish(&mut bench, "room", 3);
+    publish(&mut bench, "room2", 4);
+    let other = asked(&mut bench).0;
+    assert!(bench.questions.is_empty(), "the third is sent again behind the second, whatever the app says");
+    bench.answer(other, yes());
+    assert_eq!(answers(&mut bench), each(&[4], "published"));
+    bench.answer(first, yes());
+    let failed = each(&[2, 3], "app.unavailable");
+    assert_eq!(answers(&mut bench), [failed, each(&[1], "published")].concat());
+    publish(&mut bench, "room", 2);
+    let second = asked(&mut bench).0;
+    bench.answer(second, yes());
+    assert_eq!(answers(&mut bench), each(&[2], "published"));
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! What an app's backend allowed holds as long as it said, for what it said, and not after a no.
 
-use moorline_protocol::AppName;
-use moorline_server::engine::{Command, Revocation};
+use bytes::Bytes;
+use moorline_protocol::{
+    AppName, ChannelName, ChannelRef, ClientFrame, Codec, ErrorCode, Hello, PresenceMode, ServerFrame, Subscribe,
+    Unsubscribe,
+};
+use moorline_server::engine::{Command, Event, Reply, Revocation};
 use moorline_server::node::{CalloutKind, CalloutRules, Claims, Grant, OnFailure, Permissions};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, everything};
-use crate::callouts::{answers, asked, bench, no, yes};
+use crate::callouts::{answers, asked, bench, no, replaced_by, rules, yes};
 
 fn nobody(bench: &mut Bench) {
     bench.token("alice", Claims { grants: Vec::new(), ..everything("alice") });
@@ -102,4 +106,207 @@ fn one_new_token_at_a_time_is_looked_at_and_none_that_was_revoked_meanwhile() {
     let question = asked(&mut bench).0;
     bench.answer(question, yes());
     assert_eq!(bench.frame(1)["t"], "authed");
+}
+
+/// A subscription that its call-out's failure let through, while the engine opens it.
+fn let_through_by_a_failure(claims: Claims) -> Bench {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Allow, true);
+    bench.token("alice", claims);
+    bench.hello(1, json!({"token": "alice"}));
+    bench.hear(1);
+    bench.slow_engine = true;
+    subscribe(&mut bench, "none");
+    let question = asked(&mut bench).0;
+    bench.answer(question, None);
+    bench
+}
+
+#[test]
+fn a_grant_lost_while_a_channel_opens_counts_where_a_failure_let_it_through() {
+    let mut bench = let_through_by_a_failure(everything("alice"));
+    bench.token("poorer", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.say(1, json!({"t": "auth", "req": 2, "token": "poorer"}));
+    bench.engine();
+    assert_eq!(answers(&mut bench), [(2, "authed".to_owned()), (1, "channel.denied".to_owned())]);
+}
+
+#[test]
+fn a_channels_token_revoked_while_it_opens_counts_where_a_failure_let_it_through() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Allow, true);
+    nobody(&mut bench);
+    bench.token("own", Claims { id: Some("own".into()), ..everything("alice") });
+    bench.slow_engine = true;
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "token": "own"}));
+    let question = asked(&mut bench).0;
+    bench.answer(question, None);
+    // The revocation is told before the channel is open.
+    bench.reply(Reply::Event(Event::Revoked(Revocation::Token { app: AppName::default_app(), jti: "own".into() })));
+    bench.engine();
+    assert_eq!(answers(&mut bench), [(1, "channel.denied".to_owned())]);
+}
+
+#[test]
+fn what_the_app_still_decides_about_is_not_held_against_the_token() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    nobody(&mut bench);
+    subscribe(&mut bench, "none");
+    bench.token("other", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.say(1, json!({"t": "auth", "req": 2, "token": "other"}));
+    assert_eq!(answers(&mut bench), [(2, "authed".to_owned())]);
+    let question = asked(&mut bench).0;
+    bench.answer(question, yes());
+    assert_eq!(bench.frame(1)["t"], "subscribed");
+}
+
+#[test]
+fn nobody_is_a_member_of_a_channel_that_the_app_still_decides_about() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    let sees = Grant { pattern: "*".into(), can: Permissions::PRESENCE };
+    bench.token("alice", Claims { grants: vec![sees], ..everything("alice") });
+    bench.hello(1, json!({"token": "alice"}));
+    bench.hear(1);
+    subscribe(&mut bench, "none");
+    bench.say(1, json!({"t": "presence", "channel": "room", "req": 2, "op": "enter"}));
+    let early = bench.frame(1);
+    let told = (&early["req"], &early["code"], &early["retry"], &early["after"]);
+    assert_eq!(told, (&json!(2), &json!("app.unavailable"), &json!(true), &json!(500)));
+    let question = asked(&mut bench).0;
+    bench.answer(question, no());
+    assert_eq!(answers(&mut bench), [(1, "channel.denied".to_owned())]);
+}
+
+#[test]
+fn no_cursor_is_made_in_a_channel_that_the_app_still_decides_about() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.join(2, "bob");
+    bench.say(2, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    let question = asked(&mut bench).0;
+    bench.answer(question, yes());
+    let epoch = bench.frame(2)["epoch"].clone();
+    bench.token("alice", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.hello(1, json!({"token": "alice", "device": "device-0123456789"}));
+    bench.hear(1);
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "durable": true, "since": {"cursor": null}}));
+    bench.slow_engine = true;
+    bench.say(1, json!({"t": "ack", "channel": "room", "epoch": epoch, "offset": 0}));
+    assert!(bench.asked.is_empty(), "{:?}", bench.asked);
+    assert_eq!(bench.frame(1)["code"], "channel.not_subscribed");
+}
+
+#[test]
+fn a_connection_asks_as_often_as_it_may_have_channels_and_then_as_it_may_publish() {
+    let mut bench = Bench::with(|config| {
+        config.callouts = replaced_by(0);
+        (config.max_channels, config.publish_rate, config.publish_burst) = (4, Some(2), 1);
+    });
+    nobody(&mut bench);
+    let subscribes = |bench: &mut Bench, req: u64| {
+        bench.say(1, json!({"t": "subscribe", "channel": format!("room{req}"), "req": req}));
+    };
+    for req in 0..4 {
+        subscribes(&mut bench, req);
+        let question = asked(&mut bench).0;
+        bench.answer(question, no());
+        assert_eq!(answers(&mut bench), [(req, "channel.denied".to_owned())]);
+    }
+    subscribes(&mut bench, 4);
+    let refused = bench.frame(1);
+    let told = (&refused["req"], &refused["code"], &refused["retry"], &refused["after"]);
+    assert_eq!(told, (&json!(4), &json!("limit.rate"), &json!(true), &json!(500)));
+    assert!(bench.questions.is_empty(), "nobody is asked");
+    // Publishing has not been used up by it, and what nobody decides about is no question.
+    bench.say(1, json!({"t": "subscribe", "channel": "@me", "req": 5}));
+    assert_eq!(bench.frame(1)["t"], "subscribed");
+    bench.pass(500);
+    subscribes(&mut bench, 6);
+    let question = asked(&mut bench).0;
+    bench.answer(question, yes());
+    assert_eq!(answers(&mut bench), [(6, "subscribed".to_owned())]);
+}
+
+#[test]
+fn new_tokens_count_as_questions() {
+    let mut bench = Bench::with(|config| {
+        config.callouts = rules(&[CalloutKind::Connect], OnFailure::Deny, true);
+        (config.max_channels, config.publish_rate, config.publish_burst) = (1, Some(2), 2);
+    });
+    bench.token("alice", everything("alice"));
+    bench.hello(1, json!({"token": "alice"}));
+    let question = asked(&mut bench).0;
+    bench.answer(question, yes());
+    bench.hear(1);
+    for req in 0..2 {
+        bench.say(1, json!({"t": "auth", "req": req, "token": "alice"}));
+        let question = asked(&mut bench).0;
+        bench.answer(question, yes());
+        assert_eq!(answers(&mut bench), [(req, "authed".to_owned())]);
+    }
+    for _ in 0..2 {
+        bench.say(1, json!({"t": "auth", "req": 3, "token": "alice"}));
+        let refused = bench.frame(1);
+        assert_eq!((&refused["code"], &refused["after"]), (&json!("limit.rate"), &json!(500)));
+    }
+    assert!(bench.questions.is_empty(), "nobody is asked");
+    bench.pass(500);
+    bench.say(1, json!({"t": "auth", "req": 4, "token": "alice"}));
+    let question = asked(&mut bench).0;
+    bench.answer(question, yes());
+    assert_eq!(answers(&mut bench), [(4, "authed".to_owned())]);
+}
+
+#[test]
+fn a_state_that_is_no_json_is_refused_in_the_binary_form_too_where_a_permit_is_kept() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    bench.token("alice", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.open(1, Codec::Binary);
+    let hello = Hello { v: 1, token: Some("alice".into()), ..Hello::default() };
+    bench.say_binary(1, &ClientFrame::Hello(hello));
+    let subscribe = |bench: &mut Bench, req: u64, state: Option<&'static [u8]>| {
+        let channel = ChannelName::new("room").unwrap();
+        let state = state.map(Bytes::from_static);
+        let subscribe = Subscribe { presence: PresenceMode::Join, state, ..Subscribe::new(req, channel) };
+        bench.say_binary(1, &ClientFrame::Subscribe(subscribe));
+    };
+    subscribe(&mut bench, 1, Some(b"{}"));
+    let question = asked(&mut bench).0;
+    bench.answer(question, Some(json!({"allow": true, "can": ["presence"], "cache": 60})));
+    let leaves = Unsubscribe { channel: ChannelRef::Name(ChannelName::new("room").unwrap()), forget: false, req: 2 };
+    bench.say_binary(1, &ClientFrame::Unsubscribe(leaves));
+    bench.binary_frames(1);
+    subscribe(&mut bench, 3, Some(b"{oops"));
+    assert!(bench.questions.is_empty());
+    let frames = bench.binary_frames(1);
+    let [ServerFrame::Error(error)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((error.req, &error.code), (Some(3), &ErrorCode::RequestMalformed));
+    subscribe(&mut bench, 4, Some(b"{}"));
+    assert!(matches!(&bench.binary_frames(1)[..], [ServerFrame::Subscribed(_), ..]));
+}
+
+#[test]
+fn a_grant_lost_while_the_app_is_asked_about_a_publish_counts() {
+    let mut bench = bench(&[CalloutKind::Publish], OnFailure::Allow, true);
+    bench.join(2, "bob");
+    bench.say(2, json!({"t": "subscribe", "channel": "room", "req": 1}));
+    bench.hear(2);
+    bench.token("alice", everything("alice"));
+    bench.token("poorer", Claims { grants: Vec::new(), ..everything("alice") });
+    bench.hello(1, json!({"token": "alice", "device": "device-0123456789", "producer": "new"}));
+    let generation = bench.frame(1)["producer"]["gen"].clone();
+    for (qos, req) in [(0, 1), (1, 2), (2, 3)] {
+        let publish = json!({"t": "publish", "channel": "room", "qos": qos, "req": req, "id": format!("id-{req}"),
+            "text": "x"});
+        let mut publish = publish;
+        if qos == 2 {
+            (publish["seq"], publish["gen"]) = (json!(1), generation.clone());
+        }
+        bench.say(1, publish);
+    }
+    let questions = [(); 3].map(|()| asked(&mut bench).0);
+    bench.say(1, json!({"t": "auth", "req": 9, "token": "poorer"}));
+    assert_eq!(answers(&mut bench), [(9, "authed".to_owned())]);
+    bench.answer(questions[0], yes());
+    bench.answer(questions[1], None);
+    bench.answer(questions[2], yes());
+    assert_eq!(answers(&mut bench), [1, 2, 3].map(|req| (req, "channel.denied".to_owned())));
+    assert_eq!(bench.hear(2), []);
 }

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use moorline_core::protocol::{ErrorCode, Payload, Utf8Bytes};
 use moorline_core::{CallOptions, Failure, RequestId};
-use moorline_server::node::{CallFailure, CallId, Calling};
+use moorline_server::node::{CallFailure, CallId, Calling, QuestionId};
 
+use crate::decisions::Decision;
 use crate::dice::Dice;
 use crate::scenario::Scenario;
 use crate::world::{Happening, World};
@@ -24,6 +25,10 @@ pub(crate) struct Backend {
     seen: BTreeSet<String>,
     /// What it will answer, if somebody still wants to know.
     answers: BTreeMap<(usize, CallId), Result<Payload, CallFailure>>,
+    /// Questions that it has not answered.
+    pub(crate) decisions: BTreeMap<(usize, QuestionId), Decision>,
+    /// Users whom it has refused a channel.
+    pub(crate) refused: BTreeSet<String>,
     made: u64,
 }
 
@@ -35,12 +40,13 @@ impl Backend {
 
     /// Tells whether somebody still waits for it.
     pub(crate) fn is_at_work(&self) -> bool {
-        !self.answers.is_empty()
+        !self.answers.is_empty() || !self.decisions.is_empty()
     }
 
     /// The server is gone, and nobody hears the answers.
     pub(crate) fn forget(&mut self) {
         self.answers.clear();
+        self.decisions.clear();
     }
 }
 

@@ -6,6 +6,7 @@ use moorline_core::protocol::{ChannelName, ErrorCode, Offset, Qos};
 use moorline_core::{Failure, Origin, PublishOutcome, Received};
 
 use crate::client::Excuses;
+use crate::decisions::refuses;
 use crate::model::{Entry, Log, Violation, content};
 use crate::scenario::Content;
 
@@ -21,6 +22,8 @@ pub(crate) struct Publish {
     pub(crate) order: u64,
     pub(crate) hash: u64,
     pub(crate) content: Content,
+    /// Whether the backend refuses it.
+    pub(crate) refused: bool,
     /// Whether it may be forgotten before it was sent.
     pub(crate) expires: bool,
     pub(crate) outcome: Option<PublishOutcome>,
@@ -52,12 +55,20 @@ pub(crate) struct Context {
 #[derive(Default)]
 pub(crate) struct History {
     publishes: BTreeMap<String, Publish>,
+    /// Whether the backend decides what is published.
+    decides: bool,
     pub(crate) delivered: u64,
     pub(crate) resets: u64,
 }
 
 impl History {
-    pub(crate) fn published(&mut self, name: String, publish: Publish) {
+    /// Begins one; `decides` tells whether the backend decides what is published.
+    pub(crate) fn new(decides: bool) -> Self {
+        Self { decides, ..Self::default() }
+    }
+
+    pub(crate) fn published(&mut self, name: String, mut publish: Publish) {
+        publish.refused = self.decides && refuses(&name);
         self.publishes.insert(name, publish);
     }
 
@@ -98,6 +109,9 @@ impl History {
         {
             return Some(Violation::new(11, format!("{name} settled twice: {before:?}, then {outcome:?}")));
         }
+        if publish.refused && matches!(outcome, PublishOutcome::Stored(_)) {
+            return Some(Violation::new(19, format!("{name} is stored, and the backend refuses it")));
+        }
         if let Some(why) = unexplained(publish, &outcome, context) {
             return Some(Violation::new(11, format!("{name} ended as {outcome:?}: {why}")));
         }
@@ -115,6 +129,9 @@ impl History {
         let (id, hash) = (message.id.as_str(), content(message));
         if self.publishes.get(id).is_some_and(|publish| publish.hash != hash) {
             return Some(Violation::new(8, format!("{id} arrived with another content")));
+        }
+        if self.publishes.get(id).is_some_and(|publish| publish.refused) {
+            return Some(Violation::new(19, format!("{id} arrived, and the backend refuses it")));
         }
         log.name(&received.channel, received.epoch, message.offset?, id, hash)
     }
@@ -215,7 +232,7 @@ fn is_repeated(before: &PublishOutcome, outcome: &PublishOutcome, publish: &Publ
 /// Whether a publish may end as uncertain: its producer or its place in the log was lost, or it was refused when it was
 /// sent again without a sequence.
 fn may_be_uncertain(publish: &Publish, context: Context) -> bool {
-    let is_refusable = context.denied || publish.content == Content::Poison;
+    let is_refusable = context.denied || publish.refused || publish.content == Content::Poison;
     context.excuses.doubt
         || context.excuses.left
         || context.lost
@@ -234,7 +251,7 @@ fn unexplained(publish: &Publish, outcome: &PublishOutcome, context: Context) ->
         PublishOutcome::Failed(failure) => {
             let explained = match code(failure) {
                 (Origin::Server, ErrorCode::RequestMalformed) => publish.content == Content::Poison,
-                (Origin::Server, ErrorCode::ChannelDenied) => context.denied && !context.healed,
+                (Origin::Server, ErrorCode::ChannelDenied) => publish.refused || context.denied && !context.healed,
                 (Origin::Client, ErrorCode::StorageFull) => context.excuses.store,
                 (Origin::Client, ErrorCode::PublishExpired) => publish.expires,
                 (Origin::Client, ErrorCode::PublishDropped) => publish.qos == Qos::AtMostOnce,

@@ -1,8 +1,8 @@
 //! The simulator: real client cores and the real server node and engine core, under one seed and virtual time.
 //!
 //! [`run`] plays one seed: a random scenario of publishes, readers and faults, then a quiet time, then the checks of
-//! the invariants (1–16 of the quality page; 17: who is away is told; 18: calls of the backend). The same seed gives the same
-//! trace hash.
+//! the invariants (1–16 of the quality page; 17: who is away is told; 18: calls of the backend; 19: what the backend
+//! decides). The same seed gives the same trace hash.
 #![expect(clippy::indexing_slicing, reason = "a wrong index is a fault of the simulator, and stops it at once")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "the simulator looks at what it checks, and lets the rest pass")]
 
@@ -10,6 +10,7 @@ mod batches;
 mod bugs;
 mod calls;
 mod client;
+mod decisions;
 mod dice;
 mod frames;
 mod history;
@@ -48,6 +49,7 @@ pub fn run(seed: u64, bugs: Bugs, verbose: bool) -> Outcome {
     scenario.draw_presence(&mut Dice::from_seed(seed ^ PRESENCE));
     scenario.draw_status(&mut Dice::from_seed(seed ^ STATUS));
     scenario.draw_calls(seed, &mut Dice::from_seed(seed ^ CALLS));
+    scenario.draw_decisions(seed);
     play(scenario, dice, bugs, verbose)
 }
 

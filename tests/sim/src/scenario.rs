@@ -190,6 +190,8 @@ pub(crate) struct Scenario {
     pub(crate) statuses: Vec<StatusPlan>,
     /// Calls of the backend: at µs, and by whom.
     pub(crate) calls: Vec<(u64, usize)>,
+    /// Whether the backend decides who connects, who reads and what is published.
+    pub(crate) decides: bool,
     /// µs that a read from disk takes at most.
     pub(crate) disk_us: u64,
 }

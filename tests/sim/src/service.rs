@@ -100,6 +100,7 @@ impl World {
         let conn = ConnId(link as u32);
         shard.node.handle_opened(conn, AppName::default_app(), Codec::Binary, now);
         self.links[link].server = Some((self.server.life, index, conn));
+        self.begin_decisions(link);
         self.drive_server(index);
         self.input(client, moorline_core::Input::TransportOpened { id });
     }
@@ -217,7 +218,8 @@ impl World {
                 }
                 Output::Call(call, calling) => self.hand_over(index, call, &calling),
                 Output::Uncall(call) => self.give_up(index, call),
-                Output::Ask { .. } | Output::Warn(_) => {}
+                Output::Ask { question, kind, body, .. } => self.decide(index, question, kind, &body),
+                Output::Warn(_) => {}
                 Output::Drained => self.drained(index),
             }
         }

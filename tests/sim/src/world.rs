@@ -8,7 +8,7 @@ use moorline_core::protocol::ChannelName;
 use moorline_core::protocol::time::{Now, Timestamp};
 use moorline_core::{SubscriptionId, TransportId};
 
-use moorline_server::node::CallId;
+use moorline_server::node::{CallId, QuestionId};
 
 use crate::bugs::Bugs;
 use crate::calls::Backend;
@@ -36,6 +36,7 @@ pub(crate) enum Happening {
     Presence(usize),
     Call(usize),
     BackendAnswers { life: u32, shard: usize, call: CallId },
+    BackendDecides { life: u32, shard: usize, question: QuestionId },
     Status(usize),
     ClientStart { client: usize },
     ClientGone { client: usize, life: u32 },
@@ -97,6 +98,7 @@ impl World {
             client
         };
         let clients = scenario.clients.iter().map(host).collect();
+        let history = History::new(scenario.decides);
         let mut world = Self {
             now: 0,
             dice,
@@ -105,7 +107,7 @@ impl World {
             server,
             backend: Backend::default(),
             links: Vec::new(),
-            history: History::default(),
+            history,
             violations: Vec::new(),
             trace: Trace::new(verbose),
             bugs,
@@ -199,6 +201,7 @@ impl World {
             Happening::Publish(index) => drop(self.publish(self.scenario.publishes[index])),
             Happening::Call(index) => drop(self.make_call(self.scenario.calls[index].1)),
             Happening::BackendAnswers { life, shard, call } => self.backend_answers(life, shard, call),
+            Happening::BackendDecides { life, shard, question } => self.backend_decides(life, shard, question),
             Happening::Presence(index) => self.act_present(index),
             Happening::Status(index) => self.act_status(index),
             Happening::ClientStart { client } => self.start_client(client),

@@ -129,6 +129,14 @@ pub(in crate::node) struct No {
     pub(in crate::node) reason: Utf8Bytes,
 }
 
+impl No {
+    /// The token does not allow a publish.
+    pub(in crate::node) fn without_grant() -> Self {
+        let reason = Utf8Bytes::from_static("the token has no `publish` grant for this channel");
+        Self { code: ErrorCode::ChannelDenied, reason }
+    }
+}
+
 /// What an answer means; `None`: nothing, as it is not what was asked for.
 pub(in crate::node) type Meaning<T> = Option<Result<T, No>>;
 

@@ -114,11 +114,8 @@ impl Node {
         terms: Terms,
         now: Now,
     ) {
-        let Some(session) = self.session(conn) else { return };
-        if std::mem::replace(&mut session.refreshing, true) {
-            let error = ErrorFrame::new(ErrorCode::LimitRate, "another token of this connection is being looked at");
-            let error = ErrorFrame { req: Some(auth.req), after: Some(super::RETRY_MS), ..error };
-            return self.send(conn, &ServerFrame::Error(error));
+        if let Err(error) = self.may_refresh(conn, now) {
+            return self.send(conn, &ServerFrame::Error(ErrorFrame { req: Some(auth.req), ..error }));
         }
         let Some(entry) = self.conns.get(&conn) else { return };
         let State::Open(session) = &entry.state else { return };
@@ -130,6 +127,17 @@ impl Node {
         let body = Ask::connect(&app, &hello, user, facts).body();
         let refreshing = Refreshing { session: session.id, req: auth.req, claims };
         self.question(conn, CalloutKind::Connect, terms, What::Refresh(refreshing), body, now);
+    }
+
+    /// One new token at a time is looked at.
+    fn may_refresh(&mut self, conn: ConnId, now: Now) -> Result<(), ErrorFrame> {
+        if self.session(conn).is_some_and(|session| session.refreshing) {
+            let error = ErrorFrame::new(ErrorCode::LimitRate, "another token of this connection is being looked at");
+            return Err(ErrorFrame { after: Some(super::RETRY_MS), ..error });
+        }
+        self.take_question(conn, now)?;
+        self.session(conn).into_iter().for_each(|session| session.refreshing = true);
+        Ok(())
     }
 
     pub(super) fn refresh_answered(

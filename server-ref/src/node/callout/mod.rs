@@ -23,6 +23,7 @@ pub(super) use self::subscribe::Permit;
 use super::io::{ConnId, Output, Warning};
 use super::session::State;
 use super::{Ending, Node, SessionId};
+use crate::apps::AppLimits;
 
 /// ms after which a client may ask again where the backend did not answer.
 const RETRY_MS: u32 = 1_000;
@@ -154,6 +155,20 @@ impl Node {
         }
     }
 
+    /// Takes one question of those that a connection may cause.
+    ///
+    /// # Errors
+    /// `limit.rate`, with when there is one.
+    fn take_question(&mut self, conn: ConnId, now: Now) -> Result<(), ErrorFrame> {
+        let limits = self.limits_of(conn);
+        let Some(rate) = limits.publish_rate else { return Ok(()) };
+        let Some(session) = self.session(conn) else { return Ok(()) };
+        session.asking.take(rate, questions_at_once(&limits), now.mono).map_err(|after| {
+            let error = ErrorFrame::new(ErrorCode::LimitRate, "this connection asks the app's backend too often");
+            ErrorFrame { after: Some(after), ..error }
+        })
+    }
+
     fn question(
         &mut self,
         conn: ConnId,
@@ -184,6 +199,11 @@ impl Node {
             self.outputs.push_back(Output::Warn(Warning::SenselessAnswer(entry.app.clone(), kind)));
         }
     }
+}
+
+/// Returns how many questions a connection may cause at once: one that comes back asks about each of its channels.
+pub(super) fn questions_at_once(limits: &AppLimits) -> u32 {
+    limits.publish_burst.max(limits.channels)
 }
 
 /// Tells a client that its app's backend does not answer.

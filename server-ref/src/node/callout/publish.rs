@@ -4,6 +4,7 @@ use bytes::Bytes;
 use moorline_protocol::time::Now;
 use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, Publish, ServerFrame};
 
+use super::super::config::Permissions;
 use super::super::io::ConnId;
 use super::super::session::Session;
 use super::super::{Node, Waiting};
@@ -95,7 +96,10 @@ impl Node {
         if question.is_none() && !session.held.iter().any(|held| held.channel == channel) {
             return self.publish_ready(conn, ready, Decision::Allowed);
         }
+        // It is sent again behind what has failed, and so keeps its order.
+        let fails = |held: &Held| held.channel == channel && matches!(held.decision, Decision::Failed);
         let decision = match question {
+            _ if session.held.iter().any(fails) => Decision::Failed,
             Some((terms, body)) => {
                 Decision::Asked(self.question(conn, CalloutKind::Publish, terms, What::Publish(id), body, now))
             }
@@ -153,8 +157,14 @@ impl Node {
                 session.held.get(*at).is_some_and(|held| !held.is_asked()) && !before
             };
             let Some(at) = (0..session.held.len()).find(is_free) else { break };
-            let Some(held) = session.held.remove(at) else { break };
-            self.publish_ready(conn, held.ready, held.decision);
+            let Some(Held { channel, ready, decision }) = session.held.remove(at) else { break };
+            // The token may have been replaced meanwhile.
+            let may = session.may(channel.as_str(), Permissions::PUBLISH, now.unix);
+            let decision = match decision {
+                Decision::Allowed if !may => Decision::Denied(No::without_grant()),
+                Decision::Allowed | Decision::Denied(_) | Decision::Failed | Decision::Asked(_) => decision,
+            };
+            self.publish_ready(conn, ready, decision);
         }
         self.drain_on(now);
     }

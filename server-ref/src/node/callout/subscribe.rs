@@ -5,11 +5,12 @@ use moorline_protocol::{ChannelName, ErrorFrame, Subscribe};
 
 use super::super::config::Permissions;
 use super::super::io::ConnId;
-use super::super::session::{Flow, Session, State, Subscription};
+use super::super::session::{Session, State, Subscription};
 use super::super::{Node, Waiting};
 use super::body::{self, Allowed, Ask};
 use super::{CalloutId, CalloutKind, OnFailure, Terms, What, unavailable};
 use crate::engine::{ChannelKey, Command, SessionId};
+use crate::planted::Bug;
 
 /// ms after which a standing subscription is asked about again, if the backend did not answer.
 const AGAIN_MS: u64 = 5_000;
@@ -92,20 +93,22 @@ impl Node {
         (waiting, command): (Waiting, Command),
         now: Now,
     ) {
+        let Waiting::Open { number, .. } = waiting else { return };
         let terms = self.subscribe_terms(conn, &key.name);
         let Some(session) = self.session(conn) else { return };
         let is_permitted = terms.is_some() && session.is_permitted(&key.name, now.unix);
         let Some(terms) = terms.filter(|_| !is_permitted) else {
             // What was allowed for a while is not the answer to everything that can be asked for.
-            if is_permitted
-                && let Waiting::Open { number, .. } = waiting
-                && let Err(error) = self.presence_permitted(conn, &key.name, &subscribe, now)
-            {
+            if is_permitted && let Err(error) = self.presence_permitted(conn, &key.name, &subscribe, now) {
                 return self.open_refused(conn, number, error);
             }
             return self.ask(waiting, command);
         };
+        if let Err(error) = self.take_question(conn, now) {
+            return self.open_refused(conn, number, error);
+        }
         let Some(session) = self.session(conn) else { return };
+        session.find_mut(number).into_iter().for_each(|subscription| subscription.set_undecided(true));
         let ask = Ask::of(CalloutKind::Subscribe, &key.app, session.id, session.user.as_ref());
         let body = ask.about(&key.name, subscribe.qos).body();
         let opening = Opening { subscribe, waiting, command };
@@ -122,15 +125,12 @@ impl Node {
     ) {
         let Opening { subscribe, waiting, command } = opening;
         let Waiting::Open { session, number, serial, .. } = waiting else { return };
-        let still = |session: &Session| {
-            let subscription = session.find(number).filter(|subscription| subscription.serial == serial);
-            subscription.is_some_and(|subscription| matches!(subscription.flow, Flow::Opening { .. }))
-        };
         let channel = self.hubs.get(&number).map(|hub| hub.key.name.clone());
         let (Some(open), Some(channel)) = (self.session_if(conn, session), channel) else { return };
-        if !still(open) {
-            return;
-        }
+        let asked = open.find_mut(number).filter(|asked| asked.serial == serial && asked.is_undecided());
+        let Some(subscription) = asked else { return };
+        // What becomes of its grants while the engine opens it counts.
+        subscription.set_undecided(false);
         let meaning = answer.and_then(|body| body::subscribe(body, now.unix));
         if answer.is_some() && meaning.is_none() {
             self.senseless(conn, CalloutKind::Subscribe);
@@ -146,6 +146,7 @@ impl Node {
                 self.forget_permits(conn);
                 self.presence_permitted(conn, &channel, &subscribe, now).err()
             }
+            (Some(Err(_)), _) if self.config.bugs.has(Bug::DenialIgnored) => None,
             (Some(Err(no)), _) => Some(ErrorFrame::new(no.code, no.reason)),
             (None, OnFailure::Deny) => Some(unavailable()),
             (None, OnFailure::Allow) => self.granted(conn, &channel, &subscribe, now).err(),
@@ -160,11 +161,11 @@ impl Node {
         }
     }
 
-    /// Tells whether a subscription waits for the app.
+    /// Tells whether a subscription waits for the app. Where nobody decides any more, the token does.
     pub(in crate::node) fn is_undecided(&self, conn: ConnId, subscription: &Subscription) -> bool {
         let channel = self.hubs.get(&subscription.number).map(|hub| &hub.key.name);
-        let is_opening = matches!(subscription.flow, Flow::Opening { .. });
-        is_opening && channel.is_some_and(|channel| self.subscribe_terms(conn, channel).is_some())
+        let is_asked = |channel| self.subscribe_terms(conn, channel).is_some();
+        subscription.is_undecided() && channel.is_some_and(is_asked)
     }
 
     /// Where there are more permits than channels on a connection, those go that nothing rests on.

@@ -222,8 +222,8 @@ fn hooks_appear_change_their_receiver_and_go() {
     // Another receiver goes on where the first one was.
     site.reload(&format!("{base}{}", hook(&other)));
     publish("second");
-    let events = other.request().events();
-    assert!(events.iter().any(|event| event.to_string().contains("second")), "{events:?}");
+    // What the first one took at the last moment may come again before it.
+    while !other.request().events().iter().any(|event| event.to_string().contains("second")) {}
     site.reload(&base);
     publish("third");
     let said = site.stop();

@@ -10,12 +10,18 @@ use super::{SECRET, device, follow, park, publish};
 use crate::support::program::{Program, command};
 
 fn start(dir: &Path, receiver: &Receiver, events: &str) -> Program {
+    start_with(dir, &[("test", receiver)], events)
+}
+
+fn start_with(dir: &Path, hooks: &[(&str, &Receiver)], events: &str) -> Program {
     let config = dir.join("moorline.toml");
-    let url = receiver.url();
-    let text = format!(
-        "[[hooks]]\nname = \"test\"\nurl = \"{url}\"\nsecrets = [\"{SECRET}\"]\nevents = [{events}]\nallow_private = true\n"
-    );
-    std::fs::write(&config, text).unwrap();
+    let hook = |(name, receiver): &(&str, &Receiver)| {
+        let url = receiver.url();
+        format!(
+            "[[hooks]]\nname = \"{name}\"\nurl = \"{url}\"\nsecrets = [\"{SECRET}\"]\nevents = [{events}]\nallow_private = true\n"
+        )
+    };
+    std::fs::write(&config, hooks.iter().map(hook).collect::<String>()).unwrap();
     let mut command = command(["--dev", "--listen", "127.0.0.1:0", "--data"]);
     Program::start(command.arg(dir.join("data")).arg("--config").arg(config))
 }
@@ -71,4 +77,40 @@ fn an_event_that_was_refused_keeps_its_id_and_its_handles_over_a_kill() {
     let taken = alive.request();
     assert_eq!((taken.id(), taken.events()), (refused.id(), refused.events()));
     assert_eq!(taken.events()[0]["devices"][0]["handle"], "apns:alice");
+}
+
+const GONE: &str = "a hook's receiver is gone (410)";
+
+#[test]
+fn a_receiver_that_is_gone_is_not_asked_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gone, other) = (Receiver::start(|_| Answer::Status(410)), Receiver::start(|_| Answer::Status(200)));
+    let start =
+        |receiver: &Receiver| start_with(dir.path(), &[("test", receiver), ("free", &other)], "\"message.stored\"");
+    let told = |receiver: &Receiver| receiver.request().events()[0]["message"]["id"].clone();
+    let program = start(&gone);
+    let (mut bob, _) = device(program.address(), "bob");
+    publish(&mut bob, "room", "m0");
+    assert_eq!((told(&gone), told(&other)), ("m0".into(), "m0".into()));
+    program.wait_for(0, GONE);
+    // What was written before this is durable when this is.
+    publish(&mut bob, "room", "m1");
+    assert_eq!(told(&other), "m1");
+    kill(program);
+
+    let program = start(&gone);
+    let said = program.wait_for(0, GONE).len();
+    let (mut bob, _) = device(program.address(), "bob");
+    publish(&mut bob, "room", "m2");
+    while told(&other) != "m2" {}
+    assert!(gone.look().is_none(), "a receiver that is gone was asked");
+    program.signal(Signal::HUP);
+    assert_eq!(told(&gone), "m0", "the configuration was read again");
+    program.wait_for(said, GONE);
+    kill(program);
+
+    // It has another address.
+    let alive = Receiver::start(|_| Answer::Status(200));
+    let _program = start(&alive);
+    assert_eq!(told(&alive), "m0");
 }

@@ -53,6 +53,7 @@ impl World {
             order,
             hash,
             content,
+            refused: false,
             expires: plan.ttl.is_some(),
             life: 0,
             outcome: None,

@@ -122,7 +122,8 @@ impl World {
 
     fn ended(&mut self, index: usize, ids: &[SubscriptionId], failure: &moorline_core::Failure) {
         let SimClient { name, excuses, .. } = &self.clients[index];
-        let denied = failure.code == ErrorCode::ChannelDenied && self.server.desk.denies(name) && !self.healed;
+        let refuses = self.server.desk.denies(name) || self.backend.refused.contains(name);
+        let denied = failure.code == ErrorCode::ChannelDenied && refuses && !self.healed;
         let displaced = is_displaced(failure) && excuses.displaced;
         if !denied && !displaced && !self.server.desk.is_revoked(name) {
             self.violate(6, format!("client {index}: a subscription ended: {failure}"));

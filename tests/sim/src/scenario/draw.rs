@@ -61,6 +61,7 @@ impl Scenario {
             presence: Vec::new(),
             statuses: Vec::new(),
             calls: Vec::new(),
+            decides: false,
             disk_us: 20_000,
             clients,
         };

@@ -50,6 +50,7 @@ impl Stage {
             presence: Vec::new(),
             statuses: Vec::new(),
             calls: Vec::new(),
+            decides: false,
             disk_us: 20_000,
         };
         Self { scenario, bugs: Vec::new() }

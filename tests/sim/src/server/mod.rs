@@ -18,6 +18,7 @@ pub(crate) use self::engine::SimEngine;
 use self::tokens::Tokens;
 pub(crate) use self::tokens::{Desk, Token};
 use crate::bugs::Bugs;
+use crate::decisions::WITHIN_MS;
 use crate::scenario::{Engine, Scenario};
 use crate::world::EPOCH_US;
 
@@ -40,6 +41,7 @@ pub(crate) struct SimServer {
     pub(crate) draining: bool,
     pub(crate) down_ms: u64,
     rate: (u32, u32),
+    decides: bool,
     count: u16,
     bugs: Bugs,
 }
@@ -72,6 +74,7 @@ impl SimServer {
             draining: false,
             down_ms: 0,
             rate: scenario.rate,
+            decides: scenario.decides,
             count: scenario.shards,
             bugs,
         }
@@ -107,7 +110,7 @@ impl SimServer {
                 publish_burst: self.rate.1,
                 spread_ms: 1_000,
                 name_anonymous: false,
-                callouts: backend(),
+                callouts: backend(self.decides),
                 compression: moorline_server::node::CompressionRules::default(),
                 hooks: moorline_server::engine::hooks::HookRules::default(),
                 engine: EngineInfo { durability: durability.clone() },
@@ -137,9 +140,12 @@ impl SimServer {
     }
 }
 
-/// The app's backend takes calls, and decides nothing.
-fn backend() -> CalloutRules {
-    let terms = Terms { id: CalloutId(0), within_ms: 30_000, on_failure: OnFailure::Deny, verifies: true };
-    let (app, kinds) = (AppName::default_app(), vec![CalloutKind::Rpc]);
-    CalloutRules::new(vec![CalloutRule { app, kinds, channels: Vec::new(), terms }])
+/// The app's backend takes calls, and decides in some runs.
+fn backend(decides: bool) -> CalloutRules {
+    let within_ms = WITHIN_MS;
+    let terms = Terms { id: CalloutId(0), within_ms, on_failure: OnFailure::Deny, verifies: true };
+    let rule = |kinds| CalloutRule { app: AppName::default_app(), kinds, channels: Vec::new(), terms };
+    let deciding = vec![CalloutKind::Connect, CalloutKind::Subscribe, CalloutKind::Publish];
+    let rules = [vec![CalloutKind::Rpc]].into_iter().chain(decides.then_some(deciding));
+    CalloutRules::new(rules.map(rule).collect())
 }

@@ -5,7 +5,6 @@ use moorline_core::protocol::{
 
 use super::{Mode, Subscription, View, Wire};
 use crate::model::{Violation, content};
-use crate::world::channel;
 
 /// A connection may be silent for the ping interval and this, and the server looks within a moment.
 const SILENCE_MS: u64 = 10_000 + 100;
@@ -30,6 +29,7 @@ impl Wire {
         match frame {
             ServerFrame::Welcome(welcome) => {
                 self.owner = self.token.owner(&welcome.device);
+                welcome.session.as_str().clone_into(&mut self.session);
                 None
             }
             ServerFrame::Authed(authed) => {
@@ -108,14 +108,14 @@ impl Wire {
     }
 
     fn deliver(&mut self, deliver: &Deliver, view: &View<'_>) -> Option<Violation> {
-        let denied = self.token.denied.clone();
-        let Some(subscription) = self.find(&deliver.channel) else {
+        let Some(name) = self.find(&deliver.channel).map(|subscription| subscription.channel.clone()) else {
             return Some(Violation::new(5, format!("a delivery in {:?}, which is not subscribed to", deliver.channel)));
         };
-        let name = subscription.channel.clone();
-        if denied.iter().any(|index| channel(*index) == name) {
-            return Some(Violation::new(14, format!("{name}: a delivery without a grant")));
+        if self.is_denied(&name) {
+            let invariant = if self.decided.is_some() { 19 } else { 14 };
+            return Some(Violation::new(invariant, format!("{name}: a delivery to whom it is denied")));
         }
+        let subscription = self.find(&deliver.channel)?;
         if subscription.mode == Mode::Paused {
             let is_ephemeral = deliver.messages.iter().any(|message| message.offset.is_none());
             let invariant = if is_ephemeral { 4 } else { 12 };
@@ -131,13 +131,12 @@ impl Wire {
     }
 
     fn presence(&mut self, presence: &PresenceEvents) -> Option<Violation> {
-        let denied = self.token.denied.clone();
-        let Some(subscription) = self.find(&presence.channel) else {
+        let Some(name) = self.find(&presence.channel).map(|subscription| subscription.channel.clone()) else {
             return Some(Violation::new(13, format!("members of {:?}, which is not subscribed to", presence.channel)));
         };
-        let name = subscription.channel.clone();
-        let is_denied = denied.iter().any(|index| channel(*index) == name);
-        is_denied.then(|| Violation::new(14, format!("{name}: its members are told without a grant")))
+        let invariant = if self.decided.is_some() { 19 } else { 14 };
+        self.is_denied(&name)
+            .then(|| Violation::new(invariant, format!("{name}: its members are told to whom it is denied")))
     }
 
     fn reset(&mut self, reset: &Reset) -> Option<Violation> {

@@ -16,8 +16,10 @@ use moorline_core::protocol::{
 };
 use moorline_server::engine::Owner;
 
+use crate::decisions::Decided;
 use crate::model::{Log, Violation};
 use crate::server::Token;
+use crate::world::channel;
 
 /// ms between two pings, until the server says otherwise.
 const PING_MS: u64 = 25_000;
@@ -44,6 +46,10 @@ pub(crate) struct Wire {
     pub(crate) spoilt: u32,
     /// Whether the client has said that it can inflate.
     packs: bool,
+    /// Its session, as `welcome` named it.
+    pub(crate) session: String,
+    /// What the backend has said of channels, where it decides.
+    pub(crate) decided: Option<Decided>,
 }
 
 /// What a token allows.
@@ -197,6 +203,14 @@ impl Wire {
             if subscription.mode == Mode::Live {
                 subscription.mode = Mode::Behind;
             }
+        }
+    }
+
+    /// Tells whether nothing of a channel may be sent.
+    fn is_denied(&self, name: &ChannelName) -> bool {
+        match &self.decided {
+            Some(decided) => decided.denies(name),
+            None => self.token.denied.iter().any(|index| channel(*index) == *name),
         }
     }
 

@@ -15,6 +15,10 @@ use crate::planted::{Bug, Bugs};
 /// After a timeout a member's return is told as one for so long.
 const RETURN_MS: u64 = 15_000;
 
+/// Changes in one batch. More of them than this come only where a crowd left at once, of which nobody has a list that they
+/// could be applied to: those that are told say that there is one again.
+const MOST_CHANGES: usize = 2 * PRESENCE_LISTED;
+
 /// The members of one channel. Times are those of the timeline, but for `since`.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -262,7 +266,7 @@ impl Room {
         let most = if self.is_listed { PRESENCE_LISTED } else { PRESENCE_LISTED_AGAIN };
         self.is_listed = self.members.len() <= most;
         let changes = std::mem::take(&mut self.changes);
-        let listed = changes.into_iter().filter(|_| self.is_listed);
+        let listed = changes.into_iter().filter(|_| self.is_listed).take(MOST_CHANGES);
         let changes = listed.map(|(user, change)| {
             let after = self.shown(&user);
             let event = match (change.before, &after) {
