@@ -17,9 +17,12 @@ export class Driver implements Doer, Engine {
   private handle = 0;
   private phase: 'new' | 'starting' | 'running' | 'ended' = 'new';
   private readonly batch = new Writer();
-  private readonly later = new Writer();
+  private later: Call[] = [];
   private isLaterDue = false;
-  private readonly runs: Uint8Array[] = [];
+  /** What the core said and is not done yet. */
+  private readonly runs: Reader[] = [];
+  /** One that is read to its end. */
+  private spare: Reader | undefined;
   private isDraining = false;
   private socket: { readonly id: number; readonly socket: Socket; told: number } | undefined;
   private timer: { readonly at: number; readonly stop: () => void } | undefined;
@@ -47,33 +50,32 @@ export class Driver implements Doer, Engine {
 
   /** Makes a call; what comes of it is told later. */
   call(call: Call): void {
-    if (this.phase === 'running') this.guard(() => this.run(call));
+    this.run(call);
     this.drainSoon();
   }
 
   /** Makes a call that answers. Throws what the core refuses. */
   ask<T>(call: Call, read: (from: Reader) => T): T {
     if (this.phase !== 'running') throw closedError();
-    this.flushLater();
-    const records = this.runNow(call);
-    const reader = new Reader(records);
+    // The answer is the first that comes of a batch.
+    if (this.later.length > 0) this.runs.push(this.runNow());
+    const reader = this.runNow(call);
     const answer = answerOf(reader, read);
-    this.runs.push(reader.rest());
+    this.runs.push(reader);
     this.drainSoon();
     if (isMoorlineError(answer)) throw answer;
     return answer as T;
   }
 
-  /** Makes a call with the next ones, or in a moment. */
+  /** Makes a call with the next ones, or in a moment. What it says is asked for then. */
   callLater(call: Call): void {
     if (this.phase !== 'running') return;
-    call(this.later);
+    this.later.push(call);
     if (this.isLaterDue) return;
     this.isLaterDue = true;
     void Promise.resolve().then(() => {
       this.isLaterDue = false;
-      this.guard(() => this.flushLater());
-      this.drain();
+      if (this.later.length > 0) this.feed();
     });
   }
 
@@ -171,34 +173,34 @@ export class Driver implements Doer, Engine {
   }
 
   /** Something happened outside: told at once. */
-  private feed(call: Call): void {
-    if (this.phase !== 'running') return;
-    this.guard(() => this.run(call));
+  private feed(call?: Call): void {
+    this.run(call);
     this.drain();
   }
 
-  private run(call: Call): void {
-    this.flushLater();
-    this.runs.push(this.runNow(call));
+  private run(call?: Call): void {
+    if (this.phase === 'running') this.guard(() => this.runs.push(this.runNow(call)));
   }
 
-  private flushLater(): void {
-    if (this.later.length === 0 || this.phase !== 'running') return;
-    const batch = this.later.view().slice();
-    this.later.clear();
-    this.runs.push(this.runNow((to) => to.raw(batch)));
-  }
-
-  private runNow(call: Call): Uint8Array {
+  /** Makes the calls that waited and this one, in one batch. */
+  private runNow(call?: Call): Reader {
+    const { batch, later } = this;
     const { host } = this.parts;
-    this.batch.clear();
+    batch.clear();
     this.tellBuffered();
-    call(this.batch);
-    const [mono, unix] = [host.now(), host.wall?.() ?? Date.now()];
-    const run = this.core!.run(this.handle, this.batch.view(), mono, unix);
+    if (later.length > 0) {
+      this.later = [];
+      for (const earlier of later) earlier(batch);
+    }
+    call?.(batch);
+    const mono = host.now();
+    const unix = host.wall?.() ?? Date.now();
+    const run = this.core!.run(this.handle, batch.view(), mono, unix);
+    const reader = (this.spare ?? new Reader()).load(run.records);
+    this.spare = undefined;
     this.arm(run.deadline, mono);
     this.owner.onStanding(run.outbox, run.nextAttempt < 0 ? 0 : unix + Math.max(0, run.nextAttempt - mono));
-    return run.records;
+    return reader;
   }
 
   /** Says how much waits in the socket, where the host knows. */
@@ -233,9 +235,10 @@ export class Driver implements Doer, Engine {
   protected drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
-    for (let records = this.runs.shift(); records; records = this.runs.shift()) {
-      const reader = new Reader(records);
-      while (reader.hasMore) this.guard(() => this.take(reader), reader);
+    for (let reader = this.runs.shift(); reader; reader = this.runs.shift()) {
+      const from = reader;
+      while (from.hasMore) this.guard(() => this.take(from), from);
+      this.spare = from;
     }
     this.isDraining = false;
   }

@@ -1,23 +1,38 @@
 import { MoorlineError, codeOf } from '../errors.js';
-import { readUtf8 } from './utf8.js';
+import { isPlain, readUtf8 } from './utf8.js';
 
 /** Reads what the core wrote. */
 export class Reader {
   private at = 0;
+  private end: number;
+  /** Texts that may come again, by place. */
+  private readonly known = ['', '', ''];
 
-  constructor(private readonly bytes: Uint8Array) {}
+  constructor(private bytes: Uint8Array = new Uint8Array(0)) {
+    this.end = bytes.length;
+  }
+
+  /** Begins anew, with a copy of these. */
+  load(bytes: Uint8Array): this {
+    const { length } = this.bytes;
+    if (length < bytes.length || length > 1 << 17) this.bytes = new Uint8Array(Math.max(bytes.length, 1024));
+    this.bytes.set(bytes);
+    this.at = 0;
+    this.end = bytes.length;
+    return this;
+  }
 
   get hasMore(): boolean {
-    return this.at < this.bytes.length;
+    return this.at < this.end;
   }
 
   /** What is not read yet. */
   rest(): Uint8Array {
-    return this.bytes.subarray(this.at);
+    return this.bytes.subarray(this.at, this.end);
   }
 
   skipAll(): void {
-    this.at = this.bytes.length;
+    this.at = this.end;
   }
 
   byte(): number {
@@ -54,6 +69,19 @@ export class Reader {
   text(): string {
     const length = this.number();
     return readUtf8(this.bytes, this.at, (this.at += length));
+  }
+
+  /** A text that is often the one that was read last in this place: the same string then, which costs less. */
+  again(place: 0 | 1 | 2): string {
+    const { at } = this;
+    const last = this.known[place]!;
+    const length = this.number();
+    if (length === last.length && isPlain(last, this.bytes, this.at)) {
+      this.at += length;
+      return last;
+    }
+    this.at = at;
+    return (this.known[place] = this.text());
   }
 
   maybe<T>(read: (reader: this) => T): T | undefined {

@@ -18,7 +18,7 @@ const HEAD = 28;
 
 /** What a run of the core left. */
 export interface Run {
-  /** The records, a copy. */
+  /** The records, where the core has them: gone with its next call. */
   readonly records: Uint8Array;
   /** When to run it again at the latest, by the clock it is given; −1 for never. */
   readonly deadline: number;
@@ -35,6 +35,8 @@ export class Core {
   /** Why it can be used no more. */
   failure: MoorlineError | undefined;
   private readonly exports: Exports;
+  private memory = new Uint8Array(0);
+  private head = new DataView(this.memory.buffer);
   private readonly users = new Map<number, (failure: MoorlineError) => void>();
 
   constructor(loaded: Instantiated) {
@@ -80,21 +82,29 @@ export class Core {
     }
   }
 
-  // The memory is looked up anew each time: it moves when it grows.
   private write(bytes: Uint8Array): void {
     const at = this.exports.input(bytes.length);
-    new Uint8Array(this.exports.memory.buffer, at, bytes.length).set(bytes);
+    this.look();
+    this.memory.set(bytes, at);
   }
 
   private read(at: number): Run {
-    const head = new DataView(this.exports.memory.buffer, at, HEAD);
-    const length = head.getUint32(0, true);
+    this.look();
+    const { memory, head } = this;
     return {
-      records: new Uint8Array(this.exports.memory.buffer, at + HEAD, length).slice(),
-      deadline: head.getFloat64(4, true),
-      nextAttempt: head.getFloat64(12, true),
-      outbox: { messages: head.getUint32(20, true), bytes: head.getUint32(24, true) },
+      records: memory.subarray(at + HEAD, at + HEAD + head.getUint32(at, true)),
+      deadline: head.getFloat64(at + 4, true),
+      nextAttempt: head.getFloat64(at + 12, true),
+      outbox: { messages: head.getUint32(at + 20, true), bytes: head.getUint32(at + 24, true) },
     };
+  }
+
+  /** Looks the memory up after each call: it moves when it grows. */
+  private look(): void {
+    const { buffer } = this.exports.memory;
+    if (this.memory.buffer === buffer) return;
+    this.memory = new Uint8Array(buffer);
+    this.head = new DataView(buffer);
   }
 }
 
