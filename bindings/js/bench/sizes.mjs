@@ -23,7 +23,7 @@ const bundles = [
 console.log('| Bundle | minified | gzip | brotli |\n|--|--|--|--|');
 for (const [name, contents] of bundles) {
   try {
-    const options = { bundle: true, minify: true, format: 'esm', target: 'es2020', platform: 'browser', write: false, logLevel: 'silent' };
+    const options = { bundle: true, minify: true, format: 'esm', target: 'es2020', platform: 'browser', write: false, logLevel: 'silent', tsconfigRaw: {} };
     const made = await build({ ...options, stdin: { contents, resolveDir: here('peers') }, define: { global: 'globalThis' } });
     const bytes = made.outputFiles[0].contents;
     const kb = (length) => (length / 1000).toFixed(1);

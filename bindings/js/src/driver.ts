@@ -1,6 +1,6 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
-import { Reader } from './core/reader.js';
+import type { Reader } from './core/reader.js';
 import { type Doer, type TokenReason, take } from './core/records.js';
 import type { Core } from './core/wasm.js';
 import { Writer } from './core/writer.js';
@@ -21,8 +21,6 @@ export class Driver implements Doer, Engine {
   private isLaterDue = false;
   /** What the core said and is not done yet. */
   private readonly runs: Reader[] = [];
-  /** One that is read to its end. */
-  private spare: Reader | undefined;
   private isDraining = false;
   private socket: { readonly id: number; readonly socket: Socket; told: number } | undefined;
   private timer: { readonly at: number; readonly stop: () => void } | undefined;
@@ -43,9 +41,9 @@ export class Driver implements Doer, Engine {
     this.phase = 'starting';
     const loaded = Promise.resolve().then(() => this.parts.store.load());
     Promise.all([this.parts.load(), loaded, this.parts.host.prepare?.()]).then(
-      ([core, stored]) => this.guard(() => this.create(core, stored)),
+      ([core, stored]) => this.create(core, stored),
       (error: unknown) => this.fail(wrap('storage.unavailable', error)),
-    );
+    ).catch((error: unknown) => this.fail(wrap('client.runtime', error)));
   }
 
   /** Makes a call; what comes of it is told later. */
@@ -163,7 +161,7 @@ export class Driver implements Doer, Engine {
     this.parts.settings(settings);
     settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
     const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now(), (failure) => this.fail(failure));
-    if (handle === 0) throw new Reader(refusal).failure();
+    if (handle === 0) throw refusal.failure();
     this.core = core;
     this.handle = handle;
     this.phase = 'running';
@@ -179,7 +177,12 @@ export class Driver implements Doer, Engine {
   }
 
   private run(call?: Call): void {
-    if (this.phase === 'running') this.guard(() => this.runs.push(this.runNow(call)));
+    if (this.phase !== 'running') return;
+    try {
+      this.runs.push(this.runNow(call));
+    } catch (error) {
+      this.fail(wrap('client.runtime', error));
+    }
   }
 
   /** Makes the calls that waited and this one, in one batch. */
@@ -196,11 +199,9 @@ export class Driver implements Doer, Engine {
     const mono = host.now();
     const unix = host.wall?.() ?? Date.now();
     const run = this.core!.run(this.handle, batch.view(), mono, unix);
-    const reader = (this.spare ?? new Reader()).load(run.records);
-    this.spare = undefined;
     this.arm(run.deadline, mono);
     this.owner.onStanding(run.outbox, run.nextAttempt < 0 ? 0 : unix + Math.max(0, run.nextAttempt - mono));
-    return reader;
+    return run.records;
   }
 
   /** Says how much waits in the socket, where the host knows. */
@@ -231,26 +232,24 @@ export class Driver implements Doer, Engine {
     void Promise.resolve().then(() => this.drain());
   }
 
-  /** Does and tells what the runs left, in order. What that brings about comes behind it. */
+  /**
+   * Does and tells what the runs left, in order. What that brings about comes behind it. The core is never wrong about its
+   * own records, and the client's part of handling one does not throw.
+   */
   protected drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
     for (let reader = this.runs.shift(); reader; reader = this.runs.shift()) {
-      const from = reader;
-      while (from.hasMore) this.guard(() => this.take(from), from);
-      this.spare = from;
+      while (reader.hasMore) {
+        try {
+          this.take(reader);
+        } catch (error) {
+          reader.skipAll();
+          this.fail(wrap('client.runtime', error));
+        }
+      }
     }
     this.isDraining = false;
-  }
-
-  /** The core is never wrong about its own records, and the client's part of handling one does not throw. */
-  private guard(act: () => void, reader?: Reader): void {
-    try {
-      act();
-    } catch (error) {
-      reader?.skipAll();
-      this.fail(wrap('client.runtime', error));
-    }
   }
 
   private fail(error: MoorlineError): void {

@@ -3,24 +3,13 @@ import { isPlain, readUtf8 } from './utf8.js';
 
 /** Reads what the core wrote. */
 export class Reader {
-  private at = 0;
-  private end: number;
-  /** Texts that may come again, by place. */
-  private readonly known = ['', '', ''];
-
-  constructor(private bytes: Uint8Array = new Uint8Array(0)) {
-    this.end = bytes.length;
-  }
-
-  /** Begins anew, with a copy of these. */
-  load(bytes: Uint8Array): this {
-    const { length } = this.bytes;
-    if (length < bytes.length || length > 1 << 17) this.bytes = new Uint8Array(Math.max(bytes.length, 1024));
-    this.bytes.set(bytes);
-    this.at = 0;
-    this.end = bytes.length;
-    return this;
-  }
+  constructor(
+    private bytes: Uint8Array,
+    private at = 0,
+    private end = bytes.length,
+    /** Texts that may come again, by place. */
+    private readonly known = ['', '', ''],
+  ) {}
 
   get hasMore(): boolean {
     return this.at < this.end;
@@ -29,6 +18,13 @@ export class Reader {
   /** What is not read yet. */
   rest(): Uint8Array {
     return this.bytes.subarray(this.at, this.end);
+  }
+
+  /** Copies what is not read yet: where it is, something else is about to be. */
+  keep(): void {
+    this.bytes = this.bytes.slice(this.at, this.end);
+    this.end -= this.at;
+    this.at = 0;
   }
 
   skipAll(): void {

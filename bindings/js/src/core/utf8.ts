@@ -1,8 +1,8 @@
 // UTF-8 by hand: some hosts have no TextEncoder and TextDecoder, and for the short texts of a frame this is faster.
 import { decoder } from '../host/text.js';
 
-/** Bytes of a text from which on the host's decoder, if it has one, is faster. */
-const SHORT = 32;
+/** Bytes up to which a text is read by hand: calling the host's decoder, if it has one, takes longer. */
+const SHORT = 12;
 
 /** Bytes of a text in UTF-8. A lone surrogate becomes U+FFFD. */
 export function utf8Length(text: string): number {
@@ -54,46 +54,35 @@ export function isPlain(text: string, bytes: Uint8Array, at: number): boolean {
   return true;
 }
 
-const { fromCharCode } = String;
-
 /** Reads bytes that the core has checked: they are UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string {
-  if (to - from > SHORT) {
-    const decode = decoder();
-    if (decode) return decode(bytes.subarray(from, to));
-  }
+  const decode = to - from > SHORT && decoder();
+  if (decode) return decode.decode(bytes.subarray(from, to));
   let text = '';
+  let plain = from;
   let at = from;
   while (at < to) {
     const lead = bytes[at]!;
     if (lead < 0x80) {
-      // Eight at a time, which engines do at once.
-      if (at + 8 <= to) {
-        const b = bytes[at + 1]!;
-        const c = bytes[at + 2]!;
-        const d = bytes[at + 3]!;
-        const e = bytes[at + 4]!;
-        const f = bytes[at + 5]!;
-        const g = bytes[at + 6]!;
-        const h = bytes[at + 7]!;
-        if ((b | c | d | e | f | g | h) < 0x80) {
-          text += fromCharCode(lead, b, c, d, e, f, g, h);
-          at += 8;
-          continue;
-        }
-      }
-      text += fromCharCode(lead);
       at++;
-      continue;
+      if (at - plain < 4096) continue;
     }
-    const next = (offset: number): number => bytes[at + offset]! & 63;
-    let point: number;
-    if (lead < 0xe0) (point = ((lead & 31) << 6) | next(1)), (at += 2);
-    else if (lead < 0xf0) (point = ((lead & 15) << 12) | (next(1) << 6) | next(2)), (at += 3);
-    else (point = ((lead & 7) << 18) | (next(1) << 12) | (next(2) << 6) | next(3)), (at += 4);
-    text += String.fromCodePoint(point);
+    text += ascii(bytes, plain, at);
+    if (lead >= 0x80) {
+      const next = (offset: number): number => bytes[at + offset]! & 63;
+      let point: number;
+      if (lead < 0xe0) (point = ((lead & 31) << 6) | next(1)), (at += 2);
+      else if (lead < 0xf0) (point = ((lead & 15) << 12) | (next(1) << 6) | next(2)), (at += 3);
+      else (point = ((lead & 7) << 18) | (next(1) << 12) | (next(2) << 6) | next(3)), (at += 4);
+      text += String.fromCodePoint(point);
+    }
+    plain = at;
   }
-  return text;
+  return text + ascii(bytes, plain, at);
+}
+
+function ascii(bytes: Uint8Array, from: number, to: number): string {
+  return from === to ? '' : String.fromCharCode.apply(null, bytes.subarray(from, to) as unknown as number[]);
 }
 
 function isPair(text: string, i: number): boolean {

@@ -1,4 +1,5 @@
 import { MoorlineError } from '../errors.js';
+import { Reader } from './reader.js';
 
 /** What the module exports. */
 interface Exports {
@@ -18,8 +19,8 @@ const HEAD = 28;
 
 /** What a run of the core left. */
 export interface Run {
-  /** The records, where the core has them: gone with its next call. */
-  readonly records: Uint8Array;
+  /** The records. */
+  readonly records: Reader;
   /** When to run it again at the latest, by the clock it is given; −1 for never. */
   readonly deadline: number;
   /** When the next attempt to connect begins, likewise. */
@@ -37,6 +38,9 @@ export class Core {
   private readonly exports: Exports;
   private memory = new Uint8Array(0);
   private head = new DataView(this.memory.buffer);
+  /** What it said last, which is where it says the next. */
+  private said = new Reader(this.memory);
+  private readonly known = ['', '', ''];
   private readonly users = new Map<number, (failure: MoorlineError) => void>();
 
   constructor(loaded: Instantiated) {
@@ -47,7 +51,7 @@ export class Core {
    * Makes a client of its settings; returns a handle. Throws what the core refuses, as its output's records. `onFailure`: it has
    * failed, here or in the hands of another client.
    */
-  create(settings: Uint8Array, mono: number, unix: number, onFailure: (failure: MoorlineError) => void): { handle: number; refusal: Uint8Array } {
+  create(settings: Uint8Array, mono: number, unix: number, onFailure: (failure: MoorlineError) => void): { handle: number; refusal: Reader } {
     return this.guard(() => {
       this.write(settings);
       const handle = this.exports.create(mono, unix);
@@ -83,6 +87,7 @@ export class Core {
   }
 
   private write(bytes: Uint8Array): void {
+    if (this.said.hasMore) this.said.keep();
     const at = this.exports.input(bytes.length);
     this.look();
     this.memory.set(bytes, at);
@@ -90,9 +95,11 @@ export class Core {
 
   private read(at: number): Run {
     this.look();
-    const { memory, head } = this;
+    const { head } = this;
+    const from = at + HEAD;
+    this.said = new Reader(this.memory, from, from + head.getUint32(at, true), this.known);
     return {
-      records: memory.subarray(at + HEAD, at + HEAD + head.getUint32(at, true)),
+      records: this.said,
       deadline: head.getFloat64(at + 4, true),
       nextAttempt: head.getFloat64(at + 12, true),
       outbox: { messages: head.getUint32(at + 20, true), bytes: head.getUint32(at + 24, true) },

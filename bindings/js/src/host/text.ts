@@ -1,16 +1,7 @@
-/** Reads bytes as UTF-8. */
-type Decode = (bytes: Uint8Array) => string;
+let utf8: TextDecoder | false | undefined;
 
-let found: Decode | undefined | null = null;
-
-/** The platform's own decoder of texts, where it has one that leaves a mark of byte order in the text. */
-export function decoder(): Decode | undefined {
-  if (found === null) {
-    found = undefined;
-    if (typeof TextDecoder === 'function') {
-      const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-      if (utf8.decode(Uint8Array.of(0xef, 0xbb, 0xbf)) === '\ufeff') found = (bytes) => utf8.decode(bytes);
-    }
-  }
-  return found;
+/** The platform's own decoder of texts, if it has one. A mark of byte order is a part of a text. */
+export function decoder(): TextDecoder | false {
+  if (utf8 === undefined) utf8 = typeof TextDecoder === 'function' && new TextDecoder('utf-8', { ignoreBOM: true });
+  return utf8;
 }
