@@ -8,7 +8,7 @@ export class Reader {
     private at = 0,
     private end = bytes.length,
     /** Texts that may come again, by place. */
-    private readonly known = ['', '', ''],
+    readonly known = ['', '', ''],
   ) {}
 
   get hasMore(): boolean {

@@ -100,7 +100,6 @@ export function take(from: Reader, doer: Doer, listener: Listener): void {
 }
 
 const text = (from: Reader): string => from.text();
-const key = (from: Reader): string => from.text();
 const readers = (from: Reader): number[] => from.list((reader) => reader.number());
 
 export function position(from: Reader): Position {
@@ -108,7 +107,7 @@ export function position(from: Reader): Position {
 }
 
 function batch(from: Reader): StoreBatch {
-  return { clear: from.flag(), deletes: from.list(key), puts: from.list((put) => [put.text(), put.blob()] as const) };
+  return { clear: from.flag(), deletes: from.list(text), puts: from.list((put) => [put.text(), put.blob()] as const) };
 }
 
 function stateReason(from: Reader): StateReason {

@@ -1,8 +1,5 @@
-// UTF-8 by hand: some hosts have no TextEncoder and TextDecoder, and for the short texts of a frame this is faster.
+// UTF-8 by hand: some hosts have no TextEncoder and TextDecoder, and for the short texts of a frame writing it is as fast.
 import { decoder } from '../host/text.js';
-
-/** Bytes up to which a text is read by hand: calling the host's decoder, if it has one, takes longer. */
-const SHORT = 12;
 
 /** Bytes of a text in UTF-8. A lone surrogate becomes U+FFFD. */
 export function utf8Length(text: string): number {
@@ -56,8 +53,8 @@ export function isPlain(text: string, bytes: Uint8Array, at: number): boolean {
 
 /** Reads bytes that the core has checked: they are UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string {
-  const decode = to - from > SHORT && decoder();
-  if (decode) return decode.decode(bytes.subarray(from, to));
+  const utf8 = decoder();
+  if (utf8) return utf8.decode(bytes.subarray(from, to));
   let text = '';
   let plain = from;
   let at = from;

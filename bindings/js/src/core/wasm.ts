@@ -40,7 +40,6 @@ export class Core {
   private head = new DataView(this.memory.buffer);
   /** What it said last, which is where it says the next. */
   private said = new Reader(this.memory);
-  private readonly known = ['', '', ''];
   private readonly users = new Map<number, (failure: MoorlineError) => void>();
 
   constructor(loaded: Instantiated) {
@@ -97,7 +96,7 @@ export class Core {
     this.look();
     const { head } = this;
     const from = at + HEAD;
-    this.said = new Reader(this.memory, from, from + head.getUint32(at, true), this.known);
+    this.said = new Reader(this.memory, from, from + head.getUint32(at, true), this.said.known);
     return {
       records: this.said,
       deadline: head.getFloat64(at + 4, true),
