@@ -76,7 +76,7 @@ fn token_reason(reason: TokenReason) -> u8 {
 /// Writes into the head when to come back, when the next attempt to connect begins, and what waits in the outbox.
 pub(crate) fn standing(client: &Client, head: &mut [u8]) {
     let outbox = client.outbox();
-    // As whole words: byte by byte this took a sixth of what it takes to receive a message.
+    // In words: byte by byte, the head would take a sixth of what it takes to receive a message.
     write_word(head, 4, milliseconds(client.poll_timeout()).to_bits());
     write_word(head, 12, milliseconds(client.next_attempt()).to_bits());
     write_word(head, 20, u64::from(outbox.messages as u32) | (outbox.bytes as u64) << 32);

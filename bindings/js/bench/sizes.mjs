@@ -5,10 +5,10 @@ import { build } from 'esbuild';
 import { brotli } from '../scripts/brotli.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const own = (entry) => `export { createClient } from ${JSON.stringify(here(`../dist/${entry}.js`))};`;
+const own = (entry, and = '') => `export { createClient${and} } from ${JSON.stringify(here(`../dist/${entry}.js`))};`;
 const bundles = [
   ['moorline', own('index')],
-  ['moorline/slim, without its core', own('slim')],
+  ['moorline/slim, without its core', own('slim', ', init')],
   ['moorline/blackbox', own('blackbox')],
   ['centrifuge (JSON)', "export { Centrifuge } from 'centrifuge';"],
   ['centrifuge (protobuf)', "export { Centrifuge } from 'centrifuge/build/protobuf';"],

@@ -58,14 +58,15 @@ const minis = ['wechat', 'alipay', 'douyin', 'uni', 'taro', 'react-native'] as c
 describe('the package', () => {
   const bundle = async (entry: string, format: 'esm' | 'iife' = 'esm'): Promise<string> => {
     const made = await build({
-      stdin: { contents: `export { createClient } from ${JSON.stringify(join(root, 'dist', `${entry}.js`))};`, resolveDir: root },
+      // A page that brings the core itself has to say where it is.
+      stdin: { contents: `export { createClient${entry === 'slim' ? ', init' : ''} } from ${JSON.stringify(join(root, 'dist', `${entry}.js`))};`, resolveDir: root },
       ...asApp, format, globalName: 'api',
     });
     return made.outputFiles[0]!.text;
   };
 
   // In KB of brotli, as measured: a change that makes it larger says why.
-  test.each([['index', 68], ['slim', 12.2], ['blackbox', 74.7], ['asm', 98], ...minis.map((name) => [name, 101.4] as const)] as const)('%s is at most %d KB', async (entry, most) => {
+  test.each([['index', 68], ['slim', 13.5], ['blackbox', 74.7], ['asm', 98], ...minis.map((name) => [name, 101.4] as const)] as const)('%s is at most %d KB', async (entry, most) => {
     const size = (brotli(Buffer.from(await bundle(entry))) as Buffer).length;
     console.log(`${entry}: ${size} bytes in brotli`);
     expect(size).toBeLessThanOrEqual(most * 1000);
