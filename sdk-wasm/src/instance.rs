@@ -95,8 +95,8 @@ impl Instance {
 
     fn end(&mut self) {
         let length = (self.output.0.len() - HEAD) as u32;
-        for (to, from) in self.output.0.iter_mut().zip(length.to_le_bytes()) {
-            *to = from;
+        if let Some(to) = self.output.0.first_chunk_mut() {
+            *to = length.to_le_bytes();
         }
     }
 }

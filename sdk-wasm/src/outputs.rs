@@ -76,11 +76,15 @@ fn token_reason(reason: TokenReason) -> u8 {
 /// Writes into the head when to come back, when the next attempt to connect begins, and what waits in the outbox.
 pub(crate) fn standing(client: &Client, head: &mut [u8]) {
     let outbox = client.outbox();
-    let moments = [milliseconds(client.poll_timeout()), milliseconds(client.next_attempt())];
-    let bytes = moments.into_iter().flat_map(f64::to_le_bytes);
-    let bytes = bytes.chain([outbox.messages as u32, outbox.bytes as u32].into_iter().flat_map(u32::to_le_bytes));
-    for (to, from) in head.iter_mut().skip(4).zip(bytes) {
-        *to = from;
+    // In words: byte by byte, the head would take a sixth of what it takes to receive a message.
+    write_word(head, 4, milliseconds(client.poll_timeout()).to_bits());
+    write_word(head, 12, milliseconds(client.next_attempt()).to_bits());
+    write_word(head, 20, u64::from(outbox.messages as u32) | (outbox.bytes as u64) << 32);
+}
+
+fn write_word(head: &mut [u8], at: usize, word: u64) {
+    if let Some(to) = head.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *to = word.to_le_bytes();
     }
 }
 

@@ -5,10 +5,10 @@ import { build } from 'esbuild';
 import { brotli } from '../scripts/brotli.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const own = (entry) => `export { createClient } from ${JSON.stringify(here(`../dist/${entry}.js`))};`;
+const own = (entry, and = '') => `export { createClient${and} } from ${JSON.stringify(here(`../dist/${entry}.js`))};`;
 const bundles = [
   ['moorline', own('index')],
-  ['moorline/slim, without its core', own('slim')],
+  ['moorline/slim, without its core', own('slim', ', init')],
   ['moorline/blackbox', own('blackbox')],
   ['centrifuge (JSON)', "export { Centrifuge } from 'centrifuge';"],
   ['centrifuge (protobuf)', "export { Centrifuge } from 'centrifuge/build/protobuf';"],
@@ -23,7 +23,7 @@ const bundles = [
 console.log('| Bundle | minified | gzip | brotli |\n|--|--|--|--|');
 for (const [name, contents] of bundles) {
   try {
-    const options = { bundle: true, minify: true, format: 'esm', target: 'es2020', platform: 'browser', write: false, logLevel: 'silent' };
+    const options = { bundle: true, minify: true, format: 'esm', target: 'es2020', platform: 'browser', write: false, logLevel: 'silent', tsconfigRaw: {} };
     const made = await build({ ...options, stdin: { contents, resolveDir: here('peers') }, define: { global: 'globalThis' } });
     const bytes = made.outputFiles[0].contents;
     const kb = (length) => (length / 1000).toFixed(1);

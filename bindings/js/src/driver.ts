@@ -1,6 +1,6 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
-import { Reader } from './core/reader.js';
+import type { Reader } from './core/reader.js';
 import { type Doer, type TokenReason, take } from './core/records.js';
 import type { Core } from './core/wasm.js';
 import { Writer } from './core/writer.js';
@@ -17,9 +17,10 @@ export class Driver implements Doer, Engine {
   private handle = 0;
   private phase: 'new' | 'starting' | 'running' | 'ended' = 'new';
   private readonly batch = new Writer();
-  private readonly later = new Writer();
+  private later: Call[] = [];
   private isLaterDue = false;
-  private readonly runs: Uint8Array[] = [];
+  /** What the core said and is not done yet. */
+  private readonly runs: Reader[] = [];
   private isDraining = false;
   private socket: { readonly id: number; readonly socket: Socket; told: number } | undefined;
   private timer: { readonly at: number; readonly stop: () => void } | undefined;
@@ -40,40 +41,39 @@ export class Driver implements Doer, Engine {
     this.phase = 'starting';
     const loaded = Promise.resolve().then(() => this.parts.store.load());
     Promise.all([this.parts.load(), loaded, this.parts.host.prepare?.()]).then(
-      ([core, stored]) => this.guard(() => this.create(core, stored)),
+      ([core, stored]) => this.create(core, stored),
       (error: unknown) => this.fail(wrap('storage.unavailable', error)),
-    );
+    ).catch((error: unknown) => this.fail(wrap('client.runtime', error)));
   }
 
   /** Makes a call; what comes of it is told later. */
   call(call: Call): void {
-    if (this.phase === 'running') this.guard(() => this.run(call));
+    this.run(call);
     this.drainSoon();
   }
 
   /** Makes a call that answers. Throws what the core refuses. */
   ask<T>(call: Call, read: (from: Reader) => T): T {
     if (this.phase !== 'running') throw closedError();
-    this.flushLater();
-    const records = this.runNow(call);
-    const reader = new Reader(records);
+    // The answer is the first that comes of a batch.
+    if (this.later.length > 0) this.runs.push(this.runNow());
+    const reader = this.runNow(call);
     const answer = answerOf(reader, read);
-    this.runs.push(reader.rest());
+    this.runs.push(reader);
     this.drainSoon();
     if (isMoorlineError(answer)) throw answer;
     return answer as T;
   }
 
-  /** Makes a call with the next ones, or in a moment. */
+  /** Makes a call with the next ones, or in a moment. What it says is asked for then. */
   callLater(call: Call): void {
     if (this.phase !== 'running') return;
-    call(this.later);
+    this.later.push(call);
     if (this.isLaterDue) return;
     this.isLaterDue = true;
     void Promise.resolve().then(() => {
       this.isLaterDue = false;
-      this.guard(() => this.flushLater());
-      this.drain();
+      if (this.later.length > 0) this.feed();
     });
   }
 
@@ -161,7 +161,7 @@ export class Driver implements Doer, Engine {
     this.parts.settings(settings);
     settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
     const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now(), (failure) => this.fail(failure));
-    if (handle === 0) throw new Reader(refusal).failure();
+    if (handle === 0) throw refusal.failure();
     this.core = core;
     this.handle = handle;
     this.phase = 'running';
@@ -171,31 +171,34 @@ export class Driver implements Doer, Engine {
   }
 
   /** Something happened outside: told at once. */
-  private feed(call: Call): void {
-    if (this.phase !== 'running') return;
-    this.guard(() => this.run(call));
+  private feed(call?: Call): void {
+    this.run(call);
     this.drain();
   }
 
-  private run(call: Call): void {
-    this.flushLater();
-    this.runs.push(this.runNow(call));
+  private run(call?: Call): void {
+    if (this.phase !== 'running') return;
+    try {
+      this.runs.push(this.runNow(call));
+    } catch (error) {
+      this.fail(wrap('client.runtime', error));
+    }
   }
 
-  private flushLater(): void {
-    if (this.later.length === 0 || this.phase !== 'running') return;
-    const batch = this.later.view().slice();
-    this.later.clear();
-    this.runs.push(this.runNow((to) => to.raw(batch)));
-  }
-
-  private runNow(call: Call): Uint8Array {
+  /** Makes the calls that waited and this one, in one batch. */
+  private runNow(call?: Call): Reader {
+    const { batch, later } = this;
     const { host } = this.parts;
-    this.batch.clear();
+    batch.clear();
     this.tellBuffered();
-    call(this.batch);
-    const [mono, unix] = [host.now(), host.wall?.() ?? Date.now()];
-    const run = this.core!.run(this.handle, this.batch.view(), mono, unix);
+    if (later.length > 0) {
+      this.later = [];
+      for (const earlier of later) earlier(batch);
+    }
+    call?.(batch);
+    const mono = host.now();
+    const unix = host.wall?.() ?? Date.now();
+    const run = this.core!.run(this.handle, batch.view(), mono, unix);
     this.arm(run.deadline, mono);
     this.owner.onStanding(run.outbox, run.nextAttempt < 0 ? 0 : unix + Math.max(0, run.nextAttempt - mono));
     return run.records;
@@ -229,25 +232,24 @@ export class Driver implements Doer, Engine {
     void Promise.resolve().then(() => this.drain());
   }
 
-  /** Does and tells what the runs left, in order. What that brings about comes behind it. */
+  /**
+   * Does and tells what the runs left, in order. What that brings about comes behind it. The core is never wrong about its
+   * own records, and the client's part of handling one does not throw.
+   */
   protected drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
-    for (let records = this.runs.shift(); records; records = this.runs.shift()) {
-      const reader = new Reader(records);
-      while (reader.hasMore) this.guard(() => this.take(reader), reader);
+    for (let reader = this.runs.shift(); reader; reader = this.runs.shift()) {
+      while (reader.hasMore) {
+        try {
+          this.take(reader);
+        } catch (error) {
+          reader.skipAll();
+          this.fail(wrap('client.runtime', error));
+        }
+      }
     }
     this.isDraining = false;
-  }
-
-  /** The core is never wrong about its own records, and the client's part of handling one does not throw. */
-  private guard(act: () => void, reader?: Reader): void {
-    try {
-      act();
-    } catch (error) {
-      reader?.skipAll();
-      this.fail(wrap('client.runtime', error));
-    }
   }
 
   private fail(error: MoorlineError): void {

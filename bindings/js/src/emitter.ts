@@ -1,8 +1,14 @@
 import { malformed } from './errors.js';
 
+interface Entry {
+  /** Absent once it is removed. */
+  handle: unknown;
+}
+
 /** Typed handlers. One that throws stops nobody; one that removes another stops it at once. */
 export class Emitter<Events extends { [Name in keyof Events]: readonly unknown[] }> {
-  private readonly handlers = new Map<keyof Events, Set<{ handle: unknown }>>();
+  /** A list is made anew when it changes: whoever goes through one goes through what was there. */
+  private readonly handlers = new Map<keyof Events, readonly Entry[]>();
 
   constructor(
     private readonly names: readonly (keyof Events & string)[],
@@ -12,11 +18,12 @@ export class Emitter<Events extends { [Name in keyof Events]: readonly unknown[]
   on<Name extends keyof Events & string>(name: Name, handle: (...args: Events[Name]) => void): () => void {
     if (!this.names.includes(name)) throw malformed(`there is no event ${JSON.stringify(name)}: it is one of ${this.names.join(', ')}`);
     if (typeof handle !== 'function') throw malformed(`the handler of ${name} must be a function`);
-    let set = this.handlers.get(name);
-    if (!set) this.handlers.set(name, (set = new Set()));
-    const entry = { handle };
-    set.add(entry);
-    return () => void set.delete(entry);
+    const entry: Entry = { handle };
+    this.handlers.set(name, [...this.of(name), entry]);
+    return () => {
+      entry.handle = undefined;
+      this.handlers.set(name, this.of(name).filter((other) => other !== entry));
+    };
   }
 
   /** Adds a handler and begins with what brings its events; if that cannot begin, it stays out. */
@@ -32,16 +39,14 @@ export class Emitter<Events extends { [Name in keyof Events]: readonly unknown[]
   }
 
   has(name: keyof Events): boolean {
-    return (this.handlers.get(name)?.size ?? 0) > 0;
+    return this.of(name).length > 0;
   }
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
-    const set = this.handlers.get(name);
-    if (!set) return;
-    for (const entry of [...set]) {
-      if (!set.has(entry)) continue;
+    for (const { handle } of this.of(name)) {
+      if (!handle) continue;
       try {
-        const done: unknown = (entry.handle as (...args: Events[Name]) => unknown)(...args);
+        const done: unknown = (handle as (...args: Events[Name]) => unknown)(...args);
         if (done instanceof Promise) done.catch(this.report);
       } catch (error) {
         this.report(error);
@@ -51,5 +56,9 @@ export class Emitter<Events extends { [Name in keyof Events]: readonly unknown[]
 
   clear(): void {
     this.handlers.clear();
+  }
+
+  private of(name: keyof Events): readonly Entry[] {
+    return this.handlers.get(name) ?? [];
   }
 }

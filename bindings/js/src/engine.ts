@@ -41,7 +41,7 @@ export interface Engine {
   call(call: Call): void;
   /** Makes a call that answers. Throws what is refused. */
   ask<T>(call: Call, read: (from: Reader) => T): T;
-  /** Makes a call with the next ones, or in a moment. */
+  /** Makes a call with the next ones, or in a moment; what it says is asked for then. */
   callLater(call: Call): void;
   /** Ends at once, without a goodbye to the server. */
   end(): void;

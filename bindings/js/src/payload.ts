@@ -1,4 +1,4 @@
-import { encodeUtf8, readUtf8 } from './core/utf8.js';
+import { encodeUtf8 } from './core/utf8.js';
 import { MoorlineError, malformed } from './errors.js';
 
 /** What a message carries, as it crosses: 0 JSON, 1 a text, 2 bytes. */
@@ -29,18 +29,6 @@ export function jsonOf(value: unknown, what: string): Uint8Array {
     throw malformed(`${what} is ${describe(value)}: pass a string, a Uint8Array, or a value that JSON can say (null included)`);
   }
   return encodeUtf8(text);
-}
-
-/** The fields of a message that say what it carries. */
-export function contentOf(kind: number, bytes: Uint8Array): { data?: unknown; text?: string; bytes?: Uint8Array } {
-  if (kind === 2) return { bytes };
-  const text = readUtf8(bytes, 0, bytes.length);
-  return kind === 1 ? { text } : { data: JSON.parse(text) };
-}
-
-/** A presence state. */
-export function stateOf(bytes: Uint8Array | undefined): unknown {
-  return bytes && JSON.parse(readUtf8(bytes, 0, bytes.length));
 }
 
 export function describe(value: unknown): string {

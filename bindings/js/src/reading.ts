@@ -23,6 +23,9 @@ export class Reading implements ReaderSink {
   private readonly queue: Message[] = [];
   private pushed: Pushed | undefined;
   private wake: (() => void) | undefined;
+  /** What the core is told next: messages that were taken, and how far the app is done. */
+  private taken = 0;
+  private done: { readonly epoch: string; offset: number } | undefined;
 
   constructor(
     private readonly session: Session,
@@ -61,7 +64,7 @@ export class Reading implements ReaderSink {
   take(): Message | null | undefined {
     const message = this.queue.shift();
     if (message) {
-      if (this.id !== undefined && this.state === 'open') this.session.driver.callLater(calls.consumed(this.id, 1));
+      this.consumed();
       return message;
     }
     if (this.state === 'open') return undefined;
@@ -74,8 +77,19 @@ export class Reading implements ReaderSink {
     this.wake = wake;
   }
 
-  ack(position: Position): void {
-    if (this.id !== undefined && this.state === 'open') this.session.driver.callLater(calls.ack(this.id, position));
+  ack({ epoch, offset }: Position): void {
+    const { id, done } = this;
+    if (id === undefined || this.state !== 'open') return;
+    if (done && done.epoch === epoch) {
+      done.offset = Math.max(done.offset, offset);
+      return;
+    }
+    const last = { epoch, offset };
+    this.done = last;
+    this.session.driver.callLater((to) => {
+      if (this.done === last) this.done = undefined;
+      calls.ack(id, last)(to);
+    });
   }
 
   ackMessage(message: Message): void {
@@ -96,7 +110,7 @@ export class Reading implements ReaderSink {
       return this.stir();
     }
     this.pushed.message(message);
-    if (this.id !== undefined && this.state === 'open') this.session.driver.callLater(calls.consumed(this.id, 1));
+    this.consumed();
   }
 
   onSubscribed(subscribed: Subscribed): void {
@@ -125,6 +139,16 @@ export class Reading implements ReaderSink {
     this.failure = error;
     this.pushed?.ended(error);
     this.stir();
+  }
+
+  /** One message was taken. */
+  private consumed(): void {
+    const { id } = this;
+    if (id === undefined || this.state !== 'open' || this.taken++ > 0) return;
+    this.session.driver.callLater((to) => {
+      calls.consumed(id, this.taken)(to);
+      this.taken = 0;
+    });
   }
 
   private stir(): void {

@@ -175,7 +175,7 @@ export class Session implements Listener {
   }
 
   onMessage(readers: number[], message: Message): void {
-    this.each(readers, (sink) => sink.onMessage(message));
+    for (const id of readers) this.readers.get(id)?.onMessage(message);
   }
 
   onReset(readers: number[], reset: Reset): void {

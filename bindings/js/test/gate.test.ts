@@ -49,20 +49,24 @@ describe('the sources', () => {
   });
 });
 
+/** As an app bundles it: the settings of this folder's own TypeScript are not the app's. */
+const asApp = { bundle: true, minify: true, target: 'es2018', platform: 'browser', write: false, tsconfigRaw: {} } as const;
+
 /** What brings a host of its own, and the core without WebAssembly. */
 const minis = ['wechat', 'alipay', 'douyin', 'uni', 'taro', 'react-native'] as const;
 
 describe('the package', () => {
   const bundle = async (entry: string, format: 'esm' | 'iife' = 'esm'): Promise<string> => {
     const made = await build({
-      stdin: { contents: `export { createClient } from ${JSON.stringify(join(root, 'dist', `${entry}.js`))};`, resolveDir: root },
-      bundle: true, minify: true, format, globalName: 'api', target: 'es2018', platform: 'browser', write: false,
+      // A page that brings the core itself has to say where it is.
+      stdin: { contents: `export { createClient${entry === 'slim' ? ', init' : ''} } from ${JSON.stringify(join(root, 'dist', `${entry}.js`))};`, resolveDir: root },
+      ...asApp, format, globalName: 'api',
     });
     return made.outputFiles[0]!.text;
   };
 
   // In KB of brotli, as measured: a change that makes it larger says why.
-  test.each([['index', 68], ['slim', 12.6], ['blackbox', 74.9], ['asm', 98], ...minis.map((name) => [name, 101.6] as const)] as const)('%s is at most %d KB', async (entry, most) => {
+  test.each([['index', 68], ['slim', 13.5], ['blackbox', 74.7], ['asm', 98], ...minis.map((name) => [name, 101.4] as const)] as const)('%s is at most %d KB', async (entry, most) => {
     const size = (brotli(Buffer.from(await bundle(entry))) as Buffer).length;
     console.log(`${entry}: ${size} bytes in brotli`);
     expect(size).toBeLessThanOrEqual(most * 1000);
@@ -70,7 +74,7 @@ describe('the package', () => {
 
   test.each([['react', 2.3], ['vue', 2.3], ['tabs/index', 12], ['testing/index', 8.6]] as const)('%s, alone, is at most %d KB', async (entry, most) => {
     const made = await build({
-      entryPoints: [join(root, 'dist', `${entry}.js`)], bundle: true, minify: true, format: 'esm', target: 'es2018', platform: 'browser', write: false,
+      ...asApp, entryPoints: [join(root, 'dist', `${entry}.js`)], format: 'esm',
       external: ['react', 'vue', 'node:*', '*.gen.js'],
     });
     const size = (brotli(Buffer.from(made.outputFiles[0]!.contents)) as Buffer).length;

@@ -22,3 +22,38 @@ test('a page that starts in front has nothing to tell', () => {
   visibility.mockReturnValue('visible');
   expect(heard()).toEqual([]);
 });
+
+/** A socket of a browser, which does what the test says. */
+class FakeSocket {
+  static last: FakeSocket;
+  binaryType = '';
+  onopen = (): void => undefined;
+  onclose = (_event: Partial<CloseEvent>): void => undefined;
+
+  constructor() {
+    FakeSocket.last = this;
+  }
+}
+
+function closedAfter(does: (socket: FakeSocket) => void): unknown[][] {
+  const told: unknown[][] = [];
+  vi.stubGlobal('WebSocket', FakeSocket);
+  browserHost().open('ws://moorline.test/ws', { opened: () => undefined, frame: () => undefined, closed: (...why) => void told.push(why) });
+  does(FakeSocket.last);
+  vi.unstubAllGlobals();
+  return told;
+}
+
+test('a socket that did not open says all that the browser does', () => {
+  const close = { type: 'close', code: 1006, reason: '', wasClean: false };
+  expect(closedAfter((socket) => socket.onclose(close))).toEqual([[undefined, 'the WebSocket did not open: close 1006 "", wasClean false, onLine true']]);
+  vi.spyOn(navigator, 'onLine', 'get').mockReturnValueOnce(false);
+  const offline = 'the WebSocket did not open: close 1006 "refused", wasClean true, onLine false';
+  expect(closedAfter((socket) => socket.onclose({ ...close, reason: 'refused', wasClean: true }))).toEqual([[undefined, offline]]);
+});
+
+test('a socket that was open tells the code of its peer, or nothing', () => {
+  const closes = [{ type: 'close', code: 1006 }, { type: 'close', code: 1005 }, { type: 'close', code: 4000 }];
+  const told = closes.map((close) => closedAfter((socket) => (socket.onopen(), socket.onclose(close))));
+  expect(told).toEqual([[[undefined, undefined]], [[undefined, undefined]], [[4000]]]);
+});

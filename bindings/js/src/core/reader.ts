@@ -1,23 +1,34 @@
 import { MoorlineError, codeOf } from '../errors.js';
-import { readUtf8 } from './utf8.js';
+import { isPlain, readUtf8 } from './utf8.js';
 
 /** Reads what the core wrote. */
 export class Reader {
-  private at = 0;
-
-  constructor(private readonly bytes: Uint8Array) {}
+  constructor(
+    private bytes: Uint8Array,
+    private at = 0,
+    private end = bytes.length,
+    /** Texts that may come again, by place. */
+    readonly known = ['', '', ''],
+  ) {}
 
   get hasMore(): boolean {
-    return this.at < this.bytes.length;
+    return this.at < this.end;
   }
 
   /** What is not read yet. */
   rest(): Uint8Array {
-    return this.bytes.subarray(this.at);
+    return this.bytes.subarray(this.at, this.end);
+  }
+
+  /** Copies what is not read yet: where it is, something else is about to be. */
+  keep(): void {
+    this.bytes = this.bytes.slice(this.at, this.end);
+    this.end -= this.at;
+    this.at = 0;
   }
 
   skipAll(): void {
-    this.at = this.bytes.length;
+    this.at = this.end;
   }
 
   byte(): number {
@@ -54,6 +65,19 @@ export class Reader {
   text(): string {
     const length = this.number();
     return readUtf8(this.bytes, this.at, (this.at += length));
+  }
+
+  /** A text that is often the one that was read last in this place: the same string then, which costs less. */
+  again(place: 0 | 1 | 2): string {
+    const { at } = this;
+    const last = this.known[place]!;
+    const length = this.number();
+    if (length === last.length && isPlain(last, this.bytes, this.at)) {
+      this.at += length;
+      return last;
+    }
+    this.at = at;
+    return (this.known[place] = this.text());
   }
 
   maybe<T>(read: (reader: this) => T): T | undefined {

@@ -1,6 +1,5 @@
 import { MoorlineError } from '../errors.js';
 import type { StoreBatch } from '../host/host.js';
-import { contentOf, stateOf } from '../payload.js';
 import type {
   ConnectionState,
   HistoryPage,
@@ -43,7 +42,7 @@ export interface Listener {
   onState(state: ConnectionState, reason: StateReason): void;
   onWelcome(user: string | undefined): void;
   onSubscribed(readers: number[], subscribed: Subscribed): void;
-  onMessage(readers: number[], message: Message, bytes: number): void;
+  onMessage(readers: number[], message: Message): void;
   onReset(readers: number[], reset: Reset): void;
   onDropped(readers: number[], count: number): void;
   onEnded(readers: number[], error: MoorlineError): void;
@@ -80,7 +79,7 @@ export function take(from: Reader, doer: Doer, listener: Listener): void {
     case 32: return listener.onState(states[from.byte()]!, stateReason(from));
     case 33: return listener.onWelcome(from.maybe(text));
     case 34: return listener.onSubscribed(readers(from), subscribed(from));
-    case 35: return message(from, listener);
+    case 35: return listener.onMessage(readers(from), messageOf(from, from.again(0), from.again(1), from.byte()));
     case 36: return listener.onReset(readers(from), reset(from));
     case 37: return listener.onDropped(readers(from), from.number());
     case 38: return listener.onEnded(readers(from), from.failure());
@@ -101,7 +100,6 @@ export function take(from: Reader, doer: Doer, listener: Listener): void {
 }
 
 const text = (from: Reader): string => from.text();
-const key = (from: Reader): string => from.text();
 const readers = (from: Reader): number[] => from.list((reader) => reader.number());
 
 export function position(from: Reader): Position {
@@ -109,7 +107,7 @@ export function position(from: Reader): Position {
 }
 
 function batch(from: Reader): StoreBatch {
-  return { clear: from.flag(), deletes: from.list(key), puts: from.list((put) => [put.text(), put.blob()] as const) };
+  return { clear: from.flag(), deletes: from.list(text), puts: from.list((put) => [put.text(), put.blob()] as const) };
 }
 
 function stateReason(from: Reader): StateReason {
@@ -132,35 +130,35 @@ function reset(from: Reader): Reset {
   return { reason, epoch: from.text(), first: from.number(), head: from.number(), from: from.number() };
 }
 
-function message(from: Reader, listener: Listener): void {
-  const to = readers(from);
-  const channel = from.text();
-  const epoch = from.text();
-  const flags = from.byte();
-  const [read, bytes] = messageOf(from, channel, epoch, flags);
-  listener.onMessage(to, read, bytes);
-}
-
-function messageOf(from: Reader, channel: string, epoch: string, flags: number): [Message, number] {
+/** Field by field, which costs less than putting parts together: most of what is received is this. */
+function messageOf(from: Reader, channel: string, epoch: string, flags: number): Message {
   const offset = from.aboveZero();
-  const id = from.text();
-  const user = from.maybe(text);
-  const time = from.number();
+  const message = { channel, id: from.text(), epoch } as { -readonly [Name in keyof Message]: Message[Name] };
+  if (offset !== undefined) message.offset = offset;
+  if (from.flag()) message.user = from.again(2);
+  message.time = from.number();
+  message.replayed = (flags & 1) !== 0;
+  message.redelivered = (flags & 2) !== 0;
   const headers: Record<string, string> = {};
   for (let left = from.number(); left > 0; left--) headers[from.text()] = from.text();
+  message.headers = headers;
+  content(from, message);
+  return message;
+}
+
+/** What a message carries. */
+interface Content {
+  data?: unknown;
+  text?: string;
+  bytes?: Uint8Array;
+}
+
+function content(from: Reader, into: Content): Content {
   const kind = from.byte();
-  const bytes = from.blob();
-  const read: Message = {
-    channel, id, epoch,
-    ...(offset === undefined ? {} : { offset }),
-    ...(user === undefined ? {} : { user }),
-    time,
-    replayed: (flags & 1) !== 0,
-    redelivered: (flags & 2) !== 0,
-    headers,
-    ...contentOf(kind, bytes),
-  };
-  return [read, bytes.length];
+  if (kind === 2) into.bytes = from.blob();
+  else if (kind === 1) into.text = from.text();
+  else into.data = JSON.parse(from.text());
+  return into;
 }
 
 /** What a backend answered; in an object, since it may be anything. */
@@ -169,7 +167,7 @@ export interface Called {
 }
 
 function called(from: Reader): Called {
-  const { data, text, bytes } = contentOf(from.byte(), from.blob());
+  const { data, text, bytes } = content(from, {});
   return { answer: bytes ?? text ?? data };
 }
 
@@ -177,7 +175,7 @@ function called(from: Reader): Called {
 function history(from: Reader): HistoryPage {
   const epoch = from.text();
   const [first, head, more] = [from.number(), from.number(), from.flag()];
-  return { epoch, first, head, more, messages: from.list((reader) => messageOf(reader, '', epoch, 1)[0]) };
+  return { epoch, first, head, more, messages: from.list((reader) => messageOf(reader, '', epoch, 1)) };
 }
 
 function outcome(from: Reader): Outcome {
@@ -191,8 +189,7 @@ function outcome(from: Reader): Outcome {
 }
 
 function state(from: Reader): { state?: unknown } {
-  const bytes = from.maybe((reader) => reader.blob());
-  return bytes ? { state: stateOf(bytes) } : {};
+  return from.flag() ? { state: JSON.parse(from.text()) as unknown } : {};
 }
 
 export function members(from: Reader): Member[] {

@@ -1,4 +1,5 @@
-// UTF-8 by hand: some hosts have no TextEncoder and TextDecoder, and for the short texts of a frame this is as fast.
+// UTF-8 by hand: some hosts have no TextEncoder and TextDecoder, and for the short texts of a frame writing it is as fast.
+import { decoder } from '../host/text.js';
 
 /** Bytes of a text in UTF-8. A lone surrogate becomes U+FFFD. */
 export function utf8Length(text: string): number {
@@ -41,8 +42,19 @@ export function encodeUtf8(text: string): Uint8Array {
   return bytes;
 }
 
+/** Tells whether a text is ASCII, and stands here. */
+export function isPlain(text: string, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 127 || unit !== bytes[at + i]) return false;
+  }
+  return true;
+}
+
 /** Reads bytes that the core has checked: they are UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string {
+  const utf8 = decoder();
+  if (utf8) return utf8.decode(bytes.subarray(from, to));
   let text = '';
   let plain = from;
   let at = from;

@@ -1,4 +1,5 @@
 import { MoorlineError } from '../errors.js';
+import { Reader } from './reader.js';
 
 /** What the module exports. */
 interface Exports {
@@ -18,8 +19,8 @@ const HEAD = 28;
 
 /** What a run of the core left. */
 export interface Run {
-  /** The records, a copy. */
-  readonly records: Uint8Array;
+  /** The records. */
+  readonly records: Reader;
   /** When to run it again at the latest, by the clock it is given; −1 for never. */
   readonly deadline: number;
   /** When the next attempt to connect begins, likewise. */
@@ -35,6 +36,10 @@ export class Core {
   /** Why it can be used no more. */
   failure: MoorlineError | undefined;
   private readonly exports: Exports;
+  private memory = new Uint8Array(0);
+  private head = new DataView(this.memory.buffer);
+  /** What it said last, which is where it says the next. */
+  private said = new Reader(this.memory);
   private readonly users = new Map<number, (failure: MoorlineError) => void>();
 
   constructor(loaded: Instantiated) {
@@ -45,7 +50,7 @@ export class Core {
    * Makes a client of its settings; returns a handle. Throws what the core refuses, as its output's records. `onFailure`: it has
    * failed, here or in the hands of another client.
    */
-  create(settings: Uint8Array, mono: number, unix: number, onFailure: (failure: MoorlineError) => void): { handle: number; refusal: Uint8Array } {
+  create(settings: Uint8Array, mono: number, unix: number, onFailure: (failure: MoorlineError) => void): { handle: number; refusal: Reader } {
     return this.guard(() => {
       this.write(settings);
       const handle = this.exports.create(mono, unix);
@@ -80,21 +85,32 @@ export class Core {
     }
   }
 
-  // The memory is looked up anew each time: it moves when it grows.
   private write(bytes: Uint8Array): void {
+    if (this.said.hasMore) this.said.keep();
     const at = this.exports.input(bytes.length);
-    new Uint8Array(this.exports.memory.buffer, at, bytes.length).set(bytes);
+    this.look();
+    this.memory.set(bytes, at);
   }
 
   private read(at: number): Run {
-    const head = new DataView(this.exports.memory.buffer, at, HEAD);
-    const length = head.getUint32(0, true);
+    this.look();
+    const { head } = this;
+    const from = at + HEAD;
+    this.said = new Reader(this.memory, from, from + head.getUint32(at, true), this.said.known);
     return {
-      records: new Uint8Array(this.exports.memory.buffer, at + HEAD, length).slice(),
-      deadline: head.getFloat64(4, true),
-      nextAttempt: head.getFloat64(12, true),
-      outbox: { messages: head.getUint32(20, true), bytes: head.getUint32(24, true) },
+      records: this.said,
+      deadline: head.getFloat64(at + 4, true),
+      nextAttempt: head.getFloat64(at + 12, true),
+      outbox: { messages: head.getUint32(at + 20, true), bytes: head.getUint32(at + 24, true) },
     };
+  }
+
+  /** Looks the memory up after each call: it moves when it grows. */
+  private look(): void {
+    const { buffer } = this.exports.memory;
+    if (this.memory.buffer === buffer) return;
+    this.memory = new Uint8Array(buffer);
+    this.head = new DataView(buffer);
   }
 }
 

@@ -44,11 +44,18 @@ function open(url: string, events: SocketEvents): Socket {
     return { send: () => undefined, buffered: undefined, close: () => undefined };
   }
   socket.binaryType = 'arraybuffer';
-  socket.onopen = () => events.opened();
+  let isOpen = false;
+  socket.onopen = () => {
+    isOpen = true;
+    events.opened();
+  };
   socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
     events.frame(typeof data === 'string' ? data : new Uint8Array(data));
-  // 1005 and 1006 are not codes that a peer sent.
-  socket.onclose = ({ code }) => (code === 1005 || code === 1006 ? events.closed() : events.closed(code));
+  socket.onclose = ({ type, code, reason, wasClean }) => {
+    // 1005 and 1006 are not codes that a peer sent. Why a socket did not open, a browser keeps to itself: this is what it tells.
+    if (code !== 1005 && code !== 1006) events.closed(code);
+    else events.closed(undefined, isOpen ? undefined : `the WebSocket did not open: ${type} ${code} "${reason}", wasClean ${wasClean}, onLine ${navigator.onLine}`);
+  };
   return {
     send: (frame) => socket.send(frame as Uint8Array<ArrayBuffer>),
     get buffered() {

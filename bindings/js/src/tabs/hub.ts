@@ -164,7 +164,8 @@ export class Hub {
         const seat = tab.seats.get(call.id);
         if (!seat) return;
         if (call.op === 5) return this.seating.vacate(seat, call.rest[0] === 1);
-        return this.relay.callLater((to) => to.byte(call.op).number(seat.core).raw(call.rest));
+        const { core } = seat;
+        return this.relay.callLater((to) => to.byte(call.op).number(core).raw(call.rest));
       }
       case 'raw':
         return this.relay.call((to) => to.raw(call.bytes));

@@ -2,10 +2,11 @@ import type { TokenProvider } from '../engine.js';
 import { MoorlineError } from '../errors.js';
 import type { Store } from '../host/host.js';
 import type { TabEnvironment } from './environment.js';
+import { tabProtocol } from './wire.js';
 
 /** Which tabs share, and what. */
 export interface Identified {
-  /** The group's name: the same in tabs of the same user at the same server. */
+  /** The group's name, and its store's: the same in tabs of the same user at the same server that speak the same protocol. */
   readonly name: string;
   /** This tab's own. */
   readonly tab: string;
@@ -31,6 +32,7 @@ export function holderOf(token: string | null | undefined): string {
 export async function identify(
   env: TabEnvironment,
   from: { readonly url: string; readonly user: string | undefined; readonly token: string | TokenProvider | undefined; readonly store: (name: string) => Store; readonly shared: string | undefined; readonly tab: string },
+  protocol = tabProtocol,
 ): Promise<Identified> {
   const { token, user } = from;
   const provider = typeof token === 'function' ? token : undefined;
@@ -45,6 +47,6 @@ export async function identify(
     }
     return text;
   };
-  const name = `moorline-${digest}`;
+  const name = `moorline-${protocol}-${digest}`;
   return { name, tab: from.tab, store: () => from.store(name), token: provider && checked };
 }

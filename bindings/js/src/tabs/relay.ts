@@ -51,9 +51,10 @@ export class Relay extends Driver {
 
   protected override take(from: Reader): void {
     const bytes = from.rest();
+    const isTold = bytes[0]! >= 32;
     super.take(from);
-    const record = bytes.slice(0, bytes.length - from.rest().length);
-    if (record[0]! >= 32) this.to.record(record);
+    // What is done runs the core, which overwrites these bytes; what is told is told to nobody.
+    if (isTold) this.to.record(bytes.slice(0, bytes.length - from.rest().length));
   }
 }
 

@@ -1,5 +1,11 @@
 import type { Position } from '../types.js';
 
+/**
+ * Which protocol the tabs speak: what is below, the records and calls of the core in it, and who leads. Whatever changes there
+ * raises it; tabs that differ in it are strangers to each other.
+ */
+export const tabProtocol = 1;
+
 /** A call of a tab. Ids are the tab's own; bytes are as the core reads and writes them. */
 export type TabCall =
   /** A reader: `since` and `rest` of its options; `at`: what this tab has been handed already. */

@@ -80,6 +80,23 @@ test('two people see each other, type, and write; receipts and unread counts tel
   await expect.poll(() => bob.getByText('1 unread').count()).toBe(0);
 });
 
+/** Tells, in a page, whether a store in IndexedDB has a text in one of its entries. */
+function isKept({ database, text }: { database: string; text: string }): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open(database);
+    opening.onerror = () => reject(opening.error!);
+    opening.onsuccess = () => {
+      const { result } = opening;
+      const values = result.objectStoreNames.contains('entries') ? result.transaction('entries').objectStore('entries').getAll() : undefined;
+      if (!values) return result.close(), resolve(false);
+      values.onsuccess = () => {
+        result.close();
+        resolve(values.result.some((value) => value instanceof Uint8Array && new TextDecoder().decode(value).includes(text)));
+      };
+    };
+  });
+}
+
 test('what is written offline waits, and arrives once, over a restart and a reload', async () => {
   const [{ page: alice }, { page: bob }] = [await person('alice'), await person('bob')];
   await Promise.all([open(alice, 'offline'), open(bob, 'offline')]);
@@ -91,8 +108,12 @@ test('what is written offline waits, and arrives once, over a restart and a relo
   await say(alice, 'while offline');
   await entry(alice, 'while offline').getByText('waiting').waitFor();
   await alice.getByText('1 message waits').waitFor();
+  await expect.poll(() => alice.evaluate(isKept, { database: 'moorline-chat-alice', text: 'while offline' })).toBe(true);
+  // The page is gone before the server is back: only what is on the disk can arrive.
+  const room = alice.url();
+  await alice.goto('about:blank');
   await server.start();
-  await alice.reload();
+  await alice.goto(room);
   await entry(bob, 'while offline').waitFor();
   await entry(alice, 'while offline').waitFor();
   await say(bob, 'after');

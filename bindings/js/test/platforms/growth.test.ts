@@ -34,12 +34,12 @@ function play(loaded: Instantiated): { said: string[]; pages: number } {
   const { handle, refusal } = core.create(settings(0), 0, 1e12, (failure) => {
     throw failure;
   });
-  if (handle === 0) throw new Error(`refused: ${Buffer.from(refusal).toString('hex')}`);
+  if (handle === 0) throw new Error(`refused: ${Buffer.from(refusal.rest()).toString('hex')}`);
   const run = (...batch: calls.Call[]): void => {
     const to = new Writer();
     for (const call of batch) call(to);
     const { records, deadline, outbox } = core.run(handle, to.view(), said.length, 1e12 + said.length);
-    said.push(`${deadline} ${outbox.messages} ${outbox.bytes} ${Buffer.from(records).toString('base64')}`);
+    said.push(`${deadline} ${outbox.messages} ${outbox.bytes} ${Buffer.from(records.rest()).toString('base64')}`);
   };
   run(calls.connect);
   for (let i = 0; i < 40; i++) {

@@ -24,7 +24,7 @@ class Traced extends Core {
   override run(handle: number, batch: Uint8Array, mono: number, unix: number): Run {
     const run = super.run(handle, batch, mono, unix);
     this.runs++;
-    this.trace.update(`${handle} ${mono} ${unix} ${run.deadline + (this.runs === this.breaksAt ? 1 : 0)} ${run.nextAttempt} ${run.outbox.messages} ${run.outbox.bytes} `).update(batch).update(run.records);
+    this.trace.update(`${handle} ${mono} ${unix} ${run.deadline + (this.runs === this.breaksAt ? 1 : 0)} ${run.nextAttempt} ${run.outbox.messages} ${run.outbox.bytes} `).update(batch).update(run.records.rest());
     return run;
   }
 }

@@ -83,11 +83,10 @@ export const faults: Record<string, Scenario> = {
         });
         await world.control('heal');
         await reaches(client, 'online');
-        // Not every platform tells a connection that failed from one that was closed.
-        return { state: current.state, kinds: [...kinds].map((kind) => kind.replace(/^transport-(closed|failed)$/, 'transport')) };
+        return { state: current.state, cause: current.cause?.code, kinds: [...kinds] };
       },
     ],
-    expected: { state: 'connecting', kinds: ['requested', 'transport', 'welcome'] },
+    expected: { state: 'connecting', cause: 'transport.unreachable', kinds: ['requested', 'transport-failed', 'welcome'] },
   },
   'keeps what was published offline over a reload': {
     steps: [

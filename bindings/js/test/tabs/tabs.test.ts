@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Client } from '../../src/client.js';
 import * as inlined from '../../src/core/core.gen.js';
 import { instantiateInline } from '../../src/core/inline.js';
 import { once as loadOnce } from '../../src/core/wasm.js';
+import { memory } from '../../src/store/memory.js';
+import { Group } from '../../src/tabs/group.js';
+import { identify } from '../../src/tabs/identity.js';
 import { shareTabs } from '../../src/tabs/share.js';
+import { type ToLeader, tabProtocol } from '../../src/tabs/wire.js';
 import type { Channel, Message } from '../../src/index.js';
 import { fresh, kit } from '../kit/kit.js';
 import { FakeBrowser, type FakeTab } from './fakes.js';
@@ -95,4 +99,25 @@ test('a leader that closes hands over', async () => {
   await pages[1]!.room.publish('after').stored;
   expect(await pages[1]!.has(1)).toEqual(['after']);
   await end(pages.slice(1));
+});
+
+test('tabs of versions that speak different protocols are strangers: none leads the other, and neither is heard', async () => {
+  const browser = new FakeBrowser();
+  const told: string[] = [];
+  const join = async (name: string, protocol: number | undefined): Promise<Group> => {
+    const host = browser.tab().host();
+    const env = host.tabs!()!;
+    const identified = await identify(env, { url: 'ws://moorline.test/ws', user: 'alice', token: undefined, store: memory, shared: undefined, tab: name }, protocol);
+    const quiet = (): void => undefined;
+    const toLeader = (message: ToLeader): void => void told.push(`${name} hears ${message.tab}`);
+    const group = new Group(env, host, identified.name, name, { onLead: quiet, onLost: quiet, onLeader: quiet, onBeat: quiet, toLeader, toTabs: quiet });
+    group.join();
+    return group;
+  };
+  const groups = [await join('old', undefined), await join('old too', tabProtocol), await join('new', tabProtocol + 1)] as const;
+  await vi.waitFor(() => expect(groups.map(({ gen }) => gen > 0)).toEqual([true, true, true]));
+  expect(groups.map(({ leads }) => leads)).toEqual([true, false, true]);
+  await vi.waitFor(() => expect(told).toContain('old hears old too'));
+  expect(told.filter((line) => line.includes('new'))).toEqual([]);
+  for (const group of groups) group.part();
 });
