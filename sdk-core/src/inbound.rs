@@ -60,10 +60,10 @@ impl Client {
     fn on_frame(&mut self, frame: ServerFrame, now: Now) -> Result<(), &'static str> {
         self.connection.refusal = None;
         match frame {
-            ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
+            ServerFrame::Deliver(deliver) if self.phase.is_open() => {
                 return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
             }
-            ServerFrame::Packed(packed) if self.phase == Phase::Open => {
+            ServerFrame::Packed(packed) if self.phase.is_open() => {
                 return self.subscriptions.on_packed(&packed, &mut self.out);
             }
             ServerFrame::Deliver(_) | ServerFrame::Packed(_) => {}

@@ -95,9 +95,7 @@ impl Instance {
 
     fn end(&mut self) {
         let length = (self.output.0.len() - HEAD) as u32;
-        for (to, from) in self.output.0.iter_mut().zip(length.to_le_bytes()) {
-            *to = from;
-        }
+        outputs::place(&mut self.output.0, 0, &length.to_le_bytes());
     }
 }
 

@@ -76,11 +76,16 @@ fn token_reason(reason: TokenReason) -> u8 {
 /// Writes into the head when to come back, when the next attempt to connect begins, and what waits in the outbox.
 pub(crate) fn standing(client: &Client, head: &mut [u8]) {
     let outbox = client.outbox();
-    let moments = [milliseconds(client.poll_timeout()), milliseconds(client.next_attempt())];
-    let bytes = moments.into_iter().flat_map(f64::to_le_bytes);
-    let bytes = bytes.chain([outbox.messages as u32, outbox.bytes as u32].into_iter().flat_map(u32::to_le_bytes));
-    for (to, from) in head.iter_mut().skip(4).zip(bytes) {
-        *to = from;
+    place(head, 4, &milliseconds(client.poll_timeout()).to_le_bytes());
+    place(head, 12, &milliseconds(client.next_attempt()).to_le_bytes());
+    place(head, 20, &(outbox.messages as u32).to_le_bytes());
+    place(head, 24, &(outbox.bytes as u32).to_le_bytes());
+}
+
+/// Writes bytes into the head, from `at` on.
+pub(crate) fn place(head: &mut [u8], at: usize, bytes: &[u8]) {
+    for (to, from) in head.iter_mut().skip(at).zip(bytes) {
+        *to = *from;
     }
 }
 
