@@ -46,6 +46,8 @@ const fn nanoseconds(span: Duration) -> u64 {
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
+    // Small where size counts: deadlines are set in many places.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanoseconds(span)))
     }

@@ -135,8 +135,16 @@ impl std::error::Error for NameError {}
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $error:ident, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $type(Arc<str>);
+
+        impl Clone for $type {
+            // Small where size counts: names are cloned in many places.
+            #[cfg_attr(target_arch = "wasm32", inline(never))]
+            fn clone(&self) -> Self {
+                Self(Arc::clone(&self.0))
+            }
+        }
 
         impl $type {
             /// Checks and wraps `text`.

@@ -8,7 +8,7 @@ use moorline_protocol::{Call as Frame, ClientFrame, ErrorCode, ErrorFrame, Paylo
 
 use crate::blackbox::Call;
 use crate::client::Client;
-use crate::closing::{Phase, closed_failure};
+use crate::closing::closed_failure;
 use crate::config::CallOptions;
 use crate::event::{Event, Failure, Origin};
 use crate::ids::RequestId;
@@ -49,7 +49,7 @@ impl Client {
         let id = self.history.next();
         let timeout = options.timeout_ms.unwrap_or(TIMEOUT_MS);
         let name = options.id.unwrap_or_else(|| self.dice.name().into());
-        let refused = if self.phase != Phase::Open || self.connection.is_closed() {
+        let refused = if !self.phase.is_open() || self.connection.is_closed() {
             Some(closed_failure())
         } else if !is_method(method)
             || !(1..=CALL_MS).contains(&timeout)

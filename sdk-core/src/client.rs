@@ -73,7 +73,7 @@ impl Client {
     /// Begins to connect, and stays connected from then on. Does nothing when already asked.
     pub fn connect(&mut self, now: Now) {
         self.recorder.begin(now, || Call::Connect);
-        if self.phase == Phase::Open && matches!(self.connection.state, State::Idle) {
+        if self.phase.is_open() && matches!(self.connection.state, State::Idle) {
             self.outbox.settle_orphans(&mut self.out);
             self.attempt(now);
             if !self.connection.is_closed() {
@@ -86,7 +86,7 @@ impl Client {
     /// Disconnects; subscriptions and the outbox stay. [`connect`](Self::connect) goes on.
     pub fn disconnect(&mut self, now: Now) {
         self.recorder.begin(now, || Call::Disconnect);
-        if self.phase == Phase::Open && !matches!(self.connection.state, State::Idle | State::Closed) {
+        if self.phase.is_open() && !matches!(self.connection.state, State::Idle | State::Closed) {
             self.subscriptions.flush_acks(now.mono, &mut self.out);
             self.subscriptions.leave_all(&mut self.out);
             self.hang_up(CloseCode::NORMAL);
@@ -105,7 +105,7 @@ impl Client {
     /// become a logout, and a logout that failed can be tried again.
     pub fn close(&mut self, wipe: bool, now: Now) {
         self.recorder.begin(now, || Call::Close { wipe });
-        if self.phase == Phase::Open {
+        if self.phase.is_open() {
             self.begin_close(now);
         }
         if wipe {
@@ -125,7 +125,7 @@ impl Client {
         options: SubscribeOptions,
         now: Now,
     ) -> Result<SubscriptionId, SubscribeError> {
-        if self.phase != Phase::Open || self.connection.is_closed() {
+        if !self.phase.is_open() || self.connection.is_closed() {
             return Err(SubscribeError::Closed);
         }
         self.recorder.begin(now, || Call::Subscribe { channel: channel.clone(), options: options.clone() });
@@ -141,7 +141,7 @@ impl Client {
     /// server drops it, too, if need be with a later connection.
     pub fn unsubscribe(&mut self, id: SubscriptionId, forget: bool, now: Now) {
         self.recorder.begin(now, || Call::Unsubscribe { id, forget });
-        if self.phase == Phase::Open {
+        if self.phase.is_open() {
             let may_ask = self.connection.has_said_hello();
             self.subscriptions.unsubscribe(id, forget, may_ask, now.mono, &mut self.out);
         }
@@ -151,7 +151,7 @@ impl Client {
     /// The app has taken so many messages of this reader from its queue. Ends a pause when enough are gone.
     pub fn consumed(&mut self, id: SubscriptionId, messages: usize, now: Now) {
         self.recorder.begin(now, || Call::Consumed { id, messages });
-        if self.phase == Phase::Open {
+        if self.phase.is_open() {
             self.subscriptions.consumed(id, messages, &mut self.out);
         }
         self.end_call(now);
@@ -165,7 +165,7 @@ impl Client {
     /// The app is done with everything up to `position` (cumulative). Ignored for another epoch.
     pub fn ack(&mut self, id: SubscriptionId, position: Position, now: Now) {
         self.recorder.begin(now, || Call::Ack { id, position });
-        if self.phase == Phase::Open {
+        if self.phase.is_open() {
             self.subscriptions.ack(id, position, now.mono, &mut self.out);
         }
         self.end_call(now);
@@ -183,7 +183,7 @@ impl Client {
         options: PublishOptions,
         now: Now,
     ) -> Result<PublishId, PublishError> {
-        if self.phase != Phase::Open || self.connection.is_closed() {
+        if !self.phase.is_open() || self.connection.is_closed() {
             return Err(PublishError::Closed);
         }
         self.recorder.begin(now, || {
@@ -201,7 +201,7 @@ impl Client {
         self.recorder.begin(now, || Call::History { channel: channel.clone(), query });
         let is_online = self.connection.is_online();
         let id = self.history.ask(channel, query, is_online, now.mono, &mut self.out);
-        if self.phase != Phase::Open || self.connection.is_closed() {
+        if !self.phase.is_open() || self.connection.is_closed() {
             self.history.fail_all(&closed_failure(), &mut self.out);
         }
         self.end_call(now);
@@ -210,7 +210,7 @@ impl Client {
 
     /// Handles one input.
     pub fn handle_input(&mut self, input: Input, now: Now) {
-        if self.phase == Phase::Done {
+        if self.phase.is_done() {
             return;
         }
         self.recorder.begin(now, || Call::Input(input.clone()));
@@ -231,7 +231,7 @@ impl Client {
 
     /// Handles deadlines that have passed; extra calls change nothing.
     pub fn handle_timeout(&mut self, now: Now) {
-        if self.phase == Phase::Done {
+        if self.phase.is_done() {
             return;
         }
         self.recorder.begin(now, || Call::Timeout);

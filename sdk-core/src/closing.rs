@@ -47,6 +47,14 @@ impl Closing {
 }
 
 impl Phase {
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
     fn closing(purpose: Purpose, now: Now) -> Self {
         Self::Closing(Closing { deadline: now.mono + CLOSE, purpose, failure: None })
     }

@@ -30,8 +30,8 @@ impl Client {
         // A frame can end the connection: what follows it is void then.
         while self.is_current(id) && !matches!(self.connection.state, State::Opening { .. }) {
             match Codec::Binary.decode_server(&mut rest) {
-                Ok(Some(Decoded::Frame(frame))) => {
-                    let frame = self.unpacked(frame);
+                Ok(Some(Decoded::Frame(mut frame))) => {
+                    self.unpack(&mut frame);
                     self.recorder.frame(&frame);
                     if let Err(violation) = self.on_frame(frame, now) {
                         return self.violate(violation, now);
@@ -52,18 +52,21 @@ impl Client {
     }
 
     /// Inflates a compressed delivery, if that can be done.
-    fn unpacked(&mut self, frame: ServerFrame) -> ServerFrame {
-        let ServerFrame::Packed(packed) = &frame else { return frame };
-        self.subscriptions.unpack(packed).map_or(frame, ServerFrame::Deliver)
+    fn unpack(&mut self, frame: &mut ServerFrame) {
+        if let ServerFrame::Packed(packed) = frame
+            && let Some(deliver) = self.subscriptions.unpack(packed)
+        {
+            *frame = ServerFrame::Deliver(deliver);
+        }
     }
 
     fn on_frame(&mut self, frame: ServerFrame, now: Now) -> Result<(), &'static str> {
         self.connection.refusal = None;
         match frame {
-            ServerFrame::Deliver(deliver) if self.phase == Phase::Open => {
+            ServerFrame::Deliver(deliver) if self.phase.is_open() => {
                 return self.subscriptions.on_deliver(deliver, now.mono, &mut self.out);
             }
-            ServerFrame::Packed(packed) if self.phase == Phase::Open => {
+            ServerFrame::Packed(packed) if self.phase.is_open() => {
                 return self.subscriptions.on_packed(&packed, &mut self.out);
             }
             ServerFrame::Deliver(_) | ServerFrame::Packed(_) => {}

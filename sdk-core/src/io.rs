@@ -119,6 +119,13 @@ pub struct StoreBatch {
     pub puts: Vec<StoreEntry>,
 }
 
+impl StoreBatch {
+    /// Tells whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        !self.clear && self.deletes.is_empty() && self.puts.is_empty()
+    }
+}
+
 /// What the core tells the host, in order.
 #[derive(Clone)]
 pub enum Output {

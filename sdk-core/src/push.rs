@@ -6,7 +6,7 @@ use moorline_protocol::{ClientFrame, ErrorCode, Push, Utf8Bytes};
 use crate::Now;
 use crate::blackbox::Call;
 use crate::client::Client;
-use crate::closing::{Phase, closed_failure};
+use crate::closing::closed_failure;
 use crate::event::{Failure, Origin};
 use crate::outgoing::Outgoing;
 
@@ -55,7 +55,7 @@ impl Client {
         if handle.as_ref().is_some_and(|handle| !(1..=PUSH_HANDLE_BYTES).contains(&handle.as_bytes().len())) {
             return Err(Failure::new(ErrorCode::RequestMalformed, "a push handle has 1 to 512 bytes", Origin::Client));
         }
-        if self.phase != Phase::Open || self.connection.is_closed() {
+        if !self.phase.is_open() || self.connection.is_closed() {
             return Err(closed_failure());
         }
         self.push.wish = Some(Push { handle });

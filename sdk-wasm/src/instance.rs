@@ -41,26 +41,27 @@ impl Instance {
     pub fn create(&mut self, now: Now) -> usize {
         self.begin();
         let input = std::mem::take(&mut self.input);
-        let made = match settings(&mut Reader::new(&input)) {
-            Ok((config, seed, stored)) => Client::new(config, stored, seed, now)
-                .map_err(|error| self.output.failure(&calls::refusal(error.code(), error.sentence()))),
-            Err(_) => {
-                self.output
-                    .failure(&calls::refusal(ErrorCode::RequestMalformed, "the settings cannot be read".to_owned()));
-                Err(())
-            }
+        let refusal = match settings(&mut Reader::new(&input)) {
+            Ok((config, seed, stored)) => match Client::new(config, stored, seed, now) {
+                Ok(client) => return self.keep(client),
+                Err(error) => calls::refusal(error.code(), error.sentence()),
+            },
+            Err(_) => calls::refusal(ErrorCode::RequestMalformed, "the settings cannot be read".to_owned()),
         };
-        self.input = input;
+        self.output.failure(&refusal);
         self.end();
-        let Ok(client) = made else { return 0 };
-        let index = self.clients.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.clients.push(None);
-            self.clients.len() - 1
-        });
-        if let Some(slot) = self.clients.get_mut(index) {
+        0
+    }
+
+    /// Gives a client a handle.
+    fn keep(&mut self, client: Client) -> usize {
+        let free = self.clients.iter_mut().enumerate().find(|(_, slot)| slot.is_none());
+        if let Some((index, slot)) = free {
             *slot = Some(client);
+            return index + 1;
         }
-        index + 1
+        self.clients.push(Some(client));
+        self.clients.len()
     }
 
     /// Runs the batch in the input on a client, and writes all that comes of it to the output.

@@ -14,13 +14,15 @@ const WEB: &str = "web";
 const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 const IMMEDIATE_ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// What LLVM leaves undone for size: whatever is larger than one word is copied by `memory.copy`, addresses in loops are not
-/// counted up beside the index, and what is known on some paths is not computed ahead on the others. Its Attributor
-/// (`attributor-enable`) makes a module that is smaller, and wrong.
-const SMALL: [&str; 4] = [
+/// counted up beside the index, what is known on some paths is not computed ahead on the others, and a function with much on
+/// its stack stays one: in a caller of many such, each local is a number of two bytes. Its Attributor (`attributor-enable`)
+/// makes a module that is smaller, and wrong.
+const SMALL: [&str; 5] = [
     "-Cllvm-args=-max-store-memcpy=1",
     "-Cllvm-args=-disable-lsr",
     "-Cllvm-args=-enable-pre=0",
     "-Cllvm-args=-enable-load-pre=0",
+    "-Cllvm-args=-inline-max-stacksize=400",
 ];
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;

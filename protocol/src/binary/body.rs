@@ -29,7 +29,10 @@ impl Body {
 
     /// Returns what was read of it, unless something is wrong with it.
     pub(super) fn finish<T>(self, value: T) -> Result<T, DecodeError> {
-        self.fault.map_or(Ok(value), Err)
+        match self.fault {
+            None => Ok(value),
+            Some(fault) => Err(fault),
+        }
     }
 
     /// Notes what is wrong.

@@ -14,7 +14,6 @@ use super::backoff::spread;
 use super::heartbeat::Verdict;
 use super::{Acquaintance, Departure, Heartbeat, Network, Online, State, Visibility, Wait};
 use crate::client::Client;
-use crate::closing::Phase;
 use crate::event::{Event, Failure, Origin, StateReason};
 use crate::io::{Output, TransportId};
 use crate::planted::Bug;
@@ -90,8 +89,11 @@ impl Client {
 
     /// Returns the optional features that this client can do.
     fn caps(&self) -> Vec<Utf8Bytes> {
-        let packed = self.subscriptions.wants_packed().then_some(Packed::CAP);
-        packed.into_iter().chain([Push::CAP, Call::CAP]).map(Utf8Bytes::from_static).collect()
+        let mut caps = vec![Utf8Bytes::from_static(Push::CAP), Utf8Bytes::from_static(Call::CAP)];
+        if self.subscriptions.wants_packed() {
+            caps.insert(0, Utf8Bytes::from_static(Packed::CAP));
+        }
+        caps
     }
 
     pub(crate) fn on_welcome(&mut self, welcome: Welcome, now: Now) -> Result<(), &'static str> {
@@ -237,7 +239,7 @@ impl Client {
     fn lose(&mut self, reason: StateReason, by: EndedBy, now: Now) {
         let ended = std::mem::replace(&mut self.connection.state, State::Idle);
         self.detach();
-        if self.phase != Phase::Open {
+        if !self.phase.is_open() {
             return;
         }
         let (mut until, why) = self.plan_retry(ended, by, now.mono);

@@ -15,7 +15,7 @@ pub(crate) use self::feed::Feed;
 pub(crate) use self::room::{Room, clocks};
 use crate::blackbox::Call;
 use crate::client::Client;
-use crate::closing::{Phase, closed_failure};
+use crate::closing::closed_failure;
 use crate::event::{Event, Failure, Origin};
 use crate::ids::RequestId;
 
@@ -110,7 +110,7 @@ impl Client {
         if users.len() > STATUS_USERS {
             return Err(Failure::new(ErrorCode::RequestMalformed, "at most 500 users at once", Origin::Client));
         }
-        if self.phase != Phase::Open || self.connection.is_closed() {
+        if !self.phase.is_open() || self.connection.is_closed() {
             return Err(closed_failure());
         }
         let is_online = self.connection.is_online();
@@ -128,7 +128,7 @@ impl Client {
     }
 
     fn fail_if_closed(&mut self) {
-        if self.phase != Phase::Open || self.connection.is_closed() {
+        if !self.phase.is_open() || self.connection.is_closed() {
             self.subscriptions.asks.fail_all(&closed_failure(), &mut self.out);
         }
     }

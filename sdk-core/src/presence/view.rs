@@ -122,17 +122,21 @@ fn apply(members: &mut Sorted<Member>, change: &PresenceChange, now: UnixMillis)
 
 fn difference(before: &Sorted<Member>, after: &Sorted<Member>) -> Vec<PresenceChange> {
     let change = |event, member: &Member, state| PresenceChange { event, user: member.user.clone(), state };
-    let gone = before.iter().filter(|member| after.get(member.name()).is_none());
-    let gone = gone.map(|member| change(PresenceChangeKind::Leave, member, None));
-    let stays = after.iter().filter_map(|member| {
+    let mut changes = Vec::new();
+    for member in before.iter() {
+        if after.get(member.name()).is_none() {
+            changes.push(change(PresenceChangeKind::Leave, member, None));
+        }
+    }
+    for member in after.iter() {
         let event = match before.get(member.name()) {
             None => PresenceChangeKind::Join,
             Some(known) if known.state != member.state => PresenceChangeKind::Update,
-            Some(_) => return None,
+            Some(_) => continue,
         };
-        Some(change(event, member, member.state.clone()))
-    });
-    gone.chain(stays).collect()
+        changes.push(change(event, member, member.state.clone()));
+    }
+    changes
 }
 
 #[cfg(test)]

@@ -269,15 +269,15 @@ impl Store {
 
     /// Tells whether every batch is answered and nothing waits to be written, but for what a failed one left.
     pub(crate) fn is_settled(&self) -> bool {
-        self.in_flight.is_empty() && self.pending == StoreBatch::default() && !self.is_meta_dirty
+        self.in_flight.is_empty() && self.pending.is_empty() && !self.is_meta_dirty
     }
 
     pub(crate) fn take_batch(&mut self) -> Option<(Ticket, StoreBatch)> {
-        if self.is_meta_dirty || self.pending != StoreBatch::default() {
+        if self.is_meta_dirty || !self.pending.is_empty() {
             self.pay_debt();
         }
-        let has_meta = self.wipe == Wipe::No
-            && (self.is_meta_dirty || (self.boot == Boot::Unwritten && self.pending != StoreBatch::default()));
+        let has_meta =
+            self.wipe == Wipe::No && (self.is_meta_dirty || (self.boot == Boot::Unwritten && !self.pending.is_empty()));
         if has_meta {
             self.is_meta_dirty = false;
             self.put(record::META_KEY.to_vec(), record::encode_meta(&self.meta));
@@ -285,7 +285,7 @@ impl Store {
                 self.boot = Boot::InFlight(self.ticket());
             }
         }
-        if self.pending == StoreBatch::default() {
+        if self.pending.is_empty() {
             return None;
         }
         let batch = std::mem::take(&mut self.pending);

@@ -253,7 +253,10 @@ struct Reader {
 
 impl Reader {
     fn finish<T>(&self, value: T) -> Result<T, StoreError> {
-        self.fault.map_or(Ok(value), |fault| Err(StoreError::Corrupt(fault)))
+        match self.fault {
+            None => Ok(value),
+            Some(fault) => Err(StoreError::Corrupt(fault)),
+        }
     }
 
     /// Notes what is wrong, unless `is_right`.

@@ -66,14 +66,16 @@ impl Subscriptions {
         cursors: Vec<(Key, ChannelName, Position)>,
         forgotten: Vec<(Key, ChannelName)>,
     ) -> Self {
-        let mut cursors: Vec<_> =
-            cursors.into_iter().map(|(key, channel, position)| (channel, Cursor { key, position })).collect();
-        cursors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut sorted: Vec<(ChannelName, Cursor)> = Vec::new();
+        for (key, channel, position) in cursors {
+            let (Ok(at) | Err(at)) = search(&sorted, channel.as_str(), |(name, _)| name.as_str());
+            sorted.insert(at, (channel, Cursor { key, position }));
+        }
         Self {
             channels: Vec::new(),
             numbers: Vec::new(),
             readers: Vec::new(),
-            cursors,
+            cursors: sorted,
             left: Vec::new(),
             is_over: false,
             forgotten: forgotten.into_iter().map(|(key, name)| Forgotten::new(key, name)).collect(),
