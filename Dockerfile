@@ -34,6 +34,6 @@ USER 65532:65532
 VOLUME ["/data"]
 EXPOSE 8000 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=5m --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=6s --start-period=5m --retries=3 \
     CMD ["/moorline-server", "health"]
 ENTRYPOINT ["/moorline-server"]
