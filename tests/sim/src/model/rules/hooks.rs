@@ -16,7 +16,7 @@ const RETURN_MS: u64 = 31_000;
 /// Until it is known when the start was.
 const AFTER_START: u64 = u64::MAX;
 
-/// Invariant 17: a message stored for who is away is told at least once, unless its reader comes back first.
+/// Invariant 17: a message stored for who is away is told at least once, unless its reader comes back or acknowledges it first.
 #[derive(Default)]
 pub(super) struct Hooks {
     /// Connections whose app is in the background.
@@ -114,7 +114,12 @@ impl Rules {
             return Some(Violation::new(17, format!("{user} is here and is told of {channel}")));
         }
         let (owed, _) = self.hooks.owed.remove(&(user.clone(), channel.clone()))?;
-        let covers = event.first? <= owed.0 && event.last? >= owed.0;
+        // What a device of theirs acknowledged in the background need not be told.
+        let epoch = self.channels.get(&channel).and_then(|channel| channel.epoch);
+        let read = self.cursors.iter().filter(|((owner, of), _)| owner.user == user && *of == channel);
+        let read = read.map(|(_, position)| position).filter(|position| Some(position.epoch) == epoch);
+        let unread = read.map(|position| position.offset.next()).max().unwrap_or_default();
+        let covers = event.first? <= owed.max(unread).0 && event.last? >= owed.0;
         (!covers).then(|| Violation::new(17, format!("{user} is told of {channel} {event:?}, and not of {owed}")))
     }
 
