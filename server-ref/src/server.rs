@@ -322,7 +322,7 @@ impl Server {
         fetcher.iter().for_each(|fetcher| fetcher.work_for(auth.sets(), FETCHED_WITHIN));
         let (mut shards, mut nodes) = (Vec::new(), Vec::new());
         for (id, (listener, asked)) in (0_u16..).zip(listeners.into_iter().zip(asked)) {
-            let (change, changed) = mpsc::channel(1);
+            let (change, changed) = mpsc::unbounded_channel();
             nodes.push(change);
             let config = ShardConfig {
                 node: node(id),

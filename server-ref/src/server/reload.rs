@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -54,7 +55,7 @@ pub(super) struct Fixed {
     listening: (Listening, Listening),
     has_tls: bool,
     /// How long sessions last, and where the page finds WebSockets.
-    console: Option<(std::time::Duration, Option<String>)>,
+    console: Option<(Duration, Option<String>)>,
     accept_rate: Option<u32>,
     handshakes_per_address: Option<u32>,
     tcp_user_timeout_ms: u32,
@@ -81,7 +82,7 @@ impl Fixed {
         }
     }
 
-    fn session(&self) -> Option<std::time::Duration> {
+    fn session(&self) -> Option<Duration> {
         self.console.as_ref().map(|(session, _)| *session)
     }
 
@@ -134,7 +135,7 @@ pub(super) struct Live {
     http: LiveRules,
     door: Arc<Door>,
     tls: Option<Tls>,
-    nodes: Vec<mpsc::Sender<NewRules>>,
+    nodes: Vec<mpsc::UnboundedSender<NewRules>>,
     hooks: mpsc::UnboundedSender<NewHooks>,
     callouts: Callouts,
     /// What nodes go by; one reload at a time changes it.
@@ -150,7 +151,7 @@ impl Live {
         fixed: Fixed,
         engine: EngineHandle,
         (tokens, http, door, tls): (Arc<Tokens>, LiveRules, Arc<Door>, Option<Tls>),
-        (nodes, hooks): (Vec<mpsc::Sender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
+        (nodes, hooks): (Vec<mpsc::UnboundedSender<NewRules>>, mpsc::UnboundedSender<NewHooks>),
         (callouts, rules): (Callouts, NodeRules),
         (reloads, fetcher, stop): (Reloads, Option<Fetcher>, watch::Receiver<bool>),
     ) -> Self {
@@ -178,7 +179,7 @@ impl Live {
         });
         // Who decides about an app is known before anybody is let in by its new keys, and until nobody is by its old ones.
         let callouts = self.callouts.replace(std::mem::take(&mut options.callouts));
-        self.configure_nodes(&NodeRules { callouts: callouts.both(), ..before.clone() });
+        configure_nodes(&self.nodes, &NodeRules { callouts: callouts.both(), ..before.clone() }, PATIENCE);
         let node_rules = node_rules(&options, told, callouts.rules().clone());
         // An app that is gone is unknown before its connections are ended.
         let (rules, origins, hands) =
@@ -188,7 +189,7 @@ impl Live {
         options.tokens.go_on_with(&self.tokens);
         self.fetch_keys(&options.tokens);
         self.tokens.replace(options.tokens);
-        self.configure_nodes(&node_rules);
+        configure_nodes(&self.nodes, &node_rules, PATIENCE);
         *before = node_rules;
         // No node goes by those that are gone any more.
         drop(callouts);
@@ -253,21 +254,25 @@ impl Live {
         let fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner).take();
         fetcher.into_iter().for_each(Fetcher::join);
     }
+}
 
-    fn configure_nodes(&self, rules: &NodeRules) {
-        let (applied, waiting): (Sender<()>, _) = channel();
-        for node in &self.nodes {
-            let _ = node.blocking_send((Box::new(rules.clone()), applied.clone()));
-        }
-        drop(applied);
-        let _ = waiting.recv();
+/// Tells all nodes the same, and waits until they go by it: for each answer at most so long. One that hangs finds the rules
+/// when it goes on, in the order of the reloads.
+fn configure_nodes(nodes: &[mpsc::UnboundedSender<NewRules>], rules: &NodeRules, patience: Duration) {
+    let (applied, waiting): (Sender<()>, _) = channel();
+    for node in nodes {
+        // One that has ended drops what it is told.
+        let _ = node.send((Box::new(rules.clone()), applied.clone()));
     }
+    drop(applied);
+    // The end of all of them is an error, too.
+    (0..nodes.len()).try_for_each(|_| waiting.recv_timeout(patience)).ok();
 }
 
 /// An issuer that does not answer for so long does not hold the reload up: whoever comes with its tokens is told to come back.
-const FETCHED_WITHIN: std::time::Duration = std::time::Duration::from_millis(500);
-/// An engine that does not answer for so long does not hold the reload up.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const FETCHED_WITHIN: Duration = Duration::from_millis(500);
+/// An engine or a node that does not answer for so long does not hold the reload up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes what nodes go by.
 pub(super) fn node_rules(options: &Options, hooks: HookRules, callouts: CalloutRules) -> NodeRules {
@@ -288,5 +293,55 @@ pub(super) fn http_rules(options: &Options) -> HttpRules {
         apps: options.apps.clone(),
         tokens: options.tokens.shown(),
         console_keys: options.console.iter().flat_map(|console| console.keys.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::TryRecvError;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_hangs_holds_no_reload_up_and_finds_all_rules_when_it_goes_on() {
+        let options = Options::dev();
+        let rules = |ping_ms| NodeRules {
+            ping_ms,
+            ..node_rules(&options, hooks::rules(&options.hooks), CalloutRules::default())
+        };
+        let (one, mut hangs) = mpsc::unbounded_channel::<NewRules>();
+        let (two, mut works) = mpsc::unbounded_channel::<NewRules>();
+        let (over, is_over) = channel();
+        let (first, second) = (rules(1_000), rules(2_000));
+        std::thread::spawn(move || {
+            let nodes = [one, two];
+            configure_nodes(&nodes, &first, Duration::ZERO);
+            configure_nodes(&nodes, &second, Duration::ZERO);
+            over.send(()).unwrap();
+        });
+        is_over.recv_timeout(PATIENCE).expect("the reload waits for a node that does not answer");
+        for node in [&mut hangs, &mut works] {
+            for ping_ms in [1_000, 2_000] {
+                let (rules, _) = node.try_recv().unwrap();
+                assert_eq!(rules.ping_ms, ping_ms);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reload_returns_when_all_nodes_go_by_it() {
+        let options = Options::dev();
+        let rules = node_rules(&options, hooks::rules(&options.hooks), CalloutRules::default());
+        let (node, mut changes) = mpsc::unbounded_channel::<NewRules>();
+        let (over, is_over) = channel();
+        let reload = std::thread::spawn(move || {
+            configure_nodes(&[node], &rules, PATIENCE);
+            over.send(()).unwrap();
+        });
+        let (_, applied) = changes.blocking_recv().unwrap();
+        assert_eq!(is_over.try_recv(), Err(TryRecvError::Empty));
+        applied.send(()).unwrap();
+        reload.join().unwrap();
+        is_over.recv().unwrap();
     }
 }

@@ -68,7 +68,7 @@ pub struct ShardConfig {
     /// Who asks for its numbers.
     pub asked: mpsc::Receiver<Question>,
     /// Other rules.
-    pub rules: mpsc::Receiver<NewRules>,
+    pub rules: mpsc::UnboundedReceiver<NewRules>,
     /// Set to true for a graceful stop.
     pub stop: watch::Receiver<bool>,
 }

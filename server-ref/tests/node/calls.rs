@@ -1,7 +1,10 @@
 //! Calls to the app's backend: who may make them, what the backend is asked, and whose answer it is.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use moorline_protocol::{AppName, Codec, ErrorCode, Payload};
+use moorline_server::apps::{AppLimits, AppTable};
 use moorline_server::node::{
     CallFailure, CalloutId, CalloutKind, CalloutRule, CalloutRules, Claims, OnFailure, Permissions, Terms,
 };
@@ -145,6 +148,34 @@ fn what_is_too_large_or_too_much_is_refused() {
     // They count as publishes do.
     (0..5).for_each(|_| assert_eq!(refused(&mut bench, call(35)), "limit.calls"));
     assert_eq!(refused(&mut bench, call(36)), "limit.rate");
+}
+
+#[test]
+fn arguments_and_answers_go_by_the_limit_of_their_app() {
+    let mut bench = bench();
+    connect(&mut bench, 1);
+    let of_all = AppLimits {
+        message: 65_536,
+        channels: 256,
+        connections: None,
+        connections_per_user: 20,
+        cursors_per_user: 1_000,
+        publish_rate: None,
+        publish_burst: 100,
+        api_rate: None,
+        api_burst: 4_000,
+    };
+    let own = BTreeMap::from([(AppName::default_app(), AppLimits { message: 100, ..of_all })]);
+    bench.node.begin_with(AppTable::new(own));
+    let mut large = call(1);
+    large["data"] = "x".repeat(99).into();
+    assert_eq!(refused(&mut bench, large), "limit.message");
+    for (length, t) in [(100, "result"), (101, "error")] {
+        bench.say(1, call(2));
+        let (id, _) = bench.calling.pop().unwrap();
+        bench.called(id, Ok(Payload::Text("x".repeat(length).into())));
+        assert_eq!(bench.frame(1)["t"], t, "{length} bytes");
+    }
 }
 
 #[test]

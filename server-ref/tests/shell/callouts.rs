@@ -164,6 +164,40 @@ fn a_backend_that_fails_again_and_again_is_left_alone_and_tried_again() {
     assert!(metrics().contains("moorline_callout_open{app=\"default\",callout=\"decide\"} 0"));
 }
 
+/// Makes calls that wait so long (ms), all at once. Returns what each comes to: `result`, or a code.
+fn calls(wire: &mut Wire, count: u64, timeout: u64) -> Vec<String> {
+    for req in 1..=count {
+        let id = format!("c-{timeout}-{req}");
+        wire.say(&json!({"t": "call", "req": req, "id": id, "method": "m", "timeout": timeout, "data": 1}));
+    }
+    let mut outcome = || {
+        let answer = wire.expect_any();
+        answer["code"].as_str().or_else(|| answer["t"].as_str()).unwrap().to_owned()
+    };
+    (0..count).map(|_| outcome()).collect()
+}
+
+#[test]
+fn a_call_that_had_little_time_says_nothing_of_the_backend() {
+    let dir = tempfile::tempdir().unwrap();
+    let hangs = Arc::new(Mutex::new(true));
+    let now = Arc::clone(&hangs);
+    let backend = Receiver::start(move |_| if *now.lock().unwrap() { Answer::Hang } else { ok("{}") });
+    let server = server(dir.path(), &backend, "asks = [\"call\"]\ntimeout = \"2s\"\n");
+    let mut wire = Wire::open(server.address());
+    wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "caps": ["call"]}));
+    wire.expect("welcome");
+    // Less than half of what the backend may take.
+    assert_eq!(calls(&mut wire, 6, 100), ["call.timeout"; 6]);
+    *hangs.lock().unwrap() = false;
+    assert_eq!(calls(&mut wire, 1, 10_000), ["result"]);
+    // All of it.
+    *hangs.lock().unwrap() = true;
+    assert_eq!(calls(&mut wire, 5, 10_000), ["call.timeout"; 5]);
+    *hangs.lock().unwrap() = false;
+    assert_eq!(calls(&mut wire, 1, 10_000), ["call.unavailable"]);
+}
+
 #[test]
 fn a_private_address_is_asked_only_where_that_is_allowed() {
     let dir = tempfile::tempdir().unwrap();

@@ -255,6 +255,24 @@ fn a_receiver_is_left_alone_for_as_long_as_it_says_but_for_no_more_than_an_hour(
 }
 
 #[test]
+fn what_several_under_way_say_of_having_no_time_counts_once() {
+    let mut queue = Queue::new(TIMES, 3, Offset::ZERO, [7; 32]);
+    let batches = [("a", 1), ("b", 2), ("c", 3)].map(|(key, offset)| {
+        push(&mut queue, key, offset);
+        send(&mut queue, 0)
+    });
+    let busy = Outcome::Refused { retry_after: Some(120_000) };
+    batches.iter().for_each(|batch| queue.done(batch, busy, 0));
+    // None of them failed: they go together, as before.
+    let batch = send(&mut queue, 120_000);
+    assert_eq!(offsets(&batch), [1, 2, 3]);
+    // It was asked when it said it had time: now it may be these events, and each key goes alone.
+    queue.done(&batch, busy, 120_000);
+    let mut now = 120_000;
+    assert_eq!(offsets(&send_when_due(&mut queue, &mut now)).len(), 1);
+}
+
+#[test]
 fn what_is_on_its_way_is_not_given_up() {
     let mut queue = queue();
     push(&mut queue, "a", 1);

@@ -1,5 +1,10 @@
 //! The configuration changes while clients are there.
 
+use std::time::Duration;
+
+use moorline_server::http::ConsoleConfig;
+use moorline_server::net::{Front, Listening};
+use moorline_server::server::{Options, Server};
 use serde_json::json;
 
 use super::{Site, api_key, app, enter, knock, secret, settled, token};
@@ -174,6 +179,29 @@ fn what_holds_with_the_next_start_is_named() {
     // A flag says where it listens, whatever the file does.
     assert!(!said.contains("server.listen"), "{said}");
     enter(site.address(), "shop", &token("shop", "alice", &secret(1)));
+}
+
+#[test]
+fn each_setting_of_the_console_and_of_listeners_is_named_by_itself() {
+    let console = |session: u64, socket: Option<&str>| {
+        let session = Duration::from_secs(session);
+        Some(ConsoleConfig { keys: Vec::new(), once: None, session, socket: socket.map(str::to_owned) })
+    };
+    let options = || Options { console: console(60, None), ..Options::dev() };
+    let server = Server::start(options()).unwrap();
+    assert_eq!(server.reload(options()), [""; 0]);
+    let listening = |listen: bool, http_listen: bool| {
+        let of = |proxy_protocol| Listening { proxy_protocol, tls: false };
+        Front { listen: of(listen), http_listen: of(http_listen), ..Front::default() }
+    };
+    for (options, named) in [
+        (Options { console: console(120, None), ..options() }, "console.session"),
+        (Options { console: console(60, Some("wss://rt.example.com/ws")), ..options() }, "console.socket"),
+        (Options { front: listening(true, false), ..options() }, "server.proxy_protocol"),
+        (Options { front: listening(false, true), ..options() }, "server.http_proxy_protocol"),
+    ] {
+        assert_eq!(server.reload(options), [named]);
+    }
 }
 
 #[test]
