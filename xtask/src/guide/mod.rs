@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use self::page::Step;
 use crate::dist::{self, Arch};
 use crate::error::{Error, Result};
+use crate::process::Process;
 use crate::step::{Counts, Steps};
 use crate::{cargo, chroot, tools, tree};
 
 const PAGE: &str = "docs/operations.md";
+/// The alerts that a release carries, with their tests.
+const ALERTS: &str = "deploy/prometheus";
 pub(crate) const NAME: &str = "operations guide, each command of it";
 /// Where the container finds what it is to do.
 const INSIDE: &str = "/guide";
@@ -91,6 +94,8 @@ fn run(release: Option<&Path>, counts: &mut Counts) -> Result {
     if !missing.is_empty() {
         tools::install_debian(&missing, "the commands of the guide need more programs")?;
     }
+    Process::new("promtool").args(["test", "rules", "alerts.test.yml"]).directory(tree::root().join(ALERTS)).run()?;
+    counts.passed += 1;
     let steps = page::steps(&tree::read(&tree::root().join(PAGE))?)?;
     let home = cargo::target()?.join("guide");
     tree::remove(&home)?;
