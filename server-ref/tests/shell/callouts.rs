@@ -182,7 +182,7 @@ fn a_call_that_had_little_time_says_nothing_of_the_backend() {
     let dir = tempfile::tempdir().unwrap();
     let hangs = Arc::new(Mutex::new(true));
     let now = Arc::clone(&hangs);
-    let backend = Receiver::start(move |_| if *now.lock().unwrap() { Answer::Hang } else { ok("{}") });
+    let backend = Receiver::start(move |_| if *now.lock().unwrap() { Answer::Hang } else { ok(r#"{"data": 1}"#) });
     let server = server(dir.path(), &backend, "asks = [\"call\"]\ntimeout = \"2s\"\n");
     let mut wire = Wire::open(server.address());
     wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "caps": ["call"]}));

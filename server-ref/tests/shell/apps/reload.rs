@@ -75,7 +75,7 @@ fn a_bad_file_changes_nothing_and_the_log_says_why() {
         enter(address, "stays", &token("stays", "bob", &secret(1)));
         // The same mistakes are found without a server.
         let (code, said) = run([std::ffi::OsStr::new("check-config"), site.file().as_os_str()]);
-        assert!(code == 1 && said.contains(why) || why == "no app", "{code} {said}");
+        assert!(code == 2 && said.contains(why) || why == "no app", "{code} {said}");
     }
     std::fs::remove_file(site.file()).unwrap();
     site.hang_up(REFUSED);
