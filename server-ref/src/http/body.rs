@@ -10,6 +10,7 @@ use moorline_protocol::ErrorCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::message::Few;
 use super::problem::{Problem, malformed};
 use super::{Api, MAX_BODY};
 
@@ -61,11 +62,11 @@ impl Body {
         serde_json::from_slice(&self.0).map_err(|error| malformed(error.to_string()))
     }
 
-    /// Reads the body as one value or a list of them; says whether it is a list.
+    /// Reads the body as one value or a list of a [`Few`]; says whether it is a list.
     pub(super) fn read_some<'a, T: Deserialize<'a>>(&'a self) -> Result<(Vec<T>, bool), Problem> {
         let first = self.0.iter().find(|byte| !byte.is_ascii_whitespace());
         let read = if first == Some(&b'[') {
-            serde_json::from_slice(&self.0).map(|list| (list, true))
+            serde_json::from_slice(&self.0).map(|Few(list)| (list, true))
         } else {
             serde_json::from_slice(&self.0).map(|one| (vec![one], false))
         };

@@ -1,13 +1,14 @@
 //! Messages as a backend sends them.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use moorline_protocol::{Headers, Payload, Qos};
-use serde::de::{MapAccess, Visitor};
+use moorline_protocol::{Headers, Payload, Qos, Utf8Bytes, headers_are_valid};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, Object, OneOfBuilder, Type};
@@ -17,6 +18,9 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problem::{Problem, malformed};
 use crate::node::backend::Wanted;
 
+/// Messages of one request; a message for several channels counts once for each.
+const MOST: usize = 1_000;
+
 /// A message to publish: for one `channel` or several `channels`, with exactly one of `data`, `text` and `bin`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +28,7 @@ pub(super) struct MessageIn {
     /// The channel: 1–128 bytes, no control characters, no `*`, not beginning with `$`.
     channel: Option<String>,
     /// Several channels: the message is published on each.
-    channels: Option<Vec<String>>,
+    channels: Option<Few<String>>,
     /// The payload: any JSON.
     #[serde(default, deserialize_with = "some_json")]
     data: Option<Box<RawValue>>,
@@ -154,10 +158,16 @@ impl MessageIn {
         self.channel.is_some()
     }
 
+    /// Returns how many messages it counts for.
+    fn count(&self) -> usize {
+        let channels = self.channels.as_ref().map_or(0, |channels| channels.0.len());
+        channels.max(1)
+    }
+
     fn parts(self) -> Result<(Vec<String>, Option<String>, Wanted), String> {
         let channels = match (self.channel, self.channels) {
             (Some(channel), None) => vec![channel],
-            (None, Some(channels)) if !channels.is_empty() => channels,
+            (None, Some(Few(channels))) if !channels.is_empty() => channels,
             _ => return Err("a message has one `channel`, or a list of `channels` that is not empty".into()),
         };
         let payload = match (self.data, self.text, self.bin) {
@@ -176,13 +186,18 @@ impl MessageIn {
 }
 
 /// Makes one entry per message and channel, each with its id: its own, or `key`, or in a list `key` and its number.
+/// Too many are refused before any is made.
 pub(super) fn entries(messages: Vec<MessageIn>, key: &str, is_list: bool) -> Result<Vec<Wanted>, Problem> {
-    let mut entries = Vec::new();
+    let count = messages.iter().map(MessageIn::count).sum();
+    if count > MOST {
+        return Err(malformed("a request has at most 1,000 messages; one for several channels counts for each"));
+    }
+    let mut entries = Vec::with_capacity(count);
     for (at, message) in messages.into_iter().enumerate() {
         let place = |error: String| malformed(if is_list { format!("message {at}: {error}") } else { error });
         let (channels, id, wanted) = message.parts().map_err(place)?;
         let made = || if is_list { format!("{key}/{at}") } else { key.to_owned() };
-        let id: moorline_protocol::Utf8Bytes = id.unwrap_or_else(made).into();
+        let id: Utf8Bytes = id.unwrap_or_else(made).into();
         for channel in channels {
             entries.push(Wanted { channel, id: id.clone(), ..wanted.clone() });
         }
@@ -211,7 +226,36 @@ fn some_json<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>
     Box::<RawValue>::deserialize(from).map(Some)
 }
 
-/// Names and values in the sender's order, a name that is there twice, too: it is refused later.
+/// A list of which no more is kept than says that it is too long: the rest is read, and dropped.
+#[derive(Debug)]
+pub(super) struct Few<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Items<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+            type Value = Few<T>;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                to.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Few<T>, A::Error> {
+                let mut items = Vec::new();
+                while items.len() <= MOST {
+                    let Some(item) = list.next_element()? else { return Ok(Few(items)) };
+                    items.push(item);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Few(items))
+            }
+        }
+        from.deserialize_seq(Items(PhantomData))
+    }
+}
+
+/// Names and values in the sender's order. Of those that are refused later, for each channel of the message, no more is
+/// kept than one without a name, which is refused, too.
 fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<Headers, D::Error> {
     struct Pairs;
     impl<'de> Visitor<'de> for Pairs {
@@ -222,12 +266,71 @@ fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<Headers, D::Error> {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
-            let mut headers = Headers::new();
+            let (mut headers, mut are_valid) = (Headers::new(), true);
             while let Some((name, value)) = map.next_entry::<String, String>()? {
-                headers.push((name.into(), value.into()));
+                if are_valid {
+                    headers.push((name.into(), value.into()));
+                    are_valid = headers_are_valid(&headers);
+                }
             }
-            Ok(headers)
+            Ok(if are_valid { headers } else { vec![(String::new().into(), String::new().into())] })
         }
     }
     from.deserialize_map(Pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(body: &serde_json::Value) -> MessageIn {
+        serde_json::from_str(&body.to_string()).unwrap()
+    }
+
+    #[test]
+    fn of_too_many_messages_and_channels_hardly_more_than_allowed_is_kept() {
+        let body = vec![json!({"channel": "a", "text": "x"}); 300_000];
+        let Few(list) = serde_json::from_str::<Few<MessageIn>>(&json!(body).to_string()).unwrap();
+        assert_eq!(list.len(), MOST + 1);
+        let many = message(&json!({"channels": vec!["a"; 300_000], "text": "x"}));
+        assert_eq!(many.count(), MOST + 1);
+        assert!(serde_json::from_str::<Few<String>>(&format!("[{}1}}]", "\"a\",".repeat(MOST + 1))).is_err());
+    }
+
+    #[test]
+    fn too_many_messages_are_refused_before_any_is_made() {
+        // Whoever makes one finds that it has no payload.
+        let detail = |list: Vec<MessageIn>| serde_json::to_value(entries(list, "k", true).unwrap_err()).unwrap();
+        let one = json!({"channels": vec!["a"; MOST]});
+        assert!(detail(vec![message(&one)])["detail"].to_string().contains("exactly one of"));
+        let lists = [
+            vec![message(&json!({"channels": vec!["a"; MOST + 1]}))],
+            vec![message(&one), message(&json!({"channel": "a"}))],
+            (0..=MOST).map(|_| message(&json!({}))).collect(),
+        ];
+        for list in lists {
+            let detail = detail(list);
+            assert!(detail["detail"].to_string().contains("at most 1,000 messages"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn of_headers_that_are_refused_nothing_is_copied_for_each_channel() {
+        let pairs =
+            |count: usize| -> serde_json::Map<_, _> { (0..count).map(|n| (format!("{n}"), json!("v"))).collect() };
+        let few = message(&json!({"channels": ["a", "b"], "text": "x", "headers": pairs(16)}));
+        assert_eq!(few.headers.len(), 16);
+        for headers in [json!(pairs(17)), json!(pairs(100_000)), json!({"a": "x".repeat(1 << 20)})] {
+            let body = json!({"channels": vec!["a"; MOST], "text": "x", "headers": headers});
+            let wanted = entries(vec![message(&body)], "k", false).unwrap();
+            assert_eq!(wanted.len(), MOST);
+            for wanted in wanted {
+                let bytes: usize =
+                    wanted.headers.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len()).sum();
+                assert_eq!((wanted.headers.len(), bytes, headers_are_valid(&wanted.headers)), (1, 0, false));
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use moorline_protocol::time::UnixMillis;
 use moorline_protocol::{Epoch, ErrorCode, Offset, Payload, Position, Qos};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -96,9 +97,13 @@ pub(super) async fn operation(
     if request.app != caller.app.as_str() || is_foreign {
         return Err(unknown());
     }
-    let state = lock(&api.operations).state(of).ok_or_else(unknown)?;
+    let (state, is_running) = {
+        let operations = lock(&api.operations);
+        (operations.state(of).ok_or_else(unknown)?, operations.is_running(of))
+    };
     let (status, results) = match state {
-        operations::State::Waiting => (Status::Waiting, None),
+        operations::State::Waiting if !is_running => (Status::Waiting, None),
+        operations::State::Waiting => (Status::Running, None),
         operations::State::Begun { .. } => (Status::Running, None),
         operations::State::Done { at } => match api.record(epoch, at).await? {
             Some(Record::Done { results, .. }) => (Status::Done, Some(results)),
@@ -238,10 +243,7 @@ impl Api {
             lock(&self.operations).finish(of, of);
             return Ok(());
         };
-        let is_uncertain = lock(&self.operations).is_uncertain(of, now);
-        lock(&self.operations).begin(of, now);
-        let mark = store(&Record::Begun { of: of.0 }, of, "begun")?;
-        let results = self.run(&request, mark, is_uncertain).await?;
+        let results = self.run(&request, of, now).await?;
         let text = serde_json::to_string(&results).map_err(|_| super::read::foreign())?;
         let results = RawValue::from_string(text).map_err(|_| super::read::foreign())?;
         let done = store(&Record::Done { of: of.0, results }, of, "done")?;
@@ -252,7 +254,7 @@ impl Api {
 
     /// Publishes what a request says, behind the mark that it was begun. What can succeed later fails all of it: it is
     /// tried again, and what was stored is known by its id.
-    async fn run(&self, request: &Request, mark: Command, is_uncertain: bool) -> Result<Vec<Published>, Problem> {
+    async fn run(&self, request: &Request, of: Offset, now: UnixMillis) -> Result<Vec<Published>, Problem> {
         let caller = Caller {
             app: moorline_protocol::AppName::new(&request.app).map_err(|_| super::read::foreign())?,
             key: request.key.as_str().into(),
@@ -261,12 +263,15 @@ impl Api {
         let body = Body(bytes::Bytes::copy_from_slice(request.body.get().as_bytes()));
         let (messages, is_list) = body.read_some::<MessageIn>()?;
         let wanted = entries(messages, &request.id, is_list)?;
-        if is_uncertain {
+        if lock(&self.operations).is_uncertain(of, now) {
             let text = "the server was down for so long that it does not know any more whether this was stored";
             let problem = || Problem::new(&ErrorCode::PublishUncertain, text);
             return Ok(wanted.into_iter().map(|wanted| Published::refused(wanted.channel, problem())).collect());
         }
+        let mark = store(&Record::Begun { of: of.0 }, of, "begun")?;
         let results = self.publish_behind(&caller, Some(mark), wanted).await?;
+        // Without its mark nothing was begun, however often that is tried.
+        lock(&self.operations).begin(of, now);
         match results.iter().find_map(Published::retryable) {
             Some(problem) => Err(problem),
             None => Ok(results),
@@ -289,3 +294,6 @@ fn record(stored: &Stored) -> Option<Record> {
 fn store(record: &Record, of: Offset, kind: &str) -> Result<Command, Problem> {
     operations::store(record, &format!("{kind}/{}", of.0), "\u{3}".into()).ok_or_else(super::read::foreign)
 }
+
+#[cfg(test)]
+mod tests;

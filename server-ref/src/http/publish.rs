@@ -19,9 +19,6 @@ use crate::engine::{Command, EngineError};
 use crate::node::backend::{self, Outcome, Wanted};
 use crate::traces::{self, Span};
 
-/// Messages of one request; a message for several channels counts once for each.
-const MOST: usize = 1_000;
-
 /// What became of one message.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -104,9 +101,6 @@ pub(super) async fn publish(
     let is_single = !is_list && messages.iter().all(MessageIn::is_single);
     let key = key.unwrap_or_else(|| api.random_name());
     let wanted = entries(messages, &key, is_list)?;
-    if wanted.len() > MOST {
-        return Err(malformed("a request has at most 1,000 messages; one for several channels counts for each"));
-    }
     api.take(&caller, wanted.len().saturating_sub(1) as u32)?;
     if operations::is_asked(&headers) {
         // What is accepted is executed, whatever becomes of the key.

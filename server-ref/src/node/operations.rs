@@ -68,9 +68,9 @@ pub struct Request {
 pub enum State {
     /// It is promised.
     Waiting,
-    /// It is being executed, or was when the server died.
+    /// It is marked as begun: messages of it may be stored.
     Begun {
-        /// ms since 1970.
+        /// Since when, in ms since 1970.
         at: UnixMillis,
     },
     /// Its results stand at this offset.
@@ -138,7 +138,7 @@ impl Operations {
         self.known.insert(of, Known { app, state: State::Waiting, time, bytes });
     }
 
-    /// An operation is being executed.
+    /// The mark that an operation was begun is durable; its first time counts.
     pub fn begin(&mut self, of: Offset, at: UnixMillis) {
         let Some(known) = self.known.get_mut(&of).filter(|known| known.state == State::Waiting) else { return };
         known.state = State::Begun { at };
@@ -192,6 +192,12 @@ impl Operations {
     /// Returns how far an operation is.
     pub fn state(&self, of: Offset) -> Option<State> {
         self.known.get(&of).map(|known| known.state)
+    }
+
+    /// Tells whether an operation was [taken](Self::take) and is not finished.
+    pub fn is_running(&self, of: Offset) -> bool {
+        let lane = self.known.get(&of).and_then(|known| self.lanes.get(&known.app));
+        lane.is_some_and(|lane| lane.running == Some(of))
     }
 
     /// Tells whether another one of an app may wait.
@@ -249,6 +255,7 @@ mod tests {
         assert_eq!(operations.begun(), []);
         operations.begin(Offset(2), 2_000);
         assert_eq!((operations.begun(), operations.take()), (vec![Offset(2)], Some(Offset(2))));
+        assert!(operations.is_running(Offset(2)) && !operations.is_running(Offset(1)));
         assert!(!operations.is_uncertain(Offset(2), 2_000 + CERTAIN_MS));
         assert!(operations.is_uncertain(Offset(2), 2_001 + CERTAIN_MS));
         assert!(!operations.is_uncertain(Offset(1), u64::MAX), "nothing of it was done");

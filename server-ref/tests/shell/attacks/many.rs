@@ -202,6 +202,34 @@ fn head_of(size: usize) -> Vec<u8> {
 }
 
 #[test]
+fn a_body_that_asks_for_too_much_costs_no_more_than_its_bytes() {
+    let (_dir, program) = server("", &[]);
+    let http = Http::new(program.address(), "dev");
+    let messages = "/v1/apps/default/messages";
+    let channels = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>();
+    let headers: serde_json::Map<_, _> = (0..10_000).map(|n| (format!("{n}"), json!("v"))).collect();
+    let before = peak(program.id());
+    let refused = http.post(messages, &json!({"channels": channels(1_000), "text": "x", "headers": &headers}));
+    assert_eq!(refused.status, 207);
+    let results = refused.json();
+    assert_eq!(results.as_array().unwrap().len(), 1_000);
+    assert!(results.as_array().unwrap().iter().all(|result| result["problem"]["code"] == "request.malformed"));
+    let prefer = [("prefer", "respond-async")];
+    for body in [
+        json!({"channels": channels(1_001), "text": "x", "headers": &headers}),
+        json!(vec![json!({"channel": "a", "text": "x"}); 300_000]),
+    ] {
+        for answer in [http.post(messages, &body), http.post_with(messages, &prefer, &body)] {
+            let detail = answer.problem(400, "request.malformed");
+            assert!(detail.contains("at most 1,000 messages"), "{detail}");
+        }
+    }
+    let grown = peak(program.id()) - before;
+    assert!(grown < 128 * MIB, "{} MiB for bodies that are refused", grown / MIB);
+    a_newcomer_is_welcome(program.address());
+}
+
+#[test]
 fn what_a_connection_asks_for_without_end_is_refused_and_others_are_served() {
     let (_dir, program) = server("", &[]);
     let mut healthy = Healthy::connect(program.address(), "dev:healthy");

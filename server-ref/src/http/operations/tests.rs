@@ -1,0 +1,161 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use moorline_protocol::AppName;
+use rand_core::SeedableRng;
+use tokio::sync::{Notify, watch};
+
+use super::*;
+use crate::apps::{AppLimits, AppTable};
+use crate::asker::Asker;
+use crate::engine::EngineError;
+use crate::engine::core::{CoreConfig, EngineCore, Kept, MemoryStore, MessageStore, Query};
+use crate::engine::host::EngineThread;
+use crate::engine::record::{ChannelId, Record as Written};
+use crate::engine::turn::{Fatal, Persist, Room};
+use crate::http::{HttpRules, LiveRules, SHARD};
+use crate::wall_clock::WallClock;
+
+/// A store in memory that has room or has none.
+struct Disk(MemoryStore, Arc<AtomicBool>);
+
+impl MessageStore for Disk {
+    fn append(&mut self, channel: ChannelId, message: Kept) {
+        self.0.append(channel, message);
+    }
+
+    fn read(&mut self, query: &Query) -> Option<Vec<Kept>> {
+        self.0.read(query)
+    }
+
+    fn first_at(&mut self, channel: ChannelId, time: UnixMillis) -> Option<Offset> {
+        self.0.first_at(channel, time)
+    }
+
+    fn first_within(&mut self, channel: ChannelId, bytes: u64) -> Option<Offset> {
+        self.0.first_within(channel, bytes)
+    }
+
+    fn trim(&mut self, channel: ChannelId, first: Offset) {
+        self.0.trim(channel, first);
+    }
+
+    fn forget(&mut self, channel: ChannelId) {
+        self.0.forget(channel);
+    }
+
+    fn retain(&mut self, known: &dyn Fn(ChannelId) -> bool) {
+        self.0.retain(known);
+    }
+
+    fn size(&self, channel: ChannelId) -> (u64, u64) {
+        self.0.size(channel)
+    }
+
+    fn oldest(&self) -> Option<UnixMillis> {
+        self.0.oldest()
+    }
+}
+
+impl Persist for Disk {
+    fn batch_bytes(&self) -> u64 {
+        self.0.batch_bytes()
+    }
+
+    fn tend(&mut self, _now: UnixMillis) -> Result<Room, Fatal> {
+        Ok(if self.1.load(Ordering::Relaxed) { Room::Reserved } else { Room::Enough })
+    }
+
+    fn persist(&mut self, records: &[Written]) -> Result<(), Fatal> {
+        self.0.persist(records)
+    }
+}
+
+/// An API over an engine, and what says that its disk is full.
+fn api() -> (EngineThread, Arc<AtomicBool>, Api) {
+    let (is_full, mut clock) = (Arc::new(AtomicBool::new(false)), WallClock::new(0));
+    let store = Disk(MemoryStore::default(), Arc::clone(&is_full));
+    let mut core = EngineCore::new(CoreConfig::new("test0000"), store);
+    core.begin(false, clock.now_ms());
+    let mut time = clock.clone();
+    let engine = EngineThread::spawn(core, move || time.now_ms(), |fatal| panic!("{fatal}")).unwrap();
+    let limits = AppLimits {
+        message: 65_536,
+        channels: 1,
+        connections: None,
+        connections_per_user: 1,
+        cursors_per_user: 1,
+        publish_rate: None,
+        publish_burst: 1,
+        api_rate: None,
+        api_burst: 1,
+    };
+    let rules = HttpRules {
+        keys: crate::http::ApiKeys::default(),
+        limits,
+        apps: AppTable::default(),
+        tokens: Vec::new(),
+        console_keys: Vec::new(),
+    };
+    let callouts = crate::callout::start(clock.clone(), [0; 32]).unwrap().handle();
+    let api = Api {
+        asker: Asker::new(engine.handle(), SHARD),
+        rules: LiveRules::new(rules),
+        within: Duration::from_secs(60),
+        rates: Mutex::default(),
+        started: Instant::now(),
+        clock: Mutex::new(clock),
+        random: Mutex::new(SeedableRng::from_seed([0; 32])),
+        stop: watch::channel(false).1,
+        openapi: String::new(),
+        shows_metrics: false,
+        sync_times: crate::http::SyncTimes::default(),
+        disk: Default::default(),
+        expiry: Default::default(),
+        proxies: Default::default(),
+        forwarded: Default::default(),
+        shards: Vec::new(),
+        reloads: Default::default(),
+        callouts,
+        hooks: Default::default(),
+        tokens: Default::default(),
+        answered: Mutex::new(BTreeMap::new()),
+        operations: Mutex::default(),
+        accepted: Notify::new(),
+        console: None,
+    };
+    (engine, is_full, api)
+}
+
+#[test]
+fn what_waits_for_room_for_a_day_is_executed_when_there_is_some() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let (_engine, is_full, api) = api();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let body = RawValue::from_string(r#"{"channel": "a", "text": "x"}"#.into()).unwrap();
+        let app = AppName::default_app().to_string();
+        let request = Record::Request(Request { app: app.clone(), key: "key".into(), id: "k".into(), body });
+        let stored = api.ask(operations::store(&request, "k", operations::scope(&app, "key")).unwrap()).await;
+        let Position { offset: of, epoch } = stands_at(stored.unwrap()).unwrap();
+        lock(&api.operations).accept(of, &app, 100, api.unix());
+        assert_eq!(lock(&api.operations).take(), Some(of));
+
+        is_full.store(true, Ordering::Relaxed);
+        let refused = api.try_execute(of).await.unwrap_err();
+        assert_eq!(refused.code(), Problem::from(backend::storage(EngineError::Full)).code());
+        assert_eq!(lock(&api.operations).state(of), Some(operations::State::Waiting), "its mark is not stored");
+        let later = api.unix() + DAY_MS;
+        *lock(&api.clock) = WallClock::new(later);
+        api.try_execute(of).await.unwrap_err();
+
+        is_full.store(false, Ordering::Relaxed);
+        api.try_execute(of).await.unwrap();
+        let Some(operations::State::Done { at }) = lock(&api.operations).state(of) else { panic!("it is not done") };
+        let Some(Record::Done { results, .. }) = api.record(epoch, at).await.unwrap() else { panic!("no results") };
+        let results: serde_json::Value = serde_json::from_str(results.get()).unwrap();
+        assert_eq!((&results[0]["channel"], &results[0]["offset"]), (&"a".into(), &1.into()), "{results}");
+    });
+}
