@@ -58,7 +58,7 @@ impl Node {
             user = UserName::new(&format!("anon-{device}")).ok();
         }
         let owner = user.clone().filter(|_| named).map(|user| Owner { app: app.clone(), user, device: device.clone() });
-        let session = self.new_session_id();
+        let session = self.session_ids.make();
         let max_connections = self.limits(&app).connections_per_user;
         let attach = Attach {
             session,

@@ -23,6 +23,7 @@ mod presence;
 mod publish;
 mod query;
 mod session;
+mod session_ids;
 mod stream;
 mod subscribe;
 
@@ -56,6 +57,7 @@ pub use self::packing::PackedStats;
 use self::packing::Packer;
 use self::presence::Watches;
 use self::session::{Conn, Session, State};
+use self::session_ids::SessionIds;
 use crate::apps::AppTable;
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Gone, Reply, SessionId, Ticket};
 use crate::planted::Bug;
@@ -73,7 +75,7 @@ pub struct Node {
     watches: Watches,
     revocations: Revocations,
     next_number: u32,
-    next_session: u64,
+    session_ids: SessionIds,
     tickets: FxHashMap<Ticket, Waiting>,
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
@@ -114,20 +116,13 @@ pub struct Welcomed<'a> {
     pub app: &'a AppName,
 }
 
-/// Leaves 47 bits to begin with, and as many sessions as any start will have, below the 16 bits of the shard.
-const SESSION_SHIFT: u32 = 17;
-
 /// Why a connection ends: an error frame, if there is something to say, and a close code.
 struct Ending(Option<ErrorFrame>, CloseCode);
 
 impl Node {
     /// Creates a node without connections. `seed` feeds session ids and made device ids.
     pub fn new(config: NodeConfig, auth: Arc<dyn Authenticator + Send + Sync>, seed: [u8; 32]) -> Self {
-        // Ids of anonymous connections scope their messages' ids, which outlive this start; so no start begins at 1.
-        let mut first = ChaCha8Rng::from_seed(seed);
-        first.set_stream(1);
-        let next_session = first.next_u64() >> SESSION_SHIFT;
-        let bugs = config.bugs;
+        let (bugs, session_ids) = (config.bugs, SessionIds::new(config.shard, seed));
         Self {
             config,
             apps: AppTable::default(),
@@ -140,7 +135,7 @@ impl Node {
             watches: Watches::default(),
             revocations: Revocations::default(),
             next_number: 1,
-            next_session,
+            session_ids,
             tickets: FxHashMap::default(),
             next_ticket: 1,
             deadlines: BTreeSet::new(),
@@ -454,12 +449,6 @@ impl Node {
             }
         }
         self.drain_on(now);
-    }
-
-    fn new_session_id(&mut self) -> SessionId {
-        let id = SessionId(u64::from(self.config.shard.0) << 48 | self.next_session);
-        self.next_session += 1;
-        id
     }
 
     /// Returns so many random characters of `[A-Za-z0-9_-]`.

@@ -133,6 +133,22 @@ fn nothing_of_one_app_is_seen_in_another() {
     assert!(!world.keys.iter().any(|key| said.contains(key.as_str())), "{said}");
 }
 
+/// The session of a client that comes in, which stays.
+fn session(site: &Site, app: &str, secret: &str) -> (Wire, u64) {
+    let (wire, welcome) = enter(site.address(), app, &token(app, "alice", secret));
+    (wire, u64::from_str_radix(welcome["session"].as_str().unwrap(), 16).unwrap())
+}
+
+#[test]
+fn what_goes_on_in_one_app_cannot_be_counted_in_another() {
+    let config = [app("alpha", &secret(1)), app("beta", &secret(2))].concat();
+    let site = Site::start_with(&config, &["--shards", "1"]);
+    let (_before, before) = session(&site, "beta", &secret(2));
+    let _busy: Vec<_> = [(); 5].iter().map(|()| session(&site, "alpha", &secret(1))).collect();
+    let (_after, after) = session(&site, "beta", &secret(2));
+    assert!(before.abs_diff(after) > 1_000, "{before:x} and {after:x}");
+}
+
 #[test]
 fn an_app_ends_revokes_and_counts_its_own_alone() {
     let world = world();
