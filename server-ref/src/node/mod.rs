@@ -33,8 +33,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    AppName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, ErrorCode, ErrorFrame, ServerFrame,
-    Utf8Bytes,
+    AppName, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, ErrorCode, ErrorFrame, ServerFrame, Utf8Bytes,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -50,7 +49,7 @@ use self::connect::Revocations;
 use self::counters::Counters;
 pub use self::counters::{AppNumbers, ConnectionInfo, ConnectionsPage, ConnectionsQuery, SHOWN_CHANNELS};
 use self::drain::Draining;
-use self::hub::Hub;
+use self::hub::{Hub, HubNumber};
 pub use self::io::{CallFailure, CallId, Calling, ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
 use self::outputs::Outputs;
 pub use self::packing::PackedStats;
@@ -70,11 +69,12 @@ pub struct Node {
     rng: ChaCha8Rng,
     conns: BTreeMap<ConnId, Conn>,
     sessions: BTreeMap<SessionId, ConnId>,
-    hubs: BTreeMap<ChannelNumber, Hub>,
-    numbers: FxHashMap<ChannelKey, ChannelNumber>,
+    hubs: BTreeMap<HubNumber, Hub>,
+    numbers: FxHashMap<ChannelKey, HubNumber>,
     watches: Watches,
     revocations: Revocations,
-    next_number: u32,
+    /// The last hub of each app, which stays: no number is used again.
+    last_hubs: FxHashMap<AppName, HubNumber>,
     session_ids: SessionIds,
     tickets: FxHashMap<Ticket, Waiting>,
     next_ticket: u64,
@@ -96,11 +96,11 @@ const MAX_WAITING: usize = moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES + 
 #[derive(Clone, Debug)]
 enum Waiting {
     Attach { conn: ConnId, session: SessionId },
-    Open { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32 },
-    Page { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, turn: u32 },
+    Open { conn: ConnId, session: SessionId, number: HubNumber, serial: u32 },
+    Page { conn: ConnId, session: SessionId, number: HubNumber, serial: u32, turn: u32 },
     Publish { conn: ConnId, session: SessionId, req: u64, bytes: usize, why: Option<Utf8Bytes> },
     History { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
-    Ack { conn: ConnId, session: SessionId, number: ChannelNumber },
+    Ack { conn: ConnId, session: SessionId, number: HubNumber },
     Forget { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
     Members { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName, queued: bool },
     Statuses { conn: ConnId, session: SessionId, req: Option<u64>, queued: bool },
@@ -134,7 +134,7 @@ impl Node {
             numbers: FxHashMap::default(),
             watches: Watches::default(),
             revocations: Revocations::default(),
-            next_number: 1,
+            last_hubs: FxHashMap::default(),
             session_ids,
             tickets: FxHashMap::default(),
             next_ticket: 1,
@@ -402,10 +402,10 @@ impl Node {
     }
 
     /// Names a channel to a connection, in its codec.
-    fn channel_ref(&self, conn: ConnId, number: ChannelNumber) -> Option<ChannelRef> {
+    fn channel_ref(&self, conn: ConnId, number: HubNumber) -> Option<ChannelRef> {
         let hub = self.hubs.get(&number)?;
         Some(match self.codec(conn) {
-            Codec::Binary => ChannelRef::Number(number),
+            Codec::Binary => ChannelRef::Number(number.channel),
             Codec::Json => ChannelRef::Name(hub.key.name.clone()),
         })
     }

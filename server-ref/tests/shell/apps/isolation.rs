@@ -143,9 +143,18 @@ fn session(site: &Site, app: &str, secret: &str) -> (Wire, u64) {
 fn what_goes_on_in_one_app_cannot_be_counted_in_another() {
     let config = [app("alpha", &secret(1)), app("beta", &secret(2))].concat();
     let site = Site::start_with(&config, &["--shards", "1"]);
-    let (_before, before) = session(&site, "beta", &secret(2));
-    let _busy: Vec<_> = [(); 5].iter().map(|()| session(&site, "alpha", &secret(1))).collect();
-    let (_after, after) = session(&site, "beta", &secret(2));
+    let number = |wire: &mut Wire, channel: &str| {
+        wire.say(&json!({"t": "subscribe", "req": 1, "channel": channel}));
+        wire.expect("subscribed")["number"].clone()
+    };
+    let (mut first, before) = session(&site, "beta", &secret(2));
+    assert_eq!(number(&mut first, "first"), 1);
+    let mut busy: Vec<_> = [(); 5].iter().map(|()| session(&site, "alpha", &secret(1))).collect();
+    for (at, (wire, _)) in (1..).zip(&mut busy) {
+        assert_eq!(number(wire, &format!("room-{at}")), at);
+    }
+    let (mut second, after) = session(&site, "beta", &secret(2));
+    assert_eq!(number(&mut second, "second"), 2);
     assert!(before.abs_diff(after) > 1_000, "{before:x} and {after:x}");
 }
 
