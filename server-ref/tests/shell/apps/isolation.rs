@@ -181,8 +181,17 @@ fn an_app_ends_revokes_and_counts_its_own_alone() {
     beta.post("/v1/apps/beta/messages", &json!({"channel": "room", "text": "x"})).good();
     beta.post("/v1/apps/beta/messages", &json!({"channel": "room", "text": "y"})).good();
     alpha.post("/v1/apps/alpha/messages", &json!({"channel": "room", "text": "x"})).good();
+    // Who has no key of an app counts for it, and an app that is not there for none.
+    beta.get("/v1/apps/alpha/channels").problem(401, "auth.invalid");
+    beta.get("/v1/apps/nobody/channels").problem(404, "app.unknown");
+    beta.get("/v1/apps/%62eta/channels").good();
     let text = world.metrics.bare("GET", "/metrics", &[], None).text();
     for line in [
+        "moorline_http_requests_total{app=\"alpha\",status=\"200\",code=\"\"} 2",
+        "moorline_http_requests_total{app=\"alpha\",status=\"204\",code=\"\"} 2",
+        "moorline_http_requests_total{app=\"alpha\",status=\"401\",code=\"auth.invalid\"} 1",
+        "moorline_http_requests_total{app=\"beta\",status=\"200\",code=\"\"} 3",
+        "moorline_http_requests_total{app=\"\",status=\"404\",code=\"app.unknown\"} 1",
         "moorline_connections{app=\"beta\"} 2",
         "moorline_online_users{app=\"beta\"} 1",
         "moorline_published_total{app=\"beta\"} 2",
@@ -191,6 +200,7 @@ fn an_app_ends_revokes_and_counts_its_own_alone() {
     ] {
         assert!(text.lines().any(|other| other == line), "no `{line}` in {text}");
     }
+    assert!(!text.contains("nobody"), "{text}");
     let foreign = "moorline_refused_total{app=\"beta\"";
     assert!(!text.contains(foreign) && !text.contains("moorline_connections{app=\"alpha\"} 1"), "{text}");
 }
