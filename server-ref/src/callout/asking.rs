@@ -42,6 +42,8 @@ impl Shared {
             // What is not asked was told when it began to fail.
             if let CalloutError::Open(_) = error {
                 tracing::debug!(app, callout, kind, %error, "a call-out was not asked");
+            } else if error.is_misconfiguration() {
+                tracing::error!(app, callout, kind, %error, "a backend does not take a call-out's question; check `url`");
             } else {
                 tracing::warn!(app, callout, kind, %error, "a call-out has no answer");
             }

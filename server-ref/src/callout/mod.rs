@@ -15,8 +15,8 @@
 //! - `body` is JSON; it is `POST`ed to the call-out's URL, signed as hooks are (`webhook-id`, `webhook-timestamp`,
 //!   `webhook-signature`), on a connection that is kept for the next. A call is sent once; a question again if a kept
 //!   connection turns out to have ended. Nothing else is tried again here.
-//! - An [`Answer`] is a 2xx with a JSON object of at most [`MOST_ANSWER`] bytes. Everything else is a [`CalloutError`],
-//!   of which [`CalloutError::is_temporary`] says whether asking again may help.
+//! - An [`Answer`] is a 2xx with a JSON object of at most [`MOST_ANSWER`] bytes, or 401 or 403, which are a plain no.
+//!   Everything else is a [`CalloutError`].
 //! - `Target::within` bounds the whole, waiting for one of the call-out's `max_requests` places included.
 //! - Each call-out has a [`breaker`]: after 5 failures in a row (no answer in time, nobody there, 5xx, 429) calls end at
 //!   once with [`CalloutError::Open`] for 1 s to 30 s; then one is tried.
@@ -49,6 +49,9 @@ use crate::wall_clock::WallClock;
 pub const MOST_ANSWER: usize = 256 * 1024;
 /// Connections of one call-out that are kept while nobody needs them.
 const MOST_KEPT: usize = 32;
+/// What 401 and 403 mean, whatever came with them.
+const DENIAL: &[u8] = b"{\"allow\":false}";
+
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
@@ -64,10 +67,10 @@ pub struct Callout {
     pub rule: CalloutRule,
 }
 
-/// What a backend answered: 2xx, and a JSON object.
+/// What a backend answered: 2xx and a JSON object, or 401 or 403.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The object as it came.
+    /// The object as it came; of 401 and 403, [`DENIAL`].
     pub body: Bytes,
 }
 
@@ -93,13 +96,9 @@ pub enum CalloutError {
 }
 
 impl CalloutError {
-    /// Tells whether the same call may go well later without anybody changing anything.
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Open(_) | Self::Busy | Self::Stopped => true,
-            Self::Invalid => false,
-            Self::Refused(refusal) => is_down(refusal),
-        }
+    /// Tells whether the backend works and does not take such questions: somebody has to change something.
+    fn is_misconfiguration(&self) -> bool {
+        matches!(self, Self::Refused(refusal @ Refusal::Status(status)) if status.is_client_error() && !is_down(refusal))
     }
 
     /// Returns the outcome's name in the metrics.
@@ -345,6 +344,9 @@ impl Shared {
 
 impl Answer {
     fn of(reply: Reply) -> Result<Self, CalloutError> {
+        if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Ok(Self { body: Bytes::from_static(DENIAL) });
+        }
         if !reply.status.is_success() {
             return Err(Refusal::Status(reply.status).into());
         }
@@ -393,8 +395,20 @@ mod tests {
         for body in ["", "[]", "true", "\"{}\"", "{\"allow\":true", "{\"allow\":true}}", "{'allow':true}", &deep] {
             assert!(matches!(read(200, body), Err(CalloutError::Invalid)), "{body}");
         }
-        for status in [199, 302, 404] {
+        for status in [199, 302, 400, 404, 500] {
             assert!(matches!(read(status, "{}"), Err(CalloutError::Refused(Refusal::Status(_)))), "{status}");
         }
+        for status in [401, 403] {
+            assert_eq!(read(status, "{\"allow\":true}").unwrap().body, DENIAL, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_client_error_that_opens_no_breaker_is_somebodys_to_mend() {
+        let of = |status: u16| CalloutError::Refused(Refusal::Status(StatusCode::from_u16(status).unwrap()));
+        for (status, is) in [(302, false), (400, true), (404, true), (429, false), (500, false)] {
+            assert_eq!(of(status).is_misconfiguration(), is, "{status}");
+        }
+        assert!(!CalloutError::Busy.is_misconfiguration());
     }
 }

@@ -70,6 +70,11 @@ impl ApiKeys {
         self.dev || self.apps.iter().any(|(known, _)| known == app)
     }
 
+    /// Tells whether the configuration names an app; in development mode, the default app, too.
+    pub fn is_configured(&self, app: &AppName) -> bool {
+        self.apps.iter().any(|(known, _)| known == app) || self.dev && *app == AppName::default_app()
+    }
+
     /// Tells whether anybody has a key.
     pub fn is_empty(&self) -> bool {
         !self.dev && self.apps.iter().all(|(_, keys)| keys.is_empty())

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use moorline_protocol::AppName;
 
 use super::problem::Told;
 use super::serve::Peer;
@@ -32,11 +33,15 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let name = || route.as_ref().map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
     let span = Span::answering(request.headers(), name);
+    let (mut parts, body) = request.into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let app = params.as_ref().and_then(|params| api.configured_app(params));
+    let request = Request::from_parts(parts, body);
     let mut response = span.around(next.run(request)).await;
     let request_id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
     let code = response.extensions().get::<Told>().map(Told::code);
-    *lock(&api.answered).entry((status, code.unwrap_or_default().to_owned())).or_default() += 1;
+    *lock(&api.answered).entry((app, status, code.unwrap_or_default().to_owned())).or_default() += 1;
     span.set("http.request.method", method.to_string());
     route.into_iter().for_each(|route| span.set("http.route", route));
     span.set("http.response.status_code", i64::from(status));
@@ -60,6 +65,13 @@ pub(super) async fn logged(State(api): State<Arc<Api>>, request: Request, next: 
 }
 
 impl Api {
+    /// Returns the app that a request is about, whoever makes it, if the configuration names it: so there are not more
+    /// than that has.
+    fn configured_app(&self, params: &RawPathParams) -> Option<AppName> {
+        let app = params.iter().find(|(name, _)| *name == "app").and_then(|(_, app)| AppName::new(app).ok())?;
+        self.live().keys.is_configured(&app).then_some(app)
+    }
+
     /// Returns whom a request is from.
     pub(super) fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let lines = self.forwarded.name().map(|name| headers.get_all(name));

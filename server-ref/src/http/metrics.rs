@@ -30,8 +30,8 @@ type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter<u64, AtomicU64>>;
 type Gauges = Family<Labels, Gauge<i64, std::sync::atomic::AtomicI64>>;
 
-/// How many requests were answered with each status and code.
-pub(super) type Answered = BTreeMap<(u16, String), u64>;
+/// How many requests about each app of the configuration, or about none, were answered with each status and code.
+pub(super) type Answered = BTreeMap<(Option<AppName>, u16, String), u64>;
 
 /// The server's numbers, for Prometheus. On the API's own listener, and in development mode.
 #[utoipa::path(
@@ -53,11 +53,12 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Pro
     of_engine(&mut registry, &stats);
     of_shards(&mut registry, &shards);
     let answered = Counters::default();
-    for ((status, code), count) in lock(&api.answered).iter() {
-        let labels = vec![("status", status.to_string()), ("code", code.clone())];
+    for ((app, status, code), count) in lock(&api.answered).iter() {
+        let app = app.as_ref().map(AppName::to_string).unwrap_or_default();
+        let labels = vec![("app", app), ("status", status.to_string()), ("code", code.clone())];
         answered.get_or_create(&labels).inc_by(*count);
     }
-    registry.register("http_requests", "Requests of the HTTP API, by status and code", answered);
+    registry.register("http_requests", "Requests of the HTTP API, by app, status and code", answered);
     of_disk(&mut registry, &api.disk);
     if let Some(expires) = api.expiry.get() {
         let gauge = Gauge::<i64, std::sync::atomic::AtomicI64>::default();

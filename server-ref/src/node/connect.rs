@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    AppName, Auth, Authed, Call, ChannelName, ChannelNumber, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello,
-    Packed, ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
+    AppName, Auth, Authed, Call, ChannelName, CloseCode, Codec, DeviceId, ErrorCode, ErrorFrame, Hello, Packed,
+    ProducerGrant, Push, ServerFrame, Unsubscribed, UserName, Utf8Bytes, Welcome,
 };
 
 use super::callout::{CalloutKind, questions_at_once};
 use super::config::{AuthFailure, Claims, NodeConfig, Permissions};
+use super::hub::HubNumber;
 use super::io::ConnId;
 use super::limits::Bucket;
 use super::session::{Attaching, Caller, Conn, Extra, Flow, Session, State, Unread};
@@ -58,7 +59,7 @@ impl Node {
             user = UserName::new(&format!("anon-{device}")).ok();
         }
         let owner = user.clone().filter(|_| named).map(|user| Owner { app: app.clone(), user, device: device.clone() });
-        let session = self.new_session_id();
+        let session = self.session_ids.make();
         let max_connections = self.limits(&app).connections_per_user;
         let attach = Attach {
             session,
@@ -287,13 +288,7 @@ impl Node {
     }
 
     /// Ends a subscription that is not allowed any more.
-    pub(super) fn end_subscription(
-        &mut self,
-        conn: ConnId,
-        number: ChannelNumber,
-        channel: ChannelName,
-        code: ErrorCode,
-    ) {
+    pub(super) fn end_subscription(&mut self, conn: ConnId, number: HubNumber, channel: ChannelName, code: ErrorCode) {
         let codec = self.codec(conn);
         let ended = self.session(conn).and_then(|session| session.remove(number));
         self.leave_hub(conn, codec, number);

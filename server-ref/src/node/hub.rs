@@ -10,11 +10,32 @@ use super::packing::{Packer, Thrift};
 use crate::engine::{ChannelKey, Stored};
 use crate::planted::{Bug, Bugs};
 
+/// Names a hub on its shard. Channels are counted per app, so that none sees how many another has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct HubNumber {
+    /// The app, by the order in which they came.
+    app: u32,
+    /// The channel, as its subscribers know it.
+    pub(super) channel: ChannelNumber,
+}
+
+impl HubNumber {
+    /// Returns what stands before an app's first channel.
+    pub(super) fn before_first(app: u32) -> Self {
+        Self { app, channel: ChannelNumber(0) }
+    }
+
+    /// Returns the next one of the same app.
+    pub(super) fn next(self) -> Self {
+        Self { channel: ChannelNumber(self.channel.0 + 1), ..self }
+    }
+}
+
 /// A channel of this shard: who gets its messages, and how far they were sent.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) key: ChannelKey,
-    pub(super) number: ChannelNumber,
+    pub(super) number: HubNumber,
     /// `None` until the engine has answered the first open.
     pub(super) tip: Option<Tip>,
     /// Subscriptions in any state; at zero the hub goes.
@@ -36,7 +57,7 @@ pub(super) struct Tip {
 }
 
 impl Hub {
-    pub(super) fn new(key: ChannelKey, number: ChannelNumber, packs: bool) -> Self {
+    pub(super) fn new(key: ChannelKey, number: HubNumber, packs: bool) -> Self {
         Self {
             key,
             number,
@@ -112,7 +133,7 @@ impl Hub {
 
     /// The head of live deliveries.
     fn head(&self) -> DeliverHead {
-        DeliverHead { number: self.number, replay: false, more: false, at: None }
+        DeliverHead { number: self.number.channel, replay: false, more: false, at: None }
     }
 
     fn encode(&self, codec: Codec, messages: &[Bytes]) -> Bytes {

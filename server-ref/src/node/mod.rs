@@ -23,6 +23,7 @@ mod presence;
 mod publish;
 mod query;
 mod session;
+mod session_ids;
 mod stream;
 mod subscribe;
 
@@ -32,8 +33,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    AppName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, ErrorCode, ErrorFrame, ServerFrame,
-    Utf8Bytes,
+    AppName, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, ErrorCode, ErrorFrame, ServerFrame, Utf8Bytes,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -49,13 +49,14 @@ use self::connect::Revocations;
 use self::counters::Counters;
 pub use self::counters::{AppNumbers, ConnectionInfo, ConnectionsPage, ConnectionsQuery, SHOWN_CHANNELS};
 use self::drain::Draining;
-use self::hub::Hub;
+use self::hub::{Hub, HubNumber};
 pub use self::io::{CallFailure, CallId, Calling, ConnId, NodeStats, Output, Pressure, TimerKind, Warning};
 use self::outputs::Outputs;
 pub use self::packing::PackedStats;
 use self::packing::Packer;
 use self::presence::Watches;
 use self::session::{Conn, Session, State};
+use self::session_ids::SessionIds;
 use crate::apps::AppTable;
 use crate::engine::{ChannelKey, Command, Completion, EngineError, Event, Gone, Reply, SessionId, Ticket};
 use crate::planted::Bug;
@@ -68,12 +69,13 @@ pub struct Node {
     rng: ChaCha8Rng,
     conns: BTreeMap<ConnId, Conn>,
     sessions: BTreeMap<SessionId, ConnId>,
-    hubs: BTreeMap<ChannelNumber, Hub>,
-    numbers: FxHashMap<ChannelKey, ChannelNumber>,
+    hubs: BTreeMap<HubNumber, Hub>,
+    numbers: FxHashMap<ChannelKey, HubNumber>,
     watches: Watches,
     revocations: Revocations,
-    next_number: u32,
-    next_session: u64,
+    /// The last hub of each app, which stays: no number is used again.
+    last_hubs: FxHashMap<AppName, HubNumber>,
+    session_ids: SessionIds,
     tickets: FxHashMap<Ticket, Waiting>,
     next_ticket: u64,
     deadlines: BTreeSet<(Timestamp, ConnId)>,
@@ -94,11 +96,11 @@ const MAX_WAITING: usize = moorline_protocol::limits::TRANSPORT_MESSAGE_BYTES + 
 #[derive(Clone, Debug)]
 enum Waiting {
     Attach { conn: ConnId, session: SessionId },
-    Open { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32 },
-    Page { conn: ConnId, session: SessionId, number: ChannelNumber, serial: u32, turn: u32 },
+    Open { conn: ConnId, session: SessionId, number: HubNumber, serial: u32 },
+    Page { conn: ConnId, session: SessionId, number: HubNumber, serial: u32, turn: u32 },
     Publish { conn: ConnId, session: SessionId, req: u64, bytes: usize, why: Option<Utf8Bytes> },
     History { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
-    Ack { conn: ConnId, session: SessionId, number: ChannelNumber },
+    Ack { conn: ConnId, session: SessionId, number: HubNumber },
     Forget { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName },
     Members { conn: ConnId, session: SessionId, req: u64, channel: moorline_protocol::ChannelName, queued: bool },
     Statuses { conn: ConnId, session: SessionId, req: Option<u64>, queued: bool },
@@ -114,20 +116,13 @@ pub struct Welcomed<'a> {
     pub app: &'a AppName,
 }
 
-/// Leaves 47 bits to begin with, and as many sessions as any start will have, below the 16 bits of the shard.
-const SESSION_SHIFT: u32 = 17;
-
 /// Why a connection ends: an error frame, if there is something to say, and a close code.
 struct Ending(Option<ErrorFrame>, CloseCode);
 
 impl Node {
     /// Creates a node without connections. `seed` feeds session ids and made device ids.
     pub fn new(config: NodeConfig, auth: Arc<dyn Authenticator + Send + Sync>, seed: [u8; 32]) -> Self {
-        // Ids of anonymous connections scope their messages' ids, which outlive this start; so no start begins at 1.
-        let mut first = ChaCha8Rng::from_seed(seed);
-        first.set_stream(1);
-        let next_session = first.next_u64() >> SESSION_SHIFT;
-        let bugs = config.bugs;
+        let (bugs, session_ids) = (config.bugs, SessionIds::new(config.shard, seed));
         Self {
             config,
             apps: AppTable::default(),
@@ -139,8 +134,8 @@ impl Node {
             numbers: FxHashMap::default(),
             watches: Watches::default(),
             revocations: Revocations::default(),
-            next_number: 1,
-            next_session,
+            last_hubs: FxHashMap::default(),
+            session_ids,
             tickets: FxHashMap::default(),
             next_ticket: 1,
             deadlines: BTreeSet::new(),
@@ -407,10 +402,10 @@ impl Node {
     }
 
     /// Names a channel to a connection, in its codec.
-    fn channel_ref(&self, conn: ConnId, number: ChannelNumber) -> Option<ChannelRef> {
+    fn channel_ref(&self, conn: ConnId, number: HubNumber) -> Option<ChannelRef> {
         let hub = self.hubs.get(&number)?;
         Some(match self.codec(conn) {
-            Codec::Binary => ChannelRef::Number(number),
+            Codec::Binary => ChannelRef::Number(number.channel),
             Codec::Json => ChannelRef::Name(hub.key.name.clone()),
         })
     }
@@ -454,12 +449,6 @@ impl Node {
             }
         }
         self.drain_on(now);
-    }
-
-    fn new_session_id(&mut self) -> SessionId {
-        let id = SessionId(u64::from(self.config.shard.0) << 48 | self.next_session);
-        self.next_session += 1;
-        id
     }
 
     /// Returns so many random characters of `[A-Za-z0-9_-]`.

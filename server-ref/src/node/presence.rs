@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    AppName, ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, Members, MembersView,
-    PresenceChange, PresenceEvents, PresenceMode, PresenceOp, PresenceRequest, PresenceVersion, ServerFrame,
-    StatusRequest, Statuses, Subscribe, UserName, UserStatus, limits,
+    AppName, ChannelName, ChannelRef, Codec, ErrorCode, ErrorFrame, Members, MembersView, PresenceChange,
+    PresenceEvents, PresenceMode, PresenceOp, PresenceRequest, PresenceVersion, ServerFrame, StatusRequest, Statuses,
+    Subscribe, UserName, UserStatus, limits,
 };
 
 use super::config::Permissions;
 use super::connect::storage_error;
+use super::hub::HubNumber;
 use super::io::{ConnId, Output, Pressure};
 use super::query::Query;
 use super::session::State;
@@ -28,7 +29,7 @@ const UNDECIDED_RETRY_MS: u32 = 500;
 /// Who looks at what; in rooms and lists of this shard alone.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    rooms: BTreeMap<ChannelNumber, Room>,
+    rooms: BTreeMap<HubNumber, Room>,
     users: BTreeMap<(AppName, UserName), Vec<ConnId>>,
     /// Connections that missed changes of users.
     missed: BTreeSet<ConnId>,
@@ -109,7 +110,7 @@ impl Node {
         &mut self,
         conn: ConnId,
         session: SessionId,
-        number: ChannelNumber,
+        number: HubNumber,
         subscribe: &Subscribe,
     ) -> Option<PresenceEntry> {
         let is_member = subscribe.presence == PresenceMode::Join;
@@ -123,7 +124,7 @@ impl Node {
     }
 
     /// The subscription stands: changes after this view are told.
-    pub(super) fn begin_watch(&mut self, conn: ConnId, codec: Codec, number: ChannelNumber, view: &MembersView) {
+    pub(super) fn begin_watch(&mut self, conn: ConnId, codec: Codec, number: HubNumber, view: &MembersView) {
         let is_full = self.pressure(conn) >= Pressure::High;
         let Some(room) = self.watches.rooms.get_mut(&number) else { return };
         room.count = view.count;
@@ -135,7 +136,7 @@ impl Node {
     }
 
     /// A subscription is gone. Whose connection is gone as well leaves with it, in the engine.
-    pub(super) fn leave_room(&mut self, conn: ConnId, codec: Codec, number: ChannelNumber, key: &ChannelKey) {
+    pub(super) fn leave_room(&mut self, conn: ConnId, codec: Codec, number: HubNumber, key: &ChannelKey) {
         let Some(room) = self.watches.rooms.get_mut(&number) else { return };
         room.hush(conn, codec);
         let part = room.parts.remove(&conn).unwrap_or_default();
@@ -151,7 +152,7 @@ impl Node {
     }
 
     /// Tells whether a subscription rests on the grant `presence`, too.
-    pub(super) fn takes_part(&self, conn: ConnId, number: ChannelNumber) -> bool {
+    pub(super) fn takes_part(&self, conn: ConnId, number: HubNumber) -> bool {
         self.watches.rooms.get(&number).is_some_and(|room| room.parts.contains_key(&conn))
     }
 
@@ -238,7 +239,7 @@ impl Node {
         let Some(room) = self.watches.rooms.get_mut(&number) else { return };
         room.count = count;
         let told = room.told.clone();
-        let mut frame = PresenceEvents { channel: ChannelRef::Number(number), version, count, events };
+        let mut frame = PresenceEvents { channel: ChannelRef::Number(number.channel), version, count, events };
         for (conns, codec) in told.into_iter().zip([Codec::Binary, Codec::Json]) {
             if conns.is_empty() {
                 continue;
@@ -263,8 +264,7 @@ impl Node {
         let Some(entry) = self.conns.get(&conn) else { return };
         let (pressure, codec) = (entry.pressure, entry.codec);
         let State::Open(session) = &entry.state else { return };
-        let numbers: Vec<ChannelNumber> =
-            session.subscriptions.iter().map(|subscription| subscription.number).collect();
+        let numbers: Vec<HubNumber> = session.subscriptions.iter().map(|subscription| subscription.number).collect();
         let mut behind = Vec::new();
         for number in numbers {
             let Some(room) = self.watches.rooms.get_mut(&number) else { continue };

@@ -11,6 +11,7 @@ use super::callout::{Asking, Facts, Held, Permit};
 use super::cohorts::Seat;
 use super::config::{Claims, Grant, Permissions};
 use super::heartbeat::is_over;
+use super::hub::HubNumber;
 use super::io::{CallId, Pressure};
 use super::limits::Bucket;
 use super::query::Query;
@@ -167,7 +168,7 @@ pub(super) struct Extra {
 /// One channel on one connection.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) number: ChannelNumber,
+    pub(super) number: HubNumber,
     pub(super) serial: u32,
     pub(super) qos: Qos,
     pub(super) reset: ResetMode,
@@ -251,11 +252,17 @@ impl Reader {
 }
 
 impl Session {
-    pub(super) fn find(&self, number: ChannelNumber) -> Option<&Subscription> {
+    pub(super) fn find(&self, number: HubNumber) -> Option<&Subscription> {
         self.subscriptions.binary_search_by_key(&number, |s| s.number).ok().and_then(|at| self.subscriptions.get(at))
     }
 
-    pub(super) fn find_mut(&mut self, number: ChannelNumber) -> Option<&mut Subscription> {
+    /// Returns the hub of a channel by the number that the client knows: all are of its app.
+    pub(super) fn hub_number(&self, channel: ChannelNumber) -> Option<HubNumber> {
+        let at = self.subscriptions.binary_search_by_key(&channel, |s| s.number.channel).ok()?;
+        self.subscriptions.get(at).map(|subscription| subscription.number)
+    }
+
+    pub(super) fn find_mut(&mut self, number: HubNumber) -> Option<&mut Subscription> {
         let at = self.subscriptions.binary_search_by_key(&number, |s| s.number).ok()?;
         self.subscriptions.get_mut(at)
     }
@@ -266,7 +273,7 @@ impl Session {
         }
     }
 
-    pub(super) fn remove(&mut self, number: ChannelNumber) -> Option<Subscription> {
+    pub(super) fn remove(&mut self, number: HubNumber) -> Option<Subscription> {
         let at = self.subscriptions.binary_search_by_key(&number, |s| s.number).ok()?;
         Some(self.subscriptions.remove(at))
     }

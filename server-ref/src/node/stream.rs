@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use moorline_protocol::{
-    Ack, ChannelNumber, ChannelRef, CloseCode, Codec, Dropped, Epoch, ErrorCode, ErrorFrame, More, Offset, Pause,
-    Position, Qos, Reset, ResetMode, ResetReason, ServerFrame, Utf8Bytes, limits,
+    Ack, ChannelRef, CloseCode, Codec, Dropped, Epoch, ErrorCode, ErrorFrame, More, Offset, Pause, Position, Qos,
+    Reset, ResetMode, ResetReason, ServerFrame, Utf8Bytes, limits,
 };
 
 use super::cohorts::Seat;
 use super::connect::storage_error;
-use super::hub::{PageFrame, Tip, encode_page};
+use super::hub::{HubNumber, PageFrame, Tip, encode_page};
 use super::io::{ConnId, Output, Pressure};
 use super::session::{Conn, Flow, Reader, State};
 use super::{Ending, Node, Waiting};
@@ -56,7 +56,7 @@ impl Node {
     }
 
     /// Planted: who reads the log of a channel.
-    fn behind(&self, number: ChannelNumber) -> Vec<(ConnId, Codec)> {
+    fn behind(&self, number: HubNumber) -> Vec<(ConnId, Codec)> {
         let is_behind = |entry: &Conn| match &entry.state {
             State::Open(session) => session.find(number).is_some_and(|s| matches!(s.flow, Flow::Behind(_))),
             State::AwaitingHello { .. } | State::Asking(_) | State::Attaching(_) => false,
@@ -103,7 +103,7 @@ impl Node {
     fn send_reset(
         &mut self,
         conn: ConnId,
-        number: ChannelNumber,
+        number: HubNumber,
         epoch: Epoch,
         (first, head, from, reason): (Offset, Offset, Offset, ResetReason),
     ) {
@@ -212,7 +212,7 @@ impl Node {
         &mut self,
         conn: ConnId,
         session: SessionId,
-        number: ChannelNumber,
+        number: HubNumber,
         (serial, turn): (u32, u32),
         page: ReadPage,
     ) {
@@ -242,7 +242,7 @@ impl Node {
         }
     }
 
-    fn use_page(&mut self, conn: ConnId, number: ChannelNumber, mut page: ReadPage) {
+    fn use_page(&mut self, conn: ConnId, number: HubNumber, mut page: ReadPage) {
         let bugs = self.config.bugs;
         let (codec, channel) = (self.codec(conn), self.channel_ref(conn, number));
         let hub = self.hubs.get(&number).and_then(|hub| Some((hub.tip?, hub.packs)));
@@ -379,7 +379,7 @@ impl Node {
     }
 
     /// Takes a live connection into its cohort.
-    pub(super) fn join_hub(&mut self, conn: ConnId, number: ChannelNumber) {
+    pub(super) fn join_hub(&mut self, conn: ConnId, number: HubNumber) {
         let (codec, bugs) = (self.codec(conn), self.config.bugs);
         let Some(session) = self.session(conn) else { return };
         let packs = session.packs;
@@ -457,7 +457,7 @@ impl Node {
         }
     }
 
-    pub(super) fn acked(&mut self, conn: ConnId, session: SessionId, number: ChannelNumber, position: Position) {
+    pub(super) fn acked(&mut self, conn: ConnId, session: SessionId, number: HubNumber, position: Position) {
         if self.session_if(conn, session).is_none_or(|session| session.find(number).is_none()) {
             return;
         }

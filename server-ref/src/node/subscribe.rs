@@ -2,13 +2,13 @@
 
 use moorline_protocol::time::Now;
 use moorline_protocol::{
-    ChannelName, ChannelNumber, ChannelRef, Codec, ErrorCode, ErrorFrame, Offset, Qos, ServerFrame, Since, Start,
-    Subscribe, Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
+    ChannelName, ChannelRef, Codec, ErrorCode, ErrorFrame, Offset, Qos, ServerFrame, Since, Start, Subscribe,
+    Subscribed, Unsubscribe, Unsubscribed, Utf8Bytes,
 };
 
 use super::config::Permissions;
 use super::connect::storage_error;
-use super::hub::{Hub, Tip};
+use super::hub::{Hub, HubNumber, Tip};
 use super::io::ConnId;
 use super::session::{Extra, Flow, Reader, Subscription};
 use super::{Node, Waiting};
@@ -116,7 +116,7 @@ impl Node {
     }
 
     /// Returns the number of a channel that a connection is subscribed to, by its canonical name.
-    pub(super) fn subscribed_number(&self, conn: ConnId, channel: &ChannelName) -> Option<ChannelNumber> {
+    pub(super) fn subscribed_number(&self, conn: ConnId, channel: &ChannelName) -> Option<HubNumber> {
         let entry = self.conns.get(&conn)?;
         let key = ChannelKey { app: entry.app.clone(), name: channel.clone() };
         let number = *self.numbers.get(&key)?;
@@ -127,9 +127,9 @@ impl Node {
     }
 
     /// Returns the number of a channel that a frame refers to, if this connection is subscribed to it.
-    pub(super) fn number_of(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<ChannelNumber> {
+    pub(super) fn number_of(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<HubNumber> {
         match channel {
-            ChannelRef::Number(number) => self.session(conn)?.find(*number).map(|_| *number),
+            ChannelRef::Number(number) => self.session(conn)?.hub_number(*number),
             ChannelRef::Name(name) => {
                 let name = canonical(name, self.session(conn)?.user.as_ref())?;
                 self.subscribed_number(conn, &name)
@@ -138,7 +138,7 @@ impl Node {
     }
 
     /// The same, without what the app still decides about: nothing can rest on that.
-    pub(super) fn decided_number(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<ChannelNumber> {
+    pub(super) fn decided_number(&mut self, conn: ConnId, channel: &ChannelRef) -> Option<HubNumber> {
         let number = self.number_of(conn, channel)?;
         self.session(conn)?.find(number).filter(|subscription| !subscription.is_undecided()).map(|_| number)
     }
@@ -162,12 +162,14 @@ impl Node {
         name.ok_or_else(|| Box::new(ErrorFrame::new(code, Utf8Bytes::from_static(text))))
     }
 
-    fn hub_number(&mut self, key: &ChannelKey) -> ChannelNumber {
+    fn hub_number(&mut self, key: &ChannelKey) -> HubNumber {
         let number = match self.numbers.get(key) {
             Some(number) => *number,
             None => {
-                let number = ChannelNumber(self.next_number);
-                self.next_number += 1;
+                let apps = self.last_hubs.len() as u32;
+                let last = self.last_hubs.entry(key.app.clone()).or_insert_with(|| HubNumber::before_first(apps));
+                let number = last.next();
+                *last = number;
                 self.numbers.insert(key.clone(), number);
                 let packs = self.config.compression.of(&key.app, key.name.as_str());
                 self.hubs.insert(number, Hub::new(key.clone(), number, packs));
@@ -181,7 +183,7 @@ impl Node {
     }
 
     /// A subscription is gone; with the last one the shard stops watching the channel.
-    pub(super) fn leave_hub(&mut self, conn: ConnId, codec: Codec, number: ChannelNumber) {
+    pub(super) fn leave_hub(&mut self, conn: ConnId, codec: Codec, number: HubNumber) {
         let Some(key) = self.hubs.get(&number).map(|hub| hub.key.clone()) else { return };
         self.leave_room(conn, codec, number, &key);
         if let Some(session) = self.session(conn) {
@@ -197,14 +199,7 @@ impl Node {
         }
     }
 
-    pub(super) fn opened(
-        &mut self,
-        conn: ConnId,
-        session: SessionId,
-        number: ChannelNumber,
-        serial: u32,
-        opened: &Opened,
-    ) {
+    pub(super) fn opened(&mut self, conn: ConnId, session: SessionId, number: HubNumber, serial: u32, opened: &Opened) {
         let (epoch, head) = (opened.epoch, opened.head);
         let Some(hub) = self.hubs.get_mut(&number) else { return };
         let tip = *hub.tip.get_or_insert(Tip { epoch, fanned: head });
@@ -229,7 +224,7 @@ impl Node {
         let subscribed = Subscribed {
             req,
             channel,
-            number,
+            number: number.channel,
             epoch: tip.epoch,
             head: tip.fanned,
             from,
@@ -256,7 +251,7 @@ impl Node {
         &mut self,
         conn: ConnId,
         session: SessionId,
-        number: ChannelNumber,
+        number: HubNumber,
         serial: u32,
         error: EngineError,
     ) {
@@ -267,7 +262,7 @@ impl Node {
     }
 
     /// A subscription that was asked for does not come about.
-    pub(super) fn open_refused(&mut self, conn: ConnId, number: ChannelNumber, error: ErrorFrame) {
+    pub(super) fn open_refused(&mut self, conn: ConnId, number: HubNumber, error: ErrorFrame) {
         let codec = self.codec(conn);
         let removed = self.session(conn).and_then(|session| session.remove(number));
         let Some(Flow::Opening { req, .. }) = removed.map(|subscription| subscription.flow) else { return };

@@ -154,9 +154,14 @@ impl Bench {
 
     /// Opens a WebSocket, without `hello`.
     pub(crate) fn open(&mut self, conn: u32, codec: Codec) {
+        self.open_at(AppName::default_app(), conn, codec);
+    }
+
+    /// The same, for this app.
+    pub(crate) fn open_at(&mut self, app: AppName, conn: u32, codec: Codec) {
         self.codecs.insert(conn, codec);
         self.heard.insert(conn, VecDeque::new());
-        self.node.handle_opened(ConnId(conn), AppName::default_app(), codec, self.now());
+        self.node.handle_opened(ConnId(conn), app, codec, self.now());
         self.settle();
     }
 

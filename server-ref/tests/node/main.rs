@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod apps;
 mod bench;
 mod callouts;
 mod calls;

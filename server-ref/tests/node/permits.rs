@@ -62,6 +62,59 @@ fn a_permit_that_is_kept_is_none_for_presence() {
     assert_eq!(bench.frame(1)["t"], "subscribed");
 }
 
+/// Subscribes at this QoS, and is answered this where that is asked about; then unsubscribes if it was let in.
+fn at(bench: &mut Bench, qos: u8, answer: Option<Value>) -> (bool, String) {
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "qos": qos}));
+    let question = bench.questions.pop_front();
+    if let Some((id, _, body)) = &question {
+        assert_eq!(body["qos"], json!(qos));
+        bench.answer(*id, answer);
+    }
+    let [(_, told)] = &answers(bench)[..] else { panic!("one answer") };
+    if told == "subscribed" {
+        bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+        assert_eq!(answers(bench), [(2, "unsubscribed".to_owned())]);
+    }
+    (question.is_some(), told.clone())
+}
+
+#[test]
+fn a_permit_that_is_kept_is_none_for_a_higher_qos() {
+    let yes = || Some(json!({"allow": true, "cache": 60}));
+    let subscribed = |asked: bool| (asked, "subscribed".to_owned());
+    for on_failure in [OnFailure::Deny, OnFailure::Allow] {
+        let mut bench = bench(&[CalloutKind::Subscribe], on_failure, true);
+        nobody(&mut bench);
+        assert_eq!(at(&mut bench, 1, yes()), subscribed(true));
+        assert_eq!(at(&mut bench, 0, no()), subscribed(false), "what is good for 1 is for 0");
+        assert_eq!(at(&mut bench, 1, no()), subscribed(false), "and stays good for 1");
+        assert_eq!(at(&mut bench, 2, no()), (true, "channel.denied".to_owned()));
+        assert_eq!(at(&mut bench, 0, yes()), subscribed(true));
+        assert_eq!(at(&mut bench, 1, no()), (true, "channel.denied".to_owned()));
+        // No answer about more is not one about less.
+        assert_eq!(at(&mut bench, 0, yes()), subscribed(true));
+        let failed = if on_failure == OnFailure::Deny { "app.unavailable" } else { "channel.denied" };
+        assert_eq!(at(&mut bench, 1, None), (true, failed.to_owned()));
+    }
+}
+
+#[test]
+fn a_permit_is_good_for_the_qos_that_was_asked_about_last() {
+    let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+    nobody(&mut bench);
+    let yes = || Some(json!({"allow": true, "cache": 1}));
+    assert_eq!(at(&mut bench, 1, yes()), (true, "subscribed".to_owned()));
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "qos": 0}));
+    bench.hear(1);
+    bench.pass(1_001);
+    let (question, body) = asked(&mut bench);
+    assert_eq!(body["qos"], 0);
+    bench.answer(question, yes());
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+    bench.hear(1);
+    assert_eq!(at(&mut bench, 1, no()), (true, "channel.denied".to_owned()));
+}
+
 #[test]
 fn an_answer_that_comes_when_nobody_decides_any_more_allows_nothing() {
     let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);

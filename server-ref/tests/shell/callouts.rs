@@ -127,6 +127,67 @@ fn a_backend_that_fails_hangs_or_lies_loses_nothing() {
     assert!(nowhere.look().is_none(), "a redirect was followed");
 }
 
+/// A backend that says yes to each question that is as this one, and answers the next with a status.
+fn yes_then(ask: &'static str, yes: &'static str, status: u16) -> Receiver {
+    let mut first = true;
+    Receiver::start(move |request| {
+        let question: Value = serde_json::from_slice(&request.body).unwrap();
+        if question["ask"] != ask || (!yes.is_empty() && std::mem::take(&mut first)) {
+            return ok(if yes.is_empty() { "{\"allow\":true}" } else { yes });
+        }
+        Answer::Status(status)
+    })
+}
+
+#[test]
+fn a_backend_that_answers_401_or_403_says_no_whatever_no_answer_means() {
+    let settings = "asks = [\"connect\", \"subscribe\", \"publish\"]\non_failure = \"allow\"\n";
+    let subscribe = json!({"t": "subscribe", "channel": "room:1", "req": 1});
+    for status in [401, 403] {
+        let dir = tempfile::tempdir().unwrap();
+        let backend = yes_then("connect", "", status);
+        let kept = server(dir.path(), &backend, settings);
+        let mut wire = Wire::open(kept.address());
+        wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice"}));
+        wire.expect_end("auth.invalid", 4502);
+        for ask in ["subscribe", "publish"] {
+            let backend = yes_then(ask, "", status);
+            let kept = server(dir.path(), &backend, settings);
+            let mut wire = Wire::hello(kept.address(), "dev:alice");
+            wire.say(&subscribe);
+            let subscribed = wire.expect_any();
+            let told = if ask == "subscribe" { "channel.denied" } else { "subscribed" };
+            assert!([&subscribed["code"], &subscribed["t"]].contains(&&json!(told)), "{status}: {subscribed}");
+            let published = publish(&mut wire, "m-1");
+            let told = if ask == "publish" { "channel.denied" } else { "published" };
+            assert!([&published["code"], &published["t"]].contains(&&json!(told)), "{status}: {published}");
+        }
+        // What was allowed for a while and is refused when it is asked about again ends.
+        let backend = yes_then("subscribe", "{\"allow\":true,\"cache\":1}", status);
+        let kept = server(dir.path(), &backend, settings);
+        let mut wire = Wire::hello(kept.address(), "dev:alice");
+        wire.say(&subscribe);
+        wire.expect("subscribed");
+        assert_eq!(wire.expect("unsubscribed")["code"], "channel.denied");
+        let said = kept.stop();
+        assert!(!said.contains("a call-out has no answer"), "{said}");
+    }
+}
+
+#[test]
+fn another_client_error_is_a_failure_and_told_as_a_misconfiguration() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = yes_then("publish", "", 404);
+    let kept = server(dir.path(), &backend, "asks = [\"publish\"]\non_failure = \"allow\"\n");
+    let mut wire = Wire::hello(kept.address(), "dev:alice");
+    // More often than a breaker bears.
+    for at in 0..7 {
+        assert_eq!(publish(&mut wire, &format!("m-{at}"))["t"], "published");
+    }
+    assert_eq!(std::iter::from_fn(|| backend.look()).count(), 7);
+    assert!(kept.stop().contains("a backend does not take a call-out's question; check `url`"));
+}
+
 #[test]
 fn a_backend_that_fails_again_and_again_is_left_alone_and_tried_again() {
     let dir = tempfile::tempdir().unwrap();

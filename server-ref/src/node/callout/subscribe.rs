@@ -1,7 +1,7 @@
 //! Channels that the app decides about: who may read them, and for how long that is so.
 
 use moorline_protocol::time::{Now, UnixMillis};
-use moorline_protocol::{ChannelName, ErrorFrame, Subscribe};
+use moorline_protocol::{ChannelName, ErrorFrame, Qos, Subscribe};
 
 use super::super::config::Permissions;
 use super::super::io::ConnId;
@@ -19,6 +19,8 @@ const AGAIN_MS: u64 = 5_000;
 #[derive(Debug)]
 pub(in crate::node) struct Permit {
     channel: ChannelName,
+    /// What was asked about: whoever may read at this QoS may at a lower one.
+    qos: Qos,
     /// Who has said so, or is asked about it now.
     callout: CalloutId,
     can: Permissions,
@@ -57,12 +59,13 @@ pub(super) struct Opening {
 pub(super) struct Renewing {
     session: SessionId,
     channel: ChannelName,
+    qos: Qos,
 }
 
 impl Session {
     /// Tells whether the app has allowed a subscription for a while, so that it need not be asked.
-    pub(in crate::node) fn is_permitted(&self, channel: &ChannelName, now: UnixMillis) -> bool {
-        let cached = self.permits.iter().filter(|permit| permit.until.is_some());
+    pub(in crate::node) fn is_permitted(&self, channel: &ChannelName, qos: Qos, now: UnixMillis) -> bool {
+        let cached = self.permits.iter().filter(|permit| permit.until.is_some() && permit.qos >= qos);
         cached.into_iter().any(|permit| permit.allows(channel.as_str(), Permissions::SUBSCRIBE, now))
     }
 
@@ -71,9 +74,10 @@ impl Session {
         self.permits.retain(|permit| permit.until.is_some() || permit.channel != *channel);
     }
 
-    fn keep_permit(&mut self, channel: ChannelName, callout: CalloutId, Allowed { can, until }: Allowed) {
+    fn keep_permit(&mut self, (channel, qos): (ChannelName, Qos), callout: CalloutId, allowed: Allowed) {
+        let Allowed { can, until } = allowed;
         self.permits.retain(|permit| permit.channel != channel);
-        self.permits.push(Permit { channel, callout, can, until, asking: false });
+        self.permits.push(Permit { channel, qos, callout, can, until, asking: false });
     }
 }
 
@@ -96,7 +100,7 @@ impl Node {
         let Waiting::Open { number, .. } = waiting else { return };
         let terms = self.subscribe_terms(conn, &key.name);
         let Some(session) = self.session(conn) else { return };
-        let is_permitted = terms.is_some() && session.is_permitted(&key.name, now.unix);
+        let is_permitted = terms.is_some() && session.is_permitted(&key.name, subscribe.qos, now.unix);
         let Some(terms) = terms.filter(|_| !is_permitted) else {
             // What was allowed for a while is not the answer to everything that can be asked for.
             if is_permitted && let Err(error) = self.presence_permitted(conn, &key.name, &subscribe, now) {
@@ -108,6 +112,8 @@ impl Node {
             return self.open_refused(conn, number, error);
         }
         let Some(session) = self.session(conn) else { return };
+        // What was allowed at a lower QoS is no answer, also where none comes.
+        session.permits.retain(|permit| permit.channel != key.name);
         session.find_mut(number).into_iter().for_each(|subscription| subscription.set_undecided(true));
         let ask = Ask::of(CalloutKind::Subscribe, &key.app, session.id, session.user.as_ref());
         let body = ask.about(&key.name, subscribe.qos).body();
@@ -141,7 +147,7 @@ impl Node {
         let refusal = match (meaning, on_failure) {
             (Some(Ok(allowed)), _) => {
                 if let Some(open) = self.session(conn) {
-                    open.keep_permit(channel.clone(), callout, allowed);
+                    open.keep_permit((channel.clone(), subscribe.qos), callout, allowed);
                 }
                 self.forget_permits(conn);
                 self.presence_permitted(conn, &channel, &subscribe, now).err()
@@ -224,7 +230,7 @@ impl Node {
                 .for_each(|permit| (permit.callout, permit.asking) = (terms.id, true));
             let ask = Ask::of(CalloutKind::Subscribe, &app, session.id, session.user.as_ref());
             let body = ask.about(&channel, qos).body();
-            let renewing = Renewing { session: session.id, channel };
+            let renewing = Renewing { session: session.id, channel, qos };
             self.question(conn, CalloutKind::Subscribe, terms, What::Renew(renewing), body, now);
         }
     }
@@ -236,7 +242,7 @@ impl Node {
         answer: Option<&[u8]>,
         now: Now,
     ) {
-        let Renewing { session, channel } = renewing;
+        let Renewing { session, channel, qos } = renewing;
         let meaning = answer.and_then(|body| body::subscribe(body, now.unix));
         if answer.is_some() && meaning.is_none() {
             self.senseless(conn, CalloutKind::Subscribe);
@@ -247,7 +253,7 @@ impl Node {
             return;
         }
         match meaning {
-            Some(Ok(allowed)) => open.keep_permit(channel, callout, allowed),
+            Some(Ok(allowed)) => open.keep_permit((channel, qos), callout, allowed),
             // A backend that is down ends nothing that stands.
             None => {
                 for permit in open.permits.iter_mut().filter(|permit| permit.channel == channel) {

@@ -133,6 +133,31 @@ fn nothing_of_one_app_is_seen_in_another() {
     assert!(!world.keys.iter().any(|key| said.contains(key.as_str())), "{said}");
 }
 
+/// The session of a client that comes in, which stays.
+fn session(site: &Site, app: &str, secret: &str) -> (Wire, u64) {
+    let (wire, welcome) = enter(site.address(), app, &token(app, "alice", secret));
+    (wire, u64::from_str_radix(welcome["session"].as_str().unwrap(), 16).unwrap())
+}
+
+#[test]
+fn what_goes_on_in_one_app_cannot_be_counted_in_another() {
+    let config = [app("alpha", &secret(1)), app("beta", &secret(2))].concat();
+    let site = Site::start_with(&config, &["--shards", "1"]);
+    let number = |wire: &mut Wire, channel: &str| {
+        wire.say(&json!({"t": "subscribe", "req": 1, "channel": channel}));
+        wire.expect("subscribed")["number"].clone()
+    };
+    let (mut first, before) = session(&site, "beta", &secret(2));
+    assert_eq!(number(&mut first, "first"), 1);
+    let mut busy: Vec<_> = [(); 5].iter().map(|()| session(&site, "alpha", &secret(1))).collect();
+    for (at, (wire, _)) in (1..).zip(&mut busy) {
+        assert_eq!(number(wire, &format!("room-{at}")), at);
+    }
+    let (mut second, after) = session(&site, "beta", &secret(2));
+    assert_eq!(number(&mut second, "second"), 2);
+    assert!(before.abs_diff(after) > 1_000, "{before:x} and {after:x}");
+}
+
 #[test]
 fn an_app_ends_revokes_and_counts_its_own_alone() {
     let world = world();
@@ -156,8 +181,17 @@ fn an_app_ends_revokes_and_counts_its_own_alone() {
     beta.post("/v1/apps/beta/messages", &json!({"channel": "room", "text": "x"})).good();
     beta.post("/v1/apps/beta/messages", &json!({"channel": "room", "text": "y"})).good();
     alpha.post("/v1/apps/alpha/messages", &json!({"channel": "room", "text": "x"})).good();
+    // Who has no key of an app counts for it, and an app that is not there for none.
+    beta.get("/v1/apps/alpha/channels").problem(401, "auth.invalid");
+    beta.get("/v1/apps/nobody/channels").problem(404, "app.unknown");
+    beta.get("/v1/apps/%62eta/channels").good();
     let text = world.metrics.bare("GET", "/metrics", &[], None).text();
     for line in [
+        "moorline_http_requests_total{app=\"alpha\",status=\"200\",code=\"\"} 2",
+        "moorline_http_requests_total{app=\"alpha\",status=\"204\",code=\"\"} 2",
+        "moorline_http_requests_total{app=\"alpha\",status=\"401\",code=\"auth.invalid\"} 1",
+        "moorline_http_requests_total{app=\"beta\",status=\"200\",code=\"\"} 3",
+        "moorline_http_requests_total{app=\"\",status=\"404\",code=\"app.unknown\"} 1",
         "moorline_connections{app=\"beta\"} 2",
         "moorline_online_users{app=\"beta\"} 1",
         "moorline_published_total{app=\"beta\"} 2",
@@ -166,6 +200,7 @@ fn an_app_ends_revokes_and_counts_its_own_alone() {
     ] {
         assert!(text.lines().any(|other| other == line), "no `{line}` in {text}");
     }
+    assert!(!text.contains("nobody"), "{text}");
     let foreign = "moorline_refused_total{app=\"beta\"";
     assert!(!text.contains(foreign) && !text.contains("moorline_connections{app=\"alpha\"} 1"), "{text}");
 }

@@ -59,8 +59,8 @@ fn what_happens_is_counted_per_app() {
         ("moorline_delivered_total{app=\"default\"}", 4.0),
         ("moorline_behind_readers{app=\"default\"}", 0.0),
         ("moorline_refused_total{app=\"default\",code=\"request.malformed\"}", 1.0),
-        ("moorline_http_requests_total{status=\"200\",code=\"\"}", 3.0),
-        ("moorline_http_requests_total{status=\"404\",code=\"request.unsupported\"}", 1.0),
+        ("moorline_http_requests_total{app=\"default\",status=\"200\",code=\"\"}", 3.0),
+        ("moorline_http_requests_total{app=\"\",status=\"404\",code=\"request.unsupported\"}", 1.0),
     ] {
         assert!((value(&text, series) - expected).abs() < 0.5, "{series} is not {expected}:\n{text}");
     }
