@@ -75,6 +75,15 @@ impl ApiKeys {
         self.apps.iter().any(|(known, _)| known == app) || self.dev && *app == AppName::default_app()
     }
 
+    /// Returns the apps that the configuration names; in development mode, the default app, too.
+    pub fn apps(&self) -> Vec<AppName> {
+        let mut apps: Vec<AppName> = self.apps.iter().map(|(app, _)| app.clone()).collect();
+        if self.dev && !apps.contains(&AppName::default_app()) {
+            apps.push(AppName::default_app());
+        }
+        apps
+    }
+
     /// Tells whether anybody has a key.
     pub fn is_empty(&self) -> bool {
         !self.dev && self.apps.iter().all(|(_, keys)| keys.is_empty())

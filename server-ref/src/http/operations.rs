@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use moorline_protocol::time::UnixMillis;
-use moorline_protocol::{Epoch, ErrorCode, Offset, Payload, Position, Qos};
+use moorline_protocol::{AppName, Epoch, ErrorCode, Offset, Payload, Position, Qos};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
@@ -28,6 +28,8 @@ use crate::node::operations::{self, Record, Request};
 const MAX_BODY: usize = 2 * 1024 * 1024;
 /// After which time the log is asked again if it takes no writes.
 const AGAIN: Duration = Duration::from_secs(1);
+/// After which time apps that are new in the configuration are looked for.
+const NEW_APPS: Duration = Duration::from_secs(10);
 /// What one read of the log takes.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
@@ -91,7 +93,9 @@ pub(super) async fn operation(
     caller.must(Right::Publish)?;
     let Some(Path((_, id))) = path else { return Err(unknown()) };
     let (epoch, of) = parse(&id).ok_or_else(unknown)?;
-    let request = api.record(epoch, of).await?.ok_or_else(unknown)?;
+    let app = &caller.app;
+    api.learn(app).await?;
+    let request = api.record(app, epoch, of).await?.ok_or_else(unknown)?;
     let Record::Request(request) = request else { return Err(unknown()) };
     let is_foreign = caller.is_confined() && *request.key != *caller.key;
     if request.app != caller.app.as_str() || is_foreign {
@@ -99,13 +103,13 @@ pub(super) async fn operation(
     }
     let (state, is_running) = {
         let operations = lock(&api.operations);
-        (operations.state(of).ok_or_else(unknown)?, operations.is_running(of))
+        (operations.state(app, of).ok_or_else(unknown)?, operations.is_running(app, of))
     };
     let (status, results) = match state {
         operations::State::Waiting if !is_running => (Status::Waiting, None),
         operations::State::Waiting => (Status::Running, None),
         operations::State::Begun { .. } => (Status::Running, None),
-        operations::State::Done { at } => match api.record(epoch, at).await? {
+        operations::State::Done { at } => match api.record(app, epoch, at).await? {
             Some(Record::Done { results, .. }) => (Status::Done, Some(results)),
             _ => return Err(unknown()),
         },
@@ -143,24 +147,30 @@ impl Api {
         if wanted.iter().any(|wanted| wanted.qos == Qos::AtMostOnce) {
             return Err(malformed("what is executed later is stored: `qos` is 1 or 2"));
         }
-        if !lock(&self.operations).has_room(caller.app.as_str()) {
+        self.learn(&caller.app).await?;
+        let body: Box<RawValue> = body.read()?;
+        let (app, name_of_key) = (caller.app.clone(), caller.key.to_string());
+        let scope = operations::scope(app.as_str(), &name_of_key);
+        let request =
+            Request { app: app.to_string(), key: name_of_key, id: key.to_owned(), body, messages: wanted.len() };
+        let bytes = request.bytes();
+        let Some(command) = operations::store(&app, &Record::Request(request), key, scope) else {
+            return Err(super::read::foreign());
+        };
+        if !lock(&self.operations).reserve(&app, bytes) {
             return Err(Problem::new(&ErrorCode::LimitRate, "too many operations wait; try again").after(1_000));
         }
-        let body: Box<RawValue> = body.read()?;
-        let bytes = body.get().len();
-        let (app, name_of_key) = (caller.app.to_string(), caller.key.to_string());
-        let scope = operations::scope(&app, &name_of_key);
-        let request = Record::Request(Request { app: app.clone(), key: name_of_key, id: key.to_owned(), body });
-        let Some(command) = operations::store(&request, key, scope) else { return Err(super::read::foreign()) };
         // A client that goes away meanwhile takes nothing back.
         let api = Arc::clone(self);
         let storing = tokio::spawn(async move {
-            let answer = api.ask(command).await?;
-            if let Completion::Appended(Appended::Stored(position)) = &answer {
-                lock(&api.operations).accept(position.offset, &app, bytes, api.unix());
+            let answer = api.ask(command).await;
+            let mut operations = lock(&api.operations);
+            operations.release(&app, bytes);
+            if let Ok(Completion::Appended(Appended::Stored(position))) = &answer {
+                operations.accept(&app, position.offset, bytes, api.unix());
                 api.accepted.notify_one();
             }
-            Ok::<_, Problem>(answer)
+            answer
         });
         let position = stands_at(storing.await.map_err(|_| super::read::foreign())??)?;
         let id = name(position.epoch, position.offset);
@@ -170,41 +180,68 @@ impl Api {
         Ok((StatusCode::ACCEPTED, [(header::LOCATION, place), applied], Json(operation)).into_response())
     }
 
-    /// Reads a record of the channel; `None` if there is none, or if the log began a new life.
-    async fn record(&self, epoch: Epoch, at: Offset) -> Result<Option<Record>, Problem> {
-        let page = self.read_operations(at.previous(), 1).await?;
+    /// Reads a record of an app's channel; `None` if there is none, or if the log began a new life.
+    async fn record(&self, app: &AppName, epoch: Epoch, at: Offset) -> Result<Option<Record>, Problem> {
+        let page = self.read_operations(app, at.previous(), 1).await?;
         let stored = page.1.first().filter(|stored| page.0 == epoch && stored.offset == at);
         Ok(stored.and_then(record))
     }
 
-    async fn read_operations(&self, after: Offset, most: usize) -> Result<(Epoch, Vec<Stored>, bool), Problem> {
-        let Some(channel) = operations::channel() else { return Err(super::read::foreign()) };
+    async fn read_operations(
+        &self,
+        app: &AppName,
+        after: Offset,
+        most: usize,
+    ) -> Result<(Epoch, Vec<Stored>, bool), Problem> {
+        let Some(channel) = operations::channel(app) else { return Err(super::read::foreign()) };
         let range = ReadRange::After(after);
         let read = Read { channel, range, max_messages: most, max_bytes: READ_BYTES };
         let Completion::Read(page) = self.ask(Command::Read(read)).await? else { return Err(super::read::foreign()) };
         Ok((page.epoch, page.messages, page.more))
     }
 
-    /// Learns what the log holds, and ends what was half done: to be called before anybody is served, so that nothing
-    /// pushes the ids of its messages out.
+    /// Learns what the log holds of the apps that are configured, and ends what was half done: to be called before anybody is
+    /// served, so that nothing pushes the ids of its messages out.
     pub(super) async fn recover(&self) {
+        for app in &self.live().keys.apps() {
+            while let Err(problem) = self.learn(app).await {
+                tracing::warn!(%app, code = problem.code(), "what is promised cannot be read yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+            let begun = lock(&self.operations).begun(app);
+            for of in begun {
+                if let Err(problem) = self.try_execute(app, of).await {
+                    // Whoever only reads must not wait for room in the log.
+                    tracing::warn!(%app, operation = of.0, code = problem.code(), "an operation has to wait");
+                }
+            }
+        }
+    }
+
+    /// Learns what the log holds of an app, if that is not known. An app that is new in the configuration was perhaps there
+    /// before.
+    async fn learn(&self, app: &AppName) -> Result<(), Problem> {
+        if lock(&self.operations).is_learnt(app) {
+            return Ok(());
+        }
         let mut after = Offset::ZERO;
         loop {
-            let Ok((_, messages, more)) = self.read_operations(after, 1_000).await else {
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            };
-            messages.iter().for_each(|stored| lock(&self.operations).note(stored));
+            let (_, messages, more) = self.read_operations(app, after, 1_000).await?;
+            messages.iter().for_each(|stored| lock(&self.operations).note(app, stored));
             match messages.last() {
                 Some(last) if more => after = last.offset,
                 _ => break,
             }
         }
-        let begun = lock(&self.operations).begun();
-        for of in begun {
-            if let Err(problem) = self.try_execute(of).await {
-                // Whoever only reads must not wait for room in the log.
-                tracing::warn!(operation = of.0, code = problem.code(), "an operation has to wait");
+        lock(&self.operations).learnt(app);
+        self.accepted.notify_one();
+        Ok(())
+    }
+
+    async fn learn_new_apps(&self) {
+        for app in &self.live().keys.apps() {
+            if let Err(problem) = self.learn(app).await {
+                tracing::warn!(%app, code = problem.code(), "what is promised cannot be read yet");
             }
         }
     }
@@ -214,64 +251,67 @@ impl Api {
         let mut running = JoinSet::new();
         loop {
             let accepted = self.accepted.notified();
-            while let Some(of) = { lock(&self.operations).take() } {
+            while let Some((app, of)) = { lock(&self.operations).take() } {
                 let api = Arc::clone(&self);
-                running.spawn(async move { api.execute(of).await });
+                running.spawn(async move { api.execute(&app, of).await });
             }
             tokio::select! {
                 () = accepted => {}
                 Some(_) = running.join_next() => {}
+                () = tokio::time::sleep(NEW_APPS) => self.learn_new_apps().await,
             }
             lock(&self.operations).expire(self.unix());
         }
     }
 
     /// Executes an operation until its results are durable.
-    async fn execute(&self, of: Offset) {
-        while let Err(problem) = self.try_execute(of).await {
-            tracing::warn!(operation = of.0, code = problem.code(), "an operation has to wait");
+    async fn execute(&self, app: &AppName, of: Offset) {
+        while let Err(problem) = self.try_execute(app, of).await {
+            tracing::warn!(%app, operation = of.0, code = problem.code(), "an operation has to wait");
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn try_execute(&self, of: Offset) -> Result<(), Problem> {
+    async fn try_execute(&self, app: &AppName, of: Offset) -> Result<(), Problem> {
         let now = self.unix();
-        let (_, messages, _) = self.read_operations(of.previous(), 1).await?;
+        let (_, messages, _) = self.read_operations(app, of.previous(), 1).await?;
         let Some(Record::Request(request)) = messages.first().filter(|stored| stored.offset == of).and_then(record)
         else {
-            // It was removed by hand, or by age.
-            lock(&self.operations).finish(of, of);
+            tracing::error!(%app, operation = of.0, "what was promised is not in the log any more, and is not done");
+            lock(&self.operations).finish(app, of, of);
             return Ok(());
         };
-        let results = self.run(&request, of, now).await?;
+        let results = self.run(app, &request, of, now).await?;
         let text = serde_json::to_string(&results).map_err(|_| super::read::foreign())?;
         let results = RawValue::from_string(text).map_err(|_| super::read::foreign())?;
-        let done = store(&Record::Done { of: of.0, results }, of, "done")?;
+        let done = store(app, &Record::Done { of: of.0, results }, of, "done")?;
         let at = stands_at(self.ask(done).await?)?;
-        lock(&self.operations).finish(of, at.offset);
+        lock(&self.operations).finish(app, of, at.offset);
         Ok(())
     }
 
     /// Publishes what a request says, behind the mark that it was begun. What can succeed later fails all of it: it is
     /// tried again, and what was stored is known by its id.
-    async fn run(&self, request: &Request, of: Offset, now: UnixMillis) -> Result<Vec<Published>, Problem> {
-        let caller = Caller {
-            app: moorline_protocol::AppName::new(&request.app).map_err(|_| super::read::foreign())?,
-            key: request.key.as_str().into(),
-            rights: Rights::all(),
-        };
+    async fn run(
+        &self,
+        app: &AppName,
+        request: &Request,
+        of: Offset,
+        now: UnixMillis,
+    ) -> Result<Vec<Published>, Problem> {
+        let caller = Caller { app: app.clone(), key: request.key.as_str().into(), rights: Rights::all() };
         let body = Body(bytes::Bytes::copy_from_slice(request.body.get().as_bytes()));
         let (messages, is_list) = body.read_some::<MessageIn>()?;
         let wanted = entries(messages, &request.id, is_list)?;
-        if lock(&self.operations).is_uncertain(of, now) {
+        if lock(&self.operations).is_uncertain(app, of, now) {
             let text = "the server was down for so long that it does not know any more whether this was stored";
             let problem = || Problem::new(&ErrorCode::PublishUncertain, text);
             return Ok(wanted.into_iter().map(|wanted| Published::refused(wanted.channel, problem())).collect());
         }
-        let mark = store(&Record::Begun { of: of.0 }, of, "begun")?;
+        let mark = store(app, &Record::Begun { of: of.0 }, of, "begun")?;
         let results = self.publish_behind(&caller, Some(mark), wanted).await?;
         // Without its mark nothing was begun, however often that is tried.
-        lock(&self.operations).begin(of, now);
+        lock(&self.operations).begin(app, of, now);
         match results.iter().find_map(Published::retryable) {
             Some(problem) => Err(problem),
             None => Ok(results),
@@ -291,8 +331,8 @@ fn record(stored: &Stored) -> Option<Record> {
     serde_json::from_slice(&json).ok()
 }
 
-fn store(record: &Record, of: Offset, kind: &str) -> Result<Command, Problem> {
-    operations::store(record, &format!("{kind}/{}", of.0), "\u{3}".into()).ok_or_else(super::read::foreign)
+fn store(app: &AppName, record: &Record, of: Offset, kind: &str) -> Result<Command, Problem> {
+    operations::store(app, record, &format!("{kind}/{}", of.0), "\u{3}".into()).ok_or_else(super::read::foreign)
 }
 
 #[cfg(test)]

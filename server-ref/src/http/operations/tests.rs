@@ -3,7 +3,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use moorline_protocol::AppName;
 use rand_core::SeedableRng;
 use tokio::sync::{Notify, watch};
 
@@ -136,25 +135,30 @@ fn what_waits_for_room_for_a_day_is_executed_when_there_is_some() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let body = RawValue::from_string(r#"{"channel": "a", "text": "x"}"#.into()).unwrap();
-        let app = AppName::default_app().to_string();
-        let request = Record::Request(Request { app: app.clone(), key: "key".into(), id: "k".into(), body });
-        let stored = api.ask(operations::store(&request, "k", operations::scope(&app, "key")).unwrap()).await;
+        let app = AppName::default_app();
+        let request = Request { app: app.to_string(), key: "key".into(), id: "k".into(), body, messages: 1 };
+        let scope = operations::scope(app.as_str(), "key");
+        let stored = api.ask(operations::store(&app, &Record::Request(request), "k", scope).unwrap()).await;
         let Position { offset: of, epoch } = stands_at(stored.unwrap()).unwrap();
-        lock(&api.operations).accept(of, &app, 100, api.unix());
-        assert_eq!(lock(&api.operations).take(), Some(of));
+        api.learn(&app).await.unwrap();
+        assert_eq!(lock(&api.operations).take(), Some((app.clone(), of)));
 
         is_full.store(true, Ordering::Relaxed);
-        let refused = api.try_execute(of).await.unwrap_err();
+        let refused = api.try_execute(&app, of).await.unwrap_err();
         assert_eq!(refused.code(), Problem::from(backend::storage(EngineError::Full)).code());
-        assert_eq!(lock(&api.operations).state(of), Some(operations::State::Waiting), "its mark is not stored");
+        assert_eq!(lock(&api.operations).state(&app, of), Some(operations::State::Waiting), "its mark is not stored");
         let later = api.unix() + DAY_MS;
         *lock(&api.clock) = WallClock::new(later);
-        api.try_execute(of).await.unwrap_err();
+        api.try_execute(&app, of).await.unwrap_err();
 
         is_full.store(false, Ordering::Relaxed);
-        api.try_execute(of).await.unwrap();
-        let Some(operations::State::Done { at }) = lock(&api.operations).state(of) else { panic!("it is not done") };
-        let Some(Record::Done { results, .. }) = api.record(epoch, at).await.unwrap() else { panic!("no results") };
+        api.try_execute(&app, of).await.unwrap();
+        let Some(operations::State::Done { at }) = lock(&api.operations).state(&app, of) else {
+            panic!("it is not done")
+        };
+        let Some(Record::Done { results, .. }) = api.record(&app, epoch, at).await.unwrap() else {
+            panic!("no results")
+        };
         let results: serde_json::Value = serde_json::from_str(results.get()).unwrap();
         assert_eq!((&results[0]["channel"], &results[0]["offset"]), (&"a".into(), &1.into()), "{results}");
     });

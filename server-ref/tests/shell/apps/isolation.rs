@@ -159,6 +159,33 @@ fn what_goes_on_in_one_app_cannot_be_counted_in_another() {
 }
 
 #[test]
+fn what_is_promised_to_an_app_stands_beside_nothing_of_another() {
+    let world = world();
+    let [alpha, beta] = &world.backends;
+    let ask = |backend: &Http, app: &str, key: &str| {
+        let headers = [("prefer", "respond-async"), ("idempotency-key", key)];
+        let answer =
+            backend.post_with(&format!("/v1/apps/{app}/messages"), &headers, &json!({"channel": "room", "text": "x"}));
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let of_alpha: Vec<String> = (0..5).map(|n| ask(alpha, "alpha", &format!("k{n}"))).collect();
+    // Ids count what stands in the channel: nothing of the other app does.
+    let of_beta = ask(beta, "beta", "k0");
+    assert!(of_beta.starts_with("op_1_") && of_alpha[0].starts_with("op_1_"), "{of_beta} {of_alpha:?}");
+    assert_eq!(ask(beta, "beta", "k0"), of_beta, "the same key is the same operation");
+    let done = |backend: &Http, app: &str, id: &str| loop {
+        let operation = backend.get(&format!("/v1/apps/{app}/operations/{id}")).good();
+        if operation["status"] == "done" {
+            break operation["results"][0]["offset"].clone();
+        }
+    };
+    assert_eq!(done(beta, "beta", &of_beta), 1);
+    let offsets: Vec<_> = of_alpha.iter().map(|id| done(alpha, "alpha", id)).collect();
+    assert_eq!(offsets, [1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn an_app_ends_revokes_and_counts_its_own_alone() {
     let world = world();
     let [alpha, beta] = &world.backends;

@@ -179,3 +179,21 @@ fn what_was_promised_is_executed_once_through_kills_at_any_moment() {
     assert_eq!(found.len(), ROUNDS * SIZE, "lost, or stored again");
     program.stop();
 }
+
+#[test]
+fn what_was_promised_to_an_app_that_nobody_has_asked_for_yet_is_known_after_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, http) = start(dir.path());
+    let later = [("prefer", "respond-async"), ("idempotency-key", "k")];
+    let body = json!({"channel": "a", "text": "x"});
+    let answer = http.post_with("/v1/apps/other/messages", &later, &body);
+    let place = answer.header("location").unwrap().to_owned();
+    let results = done(&http, &place);
+    program.signal(Signal::KILL);
+    program.wait();
+    let (program, http) = start(dir.path());
+    assert_eq!(done(&http, &place), results);
+    let again = http.post_with("/v1/apps/other/messages", &later, &body);
+    assert_eq!(again.header("location"), Some(place.as_str()));
+    program.stop();
+}
