@@ -130,7 +130,7 @@ pub const PLANTED: &[Planted] = &[
     server("packed-with-ephemeral", ServerBug::PackedWithEphemeral, &[8], 0),
     server("packed-after-rewind", ServerBug::PackedAfterRewind, &[8], 2),
     server("packed-against-others", ServerBug::PackedAgainstOthers, &[8], 0),
-    server("denial-ignored", ServerBug::DenialIgnored, &[19], 93),
+    server("denial-ignored", ServerBug::DenialIgnored, &[19], 269),
 ];
 
 /// Those that a scripted scenario finds (`tests/holes`), since no drawn one comes near.
