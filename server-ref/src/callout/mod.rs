@@ -70,7 +70,7 @@ pub struct Callout {
 /// What a backend answered: 2xx and a JSON object, or 401 or 403.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The object as it came; of 401 and 403, [`DENIAL`].
+    /// The object as it came; of 401 and 403, `{"allow": false}`.
     pub body: Bytes,
 }
 
