@@ -91,14 +91,23 @@ impl Asks {
         }
     }
 
-    /// Returns the channels in which this client is to say again whether it is a member: each with a new `req`.
-    pub(crate) fn due_again(&mut self, now: Timestamp, out: &mut Outgoing) -> Vec<(ChannelName, u64)> {
+    /// Returns the channels in which this client is to say again whether it is a member: each with a new `req`. Where it
+    /// cannot (`is_open`), the next `subscribe` says it.
+    pub(crate) fn due_again(
+        &mut self,
+        is_open: impl Fn(&ChannelName) -> bool,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) -> Vec<(ChannelName, u64)> {
         let mut due = Vec::new();
         for ask in self.waiting.iter_mut().filter(|ask| is_due(ask.again, now)) {
-            if let What::Own { channel } = &ask.what {
+            ask.again = None;
+            if let What::Own { channel } = &ask.what
+                && is_open(channel)
+            {
                 let req = out.req();
                 due.push((channel.clone(), req));
-                (ask.asked, ask.again) = (Some(Asked { req, deadline: now + TIMEOUT }), None);
+                ask.asked = Some(Asked { req, deadline: now + TIMEOUT });
             }
         }
         due

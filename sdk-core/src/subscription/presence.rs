@@ -61,7 +61,10 @@ impl Subscriptions {
 
     /// Says again whether this client is a member, where the server could not take it.
     pub(crate) fn act_again(&mut self, now: Timestamp, out: &mut Outgoing) {
-        for (name, req) in self.asks.due_again(now, out) {
+        let channels = &self.channels;
+        let is_open =
+            |name: &ChannelName| channels.iter().any(|channel| channel.name == *name && channel.reference().is_some());
+        for (name, req) in self.asks.due_again(is_open, now, out) {
             let Some(channel) = self.find(&name).ok().and_then(|index| self.channels.get(index)) else { continue };
             if let Some(reference) = channel.reference() {
                 let (op, state) = channel.room.act();

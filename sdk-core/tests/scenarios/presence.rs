@@ -171,6 +171,30 @@ fn what_the_server_cannot_take_now_is_said_again_as_it_is_then() {
 }
 
 #[test]
+fn what_waits_to_be_said_again_is_said_by_the_next_subscribe_where_the_channel_is_refused_meanwhile() {
+    let mut host = Host::online();
+    host.subscribe("room", SubscribeOptions::new().presence(PresenceMode::Watch));
+    host.client.enter(&channel("room"), None, host.now());
+    host.drain();
+    let later = |req, after| {
+        let error = ErrorFrame::new(ErrorCode::AppUnavailable, "the app does not answer");
+        ServerFrame::Error(ErrorFrame { req: Some(req), after: Some(after), retry: true, ..error })
+    };
+    let subscribe = host.asked("room").req;
+    let entry = requests(&mut host)[0].req;
+    host.send(later(entry, 500));
+    host.send(later(subscribe, 1_000));
+    host.pass(500);
+    assert!(requests(&mut host).is_empty(), "there is nowhere to say it");
+    host.take_events();
+    host.pass(600);
+    assert_eq!(host.asked("room").presence, PresenceMode::Join);
+    subscribed(&mut host, snapshot(1, 4, &["alice", "bob"]));
+    let done = |event: &Event| matches!(event, Event::PresenceFinished { result: Ok(_), .. });
+    assert!(host.take_events().iter().any(done));
+}
+
+#[test]
 fn above_the_limit_the_app_gets_the_number_and_pages() {
     let (mut host, _) = joined();
     events(&mut host, 5, 300, Vec::new());

@@ -40,7 +40,9 @@ pub(super) struct Courier {
     seed: [u8; 32],
     channel: ChannelKey,
     owner: Owner,
-    /// What stands in the log, as the handle of its owner, while the receiver at this URL is gone.
+    /// Whose push handle says whether the receiver is gone: of each hook another user, as a user has only so many devices.
+    mark: Owner,
+    /// What stands in the log, as the handle of its mark, while the receiver at this URL is gone.
     gone: Utf8Bytes,
     /// Whether a receiver that is gone is asked again.
     asks_again: bool,
@@ -62,11 +64,14 @@ impl Courier {
         let user = UserName::new(HOOKS).unwrap_or_else(|_| unreachable!("a constant that is a name"));
         let device = DeviceId::new(&device).unwrap_or_else(|_| unreachable!("37 letters and digits"));
         let owner = Owner { app: app.clone(), user, device };
+        let user = UserName::new(&format!("${}", owner.device.as_str()));
+        let user = user.unwrap_or_else(|_| unreachable!("38 characters"));
+        let mark = Owner { user, ..owner.clone() };
         let channel = hooks_channel(&app).unwrap_or_else(|| unreachable!("a constant that is a name"));
         let gone =
             Utf8Bytes::from(format!("gone-{:032x}", xxhash_rust::xxh3::xxh3_128(hook.url.to_string().as_bytes())));
         let post = Rc::new(Post::new(hook.clone(), Arc::clone(&asker)));
-        Self { hook, post, numbers, asker, clock, seed, channel, owner, gone, asks_again }
+        Self { hook, post, numbers, asker, clock, seed, channel, owner, mark, gone, asks_again }
     }
 
     /// Works until the server stops. Lets go of `placing` once it knows where it stands.
@@ -105,9 +110,9 @@ impl Courier {
         if std::mem::take(&mut self.asks_again) {
             self.write_gone(false);
         }
-        let ask = Command::PushHandles(self.owner.app.clone(), vec![self.owner.user.clone()]);
+        let ask = Command::PushHandles(self.mark.app.clone(), vec![self.mark.user.clone()]);
         let Ok(Completion::PushHandles(handles)) = self.asker.ask(ask).await else { return None };
-        let known = handles.iter().flatten().find(|of| of.device == self.owner.device);
+        let known = handles.iter().flatten().find(|of| of.device == self.mark.device);
         let is_gone = known.is_some_and(|of| of.handle == self.gone);
         if known.is_some() {
             // What is in use is kept.
@@ -122,7 +127,7 @@ impl Courier {
 
     /// Writes down whether the receiver is gone.
     fn write_gone(&self, is: bool) {
-        self.asker.tell(Command::Push(self.owner.clone(), is.then(|| self.gone.clone())));
+        self.asker.tell(Command::Push(self.mark.clone(), is.then(|| self.gone.clone())));
     }
 
     /// Hands on what follows; returns when the log begins a new life.

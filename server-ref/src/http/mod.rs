@@ -151,6 +151,8 @@ struct Api {
     operations: Mutex<Operations>,
     /// An operation waits.
     accepted: Notify,
+    /// Held by whoever learns what the log holds of an app's operations.
+    learning: tokio::sync::Mutex<()>,
     console: Option<Console>,
 }
 
@@ -264,6 +266,7 @@ pub fn prepare(
         answered: Mutex::default(),
         operations: Mutex::default(),
         accepted: Notify::new(),
+        learning: tokio::sync::Mutex::default(),
         console,
     });
     let serving = serve::Serving {

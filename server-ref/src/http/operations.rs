@@ -12,6 +12,7 @@ use moorline_protocol::{AppName, Epoch, ErrorCode, Offset, Payload, Position, Qo
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use utoipa::ToSchema;
 
 use super::body::Body;
@@ -224,6 +225,11 @@ impl Api {
         if lock(&self.operations).is_learnt(app) {
             return Ok(());
         }
+        // One reads, the others wait for it.
+        let _learning = self.learning.lock().await;
+        if lock(&self.operations).is_learnt(app) {
+            return Ok(());
+        }
         let mut after = Offset::ZERO;
         loop {
             let (_, messages, more) = self.read_operations(app, after, 1_000).await?;
@@ -249,6 +255,8 @@ impl Api {
     /// Executes what waits for ever: of each app one after the other, of several apps beside each other.
     pub(super) async fn work(self: Arc<Self>) {
         let mut running = JoinSet::new();
+        let mut new_apps = tokio::time::interval(NEW_APPS);
+        new_apps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = self.accepted.notified();
             while let Some((app, of)) = { lock(&self.operations).take() } {
@@ -258,7 +266,10 @@ impl Api {
             tokio::select! {
                 () = accepted => {}
                 Some(_) = running.join_next() => {}
-                () = tokio::time::sleep(NEW_APPS) => self.learn_new_apps().await,
+                _ = new_apps.tick() => {
+                    let api = Arc::clone(&self);
+                    running.spawn(async move { api.learn_new_apps().await });
+                }
             }
             lock(&self.operations).expire(self.unix());
         }

@@ -71,6 +71,12 @@ impl Permissions {
         self.0 & other.0 == other.0
     }
 
+    /// Returns these but for those of `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Returns both together.
     #[must_use]
     pub fn union(self, other: Self) -> Self {

@@ -137,8 +137,12 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Takes what an app's channel holds, in order; the same again changes nothing.
+    /// Takes what an app's channel holds, in order; the same again changes nothing, nor does what is read after all was
+    /// [learnt](Self::learnt): it is known from whoever stored it, or was forgotten.
     pub fn note(&mut self, app: &AppName, stored: &Stored) {
+        if self.is_learnt(app) {
+            return;
+        }
         let Ok(message) = moorline_protocol::binary::decode_message(&mut stored.bytes.clone()) else { return };
         let (Payload::Json(json), time) = (message.payload, message.time) else { return };
         match serde_json::from_slice(&json) {
@@ -352,6 +356,33 @@ mod tests {
         assert_eq!((operations.take(), operations.is_learnt(&a)), (None, false));
         operations.learnt(&a);
         assert_eq!((operations.take(), operations.is_learnt(&a)), (Some((a, Offset(1))), true));
+    }
+
+    #[test]
+    fn what_was_forgotten_does_not_come_back() {
+        let (mut operations, a) = (Operations::default(), app("a"));
+        let body = RawValue::from_string("{}".into()).unwrap();
+        let request = Request { app: a.to_string(), key: "k".into(), id: "i".into(), body, messages: 1 };
+        let Some(Command::Append(append)) = store(&a, &Record::Request(request), "i", "s".into()) else { panic!() };
+        let message = moorline_protocol::Message {
+            offset: Some(Offset(1)),
+            prev: None,
+            id: append.id,
+            user: None,
+            time: 1_000,
+            headers: append.headers,
+            payload: append.payload,
+        };
+        let mut bytes = Vec::new();
+        moorline_protocol::binary::encode_message(&message, &mut bytes);
+        let stored = Stored { offset: Offset(1), prev: None, bytes: bytes.into() };
+        operations.note(&a, &stored);
+        operations.learnt(&a);
+        assert_eq!(operations.take(), Some((a.clone(), Offset(1))));
+        operations.finish(&a, Offset(1), Offset(2));
+        operations.expire(KEPT_MS + 1_001);
+        operations.note(&a, &stored);
+        assert_eq!((operations.take(), operations.state(&a, Offset(1))), (None, None));
     }
 
     #[test]

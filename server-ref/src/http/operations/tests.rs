@@ -123,6 +123,7 @@ fn api() -> (EngineThread, Arc<AtomicBool>, Api) {
         answered: Mutex::new(BTreeMap::new()),
         operations: Mutex::default(),
         accepted: Notify::new(),
+        learning: tokio::sync::Mutex::default(),
         console: None,
     };
     (engine, is_full, api)

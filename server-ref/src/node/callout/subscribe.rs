@@ -112,8 +112,13 @@ impl Node {
             return self.open_refused(conn, number, error);
         }
         let Some(session) = self.session(conn) else { return };
-        // What was allowed at a lower QoS is no answer, also where none comes.
-        session.permits.retain(|permit| permit.channel != key.name);
+        // What was allowed at a lower QoS is no answer, also where none comes; nor is what is still asked about it.
+        for permit in session.permits.iter_mut().filter(|permit| permit.channel == key.name) {
+            permit.can = permit.can.without(Permissions::SUBSCRIBE);
+            if std::mem::take(&mut permit.asking) {
+                permit.until = Some(now.unix + AGAIN_MS);
+            }
+        }
         session.find_mut(number).into_iter().for_each(|subscription| subscription.set_undecided(true));
         let ask = Ask::of(CalloutKind::Subscribe, &key.app, session.id, session.user.as_ref());
         let body = ask.about(&key.name, subscribe.qos).body();
@@ -249,7 +254,8 @@ impl Node {
         }
         let Some(open) = self.session_if(conn, session) else { return };
         // Another one was asked meanwhile, or nobody decides any more.
-        if !open.permits.iter().any(|permit| permit.channel == channel && permit.callout == callout) {
+        let is_asked = |permit: &Permit| permit.asking && permit.channel == channel && permit.callout == callout;
+        if !open.permits.iter().any(is_asked) {
             return;
         }
         match meaning {
