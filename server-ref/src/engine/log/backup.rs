@@ -140,14 +140,15 @@ fn target(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     move |source| BackupError::Target { path, source }
 }
 
-/// Looks whether the files fit into what is free, by the blocks that they take now.
+/// Looks whether the files fit into what is free, by the blocks that they take now. That is the most the copy can take: it leaves
+/// out the zeros at the end of the newest segment.
 fn has_room(files: &[(String, File)], to: &Directory) -> io::Result<()> {
     let taken: io::Result<u64> =
         files.iter().map(|(_, file)| Ok(file.metadata()?.blocks().saturating_mul(BLOCK))).sum();
     let (taken, space) = (taken?, to.space()?);
     match space.filter(|space| space.free < taken) {
         Some(Space { free, .. }) => {
-            let text = format!("the copy takes {taken} bytes, and {free} are free");
+            let text = format!("the copy may take {taken} bytes, and {free} are free");
             Err(io::Error::new(io::ErrorKind::StorageFull, text))
         }
         None => Ok(()),
