@@ -153,17 +153,12 @@ export class Channel {
     if (this.main) return;
     const main = this.open();
     this.main = main;
-    main.pushTo({
-      message: (message) => this.hand(message, main),
-      subscribed: (subscribed) => {
-        this.events.emit('subscribed', subscribed);
-        this.presence.onSubscribed();
-      },
-      reset: (reset) => this.events.emit('reset', reset),
-      dropped: (count) => this.events.emit('dropped', count),
-      acked: (position) => this.events.emit('acked', position),
-      presence: (changed) => this.presence.onChanged(changed),
-      ended: (error) => this.onEnded(error),
+    main.pushTo((event) => {
+      if (event[0] === 'message') return this.hand(event[1], main);
+      if (event[0] === 'presence') return this.presence.onChanged(event[1]);
+      if (event[0] === 'ended') return this.onEnded(event[1]);
+      this.events.emit(...event);
+      if (event[0] === 'subscribed') this.presence.onSubscribed();
     });
   }
 

@@ -42,11 +42,12 @@ export class Emitter<Events extends { [Name in keyof Events]: readonly unknown[]
     return this.of(name).length > 0;
   }
 
-  emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
+  emit(...event: { [Name in keyof Events]: readonly [Name, ...Events[Name]] }[keyof Events]): void {
+    const [name, ...args] = event as readonly unknown[] as readonly [keyof Events, ...unknown[]];
     for (const { handle } of this.of(name)) {
       if (!handle) continue;
       try {
-        const done: unknown = (handle as (...args: Events[Name]) => unknown)(...args);
+        const done = (handle as (...args: readonly unknown[]) => unknown)(...args);
         if (done instanceof Promise) done.catch(this.report);
       } catch (error) {
         this.report(error);

@@ -1,27 +1,17 @@
 import * as calls from './core/calls.js';
-import type { PresenceChanged } from './core/records.js';
+import type { ReaderEvent } from './core/records.js';
 import type { MoorlineError } from './errors.js';
-import type { ReaderSink, Session } from './session.js';
-import type { Message, Position, Reset, Subscribed } from './types.js';
-
-/** Who takes everything at once. */
-export interface Pushed {
-  message(message: Message): void;
-  subscribed(subscribed: Subscribed): void;
-  reset(reset: Reset): void;
-  dropped(count: number): void;
-  acked(position: Position): void;
-  presence(changed: PresenceChanged): void;
-  ended(error: MoorlineError): void;
-}
+import type { Session } from './session.js';
+import type { Message, Position } from './types.js';
 
 /** One reader of a channel: its messages are taken at once, or wait until they are asked for. */
-export class Reading implements ReaderSink {
+export class Reading {
   private id: number | undefined;
   private state: 'open' | 'left' | 'ended' = 'open';
   private failure: MoorlineError | undefined;
   private readonly queue: Message[] = [];
-  private pushed: Pushed | undefined;
+  /** Who takes everything at once. */
+  private pushed: ((event: ReaderEvent) => void) | undefined;
   private wake: (() => void) | undefined;
   /** What the core is told next: messages that were taken, and how far the app is done. */
   private taken = 0;
@@ -36,13 +26,13 @@ export class Reading implements ReaderSink {
       () => {
         if (this.state !== 'open') return;
         try {
-          this.id = session.subscribe(channel, options, this);
+          this.id = session.subscribe(channel, options, (event) => this.onEvent(event));
         } catch (error) {
           // Told like a refusal of the server's: an option that disagrees with another handle's is not known before.
-          void Promise.resolve().then(() => this.onEnded(error as MoorlineError));
+          void Promise.resolve().then(() => this.onEvent(['ended', error as MoorlineError]));
         }
       },
-      (error) => this.onEnded(error),
+      (error) => this.onEvent(['ended', error]),
     );
   }
 
@@ -50,7 +40,7 @@ export class Reading implements ReaderSink {
     return this.state !== 'open';
   }
 
-  pushTo(pushed: Pushed): void {
+  pushTo(pushed: (event: ReaderEvent) => void): void {
     this.pushed = pushed;
   }
 
@@ -104,40 +94,18 @@ export class Reading implements ReaderSink {
     this.stir();
   }
 
-  onMessage(message: Message): void {
-    if (!this.pushed) {
-      this.queue.push(message);
-      return this.stir();
+  private onEvent(event: ReaderEvent): void {
+    if (event[0] === 'ended') {
+      if (this.state !== 'open') return;
+      this.state = 'ended';
+      this.failure = event[1];
     }
-    this.pushed.message(message);
-    this.consumed();
-  }
-
-  onSubscribed(subscribed: Subscribed): void {
-    this.pushed?.subscribed(subscribed);
-  }
-
-  onReset(reset: Reset): void {
-    this.pushed?.reset(reset);
-  }
-
-  onDropped(count: number): void {
-    this.pushed?.dropped(count);
-  }
-
-  onAcked(position: Position): void {
-    this.pushed?.acked(position);
-  }
-
-  onPresenceChanged(changed: PresenceChanged): void {
-    this.pushed?.presence(changed);
-  }
-
-  onEnded(error: MoorlineError): void {
-    if (this.state !== 'open') return;
-    this.state = 'ended';
-    this.failure = error;
-    this.pushed?.ended(error);
+    if (this.pushed) {
+      this.pushed(event);
+      if (event[0] === 'message') this.consumed();
+      return;
+    }
+    if (event[0] === 'message') this.queue.push(event[1]);
     this.stir();
   }
 

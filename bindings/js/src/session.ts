@@ -1,27 +1,13 @@
 import * as calls from './core/calls.js';
 import type { Call } from './core/calls.js';
-import type { Called, Listener, Outcome, PresenceChanged } from './core/records.js';
+import type { Called, Listener, Outcome, ReaderEvent } from './core/records.js';
 import { Driver } from './driver.js';
 import type { Engine, Parts } from './engine.js';
 import { Emitter } from './emitter.js';
 import { MoorlineError, closedError, isMoorlineError } from './errors.js';
 import type { Receipt } from './receipt.js';
 import { Value } from './source.js';
-import type {
-  Connection, ConnectionState, HistoryPage, MembersPage, Message, OutboxStats, Position, Reset, StateReason, Status,
-  Subscribed,
-} from './types.js';
-
-/** What a reader of a channel is told. */
-export interface ReaderSink {
-  onSubscribed(subscribed: Subscribed): void;
-  onMessage(message: Message): void;
-  onReset(reset: Reset): void;
-  onDropped(count: number): void;
-  onAcked(position: Position): void;
-  onPresenceChanged(changed: PresenceChanged): void;
-  onEnded(error: MoorlineError): void;
-}
+import type { Connection, ConnectionState, HistoryPage, MembersPage, OutboxStats, StateReason, Status } from './types.js';
 
 /** The events of a client. */
 export type ClientEvents = {
@@ -54,7 +40,7 @@ export class Session implements Listener {
   /** Why it ended, once it has. */
   ended: MoorlineError | undefined;
 
-  private readonly readers = new Map<number, ReaderSink>();
+  private readonly readers = new Map<number, (event: ReaderEvent) => void>();
   private readonly receipts = new Map<number, Receipt>();
   private readonly requests = new Map<number, Request>();
   private readonly closers: { readonly isWipe: boolean; resolve(): void; reject(error: MoorlineError): void }[] = [];
@@ -89,9 +75,9 @@ export class Session implements Listener {
     else this.waiting.push({ run, fail });
   }
 
-  subscribe(channel: string, options: calls.SubscribeCall, sink: ReaderSink): number {
+  subscribe(channel: string, options: calls.SubscribeCall, tell: (event: ReaderEvent) => void): number {
     const id = this.driver.ask(calls.subscribe(channel, options), (from) => from.number());
-    this.readers.set(id, sink);
+    this.readers.set(id, tell);
     return id;
   }
 
@@ -170,35 +156,11 @@ export class Session implements Listener {
     this.user = user;
   }
 
-  onSubscribed(readers: number[], subscribed: Subscribed): void {
-    this.each(readers, (sink) => sink.onSubscribed(subscribed));
-  }
-
-  onMessage(readers: number[], message: Message): void {
-    for (const id of readers) this.readers.get(id)?.onMessage(message);
-  }
-
-  onReset(readers: number[], reset: Reset): void {
-    this.each(readers, (sink) => sink.onReset(reset));
-  }
-
-  onDropped(readers: number[], count: number): void {
-    this.each(readers, (sink) => sink.onDropped(count));
-  }
-
-  onAcked(readers: number[], position: Position): void {
-    this.each(readers, (sink) => sink.onAcked(position));
-  }
-
-  onPresenceChanged(readers: number[], changed: PresenceChanged): void {
-    this.each(readers, (sink) => sink.onPresenceChanged(changed));
-  }
-
-  onEnded(readers: number[], error: MoorlineError): void {
+  onReaders(readers: number[], event: ReaderEvent): void {
     for (const id of readers) {
-      const sink = this.readers.get(id);
-      this.readers.delete(id);
-      sink?.onEnded(error);
+      const tell = this.readers.get(id);
+      if (event[0] === 'ended') this.readers.delete(id);
+      tell?.(event);
     }
   }
 
@@ -251,7 +213,7 @@ export class Session implements Listener {
     for (const entry of this.waiting.splice(0)) entry.fail(why);
     for (const receipt of this.receipts.values()) receipt.onSettled({ kind: 'kept', error: why });
     for (const request of this.requests.values()) request.reject(why);
-    this.onEnded([...this.readers.keys()], why);
+    this.onReaders([...this.readers.keys()], ['ended', why]);
     this.receipts.clear();
     this.requests.clear();
     for (const closer of this.closers.splice(0)) {
@@ -273,13 +235,6 @@ export class Session implements Listener {
         return { state, ...cause };
       default:
         return { state, attempt: ++this.attempts, retryAt: this.retryAt, ...cause };
-    }
-  }
-
-  private each(readers: number[], tell: (sink: ReaderSink) => void): void {
-    for (const id of readers) {
-      const sink = this.readers.get(id);
-      if (sink) tell(sink);
     }
   }
 }

@@ -37,17 +37,21 @@ export interface Doer {
   persist(ticket: number, batch: StoreBatch): void;
 }
 
+/** What a reader of a channel is told. */
+export type ReaderEvent =
+  | readonly [name: 'subscribed', subscribed: Subscribed]
+  | readonly [name: 'message', message: Message]
+  | readonly [name: 'reset', reset: Reset]
+  | readonly [name: 'dropped', count: number]
+  | readonly [name: 'ended', error: MoorlineError]
+  | readonly [name: 'acked', position: Position]
+  | readonly [name: 'presence', changed: PresenceChanged];
+
 /** What the client is told. */
 export interface Listener {
   onState(state: ConnectionState, reason: StateReason): void;
   onWelcome(user: string | undefined): void;
-  onSubscribed(readers: number[], subscribed: Subscribed): void;
-  onMessage(readers: number[], message: Message): void;
-  onReset(readers: number[], reset: Reset): void;
-  onDropped(readers: number[], count: number): void;
-  onEnded(readers: number[], error: MoorlineError): void;
-  onAcked(readers: number[], position: Position): void;
-  onPresenceChanged(readers: number[], changed: PresenceChanged): void;
+  onReaders(readers: number[], event: ReaderEvent): void;
   onQueued(publish: number): void;
   onSent(publish: number): void;
   onSettled(publish: number, outcome: Outcome): void;
@@ -78,17 +82,17 @@ export function take(from: Reader, doer: Doer, listener: Listener): void {
     case 20: return doer.persist(from.number(), batch(from));
     case 32: return listener.onState(states[from.byte()]!, stateReason(from));
     case 33: return listener.onWelcome(from.maybe(text));
-    case 34: return listener.onSubscribed(readers(from), subscribed(from));
-    case 35: return listener.onMessage(readers(from), messageOf(from, from.again(0), from.again(1), from.byte()));
-    case 36: return listener.onReset(readers(from), reset(from));
-    case 37: return listener.onDropped(readers(from), from.number());
-    case 38: return listener.onEnded(readers(from), from.failure());
-    case 39: return listener.onAcked(readers(from), position(from));
+    case 34: return listener.onReaders(readers(from), ['subscribed', subscribed(from)]);
+    case 35: return listener.onReaders(readers(from), ['message', messageOf(from, from.again(0), from.again(1), from.byte())]);
+    case 36: return listener.onReaders(readers(from), ['reset', reset(from)]);
+    case 37: return listener.onReaders(readers(from), ['dropped', from.number()]);
+    case 38: return listener.onReaders(readers(from), ['ended', from.failure()]);
+    case 39: return listener.onReaders(readers(from), ['acked', position(from)]);
     case 40: return listener.onQueued(from.number());
     case 41: return listener.onSent(from.number());
     case 42: return listener.onSettled(from.number(), outcome(from));
     case 43: return listener.onAnswer(from.number(), from.result(history));
-    case 44: return listener.onPresenceChanged(readers(from), presenceChanged(from));
+    case 44: return listener.onReaders(readers(from), ['presence', presenceChanged(from)]);
     case 45: return listener.onAnswer(from.number(), from.result(membersPage));
     case 46: return listener.onAnswer(from.number(), from.result(statuses));
     case 47: return listener.onStatus(statuses(from));
