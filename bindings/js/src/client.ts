@@ -6,7 +6,7 @@ import type { Writer } from './core/writer.js';
 import type { TokenProvider } from './engine.js';
 import { MoorlineError, malformed } from './errors.js';
 import type { Host, HostSignal, Store } from './host/host.js';
-import { type CallOptions, type ChannelOptions, checkCall, checkUsers } from './options.js';
+import { type CallOptions, type ChannelOptions, checkCall, checkObject, checkUsers } from './options.js';
 import { describe } from './payload.js';
 import { Receipt } from './receipt.js';
 import { type ClientEvents, Session, toRecord } from './session.js';
@@ -237,7 +237,7 @@ export class Client {
 }
 
 function checkUrls(options: ClientOptions): readonly string[] {
-  if (typeof options !== 'object' || options === null) throw malformed(`the options of a client are an object, not ${describe(options)}`);
+  checkObject(options, 'client');
   const urls = Array.isArray(options.url) ? (options.url as readonly unknown[]) : [options.url];
   if (urls.length === 0) throw malformed('`url` names at least one server');
   for (const url of urls) {

@@ -5,7 +5,7 @@ import { type Doer, type TokenReason, take } from './core/records.js';
 import type { Core } from './core/wasm.js';
 import { Writer } from './core/writer.js';
 import type { Engine, Owner, Parts } from './engine.js';
-import { MoorlineError, closedError, isMoorlineError, malformed, wrap } from './errors.js';
+import { MoorlineError, closedError, isMoorlineError, malformed, messageOf, wrap } from './errors.js';
 import type { Socket, StoreBatch } from './host/host.js';
 
 /** The longest span a host's timer takes. */
@@ -277,8 +277,4 @@ function failureKind(error: unknown): calls.StoreFailureKind {
   if (isMoorlineError(error) && error.code === 'storage.full') return 'full';
   if (isMoorlineError(error) && error.code === 'client.store_locked') return 'locked';
   return name === 'QuotaExceededError' ? 'full' : 'io';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -45,8 +45,8 @@ export function codeOf(number: number): ErrorCode {
   return known ? known[1] : `code.${number}`;
 }
 
-export function malformed(message: string): MoorlineError {
-  return new MoorlineError('request.malformed', message);
+export function malformed(message: string, cause?: unknown): MoorlineError {
+  return new MoorlineError('request.malformed', message, 'client', cause);
 }
 
 export function closedError(): MoorlineError {
@@ -56,5 +56,10 @@ export function closedError(): MoorlineError {
 /** Makes an error of what a callback of the app threw. */
 export function wrap(code: ErrorCode, cause: unknown, origin: ErrorOrigin = 'client'): MoorlineError {
   if (isMoorlineError(cause)) return cause;
-  return new MoorlineError(code, cause instanceof Error ? cause.message : String(cause), origin, cause);
+  return new MoorlineError(code, messageOf(cause), origin, cause);
+}
+
+/** What a thrown value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -15,10 +15,8 @@ export interface HistoryQuery {
 export function rangeOf(query: HistoryQuery): Range {
   const { before, after, limit } = query;
   if (before !== undefined && after !== undefined) throw malformed('a history query has `before` or `after`, not both');
-  if (limit !== undefined && (!Number.isInteger(limit) || limit < 1 || limit > 256)) {
-    throw malformed('`limit` is a whole number of 1 to 256');
-  }
-  if (after !== undefined) return typeof after === 'number' ? [1, whole(after, 'after')] : [3, timeOf(after.time)];
-  if (before !== undefined) return typeof before === 'number' ? [2, whole(before, 'before')] : [4, timeOf(before.time)];
-  return [0];
+  if (limit !== undefined) whole(limit, 'limit', 1, 256);
+  const [kind, bound] = after === undefined ? [2, before] : [1, after];
+  if (bound === undefined) return [0];
+  return typeof bound === 'object' ? [kind + 2, timeOf(bound.time)] : [kind, whole(bound, kind === 1 ? 'after' : 'before')];
 }

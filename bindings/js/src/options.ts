@@ -1,6 +1,6 @@
-import type { CallCall, PublishCall, SubscribeCall } from './core/calls.js';
+import { type CallCall, type PublishCall, type SubscribeCall, modes, starts } from './core/calls.js';
 import { utf8Length } from './core/utf8.js';
-import { MoorlineError, malformed } from './errors.js';
+import { type ErrorCode, MoorlineError, malformed } from './errors.js';
 import { type Payload, describe, jsonOf, payloadOf } from './payload.js';
 import type { Headers, Qos, Since } from './types.js';
 
@@ -46,26 +46,21 @@ export interface CallOptions {
 export const messageBytes = 64 * 1024;
 
 export function checkChannel(name: unknown): void {
-  if (typeof name !== 'string') throw new MoorlineError('channel.invalid', `a channel name is a string, not ${describe(name)}`);
-  if (!isName(name)) {
-    throw new MoorlineError('channel.invalid', "a channel name is 1 to 128 bytes of UTF-8 without control characters and without '*'");
-  }
+  checkName(name, 'channel', 'channel.invalid');
 }
 
 export function checkUsers(users: unknown): readonly string[] {
   if (!Array.isArray(users)) throw malformed(`users are an array of names, not ${describe(users)}`);
-  for (const user of users as unknown[]) {
-    if (typeof user !== 'string' || !isName(user)) throw malformed("a user name is 1 to 128 bytes of UTF-8 without control characters and without '*'");
-  }
+  for (const user of users) checkName(user, 'user', 'request.malformed');
   if (users.length > 500) throw malformed('at most 500 users at once');
   return users as string[];
 }
 
 export function checkSubscribe(options: ChannelOptions): SubscribeCall {
-  if (typeof options !== 'object' || options === null) throw malformed(`the options of a channel are an object, not ${describe(options)}`);
+  checkObject(options, 'channel');
   const { qos, durable, presence, since, reset, ack } = options;
   checkQos(qos);
-  oneOf('presence', presence, ['none', 'watch', 'join']);
+  oneOf('presence', presence, modes);
   oneOf('reset', reset, ['first', 'live']);
   oneOf('ack', ack, ['auto', 'manual']);
   if (durable !== undefined && typeof durable !== 'boolean') throw malformed('`durable` is true or false');
@@ -74,25 +69,23 @@ export function checkSubscribe(options: ChannelOptions): SubscribeCall {
   return { since: checkSince(since), reset, qos, durable, presence, state };
 }
 
-export function checkPublish(options: PublishOptions, id: unknown, size: number, fallback: Qos | undefined): PublishCall {
+export function checkPublish(options: PublishOptions, id: string, size: number, fallback: Qos | undefined): PublishCall {
   const { ttl, headers } = options;
   const qos = options.qos ?? fallback;
   checkQos(qos);
-  if (typeof id !== 'string' || id === '' || utf8Length(id) > 128) throw malformed('a message id is a string of 1 to 128 bytes');
+  checkId(id);
   if (size > messageBytes) {
     throw new MoorlineError('limit.message', `the message has ${size} bytes; at most ${messageBytes} are allowed`);
   }
-  if (ttl !== undefined && (!Number.isInteger(ttl) || ttl < 0 || ttl > 0xffffffff)) throw malformed('`ttl` is a whole number of seconds');
+  if (ttl !== undefined) whole(ttl, 'ttl', 0, 0xffffffff);
   return { qos, id, ttl, headers: checkHeaders(headers) };
 }
 
 export function checkCall(method: unknown, data: unknown, options: CallOptions): [string, Payload, CallCall] {
   const { timeout, id } = options;
   if (typeof method !== 'string' || !/^[\w.:/-]{1,128}$/.test(method)) throw malformed('a method is 1 to 128 of A-Z, a-z, 0-9 and _.:/-');
-  if (timeout !== undefined && (!Number.isInteger(timeout) || timeout < 1 || timeout > 30_000)) {
-    throw malformed('`timeout` is a whole number of ms, 1 to 30,000');
-  }
-  if (id !== undefined && (typeof id !== 'string' || id === '' || utf8Length(id) > 128)) throw malformed('the id of a call is a string of 1 to 128 bytes');
+  if (timeout !== undefined) whole(timeout, 'timeout', 1, 30_000);
+  if (id !== undefined) checkId(id);
   return [method, payloadOf(data, 'what is called with'), { timeout, id }];
 }
 
@@ -103,9 +96,15 @@ export function stateBytes(state: unknown): Uint8Array {
   return bytes;
 }
 
-export function whole(value: unknown, name: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(`\`${name}\` is a whole number of 0 to 2^53 − 1`);
+export function whole(value: unknown, name: string, least = 0, most = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
+    throw malformed(`\`${name}\` is a whole number of ${least} to ${most}`);
+  }
   return value;
+}
+
+export function checkObject(options: unknown, whose: string): void {
+  if (typeof options !== 'object' || options === null) throw malformed(`the options of a ${whose} are an object, not ${describe(options)}`);
 }
 
 export function timeOf(time: unknown): number {
@@ -114,7 +113,7 @@ export function timeOf(time: unknown): number {
 
 function checkSince(since: Since | undefined): Since | undefined {
   if (since === undefined) return undefined;
-  if (typeof since === 'string') return oneOf('since', since, ['resume', 'live', 'cursor', 'first']);
+  if (typeof since === 'string') return oneOf('since', since, starts);
   if (typeof since === 'object' && since !== null) {
     if ('last' in since) return { last: whole(since.last, 'last') };
     if ('time' in since) return { time: timeOf(since.time) };
@@ -148,6 +147,13 @@ function oneOf<T>(name: string, value: T, allowed: readonly unknown[]): T {
   return value;
 }
 
-function isName(name: string): boolean {
-  return name !== '' && utf8Length(name) <= 128 && !/[\u0000-\u001f\u007f-\u009f*]/.test(name);
+function checkId(id: unknown): void {
+  if (typeof id !== 'string' || id === '' || utf8Length(id) > 128) throw malformed('an id is a string of 1 to 128 bytes');
+}
+
+function checkName(name: unknown, whose: string, code: ErrorCode): void {
+  if (typeof name !== 'string') throw new MoorlineError(code, `a ${whose} name is a string, not ${describe(name)}`);
+  if (name === '' || utf8Length(name) > 128 || /[\u0000-\u001f\u007f-\u009f*]/.test(name)) {
+    throw new MoorlineError(code, `a ${whose} name is 1 to 128 bytes of UTF-8 without control characters and without '*'`);
+  }
 }

@@ -1,5 +1,5 @@
 import { encodeUtf8 } from './core/utf8.js';
-import { MoorlineError, malformed } from './errors.js';
+import { malformed, messageOf } from './errors.js';
 
 /** What a message carries, as it crosses: 0 JSON, 1 a text, 2 bytes. */
 export interface Payload {
@@ -22,8 +22,7 @@ export function jsonOf(value: unknown, what: string): Uint8Array {
   try {
     text = JSON.stringify(value);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new MoorlineError('request.malformed', `${what} cannot be made JSON: ${why}`, 'client', cause);
+    throw malformed(`${what} cannot be made JSON: ${messageOf(cause)}`, cause);
   }
   if (text === undefined) {
     throw malformed(`${what} is ${describe(value)}: pass a string, a Uint8Array, or a value that JSON can say (null included)`);

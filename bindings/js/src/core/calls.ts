@@ -12,7 +12,7 @@ export interface SubscribeCall {
   readonly reset: 'first' | 'live' | undefined;
   readonly qos: number | undefined;
   readonly durable: boolean | undefined;
-  readonly presence: 'none' | 'watch' | 'join' | undefined;
+  readonly presence: (typeof modes)[number] | undefined;
   readonly state: Uint8Array | undefined;
 }
 
@@ -22,6 +22,10 @@ export interface PublishCall {
   readonly ttl: number | undefined;
   readonly headers: readonly (readonly [string, string])[];
 }
+
+/** What `presence` and `since` may say, as they are numbered. */
+export const modes = ['none', 'watch', 'join'] as const;
+export const starts = ['resume', 'live', 'cursor', 'first'] as const;
 
 export type Range = readonly [kind: number, at?: number];
 
@@ -78,12 +82,12 @@ export function subscribe(channel: string, options: SubscribeCall): Call {
       .maybe(options.qos, (out, qos) => out.byte(qos))
       .maybe(options.durable, (out, durable) => out.flag(durable))
       .maybe(undefined, () => undefined)
-      .maybe(options.presence, (out, mode) => out.byte(['none', 'watch', 'join'].indexOf(mode)))
+      .maybe(options.presence, (out, mode) => out.byte(modes.indexOf(mode)))
       .maybe(options.state, (out, state) => out.blob(state));
 }
 
 function since(to: Writer, value: Since): void {
-  if (typeof value === 'string') to.byte(['resume', 'live', 'cursor', 'first'].indexOf(value));
+  if (typeof value === 'string') to.byte(starts.indexOf(value));
   else if ('last' in value) to.byte(4).number(value.last);
   else if ('offset' in value) to.byte(5).text(value.epoch).number(value.offset);
   else to.byte(6).number(Number(value.time));

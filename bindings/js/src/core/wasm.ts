@@ -1,4 +1,4 @@
-import { MoorlineError } from '../errors.js';
+import { MoorlineError, messageOf } from '../errors.js';
 import { Reader } from './reader.js';
 
 /** What the module exports. */
@@ -76,8 +76,7 @@ export class Core {
     try {
       return act();
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const failure = new MoorlineError('client.runtime', `the core has failed (${why}), and with it all clients of this page: make new ones`, 'client', cause);
+      const failure = new MoorlineError('client.runtime', `the core has failed (${messageOf(cause)}), and with it all clients of this page: make new ones`, 'client', cause);
       this.failure = failure;
       const users = [...this.users.values()];
       void Promise.resolve().then(() => users.forEach((onFailure) => onFailure(failure)));
@@ -127,9 +126,8 @@ export function once(instantiate: () => Promise<Instantiated>): () => Promise<Co
       loading.catch(() => (loading = undefined));
     }
     return loading.catch((cause: unknown) => {
-      const why = cause instanceof Error ? cause.message : String(cause);
       const advice = "where a page may not use it (a Content-Security-Policy without 'wasm-unsafe-eval'), or there is none, import moorline/asm";
-      throw new MoorlineError('client.runtime', `WebAssembly could not be started: ${why}; ${advice}`, 'client', cause);
+      throw new MoorlineError('client.runtime', `WebAssembly could not be started: ${messageOf(cause)}; ${advice}`, 'client', cause);
     });
   };
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import { memory } from '../store/memory.js';
 import { type KeyValue, sharded } from '../store/sharded.js';
 import type { Host, HostSignal, Socket, SocketEvents, Store } from './host.js';
@@ -38,7 +39,7 @@ export class ReactNativeHost implements Host {
       socket = new WebSocket(url, 'moorline.v1.bin');
       socket.binaryType = 'arraybuffer';
     } catch (error) {
-      why = error instanceof Error ? error.message : String(error);
+      why = messageOf(error);
       over();
       return { send: () => undefined, buffered: undefined, close: () => undefined };
     }

@@ -1,4 +1,4 @@
-import { MoorlineError } from '../errors.js';
+import { MoorlineError, messageOf } from '../errors.js';
 import type { Host, HostSignal, Socket, SocketEvents } from './host.js';
 
 /** What a page and a worker have in common. */
@@ -39,8 +39,7 @@ function open(url: string, events: SocketEvents): Socket {
   try {
     socket = new WebSocket(url, 'moorline.v1.bin');
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    void Promise.resolve().then(() => events.closed(undefined, why));
+    void Promise.resolve().then(() => events.closed(undefined, messageOf(error)));
     return { send: () => undefined, buffered: undefined, close: () => undefined };
   }
   socket.binaryType = 'arraybuffer';

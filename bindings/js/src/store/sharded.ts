@@ -1,5 +1,5 @@
 import { decodeBase64, encodeBase64 } from '../core/base64.js';
-import { MoorlineError, wrap } from '../errors.js';
+import { MoorlineError, messageOf, wrap } from '../errors.js';
 import type { Store, StoreBatch, StoreEntry } from '../host/host.js';
 import { type Part, textOf, partsOf, partsIn } from './parts.js';
 
@@ -240,6 +240,6 @@ class Sharded implements Store {
 
 /** The platforms say in words that there is no room. */
 function fullness(error: unknown): unknown {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return /exceed|limit|quota|full|space|too (big|large)/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
 }
