@@ -21,14 +21,6 @@ export type ChannelEvents = {
   error: [error: MoorlineError];
 };
 
-/** What a channel needs of its client. */
-export interface ChannelHome {
-  readonly session: Session;
-  connect(): void;
-  newId(): string;
-  admit(bytes: number, run: () => void, fail: (error: MoorlineError) => void): void;
-}
-
 /**
  * A handle on a channel. Handles of one name share one subscription; each has readers of its own, and what it names in
  * its options must agree with the others'.
@@ -49,16 +41,15 @@ export class Channel {
 
   /** @internal */
   constructor(
-    private readonly home: ChannelHome,
+    private readonly session: Session,
     name: string,
     private readonly options: ChannelOptions,
   ) {
     checkChannel(name);
     this.subscribe = checkSubscribe(options);
     this.name = name;
-    const { session } = home;
     const names = ['message', 'subscribed', 'reset', 'dropped', 'acked', 'error'] as const;
-    this.events = new Emitter<ChannelEvents>(names, (error) => session.report(error));
+    this.events = new Emitter<ChannelEvents>(names, session.report);
     this.presence = new Presence(session, name, () => this.read());
   }
 
@@ -104,25 +95,19 @@ export class Channel {
    * what cannot be sent, `client.closed`. Nothing is queued then.
    */
   publish(payload: unknown, options: PublishOptions = {}): Receipt {
-    const { session } = this.home;
+    const { session } = this;
     const carried = payloadOf(payload);
-    const id = options.id ?? this.home.newId();
+    const id = options.id ?? session.newId();
     const call = calls.publish(this.name, carried, checkPublish(options, id, carried.bytes.length, this.options.qos));
-    const receipt = new Receipt(id, this.name, (error) => session.report(error));
-    this.home.connect();
-    this.home.admit(
-      carried.bytes.length,
-      () => session.publish(call, receipt),
-      (error) => receipt.onFailed(error),
-    );
+    const receipt = new Receipt(id, this.name, session.report);
+    session.publish(call, receipt, carried.bytes.length);
     return receipt;
   }
 
   /** Asks for a part of the log. Asked again after a reconnect. */
   async history(query: HistoryQuery = {}): Promise<HistoryPage> {
     const call = calls.history(this.name, rangeOf(query), query.limit);
-    this.home.connect();
-    const page = await this.home.session.request<HistoryPage>(call);
+    const page = await this.session.request<HistoryPage>(call);
     return { ...page, messages: page.messages.map((message) => ({ ...message, channel: this.name })) };
   }
 
@@ -149,7 +134,7 @@ export class Channel {
 
   private read(): void {
     if (this.hasLeft) throw closedErrorOf(this.name);
-    this.home.connect();
+    this.session.use();
     if (this.main) return;
     const main = this.open();
     this.main = main;
@@ -163,7 +148,7 @@ export class Channel {
   }
 
   private open(): Reading {
-    const reading = new Reading(this.home.session, this.name, this.subscribe);
+    const reading = new Reading(this.session, this.name, this.subscribe);
     this.readings.add(reading);
     return reading;
   }
@@ -198,7 +183,7 @@ export class Channel {
     this.presence.onEnded(error);
     if (error.code === 'client.closed') return;
     if (this.events.has('error')) this.events.emit('error', error);
-    else if (this.events.has('message')) this.home.session.report(error);
+    else if (this.events.has('message')) this.session.report(error);
   }
 }
 

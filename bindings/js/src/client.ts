@@ -1,14 +1,14 @@
-import { Channel, type ChannelHome } from './channel.js';
+import { Channel } from './channel.js';
 import * as calls from './core/calls.js';
 import type { Called } from './core/records.js';
 import type { Core } from './core/wasm.js';
 import type { Writer } from './core/writer.js';
 import type { TokenProvider } from './engine.js';
-import { MoorlineError, malformed } from './errors.js';
+import { type MoorlineError, closedError, malformed } from './errors.js';
 import type { Host, HostSignal, Store } from './host/host.js';
 import { type CallOptions, type ChannelOptions, checkCall, checkObject, checkUsers } from './options.js';
 import { describe } from './payload.js';
-import { Receipt } from './receipt.js';
+import type { Receipt } from './receipt.js';
 import { type ClientEvents, Session, toRecord } from './session.js';
 import type { Source } from './source.js';
 import { memory } from './store/memory.js';
@@ -49,19 +49,13 @@ export interface Platform {
   readonly host: () => Host;
 }
 
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-';
-
 /** A client: one connection, one outbox. Nothing is connected before it is used. */
 export class Client {
   /** The connection with all that is known of it; the same object until it changes. */
   readonly connection: Source<Connection>;
+  /** By it, `moorline/testing` finds a client's device. @internal */
+  readonly host: Host;
   private readonly session: Session;
-  private readonly host: Host;
-  private readonly home: ChannelHome;
-  private readonly limits: { readonly messages: number; readonly bytes: number };
-  /** What was published before the core was there. */
-  private early = { messages: 0, bytes: 0 };
-  private readonly earlier: Receipt[] = [];
 
   /** @internal */
   constructor(options: ClientOptions, platform: Platform) {
@@ -70,28 +64,14 @@ export class Client {
     if (token !== undefined && typeof token !== 'string' && typeof token !== 'function') {
       throw malformed(`\`token\` is a string or a function, not ${describe(token)}`);
     }
-    this.host = options.host ?? platform.host();
-    this.limits = { messages: options.outbox?.messages ?? 1000, bytes: options.outbox?.bytes ?? 8 << 20 };
-    const store = options.store ?? this.host.store?.() ?? memory();
+    const host = (this.host = options.host ?? platform.host());
+    const outbox = { messages: options.outbox?.messages ?? 1000, bytes: options.outbox?.bytes ?? 8 << 20 };
+    const store = options.store ?? host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls);
-    const share = options.tabs?.(this.host, { url: urls[0]!.split('?')[0]!, token, store: options.store, outbox: this.limits });
-    this.session = new Session({ host: this.host, store, load: platform.load, settings, token: provider, share }, (restored) => {
-      for (const { publish, channel, id } of restored) {
-        const receipt = new Receipt(id, channel, (error) => this.host.report(error));
-        receipt.onQueued();
-        this.session.follow(publish, receipt);
-        this.earlier.push(receipt);
-      }
-      this.session.driver.call(calls.connect);
-    });
+    const share = options.tabs?.(host, { url: urls[0]!.split('?')[0]!, token, store: options.store, outbox });
+    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox);
     this.connection = this.session.connection;
-    this.home = {
-      session: this.session,
-      connect: () => this.session.use(),
-      newId: () => this.newId(),
-      admit: (bytes, run, fail) => this.admit(bytes, run, fail),
-    };
   }
 
   /** The connection's state. */
@@ -106,14 +86,12 @@ export class Client {
 
   /** What waits to be sent. */
   get outbox(): OutboxStats {
-    const { outbox } = this.session;
-    const { early } = this;
-    return early.messages === 0 ? outbox : { messages: outbox.messages + early.messages, bytes: outbox.bytes + early.bytes };
+    return this.session.outbox;
   }
 
   /** What the store had in its outbox when this client started: it goes out by itself. Empty before the first use. */
   get restored(): readonly Receipt[] {
-    return this.earlier;
+    return this.session.restored;
   }
 
   /** Adds a handler; returns its own undo. */
@@ -134,7 +112,7 @@ export class Client {
         if (current.state !== 'online' && current.state !== 'closed') return;
         stop();
         if (current.state === 'online') resolve();
-        else reject(current.cause ?? new MoorlineError('client.closed', 'the client is closed'));
+        else reject(current.cause ?? closedError());
       };
       const stop = this.connection.subscribe(settle);
       settle();
@@ -143,12 +121,12 @@ export class Client {
 
   /** Disconnects; channels and the outbox stay. `connect` goes on. */
   disconnect(): void {
-    this.session.whenReady(() => this.session.driver.call(calls.disconnect), () => undefined);
+    this.session.call(calls.disconnect);
   }
 
   /** Returns a handle on a channel, to read it or to publish on it. Throws `channel.invalid`. */
   channel(name: string, options: ChannelOptions = {}): Channel {
-    return new Channel(this.home, name, options);
+    return new Channel(this.session, name, options);
   }
 
   /**
@@ -178,12 +156,12 @@ export class Client {
     const names = checkUsers(users);
     this.session.use();
     const failed = (error: MoorlineError): void => this.session.onStatusEnded(error);
-    this.session.whenReady(() => void this.session.driver.ask(calls.watchStatus(names), (from) => from.number()), failed);
+    this.session.whenReady(() => void this.session.ask(calls.watchStatus(names)), failed);
   }
 
   /** Tells the client what happens to the app or the device, only where the host does not. */
   lifecycle(signal: HostSignal | { readonly network: number }): void {
-    this.session.whenReady(() => this.session.driver.call(calls.host(signal)), () => undefined);
+    this.session.call(calls.host(signal));
   }
 
   /**
@@ -204,35 +182,6 @@ export class Client {
    */
   close(options: { readonly wipe?: boolean } = {}): Promise<void> {
     return this.session.close(options.wipe === true);
-  }
-
-  private newId(): string {
-    const bytes = new Uint8Array(16);
-    this.host.random(bytes);
-    let id = '';
-    for (const byte of bytes) id += alphabet.charAt(byte & 63);
-    return id;
-  }
-
-  /** Runs a publish, or keeps it until the core is there, within the limits of the outbox. */
-  private admit(bytes: number, run: () => void, fail: (error: MoorlineError) => void): void {
-    if (this.session.driver.isRunning) return run();
-    if (this.early.messages >= this.limits.messages || this.early.bytes + bytes > this.limits.bytes) {
-      throw new MoorlineError('limit.outbox', 'the outbox is full: wait for earlier messages to be stored');
-    }
-    this.count(1, bytes);
-    const done = (then: () => void): void => {
-      this.count(-1, -bytes);
-      then();
-    };
-    this.session.whenReady(
-      () => done(run),
-      (error) => done(() => fail(error)),
-    );
-  }
-
-  private count(messages: number, bytes: number): void {
-    this.early = { messages: this.early.messages + messages, bytes: this.early.bytes + bytes };
   }
 }
 

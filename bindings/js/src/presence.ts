@@ -43,10 +43,9 @@ export class Presence {
     private readonly channel: string,
     private readonly read: () => void,
   ) {
-    const report = (error: unknown): void => session.report(error);
-    this.value = new Value<Members>(unknown, report);
+    this.value = new Value<Members>(unknown, session.report);
     this.source = this.value;
-    this.events = new Emitter<PresenceEvents>(['change'], report);
+    this.events = new Emitter<PresenceEvents>(['change'], session.report);
   }
 
   /** All members, in the order of their names; empty until they are known, and where there are more than 200. */

@@ -5,7 +5,7 @@ import { Driver } from './driver.js';
 import type { Engine, Parts } from './engine.js';
 import { Emitter } from './emitter.js';
 import { MoorlineError, closedError, isMoorlineError } from './errors.js';
-import type { Receipt } from './receipt.js';
+import { Receipt } from './receipt.js';
 import { Value } from './source.js';
 import type { Connection, ConnectionState, HistoryPage, MembersPage, OutboxStats, StateReason, Status } from './types.js';
 
@@ -28,14 +28,19 @@ interface Request {
 interface Waiting {
   run(): void;
   fail(error: MoorlineError): void;
+  /** Of a publish: what it adds to the outbox. */
+  readonly bytes: number | undefined;
 }
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-';
 
 /** The one client behind all handles: who waits for which event, and what was asked before the core was there. */
 export class Session implements Listener {
   readonly driver: Engine;
   readonly connection: Value<Connection>;
   readonly events: Emitter<ClientEvents>;
-  outbox: OutboxStats = { messages: 0, bytes: 0 };
+  /** What the store had in its outbox. */
+  readonly restored: Receipt[] = [];
   user: string | undefined;
   /** Why it ended, once it has. */
   ended: MoorlineError | undefined;
@@ -47,19 +52,33 @@ export class Session implements Listener {
   private waiting: Waiting[] = [];
   private attempts = 0;
   private retryAt = 0;
+  /** What waits in the core's outbox. */
+  private standing: OutboxStats = { messages: 0, bytes: 0 };
 
   constructor(
     private readonly parts: Parts,
-    private readonly onOwnReady: (restored: readonly { publish: number; channel: string; id: string }[]) => void,
+    private readonly limits: OutboxStats,
   ) {
-    const report = (error: unknown): void => parts.host.report(error);
-    this.connection = new Value<Connection>({ state: 'idle' }, report);
-    this.events = new Emitter<ClientEvents>(['state', 'outbox', 'status', 'status-ended'], report);
+    this.connection = new Value<Connection>({ state: 'idle' }, this.report);
+    this.events = new Emitter<ClientEvents>(['state', 'outbox', 'status', 'status-ended'], this.report);
     this.driver = parts.share?.(parts, this) ?? new Driver(parts, this);
   }
 
-  report(error: unknown): void {
-    this.parts.host.report(error);
+  readonly report = (error: unknown): void => this.parts.host.report(error);
+
+  /** What waits to be sent, also for the core. */
+  get outbox(): OutboxStats {
+    let outbox = this.standing;
+    for (const { bytes } of this.waiting) {
+      if (bytes !== undefined) outbox = { messages: outbox.messages + 1, bytes: outbox.bytes + bytes };
+    }
+    return outbox;
+  }
+
+  newId(): string {
+    const bytes = new Uint8Array(16);
+    this.parts.host.random(bytes);
+    return Array.from(bytes, (byte) => alphabet[byte & 63]).join('');
   }
 
   /** Starts on first use; throws once closed. */
@@ -70,13 +89,23 @@ export class Session implements Listener {
   }
 
   /** Runs at once if the core is there, else when it is. */
-  whenReady(run: () => void, fail: (error: MoorlineError) => void): void {
+  whenReady(run: () => void, fail: (error: MoorlineError) => void = () => undefined, bytes?: number): void {
     if (this.driver.isRunning) run();
-    else this.waiting.push({ run, fail });
+    else this.waiting.push({ run, fail, bytes });
+  }
+
+  /** Makes a call, now or when the core is there. */
+  call(call: Call): void {
+    this.whenReady(() => this.driver.call(call));
+  }
+
+  /** Makes a call that is answered with a number. */
+  ask(call: Call): number {
+    return this.driver.ask(call, (from) => from.number());
   }
 
   subscribe(channel: string, options: calls.SubscribeCall, tell: (event: ReaderEvent) => void): number {
-    const id = this.driver.ask(calls.subscribe(channel, options), (from) => from.number());
+    const id = this.ask(calls.subscribe(channel, options));
     this.readers.set(id, tell);
     return id;
   }
@@ -86,13 +115,18 @@ export class Session implements Listener {
     this.driver.call(calls.unsubscribe(id, forget));
   }
 
-  publish(call: Call, receipt: Receipt): void {
-    const id = this.driver.ask(call, (from) => from.number());
-    this.receipts.set(id, receipt);
-  }
-
-  follow(publish: number, receipt: Receipt): void {
-    this.receipts.set(publish, receipt);
+  /** Queues a message of so many bytes, before the core is there within the same limits. */
+  publish(call: Call, receipt: Receipt, size: number): void {
+    this.use();
+    const { messages, bytes } = this.outbox;
+    if (!this.driver.isRunning && (messages >= this.limits.messages || bytes + size > this.limits.bytes)) {
+      throw new MoorlineError('limit.outbox', 'the outbox is full: wait for earlier messages to be stored');
+    }
+    this.whenReady(
+      () => this.receipts.set(this.ask(call), receipt),
+      (error) => receipt.onFailed(error),
+      size,
+    );
   }
 
   /** Makes a call that ends with an answer. */
@@ -100,8 +134,7 @@ export class Session implements Listener {
     return new Promise<T>((resolve, reject) => {
       this.use();
       this.whenReady(() => {
-        const id = this.driver.ask(call, (from) => from.number());
-        this.requests.set(id, { resolve: (answer) => resolve(answer as T), reject });
+        this.requests.set(this.ask(call), { resolve: (answer) => resolve(answer as T), reject });
       }, reject);
     });
   }
@@ -113,15 +146,21 @@ export class Session implements Listener {
       this.closers.push({ isWipe: wipe, resolve, reject });
       this.driver.start();
       if (this.driver.quit) this.driver.quit(wipe);
-      else this.whenReady(() => this.driver.call(calls.close(wipe)), () => undefined);
+      else this.call(calls.close(wipe));
     });
   }
 
   onReady(): void {
-    const restored = this.driver.ask(calls.restored, (from) =>
-      from.list((entry) => ({ publish: entry.number(), channel: entry.text(), id: entry.text() })),
+    this.driver.ask(calls.restored, (from) =>
+      from.list((entry) => {
+        const [publish, channel, id] = [entry.number(), entry.text(), entry.text()];
+        const receipt = new Receipt(id, channel, this.report);
+        receipt.onQueued();
+        this.receipts.set(publish, receipt);
+        this.restored.push(receipt);
+      }),
     );
-    this.onOwnReady(restored);
+    this.driver.call(calls.connect);
     const { waiting } = this;
     this.waiting = [];
     for (const entry of waiting) {
@@ -136,8 +175,8 @@ export class Session implements Listener {
 
   onStanding(outbox: OutboxStats, nextAttempt: number): void {
     this.retryAt = nextAttempt;
-    if (outbox.messages === this.outbox.messages && outbox.bytes === this.outbox.bytes) return;
-    this.outbox = outbox;
+    if (outbox.messages === this.standing.messages && outbox.bytes === this.standing.bytes) return;
+    this.standing = outbox;
     if (this.events.has('outbox')) void Promise.resolve().then(() => this.events.emit('outbox', this.outbox));
   }
 
@@ -201,7 +240,7 @@ export class Session implements Listener {
   private releaseStore(): Promise<void> {
     return Promise.resolve()
       .then(() => this.parts.store.close?.())
-      .catch((cause: unknown) => this.report(cause));
+      .catch(this.report);
   }
 
   /** Tells everybody who still waits. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isMoorlineError } from '../src/index.js';
+import { isMoorlineError, memory } from '../src/index.js';
 import { fresh, kit, once, take } from './kit/kit.js';
 
 const { client } = kit();
@@ -77,6 +77,17 @@ describe('a publish', () => {
     expect(() => room.publish(6)).toThrow(expect.objectContaining({ code: 'limit.outbox' }));
     await Promise.all(more.map((receipt) => receipt.stored));
     expect(alice.outbox).toEqual({ messages: 0, bytes: 0 });
+  });
+
+  test('that the core refuses, taken before it was there, does not count for the outbox', async () => {
+    const [name, store] = [fresh(), memory()];
+    const options = { url: 'ws://127.0.0.1:1', store, outbox: { messages: 1 } };
+    const before = client('alice', options);
+    await before.channel(name).publish('kept').queued;
+    await before.close();
+    const alice = client('alice', options);
+    await expect(alice.channel(name).publish('too much').queued).rejects.toMatchObject({ code: 'limit.outbox' });
+    expect(alice.outbox).toEqual({ messages: 1, bytes: 4 });
   });
 
   test('keeps its order, a thousand of them', async () => {

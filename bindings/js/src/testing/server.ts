@@ -305,7 +305,7 @@ export class TestServer {
     if (target === undefined) return this.devices;
     if (typeof target !== 'string') {
       // By what it has: the client may be of another copy of the package, such as the one for `require`.
-      const device: Host = target instanceof TestHost ? target : target['host'];
+      const device: Host = target instanceof TestHost ? target : target.host;
       if (device instanceof TestHost) return [device];
       throw new TypeError('this client is not on a host of this server: createClient({ host: server.host() })');
     }
