@@ -17,14 +17,13 @@ export class Driver implements Doer, Engine {
   private handle = 0;
   private phase: 'new' | 'starting' | 'running' | 'ended' = 'new';
   private readonly batch = new Writer();
-  private later: Call[] = [];
-  private isLaterDue = false;
+  private readonly later: Call[] = [];
   /** What the core said and is not done yet. */
   private readonly runs: Reader[] = [];
   private isDraining = false;
   private socket: { readonly id: number; readonly socket: Socket; told: number } | undefined;
   private timer: { readonly at: number; readonly stop: () => void } | undefined;
-  private stopSignals: (() => void) | undefined;
+  private stopSignals = (): void => undefined;
 
   constructor(
     private readonly parts: Parts,
@@ -67,12 +66,8 @@ export class Driver implements Doer, Engine {
 
   /** Makes a call with the next ones, or in a moment. What it says is asked for then. */
   callLater(call: Call): void {
-    if (this.phase !== 'running') return;
-    this.later.push(call);
-    if (this.isLaterDue) return;
-    this.isLaterDue = true;
+    if (this.phase !== 'running' || this.later.push(call) > 1) return;
     void Promise.resolve().then(() => {
-      this.isLaterDue = false;
       if (this.later.length > 0) this.feed();
     });
   }
@@ -82,17 +77,14 @@ export class Driver implements Doer, Engine {
     if (this.phase === 'ended') return;
     this.phase = 'ended';
     this.timer?.stop();
-    this.stopSignals?.();
-    this.timer = this.stopSignals = undefined;
+    this.stopSignals();
     this.hangUp(1000);
     this.core?.remove(this.handle);
     this.core = undefined;
   }
 
   open(id: number, url: string): void {
-    const { host } = this.parts;
-    let why: MoorlineError | undefined;
-    const socket = host.open(url, {
+    const socket = this.parts.host.open(url, {
       opened: () => this.feed(calls.opened(id)),
       frame: (data) => {
         if (typeof data !== 'string') this.feed(calls.message(id, data));
@@ -100,8 +92,8 @@ export class Driver implements Doer, Engine {
       activity: () => this.feed(calls.activity(id)),
       closed: (code, reason) => {
         if (this.socket?.id === id) this.socket = undefined;
-        if (code === undefined && reason) why = new MoorlineError('transport.unreachable', reason, 'transport');
-        this.feed(why ? calls.failed(id, why) : calls.closed(id, code));
+        const isBroken = code === undefined && reason;
+        this.feed(isBroken ? calls.failed(id, new MoorlineError('transport.unreachable', reason, 'transport')) : calls.closed(id, code));
       },
     });
     this.socket = { id, socket, told: 0 };
@@ -160,12 +152,12 @@ export class Driver implements Doer, Engine {
     settings.raw(seed);
     this.parts.settings(settings);
     settings.list(stored, (to, [key, value]) => to.text(key).blob(value));
-    const { handle, refusal } = core.create(settings.view(), host.now(), host.wall?.() ?? Date.now(), (failure) => this.fail(failure));
+    const { handle, refusal } = core.create(settings.view(), host.now(), this.wall(), (failure) => this.fail(failure));
     if (handle === 0) throw refusal.failure();
     this.core = core;
     this.handle = handle;
     this.phase = 'running';
-    this.stopSignals = host.signals?.((signal) => this.feed(calls.host(signal)));
+    if (host.signals) this.stopSignals = host.signals((signal) => this.feed(calls.host(signal)));
     this.owner.onReady();
     this.drain();
   }
@@ -187,29 +179,31 @@ export class Driver implements Doer, Engine {
 
   /** Makes the calls that waited and this one, in one batch. */
   private runNow(call?: Call): Reader {
-    const { batch, later } = this;
-    const { host } = this.parts;
+    const { batch } = this;
     batch.clear();
     this.tellBuffered();
-    if (later.length > 0) {
-      this.later = [];
-      for (const earlier of later) earlier(batch);
-    }
-    call?.(batch);
-    const mono = host.now();
-    const unix = host.wall?.() ?? Date.now();
+    for (const earlier of this.later.splice(0)) earlier(batch);
+    if (call) call(batch);
+    const mono = this.parts.host.now();
+    const unix = this.wall();
     const run = this.core!.run(this.handle, batch.view(), mono, unix);
     this.arm(run.deadline, mono);
     this.owner.onStanding(run.outbox, run.nextAttempt < 0 ? 0 : unix + Math.max(0, run.nextAttempt - mono));
     return run.records;
   }
 
+  private wall(): number {
+    const { host } = this.parts;
+    return host.wall ? host.wall() : Date.now();
+  }
+
   /** Says how much waits in the socket, where the host knows. */
   private tellBuffered(): void {
-    const bytes = this.socket?.socket.buffered;
-    if (!this.socket || bytes === undefined || bytes === this.socket.told) return;
-    this.socket.told = bytes;
-    calls.buffered(this.socket.id, bytes)(this.batch);
+    const { socket } = this;
+    const bytes = socket?.socket.buffered;
+    if (!socket || bytes === undefined || bytes === socket.told) return;
+    socket.told = bytes;
+    calls.buffered(socket.id, bytes)(this.batch);
   }
 
   /**
@@ -239,7 +233,7 @@ export class Driver implements Doer, Engine {
   protected drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
-    for (let reader = this.runs.shift(); reader; reader = this.runs.shift()) {
+    for (let reader; (reader = this.runs.shift()); ) {
       while (reader.hasMore) {
         try {
           this.take(reader);
@@ -273,8 +267,7 @@ function answerOf<T>(reader: Reader, read: (from: Reader) => T): T | MoorlineErr
 }
 
 function failureKind(error: unknown): calls.StoreFailureKind {
-  const name = typeof error === 'object' && error !== null ? (error as { name?: unknown }).name : undefined;
-  if (isMoorlineError(error) && error.code === 'storage.full') return 'full';
-  if (isMoorlineError(error) && error.code === 'client.store_locked') return 'locked';
-  return name === 'QuotaExceededError' ? 'full' : 'io';
+  const code = isMoorlineError(error) ? error.code : (Object(error) as { name?: unknown }).name;
+  if (code === 'storage.full' || code === 'QuotaExceededError') return 'full';
+  return code === 'client.store_locked' ? 'locked' : 'io';
 }
