@@ -1,4 +1,5 @@
 import * as calls from './core/calls.js';
+import type { ReaderEvent } from './core/records.js';
 import { Emitter } from './emitter.js';
 import { type MoorlineError, malformed } from './errors.js';
 import { type HistoryQuery, rangeOf } from './history.js';
@@ -136,19 +137,18 @@ export class Channel {
     if (this.hasLeft) throw closedErrorOf(this.name);
     this.session.use();
     if (this.main) return;
-    const main = this.open();
-    this.main = main;
-    main.pushTo((event) => {
+    const main = this.open((event) => {
       if (event[0] === 'message') return this.hand(event[1], main);
       if (event[0] === 'presence') return this.presence.onChanged(event[1]);
       if (event[0] === 'ended') return this.onEnded(event[1]);
       this.events.emit(...event);
       if (event[0] === 'subscribed') this.presence.onSubscribed();
     });
+    this.main = main;
   }
 
-  private open(): Reading {
-    const reading = new Reading(this.session, this.name, this.subscribe);
+  private open(pushed?: (event: ReaderEvent) => void): Reading {
+    const reading = new Reading(this.session, this.name, this.subscribe, pushed);
     this.readings.add(reading);
     return reading;
   }
@@ -180,7 +180,7 @@ export class Channel {
   private onEnded(error: MoorlineError): void {
     this.readings.clear();
     this.main = this.left = undefined;
-    this.presence.onEnded(error);
+    this.presence.onEnded();
     if (error.code === 'client.closed') return;
     if (this.events.has('error')) this.events.emit('error', error);
     else if (this.events.has('message')) this.session.report(error);

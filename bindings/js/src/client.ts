@@ -65,7 +65,8 @@ export class Client {
       throw malformed(`\`token\` is a string or a function, not ${describe(token)}`);
     }
     const host = (this.host = options.host ?? platform.host());
-    const outbox = { messages: options.outbox?.messages ?? 1000, bytes: options.outbox?.bytes ?? 8 << 20 };
+    const { messages = 1000, bytes = 8 << 20 } = options.outbox ?? {};
+    const outbox = { messages, bytes };
     const store = options.store ?? host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls);
@@ -199,14 +200,14 @@ function checkUrls(options: ClientOptions): readonly string[] {
 
 /** Everything but the seed and what is stored. */
 function writeSettings(to: Writer, options: ClientOptions, urls: readonly string[]): void {
-  const { token, backoff, outbox, queue } = options;
+  const { token, compression = true, backoff = {}, outbox = {}, queue = {} } = options;
   to.list(urls, (out, url) => out.text(url));
   if (typeof token === 'string') to.byte(1).text(token);
   else to.byte(token ? 2 : 0);
-  to.text(`moorline-js/${version}`).flag(options.compression ?? true);
+  to.text(`moorline-js/${version}`).flag(compression);
   for (const setting of [
-    backoff?.min, backoff?.max, undefined, options.connectTimeout, undefined,
-    outbox?.messages, outbox?.bytes, undefined, queue?.messages, queue?.bytes, undefined,
+    backoff.min, backoff.max, undefined, options.connectTimeout, undefined,
+    outbox.messages, outbox.bytes, undefined, queue.messages, queue.bytes, undefined,
   ]) {
     to.maybe(setting, (out, value) => out.number(value));
   }

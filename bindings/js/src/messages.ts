@@ -27,9 +27,9 @@ export class Messages implements AsyncIterableIterator<Message> {
   private last: Message | undefined;
   private isOver = false;
   private isWaiting = false;
-  private settle: (() => void) | undefined;
+  private settle = (): void => undefined;
   private readonly signal: AbortSignalLike | undefined;
-  private readonly onAbort = (): void => this.settle?.();
+  private readonly onAbort = (): void => this.settle();
 
   /** @internal */
   constructor(
@@ -68,7 +68,6 @@ export class Messages implements AsyncIterableIterator<Message> {
       throw error;
     } finally {
       this.isWaiting = false;
-      this.settle = undefined;
     }
     this.finish();
     return { done: true, value: undefined };
@@ -84,8 +83,7 @@ export class Messages implements AsyncIterableIterator<Message> {
     if (this.isOver) return;
     this.isOver = true;
     this.signal?.removeEventListener('abort', this.onAbort);
-    this.reading.onWake(undefined);
-    this.settle?.();
+    this.settle();
     this.owner.leave();
   }
 }

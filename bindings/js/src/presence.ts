@@ -1,7 +1,6 @@
 import * as calls from './core/calls.js';
 import { type PresenceChanged, members as readMembers } from './core/records.js';
 import { Emitter } from './emitter.js';
-import type { MoorlineError } from './errors.js';
 import { stateBytes } from './options.js';
 import type { Session } from './session.js';
 import { Value, type Source } from './source.js';
@@ -102,7 +101,7 @@ export class Presence {
   }
 
   /** @internal */
-  onEnded(_error: MoorlineError): void {
+  onEnded(): void {
     if (this.value.current !== unknown) this.value.set(unknown);
   }
 
@@ -110,7 +109,7 @@ export class Presence {
   end(): void {
     this.hasEnded = true;
     this.events.clear();
-    if (this.value.current !== unknown) this.value.set(unknown);
+    this.onEnded();
   }
 
   private known(): { readonly count: number; readonly list: readonly Member[] | undefined } | undefined {

@@ -10,9 +10,7 @@ export class Reading {
   private state: 'open' | 'left' | 'ended' = 'open';
   private failure: MoorlineError | undefined;
   private readonly queue: Message[] = [];
-  /** Who takes everything at once. */
-  private pushed: ((event: ReaderEvent) => void) | undefined;
-  private wake: (() => void) | undefined;
+  private wake = (): void => undefined;
   /** What the core is told next: messages that were taken, and how far the app is done. */
   private taken = 0;
   private done: { readonly epoch: string; offset: number } | undefined;
@@ -21,6 +19,8 @@ export class Reading {
     private readonly session: Session,
     channel: string,
     options: calls.SubscribeCall,
+    /** Who takes everything at once. */
+    private readonly pushed?: (event: ReaderEvent) => void,
   ) {
     session.whenReady(
       () => {
@@ -38,10 +38,6 @@ export class Reading {
 
   get hasEnded(): boolean {
     return this.state !== 'open';
-  }
-
-  pushTo(pushed: (event: ReaderEvent) => void): void {
-    this.pushed = pushed;
   }
 
   /** Hands out what waits, and ends. */
@@ -62,8 +58,8 @@ export class Reading {
     return null;
   }
 
-  /** Calls back once something can be taken. */
-  onWake(wake: (() => void) | undefined): void {
+  /** Calls back when something can be taken; may do so again. */
+  onWake(wake: () => void): void {
     this.wake = wake;
   }
 
@@ -91,7 +87,7 @@ export class Reading {
     this.state = 'left';
     this.queue.length = 0;
     if (this.id !== undefined) this.session.unsubscribe(this.id, forget);
-    this.stir();
+    this.wake();
   }
 
   private onEvent(event: ReaderEvent): void {
@@ -106,7 +102,7 @@ export class Reading {
       return;
     }
     if (event[0] === 'message') this.queue.push(event[1]);
-    this.stir();
+    this.wake();
   }
 
   /** One message was taken. */
@@ -117,11 +113,5 @@ export class Reading {
       calls.consumed(id, this.taken)(to);
       this.taken = 0;
     });
-  }
-
-  private stir(): void {
-    const { wake } = this;
-    this.wake = undefined;
-    wake?.();
   }
 }

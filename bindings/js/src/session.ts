@@ -19,11 +19,6 @@ export type ClientEvents = {
 
 type Answer = HistoryPage | MembersPage | Called | Map<string, Status>;
 
-interface Request {
-  resolve(answer: Answer): void;
-  reject(error: MoorlineError): void;
-}
-
 /** What waits for the core. */
 interface Waiting {
   run(): void;
@@ -47,8 +42,8 @@ export class Session implements Listener {
 
   private readonly readers = new Map<number, (event: ReaderEvent) => void>();
   private readonly receipts = new Map<number, Receipt>();
-  private readonly requests = new Map<number, Request>();
-  private readonly closers: { readonly isWipe: boolean; resolve(): void; reject(error: MoorlineError): void }[] = [];
+  private readonly requests = new Map<number, (answer: Answer | MoorlineError) => void>();
+  private readonly closers: ((error: MoorlineError | undefined) => void)[] = [];
   private waiting: Waiting[] = [];
   private attempts = 0;
   private retryAt = 0;
@@ -134,7 +129,7 @@ export class Session implements Listener {
     return new Promise<T>((resolve, reject) => {
       this.use();
       this.whenReady(() => {
-        this.requests.set(this.ask(call), { resolve: (answer) => resolve(answer as T), reject });
+        this.requests.set(this.ask(call), (answer) => (isMoorlineError(answer) ? reject(answer) : resolve(answer as T)));
       }, reject);
     });
   }
@@ -143,7 +138,8 @@ export class Session implements Listener {
     return new Promise<void>((resolve, reject) => {
       if (this.ended && !wipe) return resolve();
       if (this.ended) return reject(this.ended);
-      this.closers.push({ isWipe: wipe, resolve, reject });
+      // What the store did not take, its receipt has told.
+      this.closers.push((error) => (error && wipe ? reject(error) : resolve()));
       this.driver.start();
       if (this.driver.quit) this.driver.quit(wipe);
       else this.call(calls.close(wipe));
@@ -218,10 +214,9 @@ export class Session implements Listener {
   }
 
   onAnswer(id: number, answer: Answer | MoorlineError): void {
-    const request = this.requests.get(id);
+    const settle = this.requests.get(id);
     this.requests.delete(id);
-    if (isMoorlineError(answer)) request?.reject(answer);
-    else request?.resolve(answer);
+    settle?.(answer);
   }
 
   onStatus(users: Map<string, Status>): void {
@@ -251,15 +246,11 @@ export class Session implements Listener {
     }
     for (const entry of this.waiting.splice(0)) entry.fail(why);
     for (const receipt of this.receipts.values()) receipt.onSettled({ kind: 'kept', error: why });
-    for (const request of this.requests.values()) request.reject(why);
+    for (const settle of this.requests.values()) settle(why);
     this.onReaders([...this.readers.keys()], ['ended', why]);
     this.receipts.clear();
     this.requests.clear();
-    for (const closer of this.closers.splice(0)) {
-      // What the store did not take, its receipt has told.
-      if (closed && closer.isWipe) closer.reject(closed);
-      else closer.resolve();
-    }
+    for (const settle of this.closers.splice(0)) settle(closed);
   }
 
   private describe(state: ConnectionState, reason: StateReason): Connection {
