@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import type { Boot } from './engine.js';
 
-const program = fileURLToPath(new URL('./engines/node_modules/hermes-engine-cli/linux64-bin/hermes', import.meta.url));
+/** Where a program of Hermes 0.12 is. */
+export const tool = (name: string): string => fileURLToPath(new URL(`./engines/node_modules/hermes-engine-cli/linux64-bin/${name}`, import.meta.url));
+const program = tool('hermes');
 /** Tells lines of the bundle from what the program echoes. */
 const mark = '#moorline#';
 
@@ -59,6 +61,7 @@ export const hermes: Boot = async (bundle, heard) => {
   };
 };
 
-function ascii(text: string): string {
+/** Code with no character that an input would have to decode. */
+export function ascii(text: string): string {
   return text.replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
