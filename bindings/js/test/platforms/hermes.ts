@@ -11,6 +11,9 @@ const program = tool('hermes');
 /** Tells lines of the bundle from what the program echoes. */
 const mark = '#moorline#';
 
+/** Hermes has no `Symbol.asyncIterator`. This is where Babel's helper then finds what `for await` runs over; TypeScript's only throws. */
+const forAwait = 'function __asyncValues(from) { return from[Symbol.asyncIterator || "@@asyncIterator"](); }';
+
 /** Down to what this Hermes has: no classes, no async functions, as an app's own build does for it. */
 export function toES5(code: string): string {
   const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES5, downlevelIteration: true, removeComments: true } });
@@ -44,8 +47,7 @@ export const hermes: Boot = async (bundle, heard) => {
     else heard(said);
   });
   const evaluate = (code: string): void => void child.stdin.write(`${code}\n`);
-  // It has everything of Symbol but this, which React Native's preset brings.
-  const before = `var __global = this; if (!Symbol.asyncIterator) Symbol.asyncIterator = Symbol("asyncIterator"); function __post(line) { print(${JSON.stringify(mark)} + line); }`;
+  const before = `var __global = this; ${forAwait} function __post(line) { print(${JSON.stringify(mark)} + line); }`;
   evaluate(before);
   evaluate(`(0, eval)(${ascii(JSON.stringify(toES5(bundle)))})`);
   evaluate(`print(${JSON.stringify(`${mark}ready`)})`);

@@ -1,5 +1,4 @@
-import type { Ground } from '../../platforms/sim/ground.js';
-import type { Machine } from '../../platforms/sim/machine.js';
+import type { Ground, Machine } from '../../platforms/sim/machine.js';
 import type { RawSocket } from '../../platforms/vm/kernel.js';
 import { bytesOf, textOf } from './base64.js';
 
