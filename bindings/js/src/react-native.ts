@@ -1,6 +1,7 @@
 import { type ClientOptions, Client } from './client.js';
 import { once } from './core/wasm.js';
 import { ReactNativeHost, type ReactNativeParts } from './host/react-native.js';
+import { Messages } from './messages.js';
 import { startAsm } from './mini.js';
 
 export * from './exports.js';
@@ -8,6 +9,13 @@ export { ReactNativeHost };
 export type { ReactNativeParts };
 
 const load = once(startAsm);
+
+// Hermes has no `Symbol.asyncIterator`: there, Babel's `for await` looks for this name.
+Object.assign(Messages.prototype, {
+  '@@asyncIterator'(this: Messages): Messages {
+    return this;
+  },
+});
 
 /**
  * Makes a client for React Native. Its core is plain JavaScript. Give it `AppState`, so that it knows when the app is in front;

@@ -4,23 +4,37 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Server } from '../kit/server.js';
 import { Device } from '../platforms/device.js';
-import { hermes } from '../platforms/hermes.js';
+import { toES5 } from '../platforms/hermes.js';
+import { Bytecode, hermesBytecode } from './bytecode.js';
 import { type Item, chats } from './chats.js';
 
-const dist = fileURLToPath(new URL('../../../../examples/chat-react-native/dist/', import.meta.url));
-const built = 'ws://127.0.0.1:8000/ws';
+const dist = fileURLToPath(new URL('../../../../examples/chat-react-native/dist/android/', import.meta.url));
+/** What Hermes bytecode begins with. */
+const magic = 'c61fbc03c103191f';
 
 let server: Server;
-beforeAll(async () => void (server = await Server.start()));
-afterAll(() => server.remove());
+let bytecode: Bytecode;
+beforeAll(async () => {
+  server = await Server.start();
+  const host = await build({
+    entryPoints: [fileURLToPath(new URL('./native/host.ts', import.meta.url))],
+    bundle: true, format: 'iife', target: 'es2018', platform: 'neutral', write: false, logLevel: 'error',
+  });
+  bytecode = await Bytecode.compile(toES5(host.outputFiles[0]!.text), readFileSync(`${dist}index.bundle.js`, 'utf8'));
+}, 60_000);
+afterAll(() => {
+  bytecode?.remove();
+  server.remove();
+});
 
-/** The app in one Hermes: its screen is asked for by messages. */
+/** The app on one phone: its screen is asked for by messages. */
 class Phone {
   private constructor(private readonly device: Device) {}
 
-  static async open(prelude: string): Promise<Phone> {
-    const app = readFileSync(`${dist}test/main.bundle.js`, 'utf8').replace(built, server.url);
-    return new Phone(await Device.run(`${prelude}\n${app}`, hermes));
+  static async open(): Promise<Phone> {
+    const phone = new Phone(await Device.run(bytecode.file, hermesBytecode));
+    await phone.ask('start', 'MoorlineChat', server.url);
+    return phone;
   }
 
   ask<T>(name: string, ...args: unknown[]): Promise<T> {
@@ -40,14 +54,11 @@ class Phone {
   }
 }
 
-test('the chat for React Native, bundled by Metro, runs in Hermes and talks to the real server', async () => {
-  const made = await build({
-    entryPoints: [fileURLToPath(new URL('./native.ts', import.meta.url))],
-    bundle: true, format: 'iife', target: 'es2018', platform: 'neutral', write: false, logLevel: 'error',
-  });
+test('the release bundle of the chat runs in Hermes as bytecode and talks to the real server', async () => {
+  expect(readFileSync(bytecode.file).subarray(0, 8).toString('hex')).toBe(magic);
   const phones: Phone[] = [];
   const open = async (): Promise<Phone> => {
-    const phone = await Phone.open(made.outputFiles[0]!.text);
+    const phone = await Phone.open();
     phones.push(phone);
     return phone;
   };
@@ -64,9 +75,8 @@ test('the chat for React Native, bundled by Metro, runs in Hermes and talks to t
   }
 }, 60_000);
 
-test('the whole app compiles to bytecode with the compiler of its React Native', () => {
-  const bytecode = readFileSync(`${dist}android/index.bundle.hbc`);
-  // The magic number of Hermes bytecode.
-  expect(bytecode.subarray(0, 8).toString('hex')).toBe('c61fbc03c103191f');
-  expect(bytecode.length).toBeLessThan(3 << 20);
+test('the same bundle compiles to bytecode with the compiler of its React Native', () => {
+  const compiled = readFileSync(`${dist}index.bundle.hbc`);
+  expect(compiled.subarray(0, 8).toString('hex')).toBe(magic);
+  expect(compiled.length).toBeLessThan(3 << 20);
 });

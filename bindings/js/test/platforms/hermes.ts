@@ -5,9 +5,14 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import type { Boot } from './engine.js';
 
-const program = fileURLToPath(new URL('./engines/node_modules/hermes-engine-cli/linux64-bin/hermes', import.meta.url));
+/** Where a program of Hermes 0.12 is. */
+export const tool = (name: string): string => fileURLToPath(new URL(`./engines/node_modules/hermes-engine-cli/linux64-bin/${name}`, import.meta.url));
+const program = tool('hermes');
 /** Tells lines of the bundle from what the program echoes. */
 const mark = '#moorline#';
+
+/** Hermes has no `Symbol.asyncIterator`. This is where Babel's helper then finds what `for await` runs over; TypeScript's only throws. */
+const forAwait = 'function __asyncValues(from) { return from[Symbol.asyncIterator || "@@asyncIterator"](); }';
 
 /** Down to what this Hermes has: no classes, no async functions, as an app's own build does for it. */
 export function toES5(code: string): string {
@@ -42,8 +47,7 @@ export const hermes: Boot = async (bundle, heard) => {
     else heard(said);
   });
   const evaluate = (code: string): void => void child.stdin.write(`${code}\n`);
-  // It has everything of Symbol but this, which React Native's preset brings.
-  const before = `var __global = this; if (!Symbol.asyncIterator) Symbol.asyncIterator = Symbol("asyncIterator"); function __post(line) { print(${JSON.stringify(mark)} + line); }`;
+  const before = `var __global = this; ${forAwait} function __post(line) { print(${JSON.stringify(mark)} + line); }`;
   evaluate(before);
   evaluate(`(0, eval)(${ascii(JSON.stringify(toES5(bundle)))})`);
   evaluate(`print(${JSON.stringify(`${mark}ready`)})`);
@@ -59,6 +63,7 @@ export const hermes: Boot = async (bundle, heard) => {
   };
 };
 
-function ascii(text: string): string {
+/** Code with no character that an input would have to decode. */
+export function ascii(text: string): string {
   return text.replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
