@@ -1,5 +1,4 @@
 import * as calls from './core/calls.js';
-import type { ReaderEvent } from './core/records.js';
 import { Emitter } from './emitter.js';
 import { type MoorlineError, malformed } from './errors.js';
 import { type HistoryQuery, rangeOf } from './history.js';
@@ -8,7 +7,7 @@ import { type ChannelOptions, type PublishOptions, checkChannel, checkPublish, c
 import { payloadOf } from './payload.js';
 import { Presence } from './presence.js';
 import { Receipt } from './receipt.js';
-import { Reading } from './reading.js';
+import { Reading, type ReadingOwner } from './reading.js';
 import type { Session } from './session.js';
 import type { HistoryPage, Message, Position, Reset, Subscribed } from './types.js';
 
@@ -34,10 +33,10 @@ export class Channel {
   private readonly events: Emitter<ChannelEvents>;
   private readonly subscribe: calls.SubscribeCall;
   private readonly readings = new Set<Reading>();
-  /** Feeds the handlers; reads while the handle does, whether there are any or not. */
+  /** Feeds the handlers. What comes while there is neither a handler nor an iteration waits in it for the next. */
   private main: Reading | undefined;
-  /** What an iteration left behind when it ended early: the next one goes on with it. */
-  private left: Reading | undefined;
+  /** Iterations that are not over. */
+  private iterations = 0;
   private hasLeft = false;
 
   /** @internal */
@@ -56,33 +55,39 @@ export class Channel {
 
   /**
    * Adds a handler, and begins to read. Returns its own undo. Handlers of `message` get every message that arrives
-   * from now on; with `durable`, a message is acknowledged when they have returned, unless `ack` is `'manual'`.
+   * from now on, the first of them also what has arrived and nobody took; with `durable`, a message is acknowledged when they
+   * have returned, unless `ack` is `'manual'`.
    * `error`: the server refused or ended the subscription, or its options disagree with another handle's.
    */
   on<Name extends keyof ChannelEvents>(name: Name, handler: (...args: ChannelEvents[Name]) => void): () => void {
     const off = this.events.start(name, handler, () => this.read());
-    if (name === 'message' && this.left) {
-      const { left } = this;
-      this.left = undefined;
-      void Promise.resolve().then(() => left.drainTo((message) => this.hand(message, left)));
-    }
+    if (name === 'message') this.begin(this.main!);
     return off;
   }
 
   /**
-   * Returns the messages from now on, one after the other: the server is asked to pause while they are not taken. With
-   * `durable`, a message is acknowledged when the next one is asked for, unless `ack` is `'manual'`.
+   * Returns the messages from now on, one after the other, and before them what has arrived and nobody took: the server is
+   * asked to pause while they are not taken. With `durable`, a message is acknowledged when the next one is asked for, unless
+   * `ack` is `'manual'`.
    *
    * The iteration ends when the channel is left or the client closed; it throws what the server refuses, and
    * `signal.reason` when that is aborted. Leaving the loop early leaves the channel as it is: the next `messages()` of
    * this handle goes on where this one ended.
+   *
+   * What nobody takes holds up no other reader of the channel: where one goes on, the oldest beyond `queue.messages` are given
+   * up, and `dropped` tells how many.
    */
   messages(options: MessagesOptions = {}): Messages {
     this.read();
-    const left = this.left;
-    this.left = undefined;
-    const reading = left ?? this.open();
+    let isTaken = false;
+    const reading = this.open({ isTaken: () => isTaken });
+    this.iterations++;
+    if (!this.events.has('message')) reading.adopt(this.main!);
     return new Messages(reading, options, {
+      begin: () => {
+        isTaken = true;
+        this.begin(reading);
+      },
       done: (message) => this.ackOne(reading, message),
       leave: () => this.leaveReading(reading),
     });
@@ -114,7 +119,9 @@ export class Channel {
 
   /** Acknowledges everything up to this message or position: with `durable`, it does not come again. */
   ack(upTo: Message | Position): void {
-    const { epoch, offset } = upTo;
+    const { epoch, offset, channel = this.name } = upTo as Message;
+    // An inbox is `@me`, and the name of its user.
+    if (channel !== this.name && this.name !== '@me') throw malformed(`a message of ${channel} is not acknowledged on ${this.name}`);
     if (offset === undefined) return;
     for (const reading of this.readings) reading.ack({ epoch, offset });
   }
@@ -128,7 +135,7 @@ export class Channel {
     this.hasLeft = true;
     for (const reading of [...this.readings]) reading.leave(options.forget === true);
     this.readings.clear();
-    this.main = this.left = undefined;
+    this.main = undefined;
     this.presence.end();
     this.events.clear();
   }
@@ -136,27 +143,37 @@ export class Channel {
   private read(): void {
     if (this.hasLeft) throw closedErrorOf(this.name);
     this.session.use();
-    if (this.main) return;
-    const main = this.open((event) => {
-      if (event[0] === 'message') return this.hand(event[1], main);
-      if (event[0] === 'presence') return this.presence.onChanged(event[1]);
-      if (event[0] === 'ended') return this.onEnded(event[1]);
-      this.events.emit(...event);
-      if (event[0] === 'subscribed') this.presence.onSubscribed();
+    this.main ??= this.open({
+      isTaken: () => this.events.has('message'),
+      hand: (message) => this.hand(message),
+      tell: (event) => {
+        if (event[0] === 'presence') return this.presence.onChanged(event[1]);
+        if (event[0] === 'ended') return this.onEnded(event[1]);
+        this.events.emit(...event);
+        if (event[0] === 'subscribed') this.presence.onSubscribed();
+      },
     });
-    this.main = main;
   }
 
-  private open(pushed?: (event: ReaderEvent) => void): Reading {
-    const reading = new Reading(this.session, this.name, this.subscribe, pushed);
+  private open(owner: ReadingOwner): Reading {
+    const reading = new Reading(this.session, this.name, this.subscribe, owner);
     this.readings.add(reading);
     return reading;
   }
 
-  private hand(message: Message, reading: Reading): void {
-    if (!this.events.has('message')) return;
+  /** Somebody takes from now on, what waited first. */
+  private begin(reading: Reading): void {
+    const lost = reading.begin();
+    if (lost > 0) this.events.emit('dropped', lost);
+    void Promise.resolve().then(() => reading.drain());
+  }
+
+  /** Hands a message to the handlers. Where there are none, iterations have it; where there are neither, it waits. */
+  private hand(message: Message): boolean {
+    if (!this.events.has('message')) return this.iterations > 0;
     this.events.emit('message', message);
-    if (this.options.ack !== 'manual') reading.ackMessage(message);
+    if (this.options.ack !== 'manual') this.main?.ackMessage(message);
+    return true;
   }
 
   private ackOne(reading: Reading, message: Message): void {
@@ -167,19 +184,16 @@ export class Channel {
   }
 
   private leaveReading(reading: Reading): void {
+    this.iterations--;
     if (this.hasLeft || reading.hasEnded) return;
-    const isOnly = !this.left && [...this.readings].every((other) => other === reading || other === this.main);
-    if (isOnly && !this.events.has('message')) {
-      this.left = reading;
-      return;
-    }
+    if (this.iterations === 0 && !this.events.has('message')) this.main?.adopt(reading);
     this.readings.delete(reading);
     reading.leave(false);
   }
 
   private onEnded(error: MoorlineError): void {
     this.readings.clear();
-    this.main = this.left = undefined;
+    this.main = undefined;
     this.presence.onEnded();
     if (error.code === 'client.closed') return;
     if (this.events.has('error')) this.events.emit('error', error);

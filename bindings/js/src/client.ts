@@ -71,7 +71,7 @@ export class Client {
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls);
     const share = options.tabs?.(host, { url: urls[0]!.split('?')[0]!, token, store: options.store, outbox });
-    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox);
+    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox, options.queue?.messages ?? 1024);
     this.connection = this.session.connection;
   }
 

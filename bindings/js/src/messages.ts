@@ -17,6 +17,8 @@ export interface AbortSignalLike {
 }
 
 interface Owner {
+  /** The app asks for the first. */
+  begin(): void;
   /** The app has asked for the next: it is done with this one. */
   done(message: Message): void;
   leave(): void;
@@ -26,6 +28,7 @@ interface Owner {
 export class Messages implements AsyncIterableIterator<Message> {
   private last: Message | undefined;
   private isOver = false;
+  private hasBegun = false;
   private isWaiting = false;
   private settle = (): void => undefined;
   private readonly signal: AbortSignalLike | undefined;
@@ -48,6 +51,8 @@ export class Messages implements AsyncIterableIterator<Message> {
   /** Waits for the next message, and acknowledges the one before it. One wait at a time. */
   async next(): Promise<IteratorResult<Message, undefined>> {
     if (this.isWaiting) throw malformed('next() was called while it still waited: await it first');
+    if (!this.hasBegun) this.owner.begin();
+    this.hasBegun = true;
     if (this.last) this.owner.done(this.last);
     this.last = undefined;
     this.isWaiting = true;

@@ -4,12 +4,30 @@ import type { MoorlineError } from './errors.js';
 import type { Session } from './session.js';
 import type { Message, Position } from './types.js';
 
-/** One reader of a channel: its messages are taken at once, or wait until they are asked for. */
+type Told = Exclude<ReaderEvent, readonly ['message', Message]>;
+
+/** Whose reading it is. */
+export interface ReadingOwner {
+  /** Whether somebody takes what comes. */
+  isTaken(): boolean;
+  /** Takes a message at once, or does not. */
+  hand?(message: Message): boolean;
+  /** Is told all else. */
+  tell?(event: Told): void;
+}
+
+/**
+ * One reader of a channel: its messages are handed on at once, or wait until they are taken. The server is asked to pause for
+ * those that wait; unless nobody takes them and another reader of the channel goes on: then the oldest are given up in time.
+ */
 export class Reading {
   private id: number | undefined;
   private state: 'open' | 'left' | 'ended' = 'open';
   private failure: MoorlineError | undefined;
-  private readonly queue: Message[] = [];
+  private queue: Message[] = [];
+  /** How many of those that wait, from the first on, the core believes to be taken. */
+  private paid = 0;
+  private lost = 0;
   private wake = (): void => undefined;
   /** What the core is told next: messages that were taken, and how far the app is done. */
   private taken = 0;
@@ -17,16 +35,15 @@ export class Reading {
 
   constructor(
     private readonly session: Session,
-    channel: string,
+    readonly channel: string,
     options: calls.SubscribeCall,
-    /** Who takes everything at once. */
-    private readonly pushed?: (event: ReaderEvent) => void,
+    private readonly owner: ReadingOwner,
   ) {
     session.whenReady(
       () => {
         if (this.state !== 'open') return;
         try {
-          this.id = session.subscribe(channel, options, (event) => this.onEvent(event));
+          this.id = session.subscribe(this, options);
         } catch (error) {
           // Told like a refusal of the server's: an option that disagrees with another handle's is not known before.
           void Promise.resolve().then(() => this.onEvent(['ended', error as MoorlineError]));
@@ -36,21 +53,43 @@ export class Reading {
     );
   }
 
+  get isTaken(): boolean {
+    return this.owner.isTaken();
+  }
+
   get hasEnded(): boolean {
     return this.state !== 'open';
   }
 
-  /** Hands out what waits, and ends. */
-  drainTo(take: (message: Message) => void): void {
-    for (const message of this.queue.splice(0)) take(message);
-    this.leave(false);
+  /** Takes over what waits in another reading of the channel, before what comes here. */
+  adopt(other: Reading): void {
+    other.pay();
+    this.queue = other.queue.concat(this.queue);
+    this.paid += other.paid;
+    this.lost += other.lost;
+    other.queue = [];
+    other.paid = other.lost = 0;
+  }
+
+  /** Somebody begins to take: hands on what waits, and returns how many messages were given up before it. */
+  begin(): number {
+    const { lost } = this;
+    this.lost = 0;
+    this.session.makeWay(this);
+    return lost;
+  }
+
+  /** Hands on what waits, as far as somebody takes it. */
+  drain(): void {
+    for (let message; (message = this.queue[0]) && this.owner.hand?.(message); ) this.take();
   }
 
   /** The next message if there is one, `undefined` if it is to be waited for, `null` at the end. Throws a refusal. */
   take(): Message | null | undefined {
     const message = this.queue.shift();
     if (message) {
-      this.consumed();
+      if (this.paid > 0) this.paid--;
+      else this.consumed();
       return message;
     }
     if (this.state === 'open') return undefined;
@@ -85,24 +124,44 @@ export class Reading {
   leave(forget: boolean): void {
     if (this.state !== 'open') return;
     this.state = 'left';
-    this.queue.length = 0;
+    this.queue = [];
     if (this.id !== undefined) this.session.unsubscribe(this.id, forget);
     this.wake();
   }
 
-  private onEvent(event: ReaderEvent): void {
+  /** Another reader of the channel is taken from: it does not wait for what nobody takes here. */
+  makeWay(): void {
+    if (this.isTaken) return;
+    this.pay();
+    const more = this.queue.length - this.session.queueLimit;
+    if (more <= 0) return;
+    this.queue.splice(0, more);
+    this.paid -= more;
+    this.lost += more;
+  }
+
+  /** @internal */
+  onEvent(event: ReaderEvent): void {
+    if (event[0] === 'message') return this.onMessage(event[1]);
     if (event[0] === 'ended') {
       if (this.state !== 'open') return;
       this.state = 'ended';
       this.failure = event[1];
     }
-    if (this.pushed) {
-      this.pushed(event);
-      if (event[0] === 'message') this.consumed();
-      return;
-    }
-    if (event[0] === 'message') this.queue.push(event[1]);
+    this.owner.tell?.(event);
     this.wake();
+  }
+
+  private onMessage(message: Message): void {
+    if (this.queue.length === 0 && this.owner.hand?.(message)) return this.consumed();
+    this.queue.push(message);
+    if (!this.isTaken && this.session.isTaken(this.channel)) this.makeWay();
+    this.wake();
+  }
+
+  /** What waits is taken, for the core. */
+  private pay(): void {
+    for (; this.paid < this.queue.length; this.paid++) this.consumed();
   }
 
   /** One message was taken. */

@@ -5,6 +5,7 @@ import { Driver } from './driver.js';
 import type { Engine, Parts } from './engine.js';
 import { Emitter } from './emitter.js';
 import { MoorlineError, closedError, isMoorlineError } from './errors.js';
+import type { Reading } from './reading.js';
 import { Receipt } from './receipt.js';
 import { Value } from './source.js';
 import type { Connection, ConnectionState, HistoryPage, MembersPage, OutboxStats, StateReason, Status } from './types.js';
@@ -40,7 +41,7 @@ export class Session implements Listener {
   /** Why it ended, once it has. */
   ended: MoorlineError | undefined;
 
-  private readonly readers = new Map<number, (event: ReaderEvent) => void>();
+  private readonly readers = new Map<number, Reading>();
   private readonly receipts = new Map<number, Receipt>();
   private readonly requests = new Map<number, (answer: Answer | MoorlineError) => void>();
   private readonly closers: ((error: MoorlineError | undefined) => void)[] = [];
@@ -53,6 +54,8 @@ export class Session implements Listener {
   constructor(
     private readonly parts: Parts,
     private readonly limits: OutboxStats,
+    /** Messages that may wait in a reading. */
+    readonly queueLimit: number,
   ) {
     this.connection = new Value<Connection>({ state: 'idle' }, this.report);
     this.events = new Emitter<ClientEvents>(['state', 'outbox', 'status', 'status-ended'], this.report);
@@ -99,10 +102,20 @@ export class Session implements Listener {
     return this.driver.ask(call, (from) => from.number());
   }
 
-  subscribe(channel: string, options: calls.SubscribeCall, tell: (event: ReaderEvent) => void): number {
-    const id = this.ask(calls.subscribe(channel, options));
-    this.readers.set(id, tell);
+  subscribe(reading: Reading, options: calls.SubscribeCall): number {
+    const id = this.ask(calls.subscribe(reading.channel, options));
+    this.readers.set(id, reading);
     return id;
+  }
+
+  /** Whether a reader of the channel is taken from. */
+  isTaken(channel: string): boolean {
+    return [...this.readers.values()].some((reading) => reading.channel === channel && reading.isTaken);
+  }
+
+  /** Sees to it that readers that nobody takes from do not hold up this one. */
+  makeWay({ channel }: Reading): void {
+    for (const reading of this.readers.values()) if (reading.channel === channel) reading.makeWay();
   }
 
   unsubscribe(id: number, forget: boolean): void {
@@ -193,9 +206,9 @@ export class Session implements Listener {
 
   onReaders(readers: number[], event: ReaderEvent): void {
     for (const id of readers) {
-      const tell = this.readers.get(id);
+      const reading = this.readers.get(id);
       if (event[0] === 'ended') this.readers.delete(id);
-      tell?.(event);
+      reading?.onEvent(event);
     }
   }
 

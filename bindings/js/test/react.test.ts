@@ -227,10 +227,7 @@ describe('messages', () => {
     await fill(bob, name, 12, 6);
     show(true);
     await seen.until(({ texts }) => texts.at(-1) === '17');
-    expect(seen.texts).toEqual(['13', '14', '15', '16', '17']);
-    await seen.list.loadOlder();
-    await seen.until(({ list }) => list.messages.length === 10);
-    expect(seen.texts[0]).toBe('8');
+    expect(seen.texts).toEqual(Array.from({ length: 17 }, (_, i) => String(i + 1)));
   });
 
   test('a log that begins anew is told, and what was listed goes', async () => {

@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
-import type { Message, Since } from '../src/index.js';
+import { describe, expect, test, vi } from 'vitest';
+import { type Message, type Since, memory } from '../src/index.js';
 import { fresh, kit, once, take } from './kit/kit.js';
 
 const here = kit();
@@ -130,6 +130,79 @@ describe('reading', () => {
     expect((await take(2, room.messages())).map((message) => message.data)).toEqual([2, 3]);
     const [rest] = await once<[Message]>((handler) => room.on('message', handler));
     expect(rest.data).toBe(4);
+  });
+
+  test('keeps what comes before there is a handler, and between two', async () => {
+    const name = fresh();
+    const writer = client('alice').channel(name);
+    const write = async (...numbers: number[]): Promise<void> => {
+      for (const number of numbers) await writer.publish(number).stored;
+    };
+    const seen: unknown[] = [];
+    const bob = client('bob');
+    const room = bob.channel(name, { durable: true, since: 'first' });
+    await write(1, 2);
+    await once((handler) => room.on('subscribed', handler));
+    await write(3);
+    const off = room.on('message', (message) => void seen.push(message.data));
+    await write(4);
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3, 4]));
+    off();
+    await write(5, 6);
+    // An iteration takes it, too, and leaves what it did not take to the next handler.
+    expect((await take(1, room.messages())).map((message) => message.data)).toEqual([5]);
+    room.on('message', (message) => void seen.push(message.data));
+    await write(7);
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3, 4, 6, 7]));
+  });
+
+  test('acknowledges nothing that nobody took', async () => {
+    const name = fresh();
+    const writer = client('alice').channel(name);
+    const store = memory();
+    const bob = client('bob', { store });
+    const room = bob.channel(name, { durable: true });
+    await once((handler) => room.on('subscribed', handler));
+    await writer.publish(1).stored;
+    await writer.publish(2).stored;
+    await bob.close();
+    const again = client('bob', { store }).channel(name, { durable: true });
+    const seen: unknown[] = [];
+    again.on('message', (message) => void seen.push(message.data));
+    await vi.waitFor(() => expect(seen).toEqual([1, 2]));
+  });
+
+  test.each(['a loop that was left', 'an iteration that never began', 'a handle without a handler'])('goes on beside %s', async (which) => {
+    const name = fresh();
+    const bob = client('bob', { queue: { messages: 10 } });
+    const [idle, busy] = [bob.channel(name), bob.channel(name)];
+    const dropped: number[] = [];
+    idle.on('dropped', (count) => void dropped.push(count));
+    if (which === 'an iteration that never began') idle.messages();
+    const seen: unknown[] = [];
+    busy.on('message', (message) => void seen.push(message.text ?? message.data));
+    await once((handler) => busy.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    const numbers = Array.from({ length: 60 }, (_, i) => i);
+    writer.publish('first');
+    if (which === 'a loop that was left') await take(1, idle.messages());
+    for (const number of numbers) writer.publish(number);
+    await vi.waitFor(() => expect(seen).toEqual(['first', ...numbers]));
+    if (which === 'an iteration that never began') return;
+    // The one that comes back has the newest, and is told what it has not.
+    expect((await take(10, idle.messages())).map((message) => message.data)).toEqual(numbers.slice(50));
+    expect(dropped).toEqual([which === 'a loop that was left' ? 50 : 51]);
+  });
+
+  test('refuses to acknowledge what is another channel\'s', async () => {
+    const [here, there] = [client('bob').channel(fresh()), client('carol').channel(fresh())];
+    const reads = take(1, here.messages());
+    await once((handler) => here.on('subscribed', handler));
+    await client('alice').channel(here.name).publish('x').stored;
+    const [message] = await reads;
+    expect(() => there.ack(message!)).toThrow(`a message of ${here.name} is not acknowledged on ${there.name}`);
+    here.ack(message!);
+    there.ack({ epoch: message!.epoch, offset: 1 });
   });
 
   test('survives handlers that throw, leave and come back', async () => {
