@@ -7,8 +7,18 @@ import { build } from 'esbuild';
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 for (const name of readdirSync(here('dist'))) if (!/\.wasm(\.br)?$/.test(name)) rmSync(here(`dist/${name}`), { recursive: true });
 
-// ES modules, one per source: bundlers leave out what an app does not use.
+// ES modules, one per source: bundlers leave out what an app does not use. TypeScript checks and declares; esbuild writes what
+// ES2018 lacks in fewer bytes.
 execFileSync(process.execPath, [here('node_modules/typescript/bin/tsc'), '-p', here('tsconfig.build.json')], { stdio: 'inherit' });
+const sources = readdirSync(here('src'), { recursive: true }).filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'));
+await build({
+  entryPoints: sources.map((name) => here(`src/${name}`)),
+  outbase: here('src'),
+  outdir: here('dist'),
+  format: 'esm',
+  target: 'es2018',
+  supported: { 'import-meta': true, 'dynamic-import': true },
+});
 copyFileSync(here('src/testing/server.wasm'), here('dist/testing/server.wasm'));
 copyFileSync(here('src/core/asm.gen.js'), here('dist/core/asm.gen.js'));
 

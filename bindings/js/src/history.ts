@@ -14,7 +14,7 @@ export interface HistoryQuery {
 
 export function rangeOf(query: HistoryQuery): Range {
   const { before, after, limit } = query;
-  if (before !== undefined && after !== undefined) throw malformed('a history query has `before` or `after`, not both');
+  if (before !== undefined && after !== undefined) throw malformed('either `before` or `after`, not both');
   if (limit !== undefined) whole(limit, 'limit', 1, 256);
   const [kind, bound] = after === undefined ? [2, before] : [1, after];
   if (bound === undefined) return [0];

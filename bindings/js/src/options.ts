@@ -45,6 +45,8 @@ export interface CallOptions {
 /** Bytes of a payload, unless the server says otherwise. */
 export const messageBytes = 64 * 1024;
 
+const levels: readonly Qos[] = [0, 1, 2];
+
 export function checkChannel(name: unknown): void {
   checkName(name, 'channel', 'channel.invalid');
 }
@@ -59,20 +61,20 @@ export function checkUsers(users: unknown): readonly string[] {
 export function checkSubscribe(options: ChannelOptions): SubscribeCall {
   checkObject(options, 'channel');
   const { qos, durable, presence, since, reset, ack } = options;
-  checkQos(qos);
+  oneOf('qos', qos, levels);
+  oneOf('durable', durable, [true, false]);
   oneOf('presence', presence, modes);
   oneOf('reset', reset, ['first', 'live']);
   oneOf('ack', ack, ['auto', 'manual']);
-  if (durable !== undefined && typeof durable !== 'boolean') throw malformed('`durable` is true or false');
   const state = options.state === undefined ? undefined : stateBytes(options.state);
-  if (state && presence !== 'join') throw malformed("only who joins (`presence: 'join'`) has a presence state");
+  if (state && presence !== 'join') throw malformed("`state` goes with `presence: 'join'` only");
   return { since: checkSince(since), reset, qos, durable, presence, state };
 }
 
 export function checkPublish(options: PublishOptions, id: string, size: number, fallback: Qos | undefined): PublishCall {
   const { ttl, headers } = options;
   const qos = options.qos ?? fallback;
-  checkQos(qos);
+  oneOf('qos', qos, levels);
   checkId(id);
   if (size > messageBytes) {
     throw new MoorlineError('limit.message', `the message has ${size} bytes; at most ${messageBytes} are allowed`);
@@ -112,16 +114,13 @@ export function timeOf(time: unknown): number {
 }
 
 function checkSince(since: Since | undefined): Since | undefined {
-  if (since === undefined) return undefined;
-  if (typeof since === 'string') return oneOf('since', since, starts);
-  if (typeof since === 'object' && since !== null) {
-    if ('last' in since) return { last: whole(since.last, 'last') };
-    if ('time' in since) return { time: timeOf(since.time) };
-    if ('offset' in since && typeof since.epoch === 'string' && /^[!-~]{1,16}$/.test(since.epoch)) {
-      return { epoch: since.epoch, offset: whole(since.offset, 'offset') };
-    }
+  if (typeof since !== 'object' || since === null) return oneOf('since', since, starts);
+  if ('last' in since) return { last: whole(since.last, 'last') };
+  if ('time' in since) return { time: timeOf(since.time) };
+  if ('offset' in since && typeof since.epoch === 'string' && /^[!-~]{1,16}$/.test(since.epoch)) {
+    return { epoch: since.epoch, offset: whole(since.offset, 'offset') };
   }
-  throw malformed("`since` is 'resume', 'live', 'cursor', 'first', { last }, { epoch, offset } or { time }");
+  throw malformed('`since` has no { last }, { epoch, offset } or { time }');
 }
 
 function checkHeaders(headers: Headers | undefined): [string, string][] {
@@ -136,10 +135,6 @@ function checkHeaders(headers: Headers | undefined): [string, string][] {
     throw malformed('at most 16 headers with 1 KiB in all, each name once and not empty');
   }
   return entries;
-}
-
-function checkQos(qos: unknown): void {
-  if (qos !== undefined && qos !== 0 && qos !== 1 && qos !== 2) throw malformed('`qos` is 0, 1 or 2');
 }
 
 function oneOf<T>(name: string, value: T, allowed: readonly unknown[]): T {

@@ -126,7 +126,7 @@ export function once(instantiate: () => Promise<Instantiated>): () => Promise<Co
       loading.catch(() => (loading = undefined));
     }
     return loading.catch((cause: unknown) => {
-      const advice = "where a page may not use it (a Content-Security-Policy without 'wasm-unsafe-eval'), or there is none, import moorline/asm";
+      const advice = "allow 'wasm-unsafe-eval' in the Content-Security-Policy, or import moorline/asm";
       throw new MoorlineError('client.runtime', `WebAssembly could not be started: ${messageOf(cause)}; ${advice}`, 'client', cause);
     });
   };

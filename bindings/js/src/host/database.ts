@@ -4,7 +4,7 @@ export function openDatabase(name: string, table: string): Promise<IDBDatabase> 
     const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(table);
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error('the database could not be opened'));
+    request.onerror = () => reject(request.error);
     request.onblocked = () => reject(new Error('the database is blocked by an older page'));
   });
 }

@@ -81,7 +81,7 @@ function readAll(database: IDBDatabase): Promise<{ entries: StoreEntry[]; openin
       const all = keys.result.map((key, index) => [String(key), values.result[index]!] as const);
       resolve({ entries: all.filter(([key]) => key !== owner), opening });
     };
-    transaction.onabort = () => reject(transaction.error ?? new Error('the database could not be read'));
+    transaction.onabort = () => reject(transaction.error ?? new Error('the database took nothing'));
   });
 }
 
