@@ -3,7 +3,7 @@ import { Emitter } from './emitter.js';
 import { type MoorlineError, malformed } from './errors.js';
 import { type HistoryQuery, rangeOf } from './history.js';
 import { type MessagesOptions, Messages } from './messages.js';
-import { type ChannelOptions, type PublishOptions, checkChannel, checkPublish, checkSubscribe } from './options.js';
+import { type ChannelOptions, type PublishOptions, checkChannel, checkObject, checkPosition, checkPublish, checkSubscribe } from './options.js';
 import { payloadOf } from './payload.js';
 import { Presence } from './presence.js';
 import { Receipt } from './receipt.js';
@@ -78,6 +78,8 @@ export class Channel {
    * up, and `dropped` tells how many.
    */
   messages(options: MessagesOptions = {}): Messages {
+    checkObject(options, 'messages');
+    if (options.signal && !('aborted' in Object(options.signal))) throw malformed('`signal` is that of an AbortController');
     this.read();
     let isTaken = false;
     const reading = this.open({ isTaken: () => isTaken });
@@ -101,6 +103,7 @@ export class Channel {
    * what cannot be sent, `client.closed`. Nothing is queued then.
    */
   publish(payload: unknown, options: PublishOptions = {}): Receipt {
+    checkObject(options, 'message');
     const { session } = this;
     const carried = payloadOf(payload);
     const id = options.id ?? session.newId();
@@ -119,11 +122,13 @@ export class Channel {
 
   /** Acknowledges everything up to this message or position: with `durable`, it does not come again. */
   ack(upTo: Message | Position): void {
-    const { epoch, offset, channel = this.name } = upTo as Message;
+    checkObject(upTo, 'position');
+    const { offset, channel = this.name } = upTo as Message;
     // An inbox is `@me`, and the name of its user.
     if (channel !== this.name && this.name !== '@me') throw malformed(`a message of ${channel} is not acknowledged on ${this.name}`);
     if (offset === undefined) return;
-    for (const reading of this.readings) reading.ack({ epoch, offset });
+    const position = checkPosition(upTo as Position);
+    for (const reading of this.readings) reading.ack(position);
   }
 
   /**

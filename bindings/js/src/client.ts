@@ -4,9 +4,9 @@ import type { Called } from './core/records.js';
 import type { Core } from './core/wasm.js';
 import type { Writer } from './core/writer.js';
 import type { TokenProvider } from './engine.js';
-import { type MoorlineError, closedError, malformed } from './errors.js';
+import { MoorlineError, closedError, malformed } from './errors.js';
 import type { Host, HostSignal, Store } from './host/host.js';
-import { type CallOptions, type ChannelOptions, checkCall, checkObject, checkUsers } from './options.js';
+import { type CallOptions, type ChannelOptions, checkCall, checkCounts, checkObject, checkUsers, oneOf, whole } from './options.js';
 import { describe } from './payload.js';
 import type { Receipt } from './receipt.js';
 import { type ClientEvents, Session, toRecord } from './session.js';
@@ -64,14 +64,18 @@ export class Client {
     if (token !== undefined && typeof token !== 'string' && typeof token !== 'function') {
       throw malformed(`\`token\` is a string or a function, not ${describe(token)}`);
     }
+    const { store: given, tabs } = options;
+    if (given !== undefined && typeof given?.load !== 'function') throw malformed('`store` is what memory() or indexedDb() returns');
+    if (tabs !== undefined && typeof tabs !== 'function') throw malformed('`tabs` is what shareTabs() returns');
+    const counts = checkCounts(options, ['backoff.min', 'backoff.max', 'connectTimeout', 'outbox.messages', 'outbox.bytes', 'queue.messages', 'queue.bytes']);
     const host = (this.host = options.host ?? platform.host());
-    const { messages = 1000, bytes = 8 << 20 } = options.outbox ?? {};
+    const [, , , messages = 1000, bytes = 8 << 20, queue = 1024] = counts;
     const outbox = { messages, bytes };
-    const store = options.store ?? host.store?.() ?? memory();
+    const store = given ?? host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
-    const settings = (to: Writer): void => writeSettings(to, options, urls);
-    const share = options.tabs?.(host, { url: urls[0]!.split('?')[0]!, token, store: options.store, outbox });
-    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox, options.queue?.messages ?? 1024);
+    const settings = (to: Writer): void => writeSettings(to, options, urls, counts);
+    const share = tabs?.(host, { url: urls[0]!.split('?')[0]!, token, store: given, outbox });
+    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox, queue);
     this.connection = this.session.connection;
   }
 
@@ -102,7 +106,7 @@ export class Client {
 
   /**
    * Connects, and resolves when the server has welcomed this client, however long that takes. Rejects with a final
-   * refusal. Optional: the first use of a channel connects.
+   * refusal, and with `request.order` when `disconnect` is called. Optional: the first use of a channel connects.
    */
   connect(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -110,19 +114,20 @@ export class Client {
       this.session.whenReady(() => this.session.driver.call(calls.connect), reject);
       const settle = (): void => {
         const { current } = this.connection;
-        if (current.state !== 'online' && current.state !== 'closed') return;
-        stop();
         if (current.state === 'online') resolve();
-        else reject(current.cause ?? closedError());
+        else if (current.state === 'closed') reject(current.cause ?? closedError());
+        else if (current.state !== 'idle') return;
+        else reject(new MoorlineError('request.order', 'disconnect() was called'));
+        stop();
       };
       const stop = this.connection.subscribe(settle);
-      settle();
+      if (this.state !== 'idle') settle();
     });
   }
 
   /** Disconnects; channels and the outbox stay. `connect` goes on. */
   disconnect(): void {
-    this.session.call(calls.disconnect);
+    this.session.disconnect();
   }
 
   /** Returns a handle on a channel, to read it or to publish on it. Throws `channel.invalid`. */
@@ -162,6 +167,8 @@ export class Client {
 
   /** Tells the client what happens to the app or the device, only where the host does not. */
   lifecycle(signal: HostSignal | { readonly network: number }): void {
+    if (typeof signal === 'object' && signal !== null) whole(signal.network, 'network');
+    else if (!calls.signals.includes(signal)) throw malformed(`a signal is one of ${calls.signals.join(', ')}, or { network }`);
     this.session.call(calls.host(signal));
   }
 
@@ -181,7 +188,9 @@ export class Client {
    * connection. Unsent messages stay in the store. With `wipe` (a logout) nothing of this user stays; rejects with why
    * the store may not be cleared.
    */
-  close(options: { readonly wipe?: boolean } = {}): Promise<void> {
+  async close(options: { readonly wipe?: boolean } = {}): Promise<void> {
+    checkObject(options, 'close');
+    oneOf('wipe', options.wipe, [true, false]);
     return this.session.close(options.wipe === true);
   }
 }
@@ -191,7 +200,8 @@ function checkUrls(options: ClientOptions): readonly string[] {
   const urls = Array.isArray(options.url) ? (options.url as readonly unknown[]) : [options.url];
   if (urls.length === 0) throw malformed('`url` names at least one server');
   for (const url of urls) {
-    if (typeof url !== 'string' || !/^wss?:\/\/[^\s/?#]+/i.test(url) || /[\s#]/.test(url)) {
+    const parts = /^wss?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#:[\]]+)(?::(\d+))?(?:[/?][^\s#]*)?$/i.exec(String(url));
+    if (typeof url !== 'string' || !parts || Number(parts[1] ?? 0) > 65_535) {
       throw malformed(`\`url\` is the address of a server, such as wss://chat.example.com/ws, not ${typeof url === 'string' ? JSON.stringify(url) : describe(url)}`);
     }
   }
@@ -199,15 +209,15 @@ function checkUrls(options: ClientOptions): readonly string[] {
 }
 
 /** Everything but the seed and what is stored. */
-function writeSettings(to: Writer, options: ClientOptions, urls: readonly string[]): void {
-  const { token, compression = true, backoff = {}, outbox = {}, queue = {} } = options;
+function writeSettings(to: Writer, options: ClientOptions, urls: readonly string[], counts: readonly (number | undefined)[]): void {
+  const { token, compression = true } = options;
+  const [min, max, connectTimeout, ...sizes] = counts;
   to.list(urls, (out, url) => out.text(url));
   if (typeof token === 'string') to.byte(1).text(token);
   else to.byte(token ? 2 : 0);
   to.text(`moorline-js/${version}`).flag(compression);
   for (const setting of [
-    backoff.min, backoff.max, undefined, options.connectTimeout, undefined,
-    outbox.messages, outbox.bytes, undefined, queue.messages, queue.bytes, undefined,
+    min, max, undefined, connectTimeout, undefined, sizes[0], sizes[1], undefined, sizes[2], sizes[3], undefined,
   ]) {
     to.maybe(setting, (out, value) => out.number(value));
   }

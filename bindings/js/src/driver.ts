@@ -93,7 +93,9 @@ export class Driver implements Doer, Engine {
       closed: (code, reason) => {
         if (this.socket?.id === id) this.socket = undefined;
         const isBroken = code === undefined && reason;
-        this.feed(isBroken ? calls.failed(id, new MoorlineError('transport.unreachable', reason, 'transport')) : calls.closed(id, code));
+        if (!isBroken) return this.feed(calls.closed(id, code));
+        // What is behind a question mark may be secret.
+        this.feed(calls.failed(id, new MoorlineError('transport.unreachable', url.split('?')[0] + ': ' + reason, 'transport')));
       },
     });
     this.socket = { id, socket, told: 0 };

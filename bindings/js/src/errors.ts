@@ -61,5 +61,9 @@ export function wrap(code: ErrorCode, cause: unknown, origin: ErrorOrigin = 'cli
 
 /** What a thrown value says. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return 'something that says nothing';
+  }
 }

@@ -1,6 +1,6 @@
 import type { Range } from './core/calls.js';
 import { malformed } from './errors.js';
-import { timeOf, whole } from './options.js';
+import { checkObject, timeOf, whole } from './options.js';
 
 /** A part of a channel's log: the newest messages, or those beside an offset or a time. */
 export interface HistoryQuery {
@@ -13,10 +13,11 @@ export interface HistoryQuery {
 }
 
 export function rangeOf(query: HistoryQuery): Range {
+  checkObject(query, 'history');
   const { before, after, limit } = query;
   if (before !== undefined && after !== undefined) throw malformed('either `before` or `after`, not both');
   if (limit !== undefined) whole(limit, 'limit', 1, 256);
   const [kind, bound] = after === undefined ? [2, before] : [1, after];
   if (bound === undefined) return [0];
-  return typeof bound === 'object' ? [kind + 2, timeOf(bound.time)] : [kind, whole(bound, kind === 1 ? 'after' : 'before')];
+  return typeof bound === 'object' && bound !== null ? [kind + 2, timeOf(bound.time)] : [kind, whole(bound, kind === 1 ? 'after' : 'before')];
 }

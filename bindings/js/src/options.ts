@@ -2,7 +2,7 @@ import { type CallCall, type PublishCall, type SubscribeCall, modes, starts } fr
 import { utf8Length } from './core/utf8.js';
 import { type ErrorCode, MoorlineError, malformed } from './errors.js';
 import { type Payload, describe, jsonOf, payloadOf } from './payload.js';
-import type { Headers, Qos, Since } from './types.js';
+import type { Headers, Position, Qos, Since } from './types.js';
 
 /** How a channel is read and published on. What is left out is inherited from other handles on it, or the default. */
 export interface ChannelOptions {
@@ -47,6 +47,9 @@ export const messageBytes = 64 * 1024;
 
 const levels: readonly Qos[] = [0, 1, 2];
 
+/** Half a character, which UTF-8 has no bytes for. */
+const torn = /[\ud800-\udfff]/u;
+
 export function checkChannel(name: unknown): void {
   checkName(name, 'channel', 'channel.invalid');
 }
@@ -84,6 +87,7 @@ export function checkPublish(options: PublishOptions, id: string, size: number, 
 }
 
 export function checkCall(method: unknown, data: unknown, options: CallOptions): [string, Payload, CallCall] {
+  checkObject(options, 'call');
   const { timeout, id } = options;
   if (typeof method !== 'string' || !/^[\w.:/-]{1,128}$/.test(method)) throw malformed('a method is 1 to 128 of A-Z, a-z, 0-9 and _.:/-');
   if (timeout !== undefined) whole(timeout, 'timeout', 1, 30_000);
@@ -106,7 +110,27 @@ export function whole(value: unknown, name: string, least = 0, most = Number.MAX
 }
 
 export function checkObject(options: unknown, whose: string): void {
-  if (typeof options !== 'object' || options === null) throw malformed(`the options of a ${whose} are an object, not ${describe(options)}`);
+  if (typeof options !== 'object' || options === null) throw malformed(`what is said of a ${whose} is an object, not ${describe(options)}`);
+}
+
+/** Numbers among a client's options, by their paths; undefined for those that are not given. */
+export function checkCounts(options: object, paths: readonly string[]): (number | undefined)[] {
+  return paths.map((path) => {
+    let value: unknown = options;
+    for (const name of path.split('.')) {
+      if (value === undefined) break;
+      checkObject(value, 'client');
+      value = (value as Record<string, unknown>)[name];
+    }
+    return value === undefined ? undefined : whole(value, path, path.startsWith('outbox') ? 0 : 1, 2 ** 31 - 1);
+  });
+}
+
+export function checkPosition(position: Position): Position {
+  checkObject(position, 'position');
+  const { epoch, offset } = position;
+  if (typeof epoch !== 'string' || !/^[!-~]{1,16}$/.test(epoch)) throw malformed('`epoch` is that of a message');
+  return { epoch, offset: whole(offset, 'offset') };
 }
 
 export function timeOf(time: unknown): number {
@@ -117,14 +141,13 @@ function checkSince(since: Since | undefined): Since | undefined {
   if (typeof since !== 'object' || since === null) return oneOf('since', since, starts);
   if ('last' in since) return { last: whole(since.last, 'last') };
   if ('time' in since) return { time: timeOf(since.time) };
-  if ('offset' in since && typeof since.epoch === 'string' && /^[!-~]{1,16}$/.test(since.epoch)) {
-    return { epoch: since.epoch, offset: whole(since.offset, 'offset') };
-  }
+  if ('offset' in since) return checkPosition(since);
   throw malformed('`since` has no { last }, { epoch, offset } or { time }');
 }
 
 function checkHeaders(headers: Headers | undefined): [string, string][] {
   if (headers === undefined) return [];
+  checkObject(headers, 'header');
   const entries = Object.entries(headers);
   let bytes = 0;
   for (const [name, value] of entries) {
@@ -137,18 +160,18 @@ function checkHeaders(headers: Headers | undefined): [string, string][] {
   return entries;
 }
 
-function oneOf<T>(name: string, value: T, allowed: readonly unknown[]): T {
+export function oneOf<T>(name: string, value: T, allowed: readonly unknown[]): T {
   if (value !== undefined && !allowed.includes(value)) throw malformed(`\`${name}\` is one of ${allowed.join(', ')}`);
   return value;
 }
 
 function checkId(id: unknown): void {
-  if (typeof id !== 'string' || id === '' || utf8Length(id) > 128) throw malformed('an id is a string of 1 to 128 bytes');
+  if (typeof id !== 'string' || id === '' || utf8Length(id) > 128 || torn.test(id)) throw malformed('an id is a string of 1 to 128 bytes');
 }
 
 function checkName(name: unknown, whose: string, code: ErrorCode): void {
   if (typeof name !== 'string') throw new MoorlineError(code, `a ${whose} name is a string, not ${describe(name)}`);
-  if (name === '' || utf8Length(name) > 128 || /[\u0000-\u001f\u007f-\u009f*]/.test(name)) {
+  if (name === '' || utf8Length(name) > 128 || /[\u0000-\u001f\u007f-\u009f*]/.test(name) || torn.test(name)) {
     throw new MoorlineError(code, `a ${whose} name is 1 to 128 bytes of UTF-8 without control characters and without '*'`);
   }
 }

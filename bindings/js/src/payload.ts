@@ -10,10 +10,14 @@ export interface Payload {
 /** Anything that can be published: a text and bytes as such, everything else as JSON. */
 export function payloadOf(value: unknown, what = 'the message'): Payload {
   if (typeof value === 'string') return { kind: 1, bytes: encodeUtf8(value) };
-  if (value instanceof Uint8Array) return { kind: 2, bytes: value };
-  if (value instanceof ArrayBuffer) return { kind: 2, bytes: new Uint8Array(value) };
-  if (ArrayBuffer.isView(value)) return { kind: 2, bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength) };
-  return { kind: 0, bytes: jsonOf(value, what) };
+  if (!(value instanceof ArrayBuffer) && !ArrayBuffer.isView(value)) return { kind: 0, bytes: jsonOf(value, what) };
+  try {
+    const view = value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    // A copy: it may have to wait, and the app goes on with its own.
+    return { kind: 2, bytes: new Uint8Array(view) };
+  } catch (cause) {
+    throw malformed(`${what} has no bytes any more: ${messageOf(cause)}`, cause);
+  }
 }
 
 /** A value as JSON, in UTF-8. */
@@ -24,12 +28,19 @@ export function jsonOf(value: unknown, what: string): Uint8Array {
   } catch (cause) {
     throw malformed(`${what} cannot be made JSON: ${messageOf(cause)}`, cause);
   }
-  if (text === undefined) {
-    throw malformed(`${what} is ${describe(value)}: pass a string, a Uint8Array, or a value that JSON can say (null included)`);
+  if (text === undefined || (text === 'null' && value !== null) || (text === '{}' && !isPlain(value))) {
+    const as = text ? `, as JSON ${text}` : '';
+    throw malformed(`${what} is ${describe(value)}${as}: pass a string, a Uint8Array, or a value that JSON can say (null included)`);
   }
   return encodeUtf8(text);
 }
 
+/** Of this realm or another, an object and no more: not a Map, a Promise or an Error. */
+function isPlain(value: unknown): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 export function describe(value: unknown): string {
-  return value === undefined ? 'undefined' : typeof value === 'function' ? 'a function' : `a ${typeof value}`;
+  return value === undefined || value === null ? String(value) : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

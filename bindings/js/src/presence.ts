@@ -1,6 +1,7 @@
 import * as calls from './core/calls.js';
 import { type PresenceChanged, members as readMembers } from './core/records.js';
 import { Emitter } from './emitter.js';
+import { malformed } from './errors.js';
 import { stateBytes } from './options.js';
 import type { Session } from './session.js';
 import { Value, type Source } from './source.js';
@@ -79,6 +80,7 @@ export class Presence {
 
   /** Asks the server for members, whether the channel is read or not: the first 200, or those from a cursor on. */
   async page(cursor?: string): Promise<MembersPage> {
+    if (cursor !== undefined && typeof cursor !== 'string') throw malformed('`cursor` is that of a page before');
     return this.session.request<MembersPage>(calls.members(this.channel, cursor));
   }
 

@@ -29,9 +29,9 @@ export class Receipt {
   readonly channel: string;
   /**
    * Resolves when the message is in the log. Rejects with a `MoorlineError` when it will not be, with
-   * `publish.uncertain` when that cannot be known, with `request.unsupported` at QoS 0, which stores nothing. A client
-   * that is closed rejects with `client.closed`: a message that was kept goes out with the next client on the same
-   * store. Need not be awaited.
+   * `publish.uncertain` when that cannot be known, with `request.unsupported` at QoS 0, which stores nothing. When the
+   * client is closed, or refused for good, it rejects with that: a message that was kept (`isKept`, still `queued`) goes out
+   * with the next client on the same store; do not publish it again. Need not be awaited.
    */
   readonly stored: Promise<Stored>;
   /**
@@ -112,6 +112,7 @@ export class Receipt {
   /** @internal */
   onFailed(error: MoorlineError): void {
     this.error = error;
+    this.isKept = false;
     this.value.set('failed');
     this.refuse(error);
   }

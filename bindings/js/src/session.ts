@@ -4,7 +4,7 @@ import type { Called, Listener, Outcome, ReaderEvent } from './core/records.js';
 import { Driver } from './driver.js';
 import type { Engine, Parts } from './engine.js';
 import { Emitter } from './emitter.js';
-import { MoorlineError, closedError, isMoorlineError } from './errors.js';
+import { MoorlineError, closedError, isMoorlineError, wrap } from './errors.js';
 import type { Reading } from './reading.js';
 import { Receipt } from './receipt.js';
 import { Value } from './source.js';
@@ -28,6 +28,9 @@ interface Waiting {
   readonly bytes: number | undefined;
 }
 
+/** `close()` waits at most so long, ms: the core waits 5 s for the server and the store. */
+const patience = 8000;
+
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-';
 
 /** The one client behind all handles: who waits for which event, and what was asked before the core was there. */
@@ -40,12 +43,17 @@ export class Session implements Listener {
   user: string | undefined;
   /** Why it ended, once it has. */
   ended: MoorlineError | undefined;
+  /** Why the server takes it no more: it can still be closed. */
+  private refused: MoorlineError | undefined;
 
   private readonly readers = new Map<number, Reading>();
   private readonly receipts = new Map<number, Receipt>();
   private readonly requests = new Map<number, (answer: Answer | MoorlineError) => void>();
   private readonly closers: ((error: MoorlineError | undefined) => void)[] = [];
   private waiting: Waiting[] = [];
+  /** Ends the wait for a store that does not answer. */
+  private giveUp: (() => void) | undefined;
+  private isUsed = false;
   private attempts = 0;
   private retryAt = 0;
   /** What waits in the core's outbox. */
@@ -81,14 +89,21 @@ export class Session implements Listener {
 
   /** Starts on first use; throws once closed. */
   use(): void {
-    if (this.ended) throw this.ended.code === 'client.closed' ? closedError() : this.ended;
-    if (this.driver.isRunning) return;
-    if (this.connection.current.state === 'idle' && this.waiting.length === 0) this.driver.start();
+    const why = this.ended ?? this.refused;
+    if (why) throw why.code === 'client.closed' ? closedError() : why;
+    this.isUsed = true;
+    if (!this.driver.isRunning) this.driver.start();
+  }
+
+  /** Before the first use there is nothing to end. */
+  disconnect(): void {
+    if (this.isUsed) this.call(calls.disconnect);
   }
 
   /** Runs at once if the core is there, else when it is. */
   whenReady(run: () => void, fail: (error: MoorlineError) => void = () => undefined, bytes?: number): void {
     if (this.driver.isRunning) run();
+    else if (this.ended) fail(this.ended);
     else this.waiting.push({ run, fail, bytes });
   }
 
@@ -153,6 +168,10 @@ export class Session implements Listener {
       if (this.ended) return reject(this.ended);
       // What the store did not take, its receipt has told.
       this.closers.push((error) => (error && wipe ? reject(error) : resolve()));
+      this.giveUp ??= this.parts.host.timer(patience, () => {
+        this.driver.end();
+        this.finish(closedError(), new MoorlineError('storage.unavailable', `the store did not answer within ${patience / 1000} s`));
+      });
       this.driver.start();
       if (this.driver.quit) this.driver.quit(wipe);
       else this.call(calls.close(wipe));
@@ -176,8 +195,7 @@ export class Session implements Listener {
       try {
         entry.run();
       } catch (error) {
-        if (!isMoorlineError(error)) throw error;
-        entry.fail(error);
+        entry.fail(wrap('client.runtime', error));
       }
     }
   }
@@ -191,11 +209,12 @@ export class Session implements Listener {
 
   onFatal(error: MoorlineError): void {
     void this.releaseStore();
-    this.events.emit('state', 'closed', { kind: error.code === 'client.runtime' ? 'runtime' : 'store', error });
+    this.onState('closed', { kind: error.code === 'client.runtime' ? 'runtime' : 'store', error });
     this.finish(error, error);
   }
 
   onState(state: ConnectionState, reason: StateReason): void {
+    if (state === 'closed') this.refused = reason.error;
     this.connection.set(this.describe(state, reason));
     this.events.emit('state', state, reason);
   }
@@ -253,7 +272,9 @@ export class Session implements Listener {
 
   /** Tells everybody who still waits. */
   private finish(why: MoorlineError, closed: MoorlineError | undefined): void {
+    if (this.ended) return;
     this.ended = why;
+    this.giveUp?.();
     if (this.connection.current.state !== 'closed') {
       this.connection.set(why.code === 'client.closed' ? { state: 'closed' } : { state: 'closed', cause: why });
     }

@@ -15,6 +15,8 @@ let load: (() => Promise<Core>) | undefined;
 export function init(source: CoreSource | Promise<CoreSource>): void {
   // A response is read once; a core that has failed is started anew from what was read.
   let read: Promise<Source> | undefined;
+  // It is told when a client is used.
+  Promise.resolve(source).catch(() => undefined);
   load = once(async () => {
     const from = await (read ??= readOf(source));
     return typeof from === 'function' ? from() : instantiate(from);
@@ -34,6 +36,9 @@ type Source = Uint8Array | WebAssembly.Module | (() => Promise<Instantiated>);
 
 async function readOf(given: CoreSource | Promise<CoreSource>): Promise<Source> {
   const source = await given;
+  if (typeof Response === 'function' && source instanceof Response && !source.ok) {
+    throw new MoorlineError('client.runtime', `${source.url} answered ${source.status}: is core.wasm there?`);
+  }
   if (typeof source === 'function' || source instanceof Uint8Array || source instanceof WebAssembly.Module) return source;
   return new Uint8Array(source instanceof ArrayBuffer ? source : await source.arrayBuffer());
 }

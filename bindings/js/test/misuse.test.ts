@@ -1,21 +1,24 @@
 import { describe, expect, test, vi } from 'vitest';
 import { type ClientOptions, createClient, isMoorlineError, memory } from '../src/index.js';
-import { fresh, kit } from './kit/kit.js';
+import { fresh, kit, take } from './kit/kit.js';
 
 const here = kit();
 const { client } = here;
 const malformed = expect.objectContaining({ name: 'MoorlineError', code: 'request.malformed', number: 400, origin: 'client', retryable: false }) as Error;
 
 describe('misuse', () => {
-  test.each([undefined, null, {}, { url: '' }, { url: [] }, { url: 'https://example.com' }, { url: 'ws://' }, { url: 'ws://a b' }, { url: 7 }])(
-    'options %j make no client',
+  test.each([undefined, null, {}, { url: '' }, { url: [] }, { url: 'https://example.com' }, { url: 'ws://' }, { url: 'ws://a b' }, { url: 7 }, { url: 'ws://a:99999/' },
+    { url: 'ws://[::1/' }, { url: 'ws://a:b/' }, ...[Infinity, NaN, 0, -1, 1.5, null, '5', BigInt(10)].map((value) => ({ url: 'ws://a', connectTimeout: value })),
+    ...['backoff', 'outbox', 'queue'].flatMap((name) => [null, 'x', { [name === 'backoff' ? 'max' : 'messages']: Infinity }].map((value) => ({ url: 'ws://a', [name]: value }))),
+    { url: 'ws://a', store: {} }, { url: 'ws://a', store: memory }, { url: 'ws://a', tabs: true }])(
+    'options %o make no client',
     (options) => {
       expect(() => createClient(options as unknown as ClientOptions)).toThrow(malformed);
     },
   );
 
   test('names that are none are refused at the call', () => {
-    for (const name of [undefined, '', 'a*b', 'x'.repeat(129), '\n']) {
+    for (const name of [undefined, '', 'a*b', 'x'.repeat(129), '\n', 'half \udc00']) {
       expect(() => client('alice').channel(name as string)).toThrow(expect.objectContaining({ code: 'channel.invalid', number: 410 }));
     }
   });
@@ -32,13 +35,109 @@ describe('misuse', () => {
     const room = client('alice').channel(fresh());
     const circle: unknown[] = [];
     circle.push(circle);
-    for (const payload of [undefined, () => 1, Symbol('s'), circle, BigInt(10)]) expect(() => room.publish(payload)).toThrow(malformed);
+    const detached = new Uint8Array(3);
+    structuredClone(detached, { transfer: [detached.buffer] });
+    for (const payload of [undefined, () => 1, Symbol('s'), circle, BigInt(10), new Map([[1, 2]]), new Set([1]), Promise.resolve(1), new Error('no'), NaN,
+      new Date(NaN), new SharedArrayBuffer(1), detached, detached.buffer]) expect(() => room.publish(payload)).toThrow(malformed);
     expect(() => room.publish('x'.repeat(65 * 1024))).toThrow(expect.objectContaining({ code: 'limit.message', number: 700 }));
     for (const options of [{ id: '' }, { id: 'x'.repeat(129) }, { ttl: -1 }, { ttl: 1.5 }, { qos: 9 }, { headers: { a: 1 } }, { headers: { '': 'a' } },
-      { headers: { a: 'x'.repeat(1025) } }]) {
+      { headers: { a: 'x'.repeat(1025) } }, null, { headers: null }, { headers: 'abc' }, { id: '\ud800' }]) {
       expect(() => room.publish('x', options as object)).toThrow(malformed);
     }
     expect(room.publish('x'.repeat(64 * 1024)).state).toBe('queued');
+  });
+
+  test('what is no plain object but says something as JSON is one', async () => {
+    const room = client('alice').channel(fresh());
+    const { runInNewContext } = await import('node:vm');
+    for (const payload of [{}, Object.create(null), runInNewContext('({})'), null, new Date(0), { toJSON: () => 'x' }]) {
+      expect(room.publish(payload).state).toBe('queued');
+    }
+  });
+
+  test('arguments that are none are refused at the call, and end nothing', async () => {
+    const alice = client('alice');
+    const room = alice.channel(fresh(), { durable: true });
+    for (const signal of [undefined, null, 'nope', { network: -1 }, { network: BigInt(1) }, { network: Infinity }]) {
+      expect(() => alice.lifecycle(signal as 'online')).toThrow(malformed);
+    }
+    for (const position of [undefined, null, { epoch: 'x', offset: -1 }, { epoch: 'x', offset: Infinity }, { offset: 1 }]) {
+      expect(() => room.ack(position as { epoch: string; offset: number })).toThrow(malformed);
+    }
+    for (const options of [null, { signal: {} }]) expect(() => room.messages(options as object)).toThrow(malformed);
+    for (const query of [null, { after: null }, { before: {} }]) await expect(room.history(query as object)).rejects.toThrow(malformed);
+    await expect(alice.call('echo', 1, null as never)).rejects.toThrow(malformed);
+    await expect(room.presence.page(null as never)).rejects.toThrow(malformed);
+    for (const options of [null, { wipe: 'yes' }]) await expect(alice.close(options as object)).rejects.toThrow(malformed);
+    await room.publish('still here').stored;
+  });
+
+  test('what is called before the first use is done with it', async () => {
+    const alice = client('alice');
+    alice.lifecycle('foreground');
+    alice.disconnect();
+    await alice.connect();
+    expect(alice.state).toBe('online');
+    const connecting = alice.connect();
+    await connecting;
+    const bob = client('bob', { url: 'ws://127.0.0.1:9' });
+    const never = bob.connect();
+    bob.disconnect();
+    await expect(never).rejects.toMatchObject({ code: 'request.order', message: 'disconnect() was called' });
+  });
+
+  test('bytes are those of the call, whatever becomes of the buffer', async () => {
+    const name = fresh();
+    const bob = client('bob').channel(name, { since: 'first' });
+    const alice = client('alice').channel(name);
+    const bytes = new Uint8Array([1, 2, 3]);
+    const sent = [alice.publish(bytes), alice.publish('next')];
+    bytes.fill(9);
+    structuredClone(bytes, { transfer: [bytes.buffer] });
+    await Promise.all(sent.map((receipt) => receipt.stored));
+    expect((await take(2, bob.messages())).map((message) => message.text ?? [...message.bytes!])).toEqual([[1, 2, 3], 'next']);
+  });
+
+  test('after a final refusal everything says why, and what was kept goes out with the next client', async () => {
+    const store = memory();
+    const name = fresh();
+    const alice = client('alice', { store, token: 'dev:alice' });
+    const kept = client('alice', { token: 'forged' });
+    const room = kept.channel(name);
+    const receipt = room.publish('x');
+    await expect(receipt.stored).rejects.toMatchObject({ code: 'auth.invalid' });
+    expect([receipt.state, receipt.isKept]).toEqual(['queued', true]);
+    const refused = expect.objectContaining({ code: 'auth.invalid' }) as Error;
+    expect(() => room.publish('y')).toThrow(refused);
+    expect(() => room.on('message', () => undefined)).toThrow(refused);
+    await expect(kept.status(['bob'])).rejects.toThrow(refused);
+    await kept.close();
+    await alice.close();
+  });
+
+  test('a store that never answers does not hold up close for ever', async () => {
+    const { nodeHost } = await import('../src/host/node.js');
+    const fired: (() => void)[] = [];
+    const host = { ...nodeHost(), timer: (ms: number, fire: () => void) => (ms === 8000 && fired.push(fire), () => undefined) };
+    const never = new Promise<never>(() => undefined);
+    for (const store of [{ ...memory(), load: () => never }, { ...memory(), close: () => never }]) {
+      const alice = client('alice', { host, store });
+      const receipt = alice.channel(fresh()).publish('x');
+      const closing = alice.close({ wipe: true });
+      await vi.waitFor(() => expect(fired.length).toBeGreaterThan(0));
+      fired.splice(0).forEach((fire) => fire());
+      await expect(closing).rejects.toMatchObject({ code: 'storage.unavailable' });
+      await expect(receipt.stored).rejects.toMatchObject({ code: 'client.closed' });
+      expect(alice.state).toBe('closed');
+    }
+  });
+
+  test('when a client ends, its state is there before its event', async () => {
+    const alice = client('alice', { store: { ...memory(), load: () => Promise.reject(new Error('broken')) } });
+    const seen: string[] = [];
+    alice.on('state', (state) => void seen.push(state, alice.state));
+    await expect(alice.connect()).rejects.toMatchObject({ code: 'storage.unavailable' });
+    expect(seen).toEqual(['closed', 'closed']);
   });
 
   test('calls that make no sense are refused', async () => {

@@ -63,7 +63,7 @@ export function notPersisted(ticket: number, kind: StoreFailureKind, why: string
 export type StoreFailureKind = 'full' | 'locked' | 'uncertain' | 'io';
 const kinds: readonly (StoreFailureKind | '')[] = ['', 'full', 'locked', 'uncertain', 'io'];
 
-const signals: readonly HostSignal[] = ['online', 'offline', 'foreground', 'background', 'wake'];
+export const signals: readonly HostSignal[] = ['online', 'offline', 'foreground', 'background', 'wake'];
 
 export function host(signal: HostSignal | { readonly network: number }): Call {
   return (to) => {

@@ -1,4 +1,4 @@
-import { MoorlineError, messageOf } from '../errors.js';
+import { MoorlineError, isMoorlineError, messageOf } from '../errors.js';
 import { Reader } from './reader.js';
 
 /** What the module exports. */
@@ -126,6 +126,7 @@ export function once(instantiate: () => Promise<Instantiated>): () => Promise<Co
       loading.catch(() => (loading = undefined));
     }
     return loading.catch((cause: unknown) => {
+      if (isMoorlineError(cause)) throw cause;
       const advice = "allow 'wasm-unsafe-eval' in the Content-Security-Policy, or import moorline/asm";
       throw new MoorlineError('client.runtime', `WebAssembly could not be started: ${messageOf(cause)}; ${advice}`, 'client', cause);
     });

@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import WebSocket from 'ws';
+import { messageOf } from '../errors.js';
 import type { Host, Socket, SocketEvents } from './host.js';
 
 /** Node: sockets of the `ws` package, the memory store. */
@@ -19,7 +20,13 @@ export function nodeHost(): Host {
 
 function open(url: string, events: SocketEvents): Socket {
   let why: string | undefined;
-  const socket = new WebSocket(url, 'moorline.v1.bin', { perMessageDeflate: false });
+  let socket: WebSocket;
+  try {
+    socket = new WebSocket(url, 'moorline.v1.bin', { perMessageDeflate: false });
+  } catch (error) {
+    void Promise.resolve().then(() => events.closed(undefined, messageOf(error)));
+    return { send: () => undefined, buffered: undefined, close: () => undefined };
+  }
   socket.binaryType = 'nodebuffer';
   socket.on('open', () => events.opened());
   socket.on('message', (data, isBinary) => {

@@ -154,12 +154,13 @@ describe('a network that fails', () => {
     await server.settle();
     const messages = alice.client.channel('room').messages();
     const taken: unknown[] = [];
+    let next = messages.next();
     for (let i = 0; i < 300; i++) server.publish('room', i);
     await server.settle();
     for (let i = 0; i < 300; i++) {
-      const next = messages.next();
       await server.settle();
       taken.push((await next).value?.data);
+      next = messages.next();
     }
     expect(taken).toEqual(Array.from({ length: 300 }, (_, i) => i));
   });
