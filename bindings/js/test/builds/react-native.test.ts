@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Server } from '../kit/server.js';
 import { Device } from '../platforms/device.js';
 import { toES5 } from '../platforms/hermes.js';
@@ -27,12 +27,19 @@ afterAll(() => {
   server.remove();
 });
 
+const devices: Device[] = [];
+afterEach(() => {
+  for (const device of devices.splice(0)) device.close();
+});
+
 /** The app on one phone: its screen is asked for by messages. */
 class Phone {
   private constructor(private readonly device: Device) {}
 
-  static async open(): Promise<Phone> {
-    const phone = new Phone(await Device.run(bytecode.file, hermesBytecode));
+  static async open(this: void): Promise<Phone> {
+    const device = await Device.run(bytecode.file, hermesBytecode);
+    devices.push(device);
+    const phone = new Phone(device);
     await phone.ask('start', 'MoorlineChat', server.url);
     return phone;
   }
@@ -48,32 +55,18 @@ class Phone {
       if (found !== undefined) return found;
     }
   }
-
-  close(): void {
-    this.device.close();
-  }
 }
 
 test('the release bundle of the chat runs in Hermes as bytecode and talks to the real server', async () => {
   expect(readFileSync(bytecode.file).subarray(0, 8).toString('hex')).toBe(magic);
-  const phones: Phone[] = [];
-  const open = async (): Promise<Phone> => {
-    const phone = await Phone.open();
-    phones.push(phone);
-    return phone;
-  };
-  try {
-    await chats(open, {
-      isReady: (phone, id) => phone.ask<boolean>('has', id),
-      type: (phone, id, text) => phone.ask('type', id, text),
-      tap: (phone, id) => phone.ask('tap', id),
-      banner: async (phone) => (await phone.ask<string[]>('texts', 'banner'))[0],
-      items: (phone) => phone.ask<Item[]>('items'),
-    });
-  } finally {
-    for (const phone of phones) phone.close();
-  }
-}, 60_000);
+  await chats(Phone.open, {
+    isReady: (phone, id) => phone.ask<boolean>('has', id),
+    type: (phone, id, text) => phone.ask('type', id, text),
+    tap: (phone, id) => phone.ask('tap', id),
+    banner: async (phone) => (await phone.ask<string[]>('texts', 'banner'))[0],
+    items: (phone) => phone.ask<Item[]>('items'),
+  });
+});
 
 test('the same bundle compiles to bytecode with the compiler of its React Native', () => {
   const compiled = readFileSync(`${dist}index.bundle.hbc`);
