@@ -76,6 +76,7 @@ class Program implements Engine {
   private number = 0;
   private isAsked = false;
   private feeding = Promise.resolve();
+  private isClosed = false;
 
   constructor(bytecode: string, heard: (line: string) => void) {
     symlinkSync(bytecode, this.file);
@@ -105,6 +106,7 @@ class Program implements Engine {
   }
 
   close(): void {
+    this.isClosed = true;
     this.child.kill();
   }
 
@@ -123,7 +125,10 @@ class Program implements Engine {
       await writeFile(join(this.folder, name), code);
       await compile(this.folder, 'event.hbc', name);
       await writeFile(this.pipe, await readFile(join(this.folder, 'event.hbc')));
-    })();
+    })().catch((error) => {
+      // Who is killed reads no more.
+      if (!this.isClosed) throw error;
+    });
   }
 
   /** The program has ended. Whoever writes to it finds a reader that does not read. */

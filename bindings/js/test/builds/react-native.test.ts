@@ -6,7 +6,7 @@ import { Server } from '../kit/server.js';
 import { Device } from '../platforms/device.js';
 import { toES5 } from '../platforms/hermes.js';
 import { Bytecode, hermesBytecode } from './bytecode.js';
-import { type Item, chats } from './chats.js';
+import { type Item, type Screen, chats, enter, find, say } from './chats.js';
 
 const dist = fileURLToPath(new URL('../../../../examples/chat-react-native/dist/android/', import.meta.url));
 /** What Hermes bytecode begins with. */
@@ -57,15 +57,36 @@ class Phone {
   }
 }
 
+const screen: Screen<Phone> = {
+  isReady: (phone, id) => phone.ask<boolean>('has', id),
+  type: (phone, id, text) => phone.ask('type', id, text),
+  tap: (phone, id) => phone.ask('tap', id),
+  banner: async (phone) => (await phone.ask<string[]>('texts', 'banner'))[0],
+  items: (phone) => phone.ask<Item[]>('items'),
+};
+
 test('the release bundle of the chat runs in Hermes as bytecode and talks to the real server', async () => {
   expect(readFileSync(bytecode.file).subarray(0, 8).toString('hex')).toBe(magic);
-  await chats(Phone.open, {
-    isReady: (phone, id) => phone.ask<boolean>('has', id),
-    type: (phone, id, text) => phone.ask('type', id, text),
-    tap: (phone, id) => phone.ask('tap', id),
-    banner: async (phone) => (await phone.ask<string[]>('texts', 'banner'))[0],
-    items: (phone) => phone.ask<Item[]>('items'),
-  });
+  await chats(Phone.open, screen);
+});
+
+test('what is written while the server is gone goes out once it is there again', async () => {
+  const cy = await enter(Phone.open, screen, 'cy');
+  await server.kill();
+  await cy.until(async () => ((await screen.banner(cy))?.startsWith('No connection') ? true : undefined));
+  await say(screen, cy, 'later');
+  expect((await find(screen, cy, ({ text }) => text === 'later')).receipt).not.toBe('stored');
+  await server.start();
+  await find(screen, cy, ({ text, receipt }) => text === 'later' && receipt === 'stored');
+  expect(await screen.banner(cy)).toMatch(/^Online/);
+});
+
+test('an app that is shown again asks the server for a sign', async () => {
+  const dee = await enter(Phone.open, screen, 'dee');
+  await dee.ask('hide');
+  const before = await dee.ask<number>('sent');
+  await dee.ask('show');
+  await dee.until(async () => ((await dee.ask<number>('sent')) > before ? true : undefined));
 });
 
 test('the same bundle compiles to bytecode with the compiler of its React Native', () => {
