@@ -79,6 +79,9 @@ test('what is written while the server is gone goes out once it is there again',
   await server.start();
   await find(screen, cy, ({ text, receipt }) => text === 'later' && receipt === 'stored');
   expect(await screen.banner(cy)).toMatch(/^Online/);
+  // The field was emptied: what is typed now stands alone.
+  await say(screen, cy, 'again');
+  await find(screen, cy, ({ text, receipt }) => text === 'again' && receipt === 'stored');
 });
 
 test('an app that is shown again asks the server for a sign', async () => {
