@@ -1,5 +1,5 @@
 import { AppState } from 'react-native';
-import { createClient } from 'moorline/react-native';
+import { createClient } from 'moorline';
 
 // On a phone: the address of your machine, not 127.0.0.1 (the Android emulator's is 10.0.2.2).
 const url = 'ws://127.0.0.1:8000/ws';

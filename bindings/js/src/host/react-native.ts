@@ -47,8 +47,12 @@ export class ReactNativeHost implements Host {
     socket.onopen = () => alive(() => events.opened());
     socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => alive(() => events.frame(typeof data === 'string' ? data : new Uint8Array(data)));
     socket.onerror = (error) => (why = (error as { readonly message?: string }).message);
-    // 1005 and 1006 are not codes that a peer sent.
-    socket.onclose = ({ code }) => over(code === undefined || code === 1005 || code === 1006 ? undefined : code);
+    // 1005 and 1006 are not codes that a peer sent. What went wrong is said by the error, or, in 0.81, by the close after it.
+    socket.onclose = ({ code, reason }) => {
+      const isLost = code === undefined || code === 1005 || code === 1006;
+      if (isLost) why ??= reason || undefined;
+      over(isLost ? undefined : code);
+    };
     return {
       send: (frame) => void (isOver || socket.send(frame as Uint8Array<ArrayBuffer>)),
       // It says 0 at all times.
