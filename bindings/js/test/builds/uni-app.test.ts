@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Server } from '../kit/server.js';
-import { chats } from './chats.js';
+import { chats, lobby } from './chats.js';
 import { chromiumHere, screen } from './page.js';
 import { Phone } from './phone.js';
 import { serviceLayer } from './service.js';
@@ -34,4 +34,17 @@ afterEach(async () => {
 test('the chat for uni-app, built for apps, runs and talks to the real server', async () => {
   await chats(open, screen);
   expect(phones.flatMap(({ said }) => said)).toEqual([]);
+});
+
+test('an app that was left, with sockets that died without a word, shows what was written meanwhile', async () => {
+  const { enter, say, find } = lobby(open, screen);
+  const [ann, bo] = [await enter('ann'), await enter('bo')];
+  bo.machine.hide();
+  bo.machine.suspend(true);
+  await say(ann, 'are you there?');
+  await find(ann, ({ receipt }) => receipt === 'stored');
+  bo.machine.show();
+  expect((await find(bo, ({ text }) => text === 'are you there?')).who).toBe('ann');
+  await say(bo, 'now I am');
+  await find(ann, ({ text }) => text === 'now I am');
 });

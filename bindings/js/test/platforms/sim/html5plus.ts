@@ -77,7 +77,8 @@ export function html5plus(machine: Machine, evaluate: Eval, cross: (value: objec
         return webviews.get(id);
       },
     },
-    io: { convertAbsoluteFileSystem: (path: string) => path, resolveLocalFileSystemURL: () => undefined },
+    // Ten seconds after its start the service layer looks for files that it left: there are none.
+    io: { convertLocalFileSystemURL: (path: string) => path, convertAbsoluteFileSystem: (path: string) => path, resolveLocalFileSystemURL: () => undefined },
   };
   const modules: Readonly<Record<string, object>> = {
     plus: { getLanguage: () => 'en', getSystemInfoSync: () => JSON.stringify(system), getRedirectInfo: () => cross({}), getAppState: () => 1 },
