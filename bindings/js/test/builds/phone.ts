@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { ground } from '../platforms/sim/ground.js';
 import { Machine } from '../platforms/sim/machine.js';
 import { Tab } from './page.js';
-import { Service } from './service.js';
+import { startApp } from './service.js';
 
 /** The server that the examples are built for. */
 const built = 'ws://127.0.0.1:8000/ws';
@@ -19,7 +19,7 @@ export class Phone extends Tab {
   readonly machine: Machine;
   /** What page and script have said to a console, and what was thrown in the page: nothing, where all goes well. */
   readonly said: string[] = [];
-  private service: Service | undefined;
+  private posted: ((message: object) => void) | undefined;
   private sent = Promise.resolve();
 
   private constructor(page: Page, server: string) {
@@ -39,10 +39,10 @@ export class Phone extends Tab {
     const { page, machine, said } = this;
     page.on('console', (message) => said.push(message.text()));
     page.on('pageerror', (error) => said.push(String(error.stack)));
-    await page.exposeFunction('__posted', (message: object) => this.service?.posted(message));
+    await page.exposeFunction('__posted', (message: object) => this.posted?.(message));
     await page.addInitScript(plusOfView);
     await page.goto(pathToFileURL(join(folder, '__uniappview.html')).href);
-    this.service = new Service(folder, layer, machine, (script) => this.evaluate(script), (line) => said.push(line));
+    this.posted = startApp(folder, layer, machine, (script) => this.evaluate(script), (line) => said.push(line));
   }
 
   /** Scripts run in the page one after the other. */

@@ -36,32 +36,43 @@ export async function serviceLayer(folder: string): Promise<string> {
   return made.outputFiles[0]!.text;
 }
 
-/**
- * The service side of an app as its build left it: the service layer in one context of V8, the app's script in another one, as Weex runs
- * them, both without what a phone's engine lacks. What the page shows goes out as scripts for its webview.
- */
-export class Service {
-  /** Takes what the webview has posted. */
-  readonly posted: (message: object) => void;
+/** What an app's frame has of its own: HTML5+, Weex, timers, a console. */
+export interface Own extends Record<string, unknown> {
+  readonly weex: object;
+}
 
-  constructor(folder: string, layer: string, machine: Machine, evaluate: Eval, say: (line: string) => void) {
-    const frame = takeAway(createContext({})) as Record<string, unknown>;
-    const run = (name: string, where: object): unknown => runInContext(readFileSync(join(folder, name), 'utf8'), where, { filename: name });
-    const parse = runInContext('JSON.parse', frame) as (text: string) => object;
-    const { plus, weex, posted } = html5plus(machine, evaluate, (value) => parse(JSON.stringify(value)));
-    this.posted = posted;
-    const own = { plus, weex, ...timersOf(machine), console: consoleOf(say) };
-    let instance: Record<string, unknown> = {};
-    const register = (_name: string, made: { create(id: string, env: object, config: object): { instance: typeof instance } }): void => void ({ instance } = made.create('1', { weex }, {}));
-    Object.assign(frame, own, { global: frame, exports: { platform: 'Android' }, service: { register } });
-    run('app-config-service.js', frame);
-    const { __uniConfig, __uniRoutes } = instance;
-    Object.assign(frame, { __uniConfig, __uniRoutes });
-    runInContext(layer, frame, { filename: 'uni-jsframework.js' });
-    const { Vue, uni, getApp, getCurrentPages, __definePage, __registerPage, UniServiceJSBridge } = frame;
-    const app = takeAway(createContext({ ...own, ...instance, Vue, uni, getApp, getCurrentPages, __definePage, __registerPage, UniServiceJSBridge }));
-    run('app-service.js', app);
-  }
+/** What the service layer puts into its context. */
+export interface Layer extends Record<string, unknown> {
+  readonly uni: object;
+  readonly Vue: { createVueApp(options: object): { mount(container: string): unknown } };
+}
+
+/** Runs the service layer in a context of V8 without what a phone's engine lacks, with what an app's configuration registers. */
+export function startLayer(layer: string, config: string, own: Own): { readonly frame: Layer; readonly instance: Record<string, unknown> } {
+  const frame = takeAway(createContext({})) as Record<string, unknown>;
+  let instance: Record<string, unknown> = {};
+  const register = (_name: string, made: { create(id: string, env: object): { instance: typeof instance } }): void => void ({ instance } = made.create('1', own));
+  Object.assign(frame, own, { global: frame, exports: { platform: 'Android' }, service: { register } });
+  runInContext(config, frame, { filename: 'app-config-service.js' });
+  const { __uniConfig, __uniRoutes } = instance;
+  Object.assign(frame, { __uniConfig, __uniRoutes });
+  runInContext(layer, frame, { filename: 'uni-jsframework.js' });
+  return { frame: frame as Layer, instance };
+}
+
+/**
+ * The script of an app as its build left it, over the service layer: two contexts of V8, as Weex runs them. What the page shows goes out
+ * as scripts for its webview; what that posts comes in.
+ */
+export function startApp(folder: string, layer: string, machine: Machine, evaluate: Eval, say: (line: string) => void): (message: object) => void {
+  const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  const { plus, weex, posted } = html5plus(machine, evaluate);
+  const own = { plus, weex, ...timersOf(machine), console: consoleOf(say) };
+  const { frame, instance } = startLayer(layer, read('app-config-service.js'), own);
+  const { Vue, uni, getApp, getCurrentPages, __definePage, __registerPage, UniServiceJSBridge } = frame;
+  const app = takeAway(createContext({ ...own, ...instance, Vue, uni, getApp, getCurrentPages, __definePage, __registerPage, UniServiceJSBridge }));
+  runInContext(read('app-service.js'), app, { filename: 'app-service.js' });
+  return posted;
 }
 
 function timersOf(machine: Machine): object {

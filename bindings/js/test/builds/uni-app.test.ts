@@ -32,12 +32,12 @@ afterEach(async () => {
 });
 
 test('the chat for uni-app, built for apps, runs and talks to the real server', async () => {
-  await chats(open, screen);
+  await chats<Phone>(open, screen);
   expect(phones.flatMap(({ said }) => said)).toEqual([]);
 });
 
 test('an app that was left, with sockets that died without a word, shows what was written meanwhile', async () => {
-  const { enter, say, find } = lobby(open, screen);
+  const { enter, say, find } = lobby<Phone>(open, screen);
   const [ann, bo] = [await enter('ann'), await enter('bo')];
   bo.machine.hide();
   bo.machine.suspend(true);

@@ -12,9 +12,9 @@ export function takeAway(context: object): object {
   return context;
 }
 
-/** V8 without what mini-programs lack. `hasModules`: what starts a module is kept aside for the vendor's loader. */
-export const v8 = (hasModules = false): Boot => async (bundle, heard) => {
-  const context = createContext({ __post: heard });
+/** V8 without what mini-programs lack. `hasModules`: what starts a module is kept aside for the vendor's loader. `beside`: what else is there. */
+export const v8 = (hasModules = false, beside: object = {}): Boot => async (bundle, heard) => {
+  const context = createContext({ ...beside, __post: heard });
   if (hasModules) Object.assign(context, { __instantiate: (bytes: Uint8Array) => WebAssembly.instantiate(bytes as Uint8Array<ArrayBuffer>) });
   if ('setTimeout' in takeAway(context)) throw new Error('the context has setTimeout');
   runInContext(`var __global = this;\n${bundle}`, context, { filename: 'app.js' });

@@ -46,7 +46,7 @@ class Webview extends Events {
  * of Weex; of both what the service layer in @dcloudio/uni-app-plus calls when it starts, shows a page, stores and opens sockets. One
  * webview shows the page, and is sent scripts by `evaluate`; the next one, made ahead, stays empty. It is Android's.
  */
-export function html5plus(machine: Machine, evaluate: Eval, cross: (value: object) => object) {
+export function html5plus(machine: Machine, evaluate: Eval) {
   const events = new Events();
   const nativeEvents = new Events();
   const webviews = new Map([['1', new Webview('1', evaluate)]]);
@@ -68,7 +68,7 @@ export function html5plus(machine: Machine, evaluate: Eval, cross: (value: objec
     key: new Events(),
     globalEvent: events,
     networkinfo: { getCurrentType: () => networks[network.isConnected ? network.networkType : 'none'] ?? 0 },
-    storage: storageOf(machine, cross),
+    storage: storageOf(machine),
     webview: {
       getLaunchWebview: () => webviews.get('1'),
       getWebviewById: (id: string) => webviews.get(id) ?? null,
@@ -81,23 +81,23 @@ export function html5plus(machine: Machine, evaluate: Eval, cross: (value: objec
     io: { convertLocalFileSystemURL: (path: string) => path, convertAbsoluteFileSystem: (path: string) => path, resolveLocalFileSystemURL: () => undefined },
   };
   const modules: Readonly<Record<string, object>> = {
-    plus: { getLanguage: () => 'en', getSystemInfoSync: () => JSON.stringify(system), getRedirectInfo: () => cross({}), getAppState: () => 1 },
+    plus: { getLanguage: () => 'en', getSystemInfoSync: () => JSON.stringify(system), getRedirectInfo: () => ({}), getAppState: () => 1 },
     globalEvent: nativeEvents,
-    'uni-webSocket': nativeSockets(machine, cross),
+    'uni-webSocket': nativeSockets(machine),
   };
   const weex = {
     config: { preload: false, env: { platform: 'android', scale: 2, deviceWidth: 780 } },
     requireModule: (name: string) => modules[name],
   };
   /** Hands the service layer what a webview has posted. */
-  const posted = (message: object): void => machine.enter(() => events.emit('plusMessage', cross({ data: message })));
+  const posted = (message: object): void => machine.enter(() => events.emit('plusMessage', { data: message }));
   return { plus, weex, posted };
 }
 
 /** `plus.storage`: keys and texts, at once or later. */
-function storageOf(machine: Machine, cross: (value: object) => object) {
+function storageOf(machine: Machine) {
   const { storage } = machine;
-  const later = (done: Handler | undefined, event: object): void => void machine.setTimeout(() => done?.(cross(event)));
+  const later = (done: Handler | undefined, event: object): void => void machine.setTimeout(() => done?.(event));
   const missing = { code: -4, message: 'no such key' };
   return {
     getLength: () => storage.size,

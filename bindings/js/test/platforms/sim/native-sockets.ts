@@ -15,17 +15,16 @@ interface NativeSocket {
  * The native module `uni-webSocket`, which the service layer of an app (`connectSocket` in @dcloudio/uni-app-plus) asks for sockets. The
  * calls are those of the service layer; what the module makes of them is what Android's does:
  * - each call is one text of JSON, bytes cross as base64;
+ * - of a URL that is none nothing comes, not even an error;
  * - a socket whose id is in use is not opened;
  * - a socket that is not open yet is not closed by `close`: it opens later;
  * - `close` looks for `code` and `reason` where the service layer does not put them: 1000 it is;
  * - who fails tells only of an error, who is cut off of a close with 1000.
- *
- * `cross` makes a value of the engine out of one that comes from outside.
  */
-export function nativeSockets(machine: Machine, cross: (value: object) => object) {
+export function nativeSockets(machine: Machine) {
   const sockets = new Map<string, NativeSocket>();
   const told: Record<'open' | 'message' | 'error' | 'close', Told> = { open: () => undefined, message: () => undefined, error: () => undefined, close: () => undefined };
-  const hear = (name: keyof typeof told) => (handler: Told) => void (told[name] = (event) => handler(cross(event)));
+  const hear = (name: keyof typeof told) => (handler: Told) => void (told[name] = handler);
   const tell = (name: keyof typeof told, event: object): void => machine.enter(() => told[name](event));
 
   function open(id: string, url: string, protocols: readonly string[]): void {
@@ -52,7 +51,7 @@ export function nativeSockets(machine: Machine, cross: (value: object) => object
   return {
     WebSocket(asked: object): void {
       const { id, url, protocol } = JSON.parse(JSON.stringify(asked)) as { id: string; url: string; protocol?: string };
-      if (!sockets.has(id)) open(id, url, protocol ? protocol.split(',') : []);
+      if (!sockets.has(id) && /^wss?:\/\/\S+$/.test(url)) open(id, url, protocol ? protocol.split(',') : []);
     },
     send(asked: object): void {
       const { id, data } = JSON.parse(JSON.stringify(asked)) as { id: string; data: Sent };
