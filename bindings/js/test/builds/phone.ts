@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { ground } from '../platforms/sim/ground.js';
 import { Machine } from '../platforms/sim/machine.js';
 import { Tab } from './page.js';
-import { startApp } from './service.js';
+import { type App, startApp } from './service.js';
 
 /** The server that the examples are built for. */
 const built = 'ws://127.0.0.1:8000/ws';
@@ -28,21 +28,21 @@ export class Phone extends Tab {
     this.machine = new Machine({ ...ground, open: (url, ...rest) => ground.open(url.replace(built, server), ...rest) });
   }
 
-  static async start(browser: Browser, folder: string, layer: string, server: string): Promise<Phone> {
+  static async start(browser: Browser, server: string, app: Pick<App, 'folder' | 'layer' | 'os'>): Promise<Phone> {
     const context = await browser.newContext({ viewport: { width: 390, height: 800 }, hasTouch: true });
     const phone = new Phone(await context.newPage(), server);
-    await phone.load(folder, layer);
+    await phone.load(app);
     return phone;
   }
 
-  private async load(folder: string, layer: string): Promise<void> {
+  private async load(app: Pick<App, 'folder' | 'layer' | 'os'>): Promise<void> {
     const { page, machine, said } = this;
     page.on('console', (message) => said.push(message.text()));
     page.on('pageerror', (error) => said.push(String(error.stack)));
     await page.exposeFunction('__posted', (message: object) => this.posted?.(message));
-    await page.addInitScript(plusOfView);
-    await page.goto(pathToFileURL(join(folder, '__uniappview.html')).href);
-    this.posted = startApp(folder, layer, machine, (script) => this.evaluate(script), (line) => said.push(line));
+    await page.addInitScript(plusOfView, app.os);
+    await page.goto(pathToFileURL(join(app.folder, '__uniappview.html')).href);
+    this.posted = startApp({ ...app, machine, evaluate: (script) => this.evaluate(script), say: (line) => said.push(line) });
   }
 
   /** Scripts run in the page one after the other. */
@@ -59,8 +59,8 @@ export class Phone extends Tab {
 }
 
 /** What the script of the page finds of HTML5+. */
-function plusOfView(): void {
+function plusOfView(name: string): void {
   const webview = { id: '1', getStyle: () => ({}), setStyle: () => undefined, setSoftinputTemporary: () => undefined };
   const postMessageToUniNView = (message: object): void => (window as unknown as View).__posted(message);
-  Object.assign(window, { plus: { os: { name: 'Android', version: '14' }, webview: { currentWebview: () => webview, postMessageToUniNView } } });
+  Object.assign(window, { plus: { os: { name, version: '17' }, webview: { currentWebview: () => webview, postMessageToUniNView } } });
 }

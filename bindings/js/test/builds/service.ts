@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createContext, runInContext } from 'node:vm';
 import { build } from 'esbuild';
-import { type Eval, html5plus } from '../platforms/sim/html5plus.js';
+import { type Eval, type Os, html5plus } from '../platforms/sim/html5plus.js';
 import type { Machine } from '../platforms/sim/machine.js';
 import { takeAway } from '../platforms/v8.js';
 
@@ -38,6 +38,7 @@ export async function serviceLayer(folder: string): Promise<string> {
 
 /** What an app's frame has of its own: HTML5+, Weex, timers, a console. */
 export interface Own extends Record<string, unknown> {
+  readonly plus: { readonly os: { readonly name: Os } };
   readonly weex: object;
 }
 
@@ -52,7 +53,8 @@ export function startLayer(layer: string, config: string, own: Own): { readonly 
   const frame = takeAway(createContext({})) as Record<string, unknown>;
   let instance: Record<string, unknown> = {};
   const register = (_name: string, made: { create(id: string, env: object): { instance: typeof instance } }): void => void ({ instance } = made.create('1', own));
-  Object.assign(frame, own, { global: frame, exports: { platform: 'Android' }, service: { register } });
+  // Its Vue asks for the platform: on iOS it waits with timers, not with promises.
+  Object.assign(frame, own, { global: frame, exports: { platform: own.plus.os.name }, service: { register } });
   runInContext(config, frame, { filename: 'app-config-service.js' });
   const { __uniConfig, __uniRoutes } = instance;
   Object.assign(frame, { __uniConfig, __uniRoutes });
@@ -60,13 +62,23 @@ export function startLayer(layer: string, config: string, own: Own): { readonly 
   return { frame: frame as Layer, instance };
 }
 
+/** An app: the folder of its build, the service layer, the phone, and what hears of it. */
+export interface App {
+  readonly folder: string;
+  readonly layer: string;
+  readonly os: Os;
+  readonly machine: Machine;
+  readonly evaluate: Eval;
+  readonly say: (line: string) => void;
+}
+
 /**
  * The script of an app as its build left it, over the service layer: two contexts of V8, as Weex runs them. What the page shows goes out
  * as scripts for its webview; what that posts comes in.
  */
-export function startApp(folder: string, layer: string, machine: Machine, evaluate: Eval, say: (line: string) => void): (message: object) => void {
+export function startApp({ folder, layer, os, machine, evaluate, say }: App): (message: object) => void {
   const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
-  const { plus, weex, posted } = html5plus(machine, evaluate);
+  const { plus, weex, posted } = html5plus(machine, evaluate, os);
   const own = { plus, weex, ...timersOf(machine), console: consoleOf(say) };
   const { frame, instance } = startLayer(layer, read('app-config-service.js'), own);
   const { Vue, uni, getApp, getCurrentPages, __definePage, __registerPage, UniServiceJSBridge } = frame;

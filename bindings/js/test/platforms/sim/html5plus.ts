@@ -3,12 +3,14 @@ import { nativeSockets } from './native-sockets.js';
 
 type Handler = (event: object) => void;
 
+export type Os = 'Android' | 'iOS';
+
 /** Where scripts for a webview go. */
 export type Eval = (script: string) => void;
 
 const networks: Readonly<Record<string, number>> = { unknown: 0, none: 1, ethernet: 2, wifi: 3, '2g': 4, '3g': 5, '4g': 6, '5g': 7 };
 const insets = { top: 0, bottom: 0, left: 0, right: 0, deviceTop: 0, deviceBottom: 0, deviceLeft: 0, deviceRight: 0 };
-const system = { osName: 'android', osVersion: '14', deviceBrand: 'simulated', deviceModel: 'simulated', uniPlatform: 'app', osLanguage: 'en' };
+const system = { osVersion: '17', deviceBrand: 'simulated', deviceModel: 'simulated', uniPlatform: 'app', osLanguage: 'en' };
 
 class Events {
   private readonly handlers = new Map<string, Set<Handler>>();
@@ -44,9 +46,9 @@ class Webview extends Events {
 /**
  * What an app of uni-app has beside its own script: HTML5+, as https://www.html5plus.org/doc/h5p.html describes it, and the native modules
  * of Weex; of both what the service layer in @dcloudio/uni-app-plus calls when it starts, shows a page, stores and opens sockets. One
- * webview shows the page, and is sent scripts by `evaluate`; the next one, made ahead, stays empty. It is Android's.
+ * webview shows the page, and is sent scripts by `evaluate`; the next one, made ahead, stays empty.
  */
-export function html5plus(machine: Machine, evaluate: Eval) {
+export function html5plus(machine: Machine, evaluate: Eval, name: Os = 'Android') {
   const events = new Events();
   const nativeEvents = new Events();
   const webviews = new Map([['1', new Webview('1', evaluate)]]);
@@ -58,7 +60,7 @@ export function html5plus(machine: Machine, evaluate: Eval) {
     events.emit('netchange', {});
   });
   const plus = {
-    os: { name: 'Android', version: '14', language: 'en' },
+    os: { name, version: system.osVersion, language: system.osLanguage },
     runtime: { arguments: '', channel: '', launcher: 'default', innerVersion: '1.9.9' },
     navigator: {
       setStatusBarStyle: () => undefined, getStatusBarStyle: () => 'dark', isImmersedStatusbar: () => true, getStatusbarHeight: () => 24,
@@ -81,12 +83,12 @@ export function html5plus(machine: Machine, evaluate: Eval) {
     io: { convertLocalFileSystemURL: (path: string) => path, convertAbsoluteFileSystem: (path: string) => path, resolveLocalFileSystemURL: () => undefined },
   };
   const modules: Readonly<Record<string, object>> = {
-    plus: { getLanguage: () => 'en', getSystemInfoSync: () => JSON.stringify(system), getRedirectInfo: () => ({}), getAppState: () => 1 },
+    plus: { getLanguage: () => 'en', getSystemInfoSync: () => JSON.stringify({ ...system, osName: name }), getRedirectInfo: () => ({}), getAppState: () => 1 },
     globalEvent: nativeEvents,
     'uni-webSocket': nativeSockets(machine),
   };
   const weex = {
-    config: { preload: false, env: { platform: 'android', scale: 2, deviceWidth: 780 } },
+    config: { preload: false, env: { platform: name, scale: 2, deviceWidth: 780 } },
     requireModule: (name: string) => modules[name],
   };
   /** Hands the service layer what a webview has posted. */
