@@ -37,6 +37,8 @@ export function nativeSockets(machine: Machine) {
       },
       frame: (data) => say('message', { data: typeof data === 'string' ? data : { '@type': 'binary', base64: encodeBase64(data) } }),
       closed: (code, reason, failed) => {
+        // The module does not know that the system has ended it: what is sent goes nowhere.
+        if (isForgotten) return;
         release();
         sockets.delete(id);
         if (failed && !socket.isOpen) say('error', { data: reason });
