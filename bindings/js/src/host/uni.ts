@@ -43,7 +43,7 @@ export class UniHost extends MiniHost {
   protected task(url: string): TaskOptions['open'] {
     // Given one of the handlers it returns a task, without any a promise. `multiple` is what Alipay asks for.
     const success = (): void => undefined;
-    return (fail) => this.api.connectSocket({ url, protocols, multiple: true, success, fail, complete: success });
+    return (fail) => inTurn(() => this.api.connectSocket({ url, protocols, multiple: true, success, fail, complete: success }));
   }
 
   protected override decode(data: unknown): Uint8Array | string {
@@ -64,6 +64,17 @@ export class UniHost extends MiniHost {
       events?.removeEventListener('pause', paused);
     };
   }
+}
+
+/** When a socket was asked for last. */
+let last = 0;
+
+/** An app names its sockets by the millisecond, and takes two of one for the same: a socket waits until the last one's is over. */
+function inTurn<T>(open: () => T | Promise<T>): T | Promise<T> {
+  if (Date.now() === last) return new Promise((resolve) => setTimeout(resolve, 1)).then(() => inTurn(open));
+  const made = open();
+  last = Date.now();
+  return made;
 }
 
 /** Tells whether this is an H5 page: it has all that a page has, and of `uni` only what the app itself names. */

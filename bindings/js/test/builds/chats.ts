@@ -23,36 +23,34 @@ interface Running {
   until<T>(look: () => Later<T | undefined>): Promise<T>;
 }
 
-type Open<App> = () => Later<App>;
-
-/** A person opens the app and enters the lobby. */
-export async function enter<App extends Running>(open: Open<App>, screen: Screen<App>, name: string): Promise<App> {
-  const app = await open();
-  await app.until(async () => ((await screen.isReady(app, 'name')) ? true : undefined));
-  await screen.type(app, 'name', name);
-  await screen.tap(app, 'enter');
-  await app.until(async () => ((await screen.banner(app))?.startsWith('Online') ? true : undefined));
-  return app;
-}
-
-export async function say<App>(screen: Screen<App>, app: App, text: string): Promise<void> {
-  await screen.type(app, 'text', text);
-  await screen.tap(app, 'send');
-}
-
-/** Waits for a message to be shown. */
-export function find<App extends Running>(screen: Screen<App>, app: App, is: (item: Item) => boolean): Promise<Item> {
-  return app.until(async () => (await screen.items(app)).find(is));
+/** What people do in the lobby, and how they find what was written. */
+export function lobby<App extends Running>(open: () => Later<App>, screen: Screen<App>) {
+  return {
+    async enter(name: string): Promise<App> {
+      const app = await open();
+      await app.until(async () => ((await screen.isReady(app, 'name')) ? true : undefined));
+      await screen.type(app, 'name', name);
+      await screen.tap(app, 'enter');
+      await app.until(async () => ((await screen.banner(app))?.startsWith('Online') ? true : undefined));
+      return app;
+    },
+    async say(app: App, text: string): Promise<void> {
+      await screen.type(app, 'text', text);
+      await screen.tap(app, 'send');
+    },
+    find: (app: App, is: (item: Item) => boolean): Promise<Item> => app.until(async () => (await screen.items(app)).find(is)),
+  };
 }
 
 /** Two people enter the lobby, see each other, and write. */
-export async function chats<App extends Running>(open: Open<App>, screen: Screen<App>): Promise<void> {
-  const [ann, bo] = [await enter(open, screen, 'ann'), await enter(open, screen, 'bo')];
+export async function chats<App extends Running>(open: () => Later<App>, screen: Screen<App>): Promise<void> {
+  const { enter, say, find } = lobby(open, screen);
+  const [ann, bo] = [await enter('ann'), await enter('bo')];
   for (const app of [ann, bo]) await app.until(async () => ((await screen.banner(app)) === 'Online, 2 here' ? true : undefined));
-  await say(screen, ann, '你好, bo');
-  expect((await find(screen, bo, ({ text }) => text === '你好, bo')).who).toBe('ann');
-  await find(screen, ann, ({ text, receipt }) => text === '你好, bo' && receipt === 'stored');
-  await say(screen, bo, 'hi');
-  expect((await find(screen, ann, ({ text }) => text === 'hi')).who).toBe('bo');
+  await say(ann, '你好, bo');
+  expect((await find(bo, ({ text }) => text === '你好, bo')).who).toBe('ann');
+  await find(ann, ({ text, receipt }) => text === '你好, bo' && receipt === 'stored');
+  await say(bo, 'hi');
+  expect((await find(ann, ({ text }) => text === 'hi')).who).toBe('bo');
   expect((await screen.items(ann)).filter(({ text }) => text === '你好, bo')).toHaveLength(1);
 }

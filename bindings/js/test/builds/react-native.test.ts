@@ -6,7 +6,7 @@ import { Server } from '../kit/server.js';
 import { Device } from '../platforms/device.js';
 import { toES5 } from '../platforms/hermes.js';
 import { Bytecode, hermesBytecode } from './bytecode.js';
-import { type Item, type Screen, chats, enter, find, say } from './chats.js';
+import { type Item, type Screen, chats, lobby } from './chats.js';
 
 const dist = fileURLToPath(new URL('../../../../examples/chat-react-native/dist/android/', import.meta.url));
 /** What Hermes bytecode begins with. */
@@ -65,27 +65,29 @@ const screen: Screen<Phone> = {
   items: (phone) => phone.ask<Item[]>('items'),
 };
 
+const { enter, say, find } = lobby(Phone.open, screen);
+
 test('the release bundle of the chat runs in Hermes as bytecode and talks to the real server', async () => {
   expect(readFileSync(bytecode.file).subarray(0, 8).toString('hex')).toBe(magic);
   await chats(Phone.open, screen);
 });
 
 test('what is written while the server is gone goes out once it is there again', async () => {
-  const cy = await enter(Phone.open, screen, 'cy');
+  const cy = await enter('cy');
   await server.kill();
   await cy.until(async () => ((await screen.banner(cy))?.startsWith('No connection') ? true : undefined));
-  await say(screen, cy, 'later');
-  expect((await find(screen, cy, ({ text }) => text === 'later')).receipt).not.toBe('stored');
+  await say(cy, 'later');
+  expect((await find(cy, ({ text }) => text === 'later')).receipt).not.toBe('stored');
   await server.start();
-  await find(screen, cy, ({ text, receipt }) => text === 'later' && receipt === 'stored');
+  await find(cy, ({ text, receipt }) => text === 'later' && receipt === 'stored');
   expect(await screen.banner(cy)).toMatch(/^Online/);
   // The field was emptied: what is typed now stands alone.
-  await say(screen, cy, 'again');
-  await find(screen, cy, ({ text, receipt }) => text === 'again' && receipt === 'stored');
+  await say(cy, 'again');
+  await find(cy, ({ text, receipt }) => text === 'again' && receipt === 'stored');
 });
 
 test('an app that is shown again asks the server for a sign', async () => {
-  const dee = await enter(Phone.open, screen, 'dee');
+  const dee = await enter('dee');
   await dee.ask('hide');
   const before = await dee.ask<number>('sent');
   await dee.ask('show');

@@ -8,6 +8,7 @@ import { UniHost } from '../../src/host/uni.js';
 import { WechatHost } from '../../src/host/wechat.js';
 import { describeHost } from '../../src/testing/index.js';
 import { Server } from '../kit/server.js';
+import { closedEarly, twoOfOneMillisecond } from './early.js';
 import { ground } from './sim/ground.js';
 import { Machine } from './sim/machine.js';
 import { reactNative } from './sim/react-native.js';
@@ -66,8 +67,14 @@ describe('what happens to the app and the device', () => {
   });
 });
 
+const events: SocketEvents = { opened: () => undefined, frame: () => undefined, closed: () => undefined };
+
+describe('sockets of an app of uni-app', () => {
+  test('two of one millisecond are two', () => twoOfOneMillisecond(hosts['uni, an app']!, server.url));
+  test('one that is closed before it opens does not stay', () => closedEarly(hosts['uni, an app']!, server.url));
+});
+
 describe('what is sent', () => {
-  const events: SocketEvents = { opened: () => undefined, frame: () => undefined, closed: () => undefined };
   test.each(['wechat', 'douyin', 'taro'])('%s: the bytes of a view, never the buffer behind it', async (name) => {
     const sent: unknown[] = [];
     const task = { send: ({ data }: { data: unknown }) => sent.push(data), close: () => undefined, onOpen: () => undefined, onMessage: () => undefined, onError: () => undefined, onClose: () => undefined };

@@ -58,7 +58,8 @@ export function openTask(options: TaskOptions, events: SocketEvents): Socket {
     if (!made) return broken({ errMsg: 'the platform gave no socket' });
     if (isOver) return hangUp(1000, '');
     const alive = (act: () => void): void => void (isOver || act());
-    made.onOpen(() => alive(() => events.opened()));
+    // A platform may not close what is not open yet: it opens all the same.
+    made.onOpen(() => (isOver ? hangUp(1000, '') : events.opened()));
     made.onMessage(({ data }) => alive(() => events.frame(options.decode(data))));
     made.onError((why) => broken(why));
     // 1005 and 1006 are not codes that a peer sent; 1000 is also what platforms say when they close a socket in the background.
