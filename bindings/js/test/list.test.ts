@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Channel, type ChannelOptions, type Client, createClient } from '../src/index.js';
+import { type Channel, type ChannelOptions, type Client, type Source, createClient } from '../src/index.js';
 import { type TestHost, type TestServer, createTestServer } from '../src/testing/index.js';
-import { type ListOptions, type ListSource, listOf } from '../src/view/list.js';
+import { type ListOptions, type MessageList, listOf } from '../src/view/list.js';
 
 let server: TestServer;
 afterEach(() => server.stop());
@@ -10,7 +10,7 @@ interface Scene {
   readonly client: Client;
   readonly host: TestHost;
   readonly channel: Channel;
-  readonly list: ListSource;
+  readonly list: Source<MessageList>;
 }
 
 /** A list of a room with so many messages, in virtual time. */
@@ -26,7 +26,7 @@ async function scene(count: number, list: ListOptions = {}, options: ChannelOpti
 const many = (count: number): void => {
   for (let i = 0; i < count; i++) server.publish('room', i);
 };
-const offsets = ({ current }: ListSource): number[] => current.messages.map(({ offset }) => offset!);
+const offsets = ({ current }: Source<MessageList>): number[] => current.messages.map(({ offset }) => offset!);
 const span = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
 describe('a list', () => {
@@ -115,5 +115,25 @@ describe('a list', () => {
     await server.settle();
     await page;
     expect([offsets(list)[0], list.current.error]).toEqual([61, undefined]);
+  });
+
+  test('lists a message once that is published again, also where that is refused', async () => {
+    const { list, channel, host } = await scene(0);
+    list.subscribe(() => undefined);
+    await server.settle();
+    host.offline();
+    const { id } = list.current.publish('x');
+    await server.settle();
+    const { publish } = channel;
+    channel.publish = () => {
+      throw new Error('no room');
+    };
+    expect(() => list.current.publish('x', { id })).toThrow('no room');
+    await server.settle();
+    expect(list.current.messages.map(({ text }) => text)).toEqual(['x']);
+    channel.publish = publish;
+    list.current.publish('x', { id });
+    await server.settle();
+    expect(list.current.messages.map(({ text }) => text)).toEqual(['x']);
   });
 });

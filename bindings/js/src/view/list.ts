@@ -39,7 +39,7 @@ export interface MessageList {
   readonly loadOlder: () => Promise<void>;
   /** Takes what is beyond `keep` off the list again. */
   readonly trim: () => void;
-  /** Publishes, and lists the message at once. Throws what `Channel.publish` throws. */
+  /** Publishes, and lists the message at once, in place of an own one with the same id. Throws what `Channel.publish` throws. */
   readonly publish: (payload: unknown, options?: PublishOptions) => Receipt;
   /** Takes an own message off the list that failed, or of which nothing is known. It may be published again with its id. */
   readonly discard: (message: ListedMessage) => void;
@@ -53,22 +53,17 @@ export interface ListOptions {
   readonly page?: number;
 }
 
-const lists = new WeakMap<Channel, ListSource>();
-
-/** A list to be followed, with what it is before anything was asked for. */
-export interface ListSource extends Source<MessageList> {
-  readonly first: MessageList;
-}
+const lists = new WeakMap<Channel, Source<MessageList>>();
 
 /** The list of a handle: made with the options of who asks first. */
-export function listOf(client: Client, channel: Channel, options: ListOptions = {}): ListSource {
+export function listOf(client: Client, channel: Channel, options: ListOptions = {}): Source<MessageList> {
   let list = lists.get(channel);
   if (!list) lists.set(channel, (list = makeList(client, channel, options)));
   return list;
 }
 
 /** Keeps a list while somebody looks at it. Closures, not a class: their names are what a bundler shortens. */
-function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 50 }: ListOptions): ListSource {
+function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 50 }: ListOptions): Source<MessageList> {
   const viewers = new Set<() => void>();
   let stop: (() => void) | undefined;
   let isDirty = false;
@@ -208,6 +203,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     if (options.qos === 0) return receipt;
     const { id, progress, stored } = receipt;
     const { user } = client;
+    drop(id);
     own.push({
       channel: channel.name, id, key: id, time: Date.now(), headers: { ...options.headers }, ...contentOf(payload), state: 'queued', receipt,
       ...(user && { user }),
@@ -254,7 +250,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
   };
 
   const first = { ...view(), isLoading: true };
-  const list: { current: MessageList } & ListSource = {
+  const list: { current: MessageList } & Source<MessageList> = {
     first,
     current: first,
     subscribe(changed) {
