@@ -42,13 +42,10 @@ export function Chat({ name, onLeave }: { name: string; onLeave: () => void }) {
     opener.current = document.activeElement as HTMLElement;
     setPanel(which);
   };
-  const hide = () => {
-    setPanel(undefined);
-    opener.current?.focus();
-  };
+  const hide = () => setPanel(undefined);
   useEffect(() => setPanel(undefined), [open]);
   useEffect(() => {
-    if (!panel) return;
+    if (!panel) return opener.current?.focus();
     document.querySelector<HTMLElement>(`.${panel} .close`)?.focus();
     const escape = (event: KeyboardEvent) => event.key === 'Escape' && hide();
     addEventListener('keydown', escape);
