@@ -320,9 +320,11 @@ impl Api {
             return Ok(wanted.into_iter().map(|wanted| Published::refused(wanted.channel, problem())).collect());
         }
         let mark = store(app, &Record::Begun { of: of.0 }, of, "begun")?;
-        let results = self.publish_behind(&caller, Some(mark), wanted).await?;
-        // Without its mark nothing was begun, however often that is tried.
+        // The log may refuse the mark and take what follows, so nothing follows before the mark stands: without it nothing
+        // was begun, however often that is tried.
+        self.ask(mark).await?;
         lock(&self.operations).begin(app, of, now);
+        let results = self.publish_all(&caller, wanted).await;
         match results.iter().find_map(Published::retryable) {
             Some(problem) => Err(problem),
             None => Ok(results),
