@@ -30,7 +30,7 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 /// After which time the log is asked again if it takes no writes.
 const AGAIN: Duration = Duration::from_secs(1);
 /// After which time apps that are new in the configuration are looked for.
-const NEW_APPS: Duration = Duration::from_secs(10);
+pub(super) const NEW_APPS: Duration = Duration::from_secs(10);
 /// What one read of the log takes.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
@@ -252,10 +252,11 @@ impl Api {
         }
     }
 
-    /// Executes what waits for ever: of each app one after the other, of several apps beside each other.
-    pub(super) async fn work(self: Arc<Self>) {
+    /// Executes what waits for ever: of each app one after the other, of several apps beside each other. Looks for new apps
+    /// `every` so often, whatever else there is to do.
+    pub(super) async fn work(self: Arc<Self>, every: Duration) {
         let mut running = JoinSet::new();
-        let mut new_apps = tokio::time::interval(NEW_APPS);
+        let mut new_apps = tokio::time::interval(every);
         new_apps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = self.accepted.notified();

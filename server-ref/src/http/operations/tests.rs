@@ -203,3 +203,34 @@ fn of_what_is_not_marked_as_begun_no_message_is_stored() {
         assert_eq!(executed(&api, &app, position).await["duplicate"], false, "it was stored without a mark");
     });
 }
+
+#[test]
+fn an_app_that_is_new_is_looked_for_while_others_have_much_to_do() {
+    /// What takes longer does not come.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let (_engine, _faults, api) = api();
+    let api = Arc::new(api);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        // It has something to do whenever it looks.
+        let busy = || async {
+            api.accepted.notify_one();
+            tokio::task::yield_now().await;
+        };
+        let working = tokio::spawn(Arc::clone(&api).work(Duration::from_millis(200)));
+        // More than the first look, which is at once.
+        for _ in 0..100 {
+            busy().await;
+        }
+        let new = AppName::new("new").unwrap();
+        let rules = HttpRules::clone(&api.live());
+        let keys = crate::http::ApiKeys::new(vec![(new.clone(), Vec::new())]);
+        api.rules.replace(HttpRules { keys, ..rules });
+        let begun = Instant::now();
+        while !lock(&api.operations).is_learnt(&new) {
+            assert!(begun.elapsed() < PATIENCE, "nobody has looked for it");
+            busy().await;
+        }
+        working.abort();
+    });
+}
