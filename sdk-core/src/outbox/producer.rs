@@ -41,7 +41,7 @@ impl Outbox {
 
     /// Gives a full producer up once nothing of it is in doubt; tells whether it did.
     pub(crate) fn leave_full_producer(&mut self, out: &mut Outgoing) -> bool {
-        let in_doubt = |entry: &Entry| entry.number != Number::None && entry.may_be_sent();
+        let in_doubt = |entry: &Box<Entry>| entry.number != Number::None && entry.may_be_sent();
         let is_done =
             self.tenure == Tenure::Leaving && !self.lanes.iter().any(|lane| lane.entries.iter().any(in_doubt));
         if is_done {
@@ -89,7 +89,7 @@ impl Lane {
     /// The server has nothing from `seq` on, which is the next sequence again: what came after it was never taken.
     pub(super) fn return_to(&mut self, seq: Sequence, producer: ProducerId, out: &mut Outgoing) {
         let is_after = |entry: &Entry| entry.seq().is_some_and(|of| of > seq);
-        self.entries.iter_mut().filter(|entry| is_after(entry)).for_each(Entry::void);
+        self.entries.iter_mut().filter(|entry| is_after(entry)).for_each(|entry| entry.void());
         self.withdraw_numbers(is_after, out);
         self.next_seq = seq;
         if let Some(record) = self.record {

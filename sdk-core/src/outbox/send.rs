@@ -50,7 +50,7 @@ impl Outbox {
     /// The server gives this client no producer. Sequences of an earlier one that now settle without a verdict would
     /// be missing for ever: it is given up.
     fn detach(&mut self, out: &mut Outgoing) {
-        let is_numbered = |entry: &Entry| entry.number != Number::None;
+        let is_numbered = |entry: &Box<Entry>| entry.number != Number::None;
         if self.lanes.iter().any(|lane| lane.entries.iter().any(is_numbered)) {
             self.leave_producer(super::producer::Lost::Expired, out);
         }
@@ -59,7 +59,7 @@ impl Outbox {
     /// Without a producer, QoS 2 is impossible.
     fn refuse_exactly_once(&mut self, channel: &ChannelName, out: &mut Outgoing) {
         let Some(lane) = self.find_lane(channel) else { return };
-        let is_meant = |entry: &&Entry| entry.qos == Qos::ExactlyOnce;
+        let is_meant = |entry: &&Box<Entry>| entry.qos == Qos::ExactlyOnce;
         let refused: Vec<Key> = lane.entries.iter().filter(is_meant).map(|entry| entry.key).collect();
         for key in refused {
             let text = "the server offers no publishing at QoS 2 to this client";
@@ -74,7 +74,7 @@ impl Outbox {
         self.sends.clear();
         for lane in &mut self.lanes {
             if !self.bugs.has(Bug::LossForgotten) {
-                lane.entries.iter_mut().for_each(Entry::rewind);
+                lane.entries.iter_mut().for_each(|entry| entry.rewind());
             }
             lane.flow = Flow::Open;
         }
@@ -130,7 +130,7 @@ impl Outbox {
     /// Refuses what is larger than this server allows before it is numbered.
     fn refuse_too_large(&mut self, channel: &ChannelName, out: &mut Outgoing) {
         let (window, limit) = (self.limits.window, self.limits.message);
-        let is_too_large = |entry: &&Entry| {
+        let is_too_large = |entry: &&Box<Entry>| {
             entry.payload.bytes().len() > limit && entry.number == Number::None && !entry.may_be_sent()
         };
         while let Some(lane) = self.find_lane(channel)
@@ -150,7 +150,7 @@ impl Outbox {
         if lane.expiry().is_none_or(|at| at > now) {
             return;
         }
-        let is_late = |entry: &&Entry| entry.expiry().is_some_and(|at| at <= now);
+        let is_late = |entry: &&Box<Entry>| entry.expiry().is_some_and(|at| at <= now);
         let late: Vec<_> = lane.entries.iter().filter(is_late).map(|entry| (entry.key, entry.may_be_sent())).collect();
         for (key, in_doubt) in late {
             let text = "the message outlived its ttl before it could be sent";
