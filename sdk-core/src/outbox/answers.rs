@@ -258,7 +258,7 @@ impl Outbox {
             }
             if let Some(lowest) = lowest {
                 lane.next_seq = lowest;
-                lane.withdraw_numbers(|entry| entry.seq().is_some_and(|seq| seq >= lowest), out);
+                lane.withdraw_numbers(&|entry| entry.seq().is_some_and(|seq| seq >= lowest), out);
                 lane.hold(Duration::from_millis(u64::from(FIRST_PAUSE)), now);
             }
         }
