@@ -3,8 +3,6 @@
 //!
 //! Whatever is wrong with a frame is an [`InflateError`], and nothing of it was used.
 
-
-use bytes::Bytes;
 #[cfg(feature = "fast-inflate")]
 use crc32c::crc32c as checksum;
 #[cfg(feature = "fast-inflate")]
@@ -12,7 +10,7 @@ use miniz_oxide::inflate::TINFLStatus;
 #[cfg(feature = "fast-inflate")]
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use moorline_protocol::binary::decode_deliver_body;
-use moorline_protocol::{Deliver, Offset, Packed, PackedDictionary, limits};
+use moorline_protocol::{Bytes, Deliver, Offset, Packed, PackedDictionary, limits};
 
 #[cfg(not(feature = "fast-inflate"))]
 use crate::deflate::crc32c as checksum;

@@ -11,7 +11,10 @@ use crate::store::{Key, StoredPublish};
 /// The messages of one channel, in the order of publishing.
 pub(super) struct Lane {
     pub(super) channel: ChannelName,
-    #[expect(clippy::vec_box, reason = "what is settled goes from the front: thousands of addresses move, not of entries")]
+    #[expect(
+        clippy::vec_box,
+        reason = "what is settled goes from the front: thousands of addresses move, not of entries"
+    )]
     pub(super) entries: Vec<Box<Entry>>,
     /// The sequence that the next message gets.
     pub(super) next_seq: Sequence,

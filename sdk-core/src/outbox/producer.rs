@@ -41,9 +41,9 @@ impl Outbox {
 
     /// Gives a full producer up once nothing of it is in doubt; tells whether it did.
     pub(crate) fn leave_full_producer(&mut self, out: &mut Outgoing) -> bool {
-        let in_doubt = |entry: &Box<Entry>| entry.number != Number::None && entry.may_be_sent();
-        let is_done =
-            self.tenure == Tenure::Leaving && !self.lanes.iter().any(|lane| lane.entries.iter().any(in_doubt));
+        let in_doubt = |entry: &Entry| entry.number != Number::None && entry.may_be_sent();
+        let is_done = self.tenure == Tenure::Leaving
+            && !self.lanes.iter().any(|lane| lane.entries.iter().any(|entry| in_doubt(entry)));
         if is_done {
             self.leave_producer(Lost::Full, out);
         }

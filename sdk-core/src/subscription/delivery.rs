@@ -275,7 +275,7 @@ impl Channel {
             }
             Mode::Flowing => {
                 let whole = flow.pages.partition_point(|page| page.handed <= taken);
-                let confirmed = flow.pages.drain(..whole).last();
+                let confirmed = flow.pages.drain(..whole).next_back();
                 if let Some(Page { after, .. }) = confirmed.filter(|_| !self.bugs.has(Bug::PagesUnconfirmed)) {
                     out.send(&more(after));
                 }
