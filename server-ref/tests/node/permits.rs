@@ -10,7 +10,8 @@ use moorline_server::node::{CalloutKind, CalloutRules, Claims, Grant, OnFailure,
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, everything};
-use crate::callouts::{answers, asked, bench, no, replaced_by, rules, yes};
+use crate::callouts::{answers, asked, bench, no, rules, yes};
+use crate::replaced::replaced_by;
 
 fn nobody(bench: &mut Bench) {
     bench.token("alice", Claims { grants: Vec::new(), ..everything("alice") });
