@@ -22,8 +22,11 @@ export interface ClientOptions {
   readonly url: string | readonly string[];
   /** A token, or who gives one whenever one is needed; a provider may return null for nobody. Absent: anonymous. */
   readonly token?: string | TokenProvider;
-  /** Where outbox, device id and positions are kept (default: the host's; IndexedDB in browsers, memory in Node). */
-  readonly store?: Store;
+  /**
+   * Where outbox, device id and positions are kept (default: the host's; IndexedDB in browsers, memory in Node). A store is one
+   * user's: where users change, `(host) => host.store?.(name)` gives each their own. Nothing returned: memory.
+   */
+  readonly store?: Store | ((host: Host) => Store | undefined);
   /** Whether the server may compress what it sends (default true). */
   readonly compression?: boolean;
   /** Messages and bytes that may wait to be sent (default 1,000 and 8 MiB). */
@@ -72,10 +75,11 @@ export class Client {
     }
     this.host = options.host ?? platform.host();
     this.limits = { messages: options.outbox?.messages ?? 1000, bytes: options.outbox?.bytes ?? 8 << 20 };
-    const store = options.store ?? this.host.store?.() ?? memory();
+    const given = typeof options.store === 'function' ? (options.store(this.host) ?? memory()) : options.store;
+    const store = given ?? this.host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls);
-    const share = options.tabs?.(this.host, { url: urls[0]!.split('?')[0]!, token, store: options.store, outbox: this.limits });
+    const share = options.tabs?.(this.host, { url: urls[0]!.split('?')[0]!, token, store: given, outbox: this.limits });
     this.session = new Session({ host: this.host, store, load: platform.load, settings, token: provider, share }, (restored) => {
       for (const { publish, channel, id } of restored) {
         const receipt = new Receipt(id, channel, (error) => this.host.report(error));
