@@ -8,7 +8,10 @@ export interface GoEasyResult<Content = string> {
   readonly content: Content;
 }
 
-/** How a call ends: one of the two is called, once. */
+/**
+ * How a call ends: one of the two is called, once. With `disconnect`, a `connect` that does not stand yet ends with neither, and a publish
+ * that is kept with one of them once the same id is back.
+ */
 export interface Callbacks<Success extends readonly unknown[]> {
   readonly onSuccess?: ((...result: Success) => void) | undefined;
   readonly onFailed?: ((error: GoEasyError) => void) | undefined;
