@@ -41,6 +41,7 @@ export class Room {
   private isDurable = false;
   private presence: 'none' | 'watch' | 'join' = 'none';
   private stands = false;
+  private isOver = false;
   /** Messages up to here were stored before this page or process read the channel. */
   private since: Place | undefined;
   private last: Place | undefined;
@@ -76,6 +77,7 @@ export class Room {
 
   /** The connection has ended: returns the calls that wait. */
   clear(): Call[] {
+    this.isOver = true;
     return this.wishes.splice(0).map(({ call }) => call);
   }
 
@@ -134,10 +136,13 @@ export class Room {
     this.stands = false;
     const open = this.wishes.filter(({ call }) => call.state === 'open');
     if (open.length > 0) return open[open.length - 1]!.call.fail(error);
-    // It stood, and the server has ended it. What is thrown here is reported.
-    this.wishes = [];
-    this.onEmpty();
-    throw error;
+    // It stood. If the connection ends with it, that is told there; else the server has ended it, which is reported.
+    void Promise.resolve().then(() => {
+      if (this.isOver || this.channel) return;
+      this.wishes = [];
+      this.onEmpty();
+      throw error;
+    });
   }
 
   private onMessage(message: Message): void {

@@ -173,10 +173,32 @@ describe('connecting', () => {
   test('with a token that is refused fails for good, and may be tried again', async () => {
     let token = 'forged';
     const one = goEasy({ token: () => token });
-    await expect(ended((callbacks) => one.connect({ id: 'alice', ...callbacks }))).rejects.toMatchObject({ code: 401 });
+    const refused = ended((callbacks) => one.connect({ id: 'alice', ...callbacks }));
+    const waiting = [subscribed(one, fresh()), said(one, fresh(), 'hi')].map((call) => expect(call).rejects.toMatchObject({ code: expect.any(Number) as number }));
+    await expect(refused).rejects.toMatchObject({ code: 401 });
+    await Promise.all(waiting);
     expect(one.getConnectionStatus()).toBe('connect_failed');
     token = 'dev:alice';
     await ended((callbacks) => one.connect({ id: 'alice', ...callbacks }));
+  });
+
+  test('with a token that is refused at a reconnect fails for good', async () => {
+    let token = 'dev:erin';
+    const one = goEasy({ token: () => token });
+    let isUp: () => void;
+    const up = new Promise<void>((resolve) => (isUp = resolve));
+    const refused = new Promise<GoEasyError>((onFailed) => one.connect({ id: 'erin', onSuccess: () => isUp(), onFailed }));
+    await up;
+    const channel = fresh();
+    await subscribed(one, channel);
+    await ended((callbacks) => one.pubsub.subscribePresence({ channel, onPresence: () => undefined, ...callbacks }));
+    token = 'forged';
+    const { host } = new URL(on.server.url);
+    const answer = await fetch(`http://${host}/v1/apps/default/users/erin/connections`, { method: 'DELETE', headers: { authorization: 'Bearer dev' } });
+    expect(answer.ok).toBe(true);
+    expect(await refused).toMatchObject({ code: 401 });
+    expect(one.getConnectionStatus()).toBe('connect_failed');
+    expect(() => one.pubsub.publish({ channel, message: 'x' })).toThrow('Please call connect() first.');
   });
 
   test('takes the token from otp', async () => {
