@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { GoEasyMessage, PresenceEvent } from '../../src/goeasy/types.js';
 import { fresh } from '../kit/kit.js';
+import { FaultProxy } from '../kit/proxy.js';
 import { Inbox, ended, lasting, people, said, subscribed } from './people.js';
 
-const { goEasy, connected } = people();
+const on = people();
+const { goEasy, connected } = on;
 
 const watched = async (one: Awaited<ReturnType<typeof connected>>, channel: string): Promise<Inbox<PresenceEvent>> => {
   const events = new Inbox<PresenceEvent>();
@@ -69,6 +71,26 @@ describe('one client', () => {
     alice.pubsub.unsubscribe({ channel });
     expect(who(await events.until(2))).toEqual(['join alice', 'leave alice']);
     expect(events.all[1]).toMatchObject({ amount: 0, members: [] });
+  });
+
+  test('is told who came and went while it was away', async () => {
+    const channel = fresh();
+    const proxy = await FaultProxy.start(Number(new URL(on.server.url).port));
+    const host = on.server.url.replace(/:\d+/, `:${proxy.port}`);
+    const [alice, bob, carol] = [await connected('alice', { host, client: { backoff: { min: 10, max: 20 } } }), await connected('bob'), await connected('carol')];
+    const events = await watched(alice, channel);
+    await subscribed(bob, channel, { presence: { enable: true } });
+    await events.until(1);
+    proxy.refuse();
+    await ended((callbacks) => bob.pubsub.unsubscribe({ channel, ...callbacks }));
+    const seen = await watched(carol, channel);
+    await subscribed(carol, channel, { presence: { enable: true } });
+    await seen.until(() => who(seen.all).includes('join carol'));
+    proxy.heal();
+    expect(who(await events.until(3))).toEqual(['join bob', 'leave bob', 'join carol']);
+    expect(events.all[2]).toMatchObject({ amount: 1, members: [{ id: 'carol', data: { name: 'carol' } }] });
+    alice.disconnect();
+    await proxy.close();
   });
 
   test('reads on where it does not watch any more, and watches on where it does not read', async () => {
