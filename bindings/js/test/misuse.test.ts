@@ -10,7 +10,7 @@ describe('misuse', () => {
   test.each([undefined, null, {}, { url: '' }, { url: [] }, { url: 'https://example.com' }, { url: 'ws://' }, { url: 'ws://a b' }, { url: 7 }, { url: 'ws://a:99999/' },
     { url: 'ws://[::1/' }, { url: 'ws://a:b/' }, ...[Infinity, NaN, 0, -1, 1.5, null, '5', BigInt(10)].map((value) => ({ url: 'ws://a', connectTimeout: value })),
     ...['backoff', 'outbox', 'queue'].flatMap((name) => [null, 'x', { [name === 'backoff' ? 'max' : 'messages']: Infinity }].map((value) => ({ url: 'ws://a', [name]: value }))),
-    { url: 'ws://a', store: {} }, { url: 'ws://a', store: memory }, { url: 'ws://a', tabs: true }])(
+    { url: 'ws://a', store: {} }, { url: 'ws://a', store: () => ({}) }, { url: 'ws://a', tabs: true }])(
     'options %o make no client',
     (options) => {
       expect(() => createClient(options as unknown as ClientOptions)).toThrow(malformed);
