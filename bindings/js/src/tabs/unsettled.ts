@@ -6,7 +6,7 @@ import type { Standing, TabCall } from './wire.js';
 type Offer = Extract<TabCall, { t: 'pub' }>;
 
 interface Publish {
-  readonly call: Offer;
+  call: Offer;
   readonly qos: number | undefined;
   readonly size: number;
   isQueued: boolean;
@@ -62,7 +62,12 @@ export class Unsettled {
 
   /** A leader is told of these. */
   onSaid(said: readonly TabCall[]): void {
-    for (const call of said) if (call.t === 'ask' && call.bytes[0] === callsBackend) this.called.add(call.id);
+    for (const call of said) {
+      if (call.t === 'ask' && call.bytes[0] === callsBackend) this.called.add(call.id);
+      const publish = call.t === 'pub' ? this.publishes.get(call.id) : undefined;
+      // What was said is on its way as it is.
+      if (publish) publish.call = { ...publish.call, isAgain: true };
+    }
   }
 
   /** Takes out the calls that a leader was told of which is gone: they may have been made. */
@@ -75,11 +80,7 @@ export class Unsettled {
 
   /** What a new leader is asked for. */
   calls(): TabCall[] {
-    const all: TabCall[] = [];
-    for (const [id, publish] of this.publishes) {
-      all.push(publish.call);
-      this.publishes.set(id, { ...publish, call: { ...publish.call, isAgain: true } });
-    }
+    const all: TabCall[] = [...this.publishes.values()].map((publish) => publish.call);
     for (const bytes of this.presence.values()) all.push({ t: 'ask', id: 0, bytes });
     return [...all, ...this.requests.values()];
   }

@@ -8,7 +8,7 @@ import { Group } from '../../src/tabs/group.js';
 import { identify } from '../../src/tabs/identity.js';
 import { shareTabs } from '../../src/tabs/share.js';
 import { type ToLeader, tabProtocol } from '../../src/tabs/wire.js';
-import type { Channel, Message } from '../../src/index.js';
+import type { Channel, ClientOptions, Message } from '../../src/index.js';
 import { fresh, kit } from '../kit/kit.js';
 import { FakeBrowser, type FakeTab } from './fakes.js';
 
@@ -53,6 +53,20 @@ async function open(count: number): Promise<Page[]> {
   return pages;
 }
 
+/** A client in a tab; `offline`: no socket opens. */
+function join(tab: FakeTab, options: Partial<ClientOptions> & { readonly offline?: boolean } = {}): Client {
+  const host = tab.host();
+  if (options.offline) {
+    host.open = (_, events) => {
+      void Promise.resolve().then(() => events.closed());
+      return { send: () => undefined, buffered: undefined, close: () => undefined };
+    };
+  }
+  return new Client({ url: main.server.url, token: 'dev:alice', host, tabs: shareTabs(), ...options }, { load, host: () => host });
+}
+
+const subscribed = (room: Channel): Promise<unknown> => new Promise((resolve) => void room.on('subscribed', resolve));
+
 const end = (pages: readonly Page[]): Promise<unknown> => Promise.all(pages.filter((page) => !page.tab.isDead).map((page) => page.client.close()));
 
 /** What the server has stored. */
@@ -91,6 +105,30 @@ test('a frozen leader is given up; when it wakes it follows and has missed nothi
   await pages[0]!.room.publish('two').stored;
   for (const page of pages) expect(await page.has(2)).toEqual(['one', 'two']);
   await end(pages);
+});
+
+test('what a full outbox has kept is known to the next leader: it is neither refused nor sent twice', async () => {
+  const [browser, name] = [new FakeBrowser(), fresh()];
+  const options = { offline: true, outbox: { messages: 3 } };
+  const first = browser.tab();
+  const leader = join(first, options);
+  await leader.channel(name).publish('of the leader').queued;
+  const client = join(browser.tab(), options);
+  const receipts = ['a', 'b'].map((text) => client.channel(name).publish(text));
+  await Promise.all(receipts.map((receipt) => receipt.queued));
+  expect(client.outbox.messages).toBe(3);
+  first.crash();
+  // What a tab that comes later adopts tells that the new leader was offered everything.
+  const late = join(browser.tab(), options);
+  late.connect().catch(() => undefined);
+  await vi.waitFor(() => expect(late.restored.map(({ channel }) => channel)).toEqual([name]));
+  expect(receipts.map(({ state, error }) => [state, error?.code])).toEqual([['queued', undefined], ['queued', undefined]]);
+  expect(client.outbox.messages).toBe(3);
+  await Promise.all([client.close(), late.close()]);
+  const online = join(browser.tab());
+  await online.connect();
+  expect(await Promise.all(online.restored.map(async ({ stored }) => (await stored).duplicate))).toEqual([false, false, false]);
+  await online.close();
 });
 
 test('a leader that closes hands over', async () => {

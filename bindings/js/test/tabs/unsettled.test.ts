@@ -12,6 +12,17 @@ function bytesOf(call: calls.Call): Uint8Array {
 
 const call = bytesOf(calls.call('cart.add', payloadOf(1), { timeout: undefined, id: undefined }));
 const history = bytesOf(calls.history('room:1', [0], undefined));
+const standing = { messages: 0, bytes: 0, nextAttempt: 0 };
+const room = { messages: 10, bytes: 1000 };
+const publish = (qos: number): Uint8Array => bytesOf(calls.publish('room:1', payloadOf('x'), { qos, id: 'm', ttl: undefined, headers: [] }));
+
+test('a message that one leader was told of is offered to the next as such, and not at all at QoS 0', () => {
+  const unsettled = new Unsettled();
+  const [kept, live, later] = [unsettled.publish(1, publish(1), standing, room), unsettled.publish(2, publish(0), standing, room), unsettled.publish(3, publish(0), standing, room)];
+  unsettled.onSaid([kept, live]);
+  expect(unsettled.lost()).toEqual([2]);
+  expect(unsettled.calls()).toEqual([{ ...kept, isAgain: true }, later]);
+});
 
 test('a call that a leader was told of is uncertain with the next one, and not made again', () => {
   const unsettled = new Unsettled();
