@@ -32,6 +32,7 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
   let instead: Store | undefined;
   return {
     shared: name,
+    of: (group) => indexedDb({ ...options, name: `${name}-${group}` }),
     async load(leads = false): Promise<readonly StoreEntry[]> {
       try {
         // A tab that leads takes it from one that is frozen: who has opened it last may write.

@@ -24,8 +24,8 @@ export type TabSharing = (host: Host, options: ShareOptions) => ((parts: Parts, 
 export function shareTabs(user?: string): TabSharing {
   return (host, { url, token, store: given, outbox }) => {
     const env = (host.tabs ?? webTabs)();
-    if (!env || (given && given.shared === undefined)) return undefined;
-    const store = (name: string): Store => given ?? host.store?.(name) ?? memory();
+    if (!env || (given && !given.of)) return undefined;
+    const store = (name: string): Store => given?.of?.(name) ?? host.store?.(name) ?? memory();
     const bytes = new Uint8Array(12);
     return (parts, owner) => {
       const found = (): ReturnType<typeof identify> => {

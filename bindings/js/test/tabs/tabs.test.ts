@@ -1,19 +1,16 @@
 import { expect, test, vi } from 'vitest';
 import { Client } from '../../src/client.js';
-import * as inlined from '../../src/core/core.gen.js';
-import { instantiateInline } from '../../src/core/inline.js';
-import { once as loadOnce } from '../../src/core/wasm.js';
 import { memory } from '../../src/store/memory.js';
 import { Group } from '../../src/tabs/group.js';
 import { identify } from '../../src/tabs/identity.js';
 import { shareTabs } from '../../src/tabs/share.js';
 import { type ToLeader, tabProtocol } from '../../src/tabs/wire.js';
-import type { Channel, ClientOptions, Message } from '../../src/index.js';
+import type { Channel, Message } from '../../src/index.js';
 import { fresh, kit } from '../kit/kit.js';
+import { join, load, offline } from './clients.js';
 import { FakeBrowser, type FakeTab } from './fakes.js';
 
 const main = kit();
-const load = loadOnce(() => instantiateInline(inlined));
 
 /** A page of the app in a tab: a client, and what its channel was handed. */
 class Page {
@@ -52,20 +49,6 @@ async function open(count: number): Promise<Page[]> {
   }
   return pages;
 }
-
-/** A client in a tab; `offline`: no socket opens. */
-function join(tab: FakeTab, options: Partial<ClientOptions> & { readonly offline?: boolean } = {}): Client {
-  const host = tab.host();
-  if (options.offline) {
-    host.open = (_, events) => {
-      void Promise.resolve().then(() => events.closed());
-      return { send: () => undefined, buffered: undefined, close: () => undefined };
-    };
-  }
-  return new Client({ url: main.server.url, token: 'dev:alice', host, tabs: shareTabs(), ...options }, { load, host: () => host });
-}
-
-const subscribed = (room: Channel): Promise<unknown> => new Promise((resolve) => void room.on('subscribed', resolve));
 
 const end = (pages: readonly Page[]): Promise<unknown> => Promise.all(pages.filter((page) => !page.tab.isDead).map((page) => page.client.close()));
 
@@ -109,23 +92,23 @@ test('a frozen leader is given up; when it wakes it follows and has missed nothi
 
 test('what a full outbox has kept is known to the next leader: it is neither refused nor sent twice', async () => {
   const [browser, name] = [new FakeBrowser(), fresh()];
-  const options = { offline: true, outbox: { messages: 3 } };
+  const open = (tab: FakeTab): Client => join(tab, main.server.url, { host: offline(tab.host()), outbox: { messages: 3 } });
   const first = browser.tab();
-  const leader = join(first, options);
+  const leader = open(first);
   await leader.channel(name).publish('of the leader').queued;
-  const client = join(browser.tab(), options);
+  const client = open(browser.tab());
   const receipts = ['a', 'b'].map((text) => client.channel(name).publish(text));
   await Promise.all(receipts.map((receipt) => receipt.queued));
   expect(client.outbox.messages).toBe(3);
   first.crash();
   // What a tab that comes later adopts tells that the new leader was offered everything.
-  const late = join(browser.tab(), options);
+  const late = open(browser.tab());
   late.connect().catch(() => undefined);
   await vi.waitFor(() => expect(late.restored.map(({ channel }) => channel)).toEqual([name]));
   expect(receipts.map(({ state, error }) => [state, error?.code])).toEqual([['queued', undefined], ['queued', undefined]]);
   expect(client.outbox.messages).toBe(3);
   await Promise.all([client.close(), late.close()]);
-  const online = join(browser.tab());
+  const online = join(browser.tab(), main.server.url);
   await online.connect();
   expect(await Promise.all(online.restored.map(async ({ stored }) => (await stored).duplicate))).toEqual([false, false, false]);
   await online.close();
@@ -142,7 +125,7 @@ test('a leader that closes hands over', async () => {
 test('tabs of versions that speak different protocols are strangers: none leads the other, and neither is heard', async () => {
   const browser = new FakeBrowser();
   const told: string[] = [];
-  const join = async (name: string, protocol: number | undefined): Promise<Group> => {
+  const member = async (name: string, protocol: number | undefined): Promise<Group> => {
     const host = browser.tab().host();
     const env = host.tabs!()!;
     const identified = await identify(env, { url: 'ws://moorline.test/ws', user: 'alice', token: undefined, store: memory, shared: undefined, tab: name }, protocol);
@@ -152,7 +135,7 @@ test('tabs of versions that speak different protocols are strangers: none leads 
     group.join();
     return group;
   };
-  const groups = [await join('old', undefined), await join('old too', tabProtocol), await join('new', tabProtocol + 1)] as const;
+  const groups = [await member('old', undefined), await member('old too', tabProtocol), await member('new', tabProtocol + 1)] as const;
   await vi.waitFor(() => expect(groups.map(({ gen }) => gen > 0)).toEqual([true, true, true]));
   expect(groups.map(({ leads }) => leads)).toEqual([true, false, true]);
   await vi.waitFor(() => expect(told).toContain('old hears old too'));
