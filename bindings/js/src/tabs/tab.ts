@@ -4,7 +4,7 @@ import { Reader } from '../core/reader.js';
 import { type Doer, type Listener, take } from '../core/records.js';
 import { Writer } from '../core/writer.js';
 import type { Engine, Owner, Parts } from '../engine.js';
-import { MoorlineError, closedError, malformed } from '../errors.js';
+import { MoorlineError, closedError, malformed, wrap } from '../errors.js';
 import { splitSubscribe, writeRestored } from './bytes.js';
 import type { TabEnvironment } from './environment.js';
 import { Group, type Member } from './group.js';
@@ -59,10 +59,9 @@ export class Tab implements Engine, Member {
   start(): void {
     if (this.phase !== 'new') return;
     this.phase = 'started';
-    const { host, env } = this.parts;
+    const { host } = this.parts;
     const stopSignals = host.signals?.((signal) => this.call(calls.host(signal)));
-    const stopAway = env.away?.((isAway) => (isAway ? this.part() : this.group?.join()));
-    this.stops = [() => stopSignals?.(), () => stopAway?.()];
+    this.stops = [() => stopSignals?.()];
     this.identify(500);
   }
 
@@ -172,16 +171,22 @@ export class Tab implements Engine, Member {
   }
 
   private identify(pause: number): void {
+    const { host, env } = this.parts;
     this.parts.identify().then(
       (shared) => {
         if (this.phase !== 'started') return;
         this.shared = shared;
-        this.group = new Group(this.parts.env, this.parts.host, shared.name, shared.tab, this);
-        this.group.join();
+        const group = (this.group = new Group(shared.env, host, shared.name, shared.tab, this));
+        const stopAway = shared.env.away?.((isAway) => (isAway ? this.part() : group.join()));
+        this.stops.push(() => stopAway?.());
+        group.join();
       },
-      () => {
+      (error: unknown) => {
         // Who this is for is not known without a token: it is asked for again.
-        if (this.phase === 'started') this.stops.push(this.parts.host.timer(pause, () => this.identify(Math.min(pause * 2, 20_000))));
+        if (this.phase !== 'started') return;
+        this.owner.onStanding({ messages: 0, bytes: 0 }, env.now() + pause);
+        this.owner.onState('connecting', { kind: 'token', error: wrap('auth.invalid', error) });
+        this.stops.push(host.timer(pause, () => this.identify(Math.min(pause * 2, 20_000))));
       },
     );
   }

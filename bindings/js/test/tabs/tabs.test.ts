@@ -128,7 +128,8 @@ test('tabs of versions that speak different protocols are strangers: none leads 
   const member = async (name: string, protocol: number | undefined): Promise<Group> => {
     const host = browser.tab().host();
     const env = host.tabs!()!;
-    const identified = await identify(env, { url: 'ws://moorline.test/ws', user: 'alice', token: undefined, store: memory, shared: undefined, tab: name }, protocol);
+    const who = { url: 'ws://moorline.test/ws', user: 'alice', token: undefined, shared: undefined, tab: name };
+    const identified = await identify(env, { ...who, store: memory, own: memory, report: (error) => told.push(String(error)) }, protocol);
     const quiet = (): void => undefined;
     const toLeader = (message: ToLeader): void => void told.push(`${name} hears ${message.tab}`);
     const group = new Group(env, host, identified.name, name, { onLead: quiet, onLost: quiet, onLeader: quiet, onBeat: quiet, toLeader, toTabs: quiet });
