@@ -5,6 +5,7 @@ import type { Core, Run } from './core/wasm.js';
 import type { Writer } from './core/writer.js';
 import type { MoorlineError } from './errors.js';
 import type { Host, Store } from './host/host.js';
+import type { OutboxStats } from './types.js';
 
 /** Where tokens come from. */
 export type TokenProvider = (request: { readonly reason: TokenReason }) => string | null | undefined | Promise<string | null | undefined>;
@@ -23,6 +24,8 @@ export interface Parts {
 
 /** What a driver tells beside the core's events. */
 export interface Owner extends Listener {
+  /** What waits to be sent, also for the core. */
+  readonly outbox: OutboxStats;
   /** The core runs: it can be called. */
   onReady(): void;
   /** How things stand after a run. `nextAttempt`: ms since 1970, 0 for none. */

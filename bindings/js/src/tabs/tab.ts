@@ -2,10 +2,9 @@ import * as calls from '../core/calls.js';
 import type { Call } from '../core/calls.js';
 import { Reader } from '../core/reader.js';
 import { type Doer, type Listener, take } from '../core/records.js';
-import { Writer } from '../core/writer.js';
 import type { Engine, Owner, Parts } from '../engine.js';
 import { MoorlineError, closedError, malformed, wrap } from '../errors.js';
-import { splitSubscribe, writeRestored } from './bytes.js';
+import { encode, splitSubscribe, writeRestored } from './bytes.js';
 import type { TabEnvironment } from './environment.js';
 import { Group, type Member } from './group.js';
 import { Hub } from './hub.js';
@@ -316,7 +315,7 @@ export class Tab implements Engine, Member {
 
   /** Ends once the store has what this tab has published, and the leader was told what was said before. */
   private closeWhenKept(): void {
-    const isKept = !this.isRunning || this.isOver || this.unsettled.isKept;
+    const isKept = this.isOver || (this.isRunning ? this.unsettled.isKept : this.owner.outbox.messages === 0);
     if (isKept && !this.wipes) this.stops.push(this.parts.host.timer(0, () => this.closed()));
   }
 
@@ -342,9 +341,3 @@ export class Tab implements Engine, Member {
 }
 
 const nobody = {} as Doer;
-
-function encode(call: Call): Uint8Array {
-  const writer = new Writer();
-  call(writer);
-  return writer.view().slice();
-}

@@ -92,6 +92,22 @@ test('a provider that fails is told before anybody leads, and asked again', asyn
   await client.close();
 });
 
+test('what was published before the first token is kept by a client that closes meanwhile', async () => {
+  const [browser, channel] = [new FakeBrowser(), fresh()];
+  let answer!: (token: string) => void;
+  const token = (): Promise<string> => new Promise((resolve) => (answer = resolve));
+  const client = join(browser.tab(), main.server.url, { token });
+  const receipt = client.channel(channel).publish('early');
+  const closed = client.close();
+  answer('dev:alice');
+  await closed;
+  await expect(receipt.queued).resolves.toBe(undefined);
+  const next = join(browser.tab(), main.server.url);
+  expect((await next.channel(channel).publish('later').stored).offset).toBe(2);
+  expect(next.restored.map(({ id }) => id)).toEqual([receipt.id]);
+  await next.close();
+});
+
 test('a page whose locks are denied is for itself', async () => {
   const host = new FakeBrowser().tab().host();
   const env = host.tabs!()!;
