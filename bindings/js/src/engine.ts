@@ -38,6 +38,8 @@ export interface Owner extends Listener {
 export interface Engine {
   /** It can be called. */
   readonly isRunning: boolean;
+  /** Whether what is kept outlives this page or process; absent: as the client's store says. */
+  readonly isLasting?: boolean;
   /** Loads what is needed, once. */
   start(): void;
   /** Makes a call; what comes of it is told later. */

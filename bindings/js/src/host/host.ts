@@ -78,6 +78,8 @@ export interface Store {
   readonly shared?: string;
   /** The store beside this one that a group of tabs has; absent: tabs do not share it. */
   of?(group: string): Store;
+  /** Whether what it keeps outlives this page or process, once it is loaded; absent: it does. */
+  readonly isLasting?: boolean;
   /** Returns everything that is stored, in any order. Called once, before anything else. `leads`: for several tabs, of
    * which this one leads; whoever led before must not be able to write any more. */
   load(leads?: boolean): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;

@@ -21,5 +21,12 @@ export function aloneIn(env: TabEnvironment): TabEnvironment {
 
 /** A store as a client has it that is for itself: nobody is to be cut off from it. */
 export function unshared(store: Store): Store {
-  return { load: () => store.load(), commit: (batch) => store.commit(batch), close: () => store.close?.() };
+  return {
+    load: () => store.load(),
+    commit: (batch) => store.commit(batch),
+    close: () => store.close?.(),
+    get isLasting() {
+      return store.isLasting !== false;
+    },
+  };
 }

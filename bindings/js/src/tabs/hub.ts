@@ -51,7 +51,7 @@ export class Hub {
   private early: ToLeader[] = [];
   private told: Told[] = [];
   private isTelling = false;
-  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0 };
+  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0, isLasting: false };
   private state: Uint8Array | undefined;
   private welcome: Uint8Array | undefined;
   private isVisible = true;

@@ -46,7 +46,7 @@ export class Tab implements Engine, Member {
   private isOver = false;
   private wasOnline = false;
   private wipes = false;
-  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0 };
+  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0, isLasting: false };
   private closing: { stop: () => void } | undefined;
   private stops: (() => void)[] = [];
 
@@ -54,6 +54,10 @@ export class Tab implements Engine, Member {
     private readonly parts: TabParts,
     private readonly owner: Owner,
   ) {}
+
+  get isLasting(): boolean {
+    return this.standing.isLasting;
+  }
 
   start(): void {
     if (this.phase !== 'new') return;

@@ -12,7 +12,7 @@ function bytesOf(call: calls.Call): Uint8Array {
 
 const call = bytesOf(calls.call('cart.add', payloadOf(1), { timeout: undefined, id: undefined }));
 const history = bytesOf(calls.history('room:1', [0], undefined));
-const standing = { messages: 0, bytes: 0, nextAttempt: 0 };
+const standing = { messages: 0, bytes: 0, nextAttempt: 0, isLasting: true };
 const room = { messages: 10, bytes: 1000 };
 const publish = (qos: number): Uint8Array => bytesOf(calls.publish('room:1', payloadOf('x'), { qos, id: 'm', ttl: undefined, headers: [] }));
 
