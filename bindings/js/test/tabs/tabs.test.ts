@@ -38,12 +38,14 @@ class Page {
   }
 }
 
-async function open(count: number): Promise<Page[]> {
+async function open(count: number, beat?: number): Promise<Page[]> {
   const browser = new FakeBrowser();
   const name = fresh();
   const pages: Page[] = [];
   for (let index = 0; index < count; index++) {
-    const page = new Page(browser.tab(), name);
+    const tab = browser.tab();
+    tab.beat = beat ?? tab.beat;
+    const page = new Page(tab, name);
     await page.subscribed();
     pages.push(page);
   }
@@ -112,6 +114,27 @@ test('what a full outbox has kept is known to the next leader: it is neither ref
   await online.connect();
   expect(await Promise.all(online.restored.map(async ({ stored }) => (await stored).duplicate))).toEqual([false, false, false]);
   await online.close();
+});
+
+test('a tab that comes back to the same leader is one of them again at once, without waiting for a beat', async () => {
+  const pages = await open(2, 1_000_000);
+  pages[1]!.tab.putAway(true);
+  await pages[0]!.room.publish('meanwhile').stored;
+  pages[1]!.tab.putAway(false);
+  await pages[1]!.has(1);
+  await pages[1]!.room.publish('back').stored;
+  for (const page of pages) expect(await page.has(2)).toEqual(['meanwhile', 'back']);
+  await end(pages);
+});
+
+test('what another script of the app posts to the channel is passed over', async () => {
+  const browser = new FakeBrowser();
+  const [first, second] = [browser.tab(), browser.tab()];
+  const clients = [join(first, main.server.url), join(second, main.server.url)];
+  for (const client of clients) await client.connect();
+  for (const name of second.opened) for (const junk of [null, 7, 'x', {}]) second.host().tabs!()!.open(name, () => undefined).post(junk);
+  expect(await clients[1]!.channel(fresh()).publish('x').stored).toMatchObject({ offset: 1 });
+  await Promise.all(clients.map((client) => client.close()));
 });
 
 test('a leader that closes hands over', async () => {
