@@ -70,6 +70,11 @@ export function readPublish(bytes: Uint8Array): { key: string; qos: number | und
   return { key: `${channel}\n${from.maybe((reader) => reader.text()) ?? ''}`, qos, size };
 }
 
+/** The channel of a call about presence. */
+export function presenceChannel(bytes: Uint8Array): string {
+  return new Reader(bytes.subarray(1)).text();
+}
+
 /** The answer to `restored`. */
 export function writeRestored(messages: readonly (readonly [id: number, key: string])[]): Uint8Array {
   return new Writer()

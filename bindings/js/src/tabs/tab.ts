@@ -77,7 +77,11 @@ export class Tab implements Engine, Member {
         return this.feel({ isWanted: bytes[0] === 1 });
       case 5: {
         const id = from.number();
-        this.places.remove(id, from.rest()[0] === 1);
+        const left = this.places.remove(id, from.rest()[0] === 1);
+        if (left !== undefined) {
+          this.unsettled.leave(left);
+          this.present.delete(left);
+        }
         return this.say({ t: 'reader', id, op: 5, rest: from.rest() });
       }
       case 41: {

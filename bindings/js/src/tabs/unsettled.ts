@@ -1,6 +1,6 @@
-import { Reader } from '../core/reader.js';
 import { MoorlineError } from '../errors.js';
-import { asks, callsBackend, readPublish } from './bytes.js';
+import { asks, callsBackend, presenceChannel, readPublish } from './bytes.js';
+import { isPresence, together } from './presences.js';
 import type { Standing, TabCall } from './wire.js';
 
 type Offer = Extract<TabCall, { t: 'pub' }>;
@@ -49,8 +49,15 @@ export class Unsettled {
   ask(id: number, bytes: Uint8Array): TabCall {
     const call = { t: 'ask', id, bytes } as const;
     this.requests.set(id, call);
-    if (bytes[0]! >= 10 && bytes[0]! <= 12) this.presence.set(new Reader(bytes.subarray(1)).text(), bytes);
+    if (!isPresence(bytes)) return call;
+    const channel = presenceChannel(bytes);
+    this.presence.set(channel, together(this.presence.get(channel), bytes));
     return call;
+  }
+
+  /** A channel is not read any more: whoever had entered it has left. */
+  leave(channel: string): void {
+    this.presence.delete(channel);
   }
 
   /** Takes out what a leader that is gone was told of, and no other is: messages at QoS 0. */

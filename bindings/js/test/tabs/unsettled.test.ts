@@ -41,3 +41,14 @@ test('a call that was answered is not uncertain', () => {
   unsettled.onRecord(50, 1);
   expect([unsettled.uncertain(), unsettled.calls()]).toEqual([[], []]);
 });
+
+test('a member that has changed its state enters with it at the next leader, and not at all once it reads no more', () => {
+  const unsettled = new Unsettled();
+  const [one, two] = [Uint8Array.of(49), Uint8Array.of(50)];
+  unsettled.ask(1, bytesOf(calls.presence('enter', 'room:1', one)));
+  unsettled.ask(2, bytesOf(calls.presence('update', 'room:1', two)));
+  for (const id of [1, 2]) unsettled.onRecord(45, id);
+  expect(unsettled.calls()).toEqual([{ t: 'ask', id: 0, bytes: bytesOf(calls.presence('enter', 'room:1', two)) }]);
+  unsettled.leave('room:1');
+  expect(unsettled.calls()).toEqual([]);
+});
