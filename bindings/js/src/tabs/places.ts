@@ -72,8 +72,13 @@ export class Places {
     });
   }
 
-  channelsOf(ids: readonly number[]): string[] {
-    return ids.flatMap((id) => this.all.get(id)?.call.channel ?? []);
+  /** The channel of readers, all of one. */
+  channelOf(ids: readonly number[]): string | undefined {
+    return ids.map((id) => this.all.get(id)?.call.channel).find((channel) => channel !== undefined);
+  }
+
+  readersOf(channel: string): number[] {
+    return [...this.all].filter(([, { call }]) => call.channel === channel).map(([id]) => id);
   }
 
   onAck(id: number, position: Uint8Array): void {

@@ -1,7 +1,7 @@
 import * as calls from '../core/calls.js';
 import type { Call } from '../core/calls.js';
 import { Reader } from '../core/reader.js';
-import { type Doer, type Listener, take } from '../core/records.js';
+import { type Doer, statuses, take } from '../core/records.js';
 import type { Engine, Owner, Parts } from '../engine.js';
 import { MoorlineError, closedError, malformed, wrap } from '../errors.js';
 import { encode, splitSubscribe, writeRestored } from './bytes.js';
@@ -9,6 +9,7 @@ import type { TabEnvironment } from './environment.js';
 import { Group, type Member } from './group.js';
 import { Hub } from './hub.js';
 import type { Identified } from './identity.js';
+import { Known, newsOf } from './known.js';
 import { Places } from './places.js';
 import { Unsettled } from './unsettled.js';
 import type { Mood, Standing, TabCall, Told, ToLeader, ToTabs } from './wire.js';
@@ -36,7 +37,7 @@ export class Tab implements Engine, Member {
   private hub: Hub | undefined;
   private readonly places = new Places();
   private readonly unsettled = new Unsettled();
-  private readonly present = new Map<string, Uint8Array>();
+  private readonly known = new Known();
   private mood: Mood = { isWanted: false, isVisible: true, users: [] };
   private restored: readonly (readonly [id: number, key: string])[] = [];
   private ids = 0;
@@ -80,7 +81,7 @@ export class Tab implements Engine, Member {
         const left = this.places.remove(id, from.rest()[0] === 1);
         if (left !== undefined) {
           this.unsettled.leave(left);
-          this.present.delete(left);
+          this.known.forget(left);
         }
         return this.say({ t: 'reader', id, op: 5, rest: from.rest() });
       }
@@ -200,7 +201,7 @@ export class Tab implements Engine, Member {
 
   private answer(bytes: Uint8Array): Uint8Array {
     const op = bytes[0]!;
-    if (op === 16) return this.present.get(new Reader(bytes.subarray(1)).text()) ?? new Uint8Array(1);
+    if (op === 16) return this.known.of(new Reader(bytes.subarray(1)).text());
     if (op === 17) return encode((to) => to.blob(this.hub?.blackbox() ?? new Uint8Array(0)));
     if (op === 18) return writeRestored(this.restored);
     if (this.isOver) throw closedError();
@@ -278,17 +279,17 @@ export class Tab implements Engine, Member {
   }
 
   /** Takes a record: tells the owner what is news. */
-  private record({ tag, rest, present }: Told, ids: readonly number[], isReset: boolean): void {
+  private record(told: Told, ids: readonly number[], isReset: boolean): void {
+    const { tag, rest } = told;
     if (this.phase === 'ended') return;
     if (tag >= 34 && tag <= 39 || tag === 44) {
-      if (present && ids.length > 0) for (const channel of this.places.channelsOf(ids)) this.present.set(channel, present);
-      const news = this.places.onRecord(tag, ids, rest, isReset);
+      const news = newsOf(this.places, this.known, told, ids, isReset);
       news.say.forEach((call) => this.say(call));
-      for (const [keep, bytes] of news.tell) this.tell((to) => to.byte(tag).list(keep, (out, id) => out.number(id)).raw(bytes));
+      for (const [kind, keep, bytes] of news.tell) this.tell((to) => to.byte(kind).list(keep, (out, id) => out.number(id)).raw(bytes));
       return;
     }
     if (tag === 32) return this.onState(rest);
-    if (tag === 47) return take(new Reader(encode((to) => to.byte(tag).raw(rest))), nobody, this.statusListener());
+    if (tag === 47) return this.onStatus(rest);
     for (const id of ids) {
       this.unsettled.onRecord(tag, id);
       if (id !== 0) this.tell((to) => to.byte(tag).number(id).raw(rest));
@@ -308,13 +309,9 @@ export class Tab implements Engine, Member {
     this.tell((to) => to.byte(32).byte(state).raw(rest.subarray(1)));
   }
 
-  private statusListener(): Listener {
-    const { users } = this.mood;
-    const onStatus: Listener['onStatus'] = (told) => {
-      const own = new Map([...told].filter(([user]) => users.includes(user)));
-      if (own.size > 0) this.owner.onStatus(own);
-    };
-    return { onStatus } as Listener;
+  private onStatus(rest: Uint8Array): void {
+    const own = new Map([...statuses(new Reader(rest))].filter(([user]) => this.mood.users.includes(user)));
+    if (own.size > 0) this.owner.onStatus(own);
   }
 
   private tell(record: Call): void {

@@ -63,3 +63,28 @@ test('a member whose reader ends while another tab watches has left', async () =
   await eventually(channel, []);
   await Promise.all([watching.client.close(), entered.client.close()]);
 });
+
+test('whoever left and came while the leader changed is told in each tab', async () => {
+  const [browser, channel] = [new FakeBrowser(), fresh()];
+  const leader = await open(browser, channel);
+  const guests = ['bob', 'carol'].map((user) => main.client(user));
+  const rooms = guests.map((guest) => guest.channel(channel, { presence: 'join' }));
+  await Promise.all(rooms.map(subscribed));
+  const tabs = [await open(browser, channel), await open(browser, channel)];
+  const told = tabs.map(({ room }) => {
+    const present = new Set(room.presence.members.map(({ user }) => user));
+    room.presence.on('change', (changes) => changes.forEach(({ event, user }) => (event === 'join' ? present.add(user) : event === 'leave' && present.delete(user))));
+    return present;
+  });
+  await vi.waitFor(() => expect(told.map((present) => [...present].sort())).toEqual([['bob', 'carol'], ['bob', 'carol']]));
+  // All of it happens before any tab hears of it.
+  for (const { tab } of tabs) tab.freeze();
+  leader.tab.crash();
+  await guests[0]!.close();
+  const dave = main.client('dave');
+  await subscribed(dave.channel(channel, { presence: 'join' }));
+  await eventually(channel, [['carol', undefined], ['dave', undefined]]);
+  for (const { tab } of tabs) tab.thaw();
+  await vi.waitFor(() => expect(told.map((present) => [...present].sort())).toEqual([['carol', 'dave'], ['carol', 'dave']]), 5000);
+  await Promise.all(tabs.map(({ client }) => client.close()));
+});
