@@ -38,7 +38,6 @@ export function sharded(storage: KeyValue, options: ShardedOptions): Store {
 }
 
 class Sharded implements Store {
-  readonly shared: string;
   private readonly prefix: string;
   /** Shards, oldest first, and their lengths. */
   private readonly shards = new Map<number, number>();
@@ -54,7 +53,6 @@ class Sharded implements Store {
     private readonly storage: KeyValue,
     private readonly options: ShardedOptions,
   ) {
-    this.shared = options.name;
     this.prefix = `${options.name}:`;
   }
 
