@@ -7,7 +7,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, Lab, type Page, launch } from '../browser/harness.js';
 import { install, run, served } from './packed.js';
 
-const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8');
+const textOf = (path: string): string => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+const readme = textOf('README.md');
+const goEasy = textOf('../../docs/goeasy.md');
 
 let lab: Lab;
 let browser: Browser;
@@ -36,6 +38,25 @@ test('the first lines of the README run as they are', async () => {
   const { stdout } = await run('node', ['first.mjs'], { cwd: app });
   expect(stdout).toContain("alice { text: 'hello' }");
   expect(stdout).toMatch(/epoch: '.+',\s+offset: 1,\s+duplicate: false/);
+});
+
+test.each([
+  ['the README', readme.slice(readme.indexOf('In production give')), 'ts'],
+  ['docs/goeasy.md', goEasy, 'js'],
+])('where %s gets its tokens, an answer that is none is no token', async (_, text, language) => {
+  const [, sample] = new RegExp('```' + language + '\\n[^]*?(token: async [^]*?)\\n}\\);').exec(text)!;
+  const script = `
+    import { createClient } from 'moorline';
+    const answers = [new Response('<h1>Bad Gateway</h1>', { status: 502 }), new Response('dev:alice')];
+    globalThis.fetch = async () => answers.shift();
+    const client = createClient({ url: '${lab.server.url}', backoff: { min: 1, max: 1 }, ${sample} });
+    await client.connect();
+    console.log(client.user, answers.length);
+    await client.close();
+  `;
+  writeFileSync(join(app, 'token.mjs'), script);
+  const { stdout } = await run('node', ['token.mjs'], { cwd: app });
+  expect(stdout).toBe('alice 0\n');
 });
 
 test('the chat of the README goes on over reloads, closed tabs, copied tabs and other users', async () => {
