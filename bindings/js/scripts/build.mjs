@@ -1,4 +1,4 @@
-// Makes the package in dist/, from the sources and from what scripts/core.mjs left.
+// Makes the package in dist/, and its licences beside it, from the sources and from what scripts/core.mjs left.
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -78,6 +78,9 @@ await build({
   legalComments: 'none',
 });
 writeFileSync(here('dist/testing/index.d.cts'), `export * from './index.js';\n`);
+
+// npm packs what is in this folder alone.
+for (const name of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(here(`../../${name}`), here(name));
 
 // What "Build npm" of WeChat and Douyin copies as it is into miniprogram_npm/moorline. The core without WebAssembly is there once.
 const native = ['wechat', 'douyin', 'alipay', 'goeasy/make'];
