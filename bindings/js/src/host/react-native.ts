@@ -90,7 +90,7 @@ export class ReactNativeHost implements Host {
   store(name = 'moorline'): Store {
     const { storage } = this.parts;
     // A row of Android's AsyncStorage must fit into a cursor window of 2 MB, all rows into 6 MB.
-    return storage ? sharded(keyValue(storage), { name, keyBytes: 500_000, bytes: 4_000_000 }) : memory();
+    return storage ? sharded(keyValue(storage), { name, keyBytes: 500_000, bytes: 4_000_000, report: (error) => this.report(error) }) : memory();
   }
 
   report(error: unknown): void {

@@ -20,7 +20,7 @@ export abstract class MiniHost implements Host {
   readonly now = steadyClock();
   protected readonly chance = new Random();
   /** The most that this platform keeps under one key, and what of its room is this client's, in bytes. */
-  protected readonly room: Omit<ShardedOptions, 'name'> = { keyBytes: 1_000_000, bytes: 5_000_000 };
+  protected readonly room: Pick<ShardedOptions, 'keyBytes' | 'bytes'> = { keyBytes: 1_000_000, bytes: 5_000_000 };
 
   protected constructor(protected readonly api: MiniApi) {}
 
@@ -62,7 +62,7 @@ export abstract class MiniHost implements Host {
   }
 
   store(name = 'moorline'): Store {
-    return sharded(keyValueOf(this.api), { name, ...this.room });
+    return sharded(keyValueOf(this.api), { name, ...this.room, report: (error) => this.report(error) });
   }
 
   report(error: unknown): void {
