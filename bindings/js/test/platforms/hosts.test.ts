@@ -6,7 +6,10 @@ import { ReactNativeHost } from '../../src/host/react-native.js';
 import { TaroHost } from '../../src/host/taro.js';
 import { UniHost } from '../../src/host/uni.js';
 import { WechatHost } from '../../src/host/wechat.js';
-import { describeHost } from '../../src/testing/index.js';
+import { Client } from '../../src/client.js';
+import { start } from '../../src/core/asm.gen.js';
+import { Core } from '../../src/core/wasm.js';
+import { createTestServer, describeHost } from '../../src/testing/index.js';
 import { Server } from '../kit/server.js';
 import { ground } from './sim/ground.js';
 import { Machine } from './sim/machine.js';
@@ -59,10 +62,44 @@ describe('what happens to the app and the device', () => {
       machine.network(true, '4g');
     };
     goThrough();
-    expect(heard).toEqual(['background', 'foreground', 'online', 'offline', 'wake', 'online']);
+    expect(heard).toEqual(['background', 'foreground', 'online', 'offline', 'online', 'online']);
     stop();
     goThrough();
     expect(heard.length).toBe(6);
+  });
+
+  test.each(Object.keys(hosts))('%s: back on another network, an attempt that fails is not the last for 20 s', async (name) => {
+    const machine = new Machine(ground);
+    const platform = hosts[name]!(machine);
+    const server = await createTestServer();
+    const host = server.host();
+    host.signals = (emit) => platform.signals!(emit);
+    const client = new Client({ url: server.url, token: 'dev:alice', backoff: { min: 100, max: 200 } }, { load: () => Promise.resolve(new Core({ exports: start() })), host: () => host });
+    void client.connect();
+    await server.settle();
+    machine.network(true, 'wifi');
+    machine.network(false, 'none');
+    host.offline();
+    await server.advance(1_000);
+    machine.network(true, '4g');
+    await server.advance(50);
+    host.heal();
+    await server.advance(1_000);
+    expect(client.state).toBe('online');
+    server.stop();
+  });
+
+  test('react-native: an app that is in the background already says so at once, and nothing after it is stopped', () => {
+    const handlers: ((state: string) => void)[] = [];
+    // Before 0.65 nothing comes back.
+    const appState = { currentState: 'background', addEventListener: (_: 'change', handler: (state: string) => void) => (handlers.push(handler), undefined) };
+    const heard: string[] = [];
+    const stop = new ReactNativeHost({ appState }).signals((signal) => heard.push(signal));
+    expect(heard).toEqual(['background']);
+    handlers[0]!('active');
+    stop();
+    handlers[0]!('background');
+    expect(heard).toEqual(['background', 'foreground']);
   });
 });
 
