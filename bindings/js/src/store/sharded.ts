@@ -270,8 +270,8 @@ class Sharded implements Store {
   }
 }
 
-/** The platforms say in words that there is no room. */
+/** The platforms say in words that there is no room; Douyin has numbers, too. */
 function fullness(error: unknown): unknown {
   const message = error instanceof Error ? error.message : String(error);
-  return /exceed|limit|quota|full|space|too (big|large)/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
+  return /exceed|limit|quota|full|space|too (big|large)|空间|超出|超过|上限|2110[12]/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
 }

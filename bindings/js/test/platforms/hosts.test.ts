@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it, test } from 'vitest';
+import { afterAll, describe, expect, it, test, vi } from 'vitest';
 import { AlipayHost } from '../../src/host/alipay.js';
 import { DouyinHost } from '../../src/host/douyin.js';
 import type { Host, SocketEvents } from '../../src/host/host.js';
@@ -129,6 +129,51 @@ describe('what is sent', () => {
     }
     socket.send('text');
     expect(sent.pop()).toEqual({ data: 'text', isBuffer: undefined });
+  });
+});
+
+describe('what platforms return', () => {
+  const task = (opens: boolean) => {
+    const handlers: Record<string, () => void> = {};
+    return {
+      send: () => undefined, close: () => undefined, onMessage: () => undefined, onError: () => undefined, onClose: () => undefined,
+      // What is not heard when it happens is not told later.
+      onOpen: (handler: () => void) => void (handlers['open'] = handler),
+      open: () => opens && handlers['open']?.(),
+    };
+  };
+  const opened = (host: Host): Promise<string> =>
+    new Promise((resolve) => void host.open('ws://127.0.0.1:1/ws', { opened: () => resolve('opened'), frame: () => undefined, closed: (_, why) => resolve(String(why)) }));
+
+  test('taro: a socket that is open before success is told', async () => {
+    const made = task(true);
+    const connectSocket = ({ success }: { success?: () => void }): object => {
+      void Promise.resolve().then(() => (made.open(), success?.()));
+      return made;
+    };
+    // As @tarojs/shared has it (dist/native-apis.js).
+    const Taro = { miniGlobal: { connectSocket }, connectSocket: (options: object) => new Promise((resolve) => connectSocket({ ...options, success: () => resolve(made) })) };
+    expect(await opened(new TaroHost(Taro as never))).toBe('opened');
+  });
+
+  test('a promise of another realm is one', async () => {
+    const made = task(true);
+    const thenable = { then: (take: (task: object) => void) => (take(made), made.open()) };
+    expect(await opened(new TaroHost({ connectSocket: () => thenable } as never))).toBe('opened');
+    const storage = { getStorageInfo: () => ({ then: (_: unknown, fail: (why: Error) => void) => fail(new Error('refused')) }) };
+    await expect(Promise.resolve(new WechatHost(storage as never).store().load())).rejects.toThrow('refused');
+  });
+
+  test.each([
+    ['app', { getAppBaseInfo: () => ({ uniPlatform: 'app' }) }, false],
+    ['mp-alipay', { getAppBaseInfo: () => ({ uniPlatform: 'mp-alipay' }) }, true],
+    ['mp-alipay, where only the older one says so', { getAppBaseInfo: () => ({}), getSystemInfoSync: () => ({ uniPlatform: 'mp-alipay' }) }, true],
+    ['mp-alipay, older', { getSystemInfoSync: () => ({ uniPlatform: 'mp-alipay' }) }, true],
+  ])('uni, %s: is found out by what asks nothing of the device', (_, api, isAlipay) => {
+    const asked = vi.fn(() => ({ uniPlatform: 'app' }));
+    const host = new UniHost({ getSystemInfoSync: asked, ...api } as never);
+    expect((host as unknown as { encode?: unknown }).encode !== undefined).toBe(isAlipay);
+    expect(asked).not.toHaveBeenCalled();
   });
 });
 

@@ -131,6 +131,18 @@ describe('a store in shards', () => {
     expect(show(await store.load())).toBe('a=60000:1');
   });
 
+  test.each([
+    'setStorage:fail exceed storage max size 10Mb', 'quota reached', 'database or disk is full (code 13 SQLITE_FULL)', '存储空间不足', '数据大小超出限制', '21102',
+  ])('in words or by number: %s', async (why) => {
+    const storage = new Storage();
+    const store = sharded(storage, options);
+    await store.load();
+    storage.set = () => Promise.reject(new Error(why));
+    await expect(commit(store, 'a')).rejects.toMatchObject({ code: 'storage.full' });
+    storage.set = () => Promise.reject(new Error('internal error'));
+    await expect(commit(store, 'a')).rejects.toThrow('internal error');
+  });
+
   test('what is refused half way takes no room', async () => {
     const storage = new Storage();
     const store = sharded(storage, options);

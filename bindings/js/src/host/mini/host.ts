@@ -2,13 +2,15 @@ import { type ShardedOptions, sharded } from '../../store/sharded.js';
 import type { Host, HostName, HostSignal, Socket, SocketEvents, Store } from '../host.js';
 import { steadyClock } from './clock.js';
 import { Random } from './random.js';
+import { report } from './report.js';
 import { type AppEvents, appSignals } from './signals.js';
 import { type Storage, keyValueOf } from './storage.js';
-import { type TaskOptions, frameOf, openTask } from './task.js';
+import { type TaskOptions, frameOf, isThenable, openTask } from './task.js';
+import { within } from './within.js';
 
 /** What all mini-programs have. */
 export interface MiniApi extends AppEvents, Storage {
-  getRandomValues?(options: { readonly length: number; readonly success: (made: { readonly randomValues: ArrayBuffer }) => void; readonly fail: () => void }): unknown;
+  getRandomValues?(options: { readonly length: number; readonly success: (made: { readonly randomValues: ArrayBuffer }) => void; readonly fail: (why?: unknown) => void }): unknown;
 }
 
 /** The subprotocol that the server is asked for. */
@@ -30,17 +32,20 @@ export abstract class MiniHost implements Host {
   }
   protected readonly encode: ((bytes: Uint8Array) => string) | undefined = undefined;
 
-  /** Waits for random bytes of the platform, where it has some. */
+  /** Waits for random bytes of the platform, where it has some: not for long, and not for those that it refuses. */
   prepare(): Promise<void> {
-    return new Promise((resolve) => {
+    const asked = new Promise<void>((resolve, reject) => {
       const { api } = this;
       if (!api.getRandomValues) return resolve();
       const success = ({ randomValues }: { readonly randomValues: ArrayBuffer }): void => {
         this.chance.stir(new Uint8Array(randomValues));
         resolve();
       };
-      api.getRandomValues({ length: 32, success, fail: resolve });
+      const made = api.getRandomValues({ length: 32, success, fail: reject });
+      if (isThenable(made)) made.then(undefined, reject);
     });
+    // Without them ids are unique, not secret.
+    return within(1_000, asked).catch(() => undefined);
   }
 
   open(url: string, events: SocketEvents): Socket {
@@ -66,6 +71,6 @@ export abstract class MiniHost implements Host {
   }
 
   report(error: unknown): void {
-    void Promise.reject(error);
+    report(error);
   }
 }

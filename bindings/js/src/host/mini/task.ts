@@ -15,6 +15,7 @@ export interface Failure {
   readonly errMsg?: string;
   readonly errorMessage?: string;
   readonly message?: string;
+  readonly errNo?: number;
 }
 
 /** What the platforms differ in. */
@@ -102,5 +103,5 @@ export function frameOf(data: unknown): Uint8Array | string {
 }
 
 export function reasonOf(why: Failure | undefined): string {
-  return why?.errMsg ?? why?.errorMessage ?? why?.message ?? 'the platform does not say why';
+  return why?.errMsg ?? why?.errorMessage ?? why?.message ?? String(why?.errNo ?? 'the platform does not say why');
 }
