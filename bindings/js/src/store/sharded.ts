@@ -82,43 +82,23 @@ class Sharded implements Store {
     let before = false;
     for (const number of numbers) {
       const shard = await this.storage.get(this.key(number));
-      if (shard === undefined) throw new Error(`the storage lists ${this.key(number)} and gives nothing for it`);
+      if (shard === undefined) throw new Error(`no ${this.key(number)}`);
       const { parts, text, isCut } = partsIn(shard, before);
       this.shards.set(number, text.length);
       this.tail = { number, text };
       for (const part of parts) {
-        // A batch whose last part is missing was not committed.
+        // A batch whose last part is missing was not committed; its parts go with their shards.
         if (part.isFirst) open = [];
         open.push({ part, shard: number });
         if (part.isLast) for (const { part: whole, shard: at } of open.splice(0)) this.apply(whole, at);
       }
       if (isCut) open = [];
       before = isCut;
-      if (text === '' || text.length < shard.length) await this.mend(number, text);
+      if (text !== '' && text.length >= shard.length) continue;
+      if (text === '') await this.drop(number);
+      else await this.storage.set(this.key(number), text);
+      this.options.report(new MoorlineError('storage.unavailable', `${this.key(number)} was damaged, and its end is lost`));
     }
-    await this.cutOff(open);
-  }
-
-  /** Leaves what can be made out of a damaged shard, and says so. */
-  private async mend(number: number, text: string): Promise<void> {
-    await this.leave(number, text);
-    this.options.report(new MoorlineError('storage.unavailable', `${this.key(number)} was damaged: what it had after ${text.length} characters is lost`));
-  }
-
-  /** Removes the parts at the end of the log of a batch that was not written to its end. */
-  private async cutOff(parts: readonly { readonly part: Part; readonly shard: number }[]): Promise<void> {
-    for (const number of new Set(parts.map(({ shard }) => shard).reverse())) {
-      const { text } = partsIn((await this.storage.get(this.key(number))) ?? '', false);
-      const cut = parts.reduce((sum, { part, shard }) => (shard === number ? sum + textOf(part).length : sum), 0);
-      await this.leave(number, text.slice(0, text.length - cut));
-    }
-  }
-
-  /** Leaves this of the last shard. */
-  private async leave(number: number, text: string): Promise<void> {
-    if (text === '') await this.drop(number);
-    else await this.storage.set(this.key(number), text), this.shards.set(number, text.length);
-    this.tail = { number, text };
   }
 
   commit(batch: StoreBatch): Promise<void> {
@@ -273,5 +253,5 @@ class Sharded implements Store {
 /** The platforms say in words that there is no room; Douyin has numbers, too. */
 function fullness(error: unknown): unknown {
   const message = error instanceof Error ? error.message : String(error);
-  return /exceed|limit|quota|full|space|too (big|large)|空间|超出|超过|上限|2110[12]/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
+  return /exceed|limit|quota|full|space|too (big|large)|空间|超|上限|2110[12]/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
 }

@@ -24,7 +24,7 @@ export function keyValueOf(storage: Storage): KeyValue {
     });
   const keys = (): Promise<readonly string[]> => ask<{ readonly keys: readonly string[] }>((answers) => storage.getStorageInfo(answers)).then((info) => info.keys);
   const get = async (key: string, isAgain = false): Promise<string | undefined> => {
-    let why: unknown = new Error(`the platform gives nothing for ${key}`);
+    let why: unknown = new Error(`no ${key}`);
     try {
       const { data } = await ask<{ readonly data?: unknown }>((answers) => storage.getStorage({ key, ...answers }));
       if (typeof data === 'string') return data;
