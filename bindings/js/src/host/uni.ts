@@ -11,6 +11,7 @@ export interface Uni extends MiniApi {
     readonly url: string; readonly protocols: readonly string[]; readonly multiple: true;
     readonly success: () => void; readonly fail: (why?: Failure) => void; readonly complete: () => void;
   }): SocketTask | Promise<SocketTask>;
+  getAppBaseInfo?(): { readonly uniPlatform?: string };
   getSystemInfoSync?(): { readonly uniPlatform?: string };
 }
 
@@ -34,7 +35,8 @@ export class UniHost extends MiniHost {
 
   constructor(protected override readonly api: Uni = uniApp()) {
     super(api);
-    const platform = api.getSystemInfoSync?.().uniPlatform;
+    // The other one reads what the device is, too: before its owner has agreed, and with a warning on WeChat.
+    const platform = api.getAppBaseInfo?.().uniPlatform ?? api.getSystemInfoSync?.().uniPlatform;
     this.isAlipay = platform === 'mp-alipay';
     this.encode = this.isAlipay ? encodeBase64 : undefined;
     this.room = { keyBytes: this.isAlipay ? 200_000 : 1_000_000, bytes: 5_000_000 };

@@ -4,9 +4,18 @@ import type { Boot } from './engine.js';
 /** What a context of V8 has that a mini-program may not have. */
 const missing = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'BigInt', 'BigInt64Array', 'BigUint64Array', 'console', 'globalThis', 'WeakRef', 'FinalizationRegistry'];
 
+/** What ES2018 does not have; iOS 11 has no more than that. */
+const later: Readonly<Record<string, readonly string[]>> = {
+  'Array.prototype': ['flat', 'flatMap', 'at', 'findLast', 'findLastIndex', 'toSorted', 'toReversed', 'toSpliced', 'with'],
+  'String.prototype': ['trimStart', 'trimEnd', 'matchAll', 'replaceAll', 'at', 'isWellFormed', 'toWellFormed'],
+  Object: ['fromEntries', 'hasOwn', 'groupBy'],
+  Promise: ['allSettled', 'any', 'withResolvers'],
+};
+
 /** Takes from a context what an app may not have. */
 export function takeAway(context: object): object {
-  runInContext(missing.map((name) => `delete this.${name};`).join(''), context);
+  const laterNames = Object.entries(later).flatMap(([of, names]) => names.map((name) => `${of}.${name}`));
+  runInContext([...missing.map((name) => `this.${name}`), ...laterNames].map((name) => `delete ${name};`).join(''), context);
   const left = runInContext('Object.getOwnPropertyNames(this).join()', context) as string;
   for (const name of [...missing, 'TextDecoder', 'crypto', 'queueMicrotask', 'process']) if (left.split(',').includes(name)) throw new Error(`the context has ${name}`);
   return context;
