@@ -99,10 +99,9 @@ describe('misuse', () => {
   });
 
   test('after a final refusal everything says why, and what was kept goes out with the next client', async () => {
-    const store = memory();
+    const store = { ...memory(), isLasting: true };
     const name = fresh();
-    const alice = client('alice', { store, token: 'dev:alice' });
-    const kept = client('alice', { token: 'forged' });
+    const kept = client('alice', { store, token: 'forged' });
     const room = kept.channel(name);
     const receipt = room.publish('x');
     await expect(receipt.stored).rejects.toMatchObject({ code: 'auth.invalid' });
@@ -112,7 +111,10 @@ describe('misuse', () => {
     expect(() => room.on('message', () => undefined)).toThrow(refused);
     await expect(kept.status(['bob'])).rejects.toThrow(refused);
     await kept.close();
-    await alice.close();
+    const next = client('alice', { store });
+    await next.connect();
+    expect(next.restored.map(({ id }) => id)).toEqual([receipt.id]);
+    await next.restored[0]!.stored;
   });
 
   test('a store that never answers does not hold up close for ever', async () => {
