@@ -35,6 +35,11 @@ const hosts: Readonly<Record<string, (machine: Machine) => Host>> = {
     Object.assign(globalThis, { plus });
     return new UniHost(uni as never);
   },
+  'uni, an older app': (machine) => {
+    const { uni, plus } = vendors.uniAppOlder(machine);
+    Object.assign(globalThis, { plus });
+    return new UniHost(uni as never);
+  },
   'uni on alipay': (machine) => new UniHost(vendors.uniAlipay(machine).uni as never),
   taro: (machine) => new TaroHost(vendors.taro(machine).Taro as never),
   'react-native': (machine) => {
