@@ -15,8 +15,6 @@ export interface NetworkStatus {
 
 /** The clock under the device. */
 const wall = Date.now.bind(Date);
-/** Bytes of a text in UTF-8. */
-const bytes = (text: string): number => unescape(encodeURIComponent(text)).length;
 /** How long an app that was left goes on, in ms. */
 const grace = 5_000;
 
@@ -124,9 +122,9 @@ export class Machine {
 
   /** Writes a key; returns why it does not. */
   set(key: string, value: string): string | undefined {
-    let total = bytes(key) + bytes(value);
-    for (const [other, kept] of this.storage) if (other !== key) total += bytes(other) + bytes(kept);
-    if (bytes(value) > this.limits.keyBytes) return 'exceed max size of a key';
+    let total = key.length + value.length;
+    for (const [other, kept] of this.storage) if (other !== key) total += other.length + kept.length;
+    if (value.length > this.limits.keyBytes) return 'exceed max size of a key';
     if (total > this.limits.bytes) return 'exceed storage max size';
     this.storage.set(key, value);
     return undefined;
