@@ -12,6 +12,10 @@ export interface HostSuiteOptions extends Partial<Runner> {
   readonly url?: string;
   /** A URL where nothing answers (default `ws://127.0.0.1:9/ws`). */
   readonly deadUrl?: string;
+  /** Leaves the app of a host that `make` made, as its user does. Without it, only that signals can be stopped is tested. */
+  readonly hide?: (host: Host) => void;
+  /** Makes a host whose app is in the background. Without it, that is not tested. */
+  readonly makeHidden?: () => Host | Promise<Host>;
   /** Lets so many ms pass (default: real time). */
   readonly pass?: (ms: number) => Promise<void>;
 }
@@ -92,9 +96,25 @@ export function describeHost(name: string, make: () => Host | Promise<Host>, opt
     test('stops to tell signals when it is told so', async (host) => {
       const heard: HostSignal[] = [];
       const stop = host.signals?.((signal) => heard.push(signal));
+      if (options.hide && stop) {
+        options.hide(host);
+        check(heard.includes('background'), `signals() tells that the app is left: ${heard.join()}`);
+      }
+      const before = heard.length;
       stop?.();
       stop?.();
+      options.hide?.(host);
+      check(heard.length === before, `nothing is told once that is stopped: ${heard.slice(before).join()}`);
     });
+
+    const { makeHidden } = options;
+    if (makeHidden) {
+      it('tells at once that the app is in the background', async () => {
+        const heard: HostSignal[] = [];
+        (await makeHidden()).signals?.((signal) => heard.push(signal))();
+        check(heard.join() === 'background', `signals() tells it before it returns: ${heard.join()}`);
+      });
+    }
 
     test('tells of a connection that fails, once, and not before open() has returned', async (host) => {
       const seen = watch(host, deadUrl);

@@ -36,6 +36,11 @@ const hosts: Readonly<Record<string, (machine: Machine) => Host>> = {
     Object.assign(globalThis, { plus });
     return new UniHost(uni as never);
   },
+  'uni, an older app': (machine) => {
+    const { uni, plus } = vendors.uniAppOlder(machine);
+    Object.assign(globalThis, { plus });
+    return new UniHost(uni as never);
+  },
   'uni on alipay': (machine) => new UniHost(vendors.uniAlipay(machine).uni as never),
   taro: (machine) => new TaroHost(vendors.taro(machine).Taro as never),
   'react-native': (machine) => {
@@ -46,7 +51,16 @@ const hosts: Readonly<Record<string, (machine: Machine) => Host>> = {
 };
 
 for (const [name, make] of Object.entries(hosts)) {
-  describeHost(name, () => quiet(make(new Machine(ground))), { describe, it, url: server.url });
+  const machines = new WeakMap<Host, Machine>();
+  const made = (): Host => {
+    const machine = new Machine(ground);
+    const host = quiet(make(machine));
+    machines.set(host, machine);
+    return host;
+  };
+  const hidden = (): Host => new ReactNativeHost({ appState: { currentState: 'background', addEventListener: () => undefined } });
+  const hide = (host: Host): void => machines.get(host)!.hide();
+  describeHost(name, made, { describe, it, url: server.url, hide, ...(name === 'react-native' ? { makeHidden: hidden } : {}) });
 }
 
 describe('what happens to the app and the device', () => {

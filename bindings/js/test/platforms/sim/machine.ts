@@ -31,7 +31,7 @@ export class Machine {
   private readonly sockets = new Set<() => void>();
   private isSuspended = false;
   private held: (() => void)[] = [];
-  private readonly timers = new Map<number, { readonly at: number; readonly fire: () => void }>();
+  private readonly timers = new Map<number, { readonly at: number; readonly ms: number; readonly fire: () => void }>();
   private lastTimer = 0;
   private skipped = 0;
 
@@ -54,7 +54,7 @@ export class Machine {
 
   setTimeout(fire: () => void, ms = 0): number {
     const id = ++this.lastTimer;
-    this.timers.set(id, { at: this.now() + ms, fire });
+    this.timers.set(id, { at: this.now() + ms, ms, fire });
     this.ground.setTimeout(() => this.enter(() => this.fire(id)), ms);
     return id;
   }
@@ -80,8 +80,11 @@ export class Machine {
     if (dropsSockets) for (const drop of [...this.sockets]) drop();
   }
 
-  /** The app is shown again: timers that are due and what was held come in one burst, then it is told. Returns how many timers were due. */
-  show(): number {
+  /**
+   * The app is shown again: timers that are due and what was held come in one burst, then it is told. Returns for how long each timer was
+   * set that was due.
+   */
+  show(): number[] {
     this.isSuspended = false;
     const due = this.burst();
     for (const act of this.held.splice(0)) act();
@@ -90,10 +93,10 @@ export class Machine {
   }
 
   /** Fires what is due, in order. */
-  private burst(): number {
+  private burst(): number[] {
     const due = [...this.timers].filter(([, { at }]) => at <= this.now()).sort(([, one], [, other]) => one.at - other.at);
     for (const [id] of due) this.fire(id);
-    return due.length;
+    return due.map(([, { ms }]) => ms);
   }
 
   private fire(id: number): void {
@@ -119,8 +122,8 @@ export class Machine {
 
   /** Writes a key; returns why it does not. */
   set(key: string, value: string): string | undefined {
-    let total = value.length;
-    for (const [other, kept] of this.storage) if (other !== key) total += kept.length;
+    let total = key.length + value.length;
+    for (const [other, kept] of this.storage) if (other !== key) total += other.length + kept.length;
     if (value.length > this.limits.keyBytes) return 'exceed max size of a key';
     if (total > this.limits.bytes) return 'exceed storage max size';
     this.storage.set(key, value);

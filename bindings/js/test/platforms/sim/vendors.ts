@@ -43,8 +43,16 @@ export function wechat(machine: Machine, instantiate: Instantiate) {
  * `protocols`, `TTWebAssembly` with absolute paths, `tt.getRandomValues` later.
  */
 export function douyin(machine: Machine, instantiate: Instantiate) {
-  const { wx, WXWebAssembly } = wechat(machine, instantiate) as ReturnType<typeof wechat> & { WXWebAssembly?: object };
-  return { tt: wx, ...(WXWebAssembly ? { TTWebAssembly: WXWebAssembly } : {}) };
+  const { wx, WXWebAssembly } = wechat(machine, instantiate);
+  if (!WXWebAssembly) return { tt: wx };
+  const TTWebAssembly = {
+    async instantiate(path: unknown, imports: unknown): Promise<object> {
+      // A path that is not absolute is looked for beside each page.
+      if (typeof path === 'string' && !path.startsWith('/')) throw new Error(`there is no file ${path}`);
+      return WXWebAssembly.instantiate(path, imports);
+    },
+  };
+  return { tt: wx, TTWebAssembly };
 }
 
 const nested: Omit<Quirks, 'gives'> = {
@@ -68,17 +76,23 @@ export function alipay(machine: Machine) {
 
 /**
  * uni-app, as https://uniapp.dcloud.net.cn/api/request/websocket.html describes it: `connectSocket` returns a promise unless it is given
- * `success`, `fail` or `complete`. An app tells of pause and resume through HTML5+ (https://www.html5plus.org/doc/zh_cn/event.html); here it
- * has no `onAppShow`. Its sockets are named by the millisecond, as @dcloudio/uni-app-plus does; Android's module opens no second one of a
- * name, and closes none that is not open yet.
+ * `success`, `fail` or `complete`. Its app has `onAppShow` and its like, as @dcloudio/uni-app-plus 3.0.0-5000720260410001 exports them. Its
+ * sockets are named by the millisecond, as that does; Android's module opens no second one of a name, and closes none that is not open yet.
  */
 export function uniApp(machine: Machine) {
   let last = 0;
   const isSame = (): boolean => last === (last = Date.now());
-  const { onAppShow, offAppShow, onAppHide, offAppHide, ...api } = vendorApi(machine, {
+  const api = vendorApi(machine, {
     ...common, sockets: Infinity, closesEarly: false, isSame,
     gives: (task, { success, fail, complete }) => (success || fail || complete ? task : Promise.resolve([null, task])),
   });
+  return { uni: { ...api, getAppBaseInfo: () => ({ uniPlatform: 'app' }) }, plus: {} };
+}
+
+/** The same before it had `onAppShow`: it tells of pause and resume through HTML5+ (https://www.html5plus.org/doc/zh_cn/event.html). */
+export function uniAppOlder(machine: Machine) {
+  const { uni } = uniApp(machine);
+  const { onAppShow, offAppShow, onAppHide, offAppHide, getAppBaseInfo: _, ...api } = uni;
   const on = { resume: [onAppShow, offAppShow], pause: [onAppHide, offAppHide] } as const;
   const globalEvent = {
     addEventListener: (name: 'pause' | 'resume', handler: () => void) => on[name][0](handler),
@@ -96,7 +110,24 @@ export function uniAlipay(machine: Machine) {
   return { uni: { ...api, getSystemInfoSync: () => ({ uniPlatform: 'mp-alipay' }) } };
 }
 
-/** Taro, as https://docs.taro.zone/docs/apis/network/webSocket/connectSocket describes it: a promise of a task, always. */
+/**
+ * Taro on WeChat, as @tarojs/shared 4.2.0 (dist/native-apis.js) has it: what answers gives promises, too, that of a task with `success`; what it
+ * stands on is `miniGlobal`.
+ */
 export function taro(machine: Machine) {
-  return { Taro: { ...vendorApi(machine, { ...common, gives: (task) => Promise.resolve(task) }), getEnv: () => 'WEAPP' } };
+  const { wx } = wechat(machine, undefined);
+  const promised = <Given extends { success?: (answer: object) => void; fail?: (why: object) => void }>(act: (options: Given) => unknown) => (options: Given) =>
+    new Promise((resolve, reject) => {
+      const made: unknown = act({
+        ...options,
+        success: (answer: object) => (options.success?.(answer), resolve(Promise.resolve().then(() => made ?? answer))),
+        fail: (why: object) => (options.fail?.(why), reject(why as Error)),
+      });
+    });
+  const { connectSocket, setStorage, getStorage, removeStorage, getStorageInfo } = wx;
+  const promises = {
+    connectSocket: promised(connectSocket), setStorage: promised(setStorage), getStorage: promised(getStorage),
+    removeStorage: promised(removeStorage), getStorageInfo: promised(getStorageInfo),
+  };
+  return { Taro: { ...wx, ...promises, miniGlobal: wx, getEnv: () => 'WEAPP' } };
 }
