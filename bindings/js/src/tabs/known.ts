@@ -35,6 +35,11 @@ export class Known {
     return isSnapshot && before && now ? written(count, before, now) : rest;
   }
 
+  /** Reading has begun. What no record of changes tells the app of those who are there, it finds by itself. */
+  begin(channel: string): void {
+    void Promise.resolve().then(() => this.told.has(channel) || this.step(channel));
+  }
+
   /** What the app was not told, as a record of changes: its tab came to this leader after the leader had seen who is there. */
   missed(channel: string): Uint8Array | undefined {
     if (!this.told.get(channel)) return undefined;
@@ -58,6 +63,7 @@ export function newsOf(
   if (channel !== undefined) known.learn(channel, present!);
   const { say, tell } = places.onRecord(tag, ids, tag === 44 && channel !== undefined ? known.change(channel, rest) : rest, isReset);
   const all: (readonly [number, readonly number[], Uint8Array])[] = tell.map(([keep, bytes]) => [tag, keep, bytes]);
+  if (tag === 34 && channel !== undefined) known.begin(channel);
   const missed = tag === 34 && channel !== undefined ? known.missed(channel) : undefined;
   if (missed) all.push([44, places.readersOf(channel!), missed]);
   return { say, tell: all };

@@ -127,6 +127,18 @@ test('a tab that comes back to the same leader is one of them again at once, wit
   await end(pages);
 });
 
+test.each([['resting', false], ['frozen', true]])('a logout reaches a tab that is away, %s', async (_, isFrozen) => {
+  const pages = await open(2);
+  const { tab, client } = pages[1]!;
+  tab.putAway(true);
+  if (isFrozen) tab.freeze();
+  await pages[0]!.client.close({ wipe: true });
+  if (isFrozen) tab.thaw();
+  tab.putAway(false);
+  await vi.waitFor(() => expect(client.state).toBe('closed'));
+  expect(() => client.channel('room').publish('x')).toThrow('the client is closed');
+});
+
 test('what another script of the app posts to the channel is passed over', async () => {
   const browser = new FakeBrowser();
   const [first, second] = [browser.tab(), browser.tab()];
