@@ -89,7 +89,10 @@ export class Group {
 
   /** Whether this tab leads in truth: a tab that slept may not have heard that it does not. */
   async holds(): Promise<boolean> {
-    const { held = [] } = await this.env.locks.query();
+    // Where that cannot be asked, there is nothing but what was heard.
+    const found = await this.env.locks.query().catch(() => undefined);
+    if (!found) return this.leads;
+    const { held = [] } = found;
     const holder = (name: string): string | undefined => held.find((lock) => lock.name === name)?.clientId;
     return this.leads && holder(this.name) !== undefined && holder(this.name) === holder(this.lockOf(this.tab));
   }
