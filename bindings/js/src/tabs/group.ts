@@ -57,7 +57,7 @@ export class Group {
     const { channel } = this;
     this.channel = undefined;
     this.wish?.abort();
-    this.step();
+    this.abdicate();
     for (const leave of this.leave.splice(0)) leave();
     channel?.close();
   }
@@ -65,14 +65,9 @@ export class Group {
   /** Stops leading, and hopes to lead again. */
   resign(): void {
     if (!this.leads) return;
-    this.step();
+    this.abdicate();
     this.member.onLost();
     if (this.channel) this.hope();
-  }
-
-  /** Gives leading up for good; the tab stays. */
-  abdicate(): void {
-    this.step();
   }
 
   post(message: Message, isOwn = false): void {
@@ -131,7 +126,8 @@ export class Group {
     this.channel?.post({ t: 'lead', gen: this.gen });
   }
 
-  private step(): void {
+  /** Gives leading up, without a word to the tab. */
+  abdicate(): void {
     const { release } = this;
     this.leads = false;
     this.release = this.wish = undefined;

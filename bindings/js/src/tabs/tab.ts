@@ -335,7 +335,7 @@ export class Tab implements Engine, Member {
 
   /** The user has logged out in another tab. Who has a leader is told by it. */
   private onOver(): void {
-    if (this.isAttached || this.phase !== 'started') return;
+    if (this.isAttached) return;
     this.owner.onState('closed', { kind: 'requested' });
     this.owner.onClosed(undefined);
   }
