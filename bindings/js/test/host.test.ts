@@ -3,7 +3,8 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { browserHost } from '../src/host/browser.js';
 import type { HostSignal } from '../src/host/host.js';
 
-Object.assign(globalThis, { addEventListener: vi.fn(), removeEventListener: vi.fn() });
+const page = new EventTarget();
+for (const name of ['addEventListener', 'removeEventListener'] as const) Object.assign(globalThis, { [name]: page[name].bind(page) });
 const visibility = vi.spyOn(document, 'visibilityState', 'get');
 afterEach(() => visibility.mockReset());
 
@@ -21,6 +22,25 @@ test('a page that starts hidden is in the background from the beginning', () => 
 test('a page that starts in front has nothing to tell', () => {
   visibility.mockReturnValue('visible');
   expect(heard()).toEqual([]);
+});
+
+test('a page that goes is in the background, and wakes when it comes back', () => {
+  visibility.mockReturnValue('visible');
+  const signals: HostSignal[] = [];
+  const stop = browserHost().signals!((signal) => signals.push(signal));
+  const told = (of: EventTarget, name: string, more: object = {}): HostSignal[] => {
+    signals.length = 0;
+    const Kind = of === document ? document.defaultView!.Event : Event;
+    of.dispatchEvent(Object.assign(new Kind(name), more));
+    return [...signals];
+  };
+  expect(told(page, 'pagehide')).toEqual(['background']);
+  expect(told(page, 'pageshow', { persisted: true })).toEqual(['foreground', 'wake']);
+  expect(told(page, 'pageshow', { persisted: false })).toEqual([]);
+  expect(told(document, 'freeze')).toEqual(['background']);
+  expect(told(document, 'resume')).toEqual(['wake']);
+  stop();
+  expect([...told(page, 'pagehide'), ...told(document, 'freeze')]).toEqual([]);
 });
 
 /** A socket of a browser, which does what the test says. */

@@ -12,16 +12,21 @@ export function browserHost(): Host {
       const changed = (): void => emit(document.visibilityState === 'hidden' ? 'background' : 'foreground');
       const resumed = (): void => emit('wake');
       const shown = (event: PageTransitionEvent): void => {
-        if (event.persisted) emit('wake');
+        if (!event.persisted) return;
+        changed();
+        resumed();
       };
-      document.addEventListener('visibilitychange', changed);
-      document.addEventListener('resume', resumed);
+      // Not every browser tells a page that goes that it is hidden.
+      const hidden = (): void => emit('background');
+      const ofPage = { visibilitychange: changed, freeze: hidden, resume: resumed };
+      for (const [name, told] of Object.entries(ofPage)) document.addEventListener(name, told);
+      globalThis.addEventListener('pagehide', hidden);
       globalThis.addEventListener('pageshow', shown);
       if (document.visibilityState === 'hidden') changed();
       return () => {
         stop();
-        document.removeEventListener('visibilitychange', changed);
-        document.removeEventListener('resume', resumed);
+        for (const [name, told] of Object.entries(ofPage)) document.removeEventListener(name, told);
+        globalThis.removeEventListener('pagehide', hidden);
         globalThis.removeEventListener('pageshow', shown);
       };
     },

@@ -38,7 +38,7 @@ export interface Host {
   signals?(emit: (signal: HostSignal) => void): () => void;
   /** The store a client has if it is given none, under this name if there are several; absent: memory. */
   store?(name?: string): Store;
-  /** What lets several pages of one app share a client; absent or undefined: each is for itself. */
+  /** What lets several pages of one app share a client; undefined: each is for itself. Absent: what the browser has. */
   tabs?(): TabEnvironment | undefined;
   /** Where an error goes that nobody else takes, such as one thrown by a handler. */
   report(error: unknown): void;

@@ -57,7 +57,7 @@ export class Group {
     const { channel } = this;
     this.channel = undefined;
     this.wish?.abort();
-    this.step();
+    this.abdicate();
     for (const leave of this.leave.splice(0)) leave();
     channel?.close();
   }
@@ -65,14 +65,9 @@ export class Group {
   /** Stops leading, and hopes to lead again. */
   resign(): void {
     if (!this.leads) return;
-    this.step();
+    this.abdicate();
     this.member.onLost();
     if (this.channel) this.hope();
-  }
-
-  /** Gives leading up for good; the tab stays. */
-  abdicate(): void {
-    this.step();
   }
 
   post(message: Message, isOwn = false): void {
@@ -89,7 +84,10 @@ export class Group {
 
   /** Whether this tab leads in truth: a tab that slept may not have heard that it does not. */
   async holds(): Promise<boolean> {
-    const { held = [] } = await this.env.locks.query();
+    // Where that cannot be asked, there is nothing but what was heard.
+    const found = await this.env.locks.query().catch(() => undefined);
+    if (!found) return this.leads;
+    const { held = [] } = found;
     const holder = (name: string): string | undefined => held.find((lock) => lock.name === name)?.clientId;
     return this.leads && holder(this.name) !== undefined && holder(this.name) === holder(this.lockOf(this.tab));
   }
@@ -128,7 +126,8 @@ export class Group {
     this.channel?.post({ t: 'lead', gen: this.gen });
   }
 
-  private step(): void {
+  /** Gives leading up, without a word to the tab. */
+  abdicate(): void {
     const { release } = this;
     this.leads = false;
     this.release = this.wish = undefined;

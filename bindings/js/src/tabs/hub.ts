@@ -4,21 +4,15 @@ import { Writer } from '../core/writer.js';
 import type { Parts } from '../engine.js';
 import { type MoorlineError, isMoorlineError } from '../errors.js';
 import { asks, writeFailure } from './bytes.js';
+import type { Group } from './group.js';
 import { Presences, isPresence } from './presences.js';
 import { Relay } from './relay.js';
 import { type Seat, Seating } from './seating.js';
 import { Statuses } from './statuses.js';
-import type { Mood, Standing, TabCall, Told, ToLeader, ToTabs } from './wire.js';
+import type { Mood, Standing, TabCall, Told, ToLeader } from './wire.js';
 
-/** What a hub needs of the tab that hosts it. */
+/** What a hub tells the tab that hosts it. */
 export interface HubHome {
-  readonly gen: () => number;
-  post(message: ToTabs, isOwn: boolean): void;
-  watch(tab: string, gone: () => void): () => void;
-  /** Whether this tab leads in truth. */
-  holds(): Promise<boolean>;
-  /** Another leads: nothing of this hub counts any more. */
-  lost(): void;
   /** The client has ended, for all tabs. */
   over(): void;
   fatal(error: MoorlineError): void;
@@ -62,7 +56,7 @@ export class Hub {
 
   constructor(
     parts: Parts,
-    private readonly own: string,
+    private readonly group: Pick<Group, 'gen' | 'tab' | 'post' | 'watch' | 'holds' | 'resign' | 'abdicate'>,
     private readonly home: HubHome,
   ) {
     this.relay = new Relay(parts, {
@@ -74,7 +68,7 @@ export class Hub {
         if (standing.messages !== messages || standing.bytes !== bytes || standing.nextAttempt !== nextAttempt) this.tellSoon();
       },
       fatal: (error) => home.fatal(error),
-      lost: () => home.lost(),
+      lost: () => group.resign(),
     });
     this.seating = new Seating(this.relay, (told) => this.tell(told));
     this.relay.start();
@@ -101,10 +95,10 @@ export class Hub {
   /** Leaves out tabs that are silent for too long: they say everything again when they wake. */
   onBeat(): void {
     for (const tab of this.tabs.values()) {
-      if (tab.name === this.own) continue;
+      if (tab.name === this.group.tab) continue;
       tab.silent++;
       if (tab.silent > 3) this.detach(tab);
-      else if (tab.silent > 1) this.home.post({ t: 'probe', gen: this.home.gen(), to: tab.name }, false);
+      else if (tab.silent > 1) this.group.post({ t: 'probe', gen: this.group.gen, to: tab.name }, false);
     }
   }
 
@@ -116,7 +110,7 @@ export class Hub {
     const known = this.tabs.get(message.tab);
     if (message.t === 'bye') return known && this.detach(known);
     if (message.t === 'calls' && message.isAll) return this.attach(message);
-    if (!known) return this.home.post({ t: 'again', gen: this.home.gen(), to: message.tab }, message.tab === this.own);
+    if (!known) return this.group.post({ t: 'again', gen: this.group.gen, to: message.tab }, message.tab === this.group.tab);
     known.silent = 0;
     if (message.t === 'calls') for (const call of message.calls) this.make(known, call);
   }
@@ -132,7 +126,7 @@ export class Hub {
     const known = this.tabs.get(message.tab);
     if (known) this.unseat(known);
     const mood: Mood = { isWanted: false, isVisible: true, users: [] };
-    const unwatch = this.home.watch(message.tab, () => this.tabs.get(message.tab) === tab && this.detach(tab));
+    const unwatch = this.group.watch(message.tab, () => this.tabs.get(message.tab) === tab && this.detach(tab));
     const tab: Tab = { name: message.tab, seats: new Map(), mood, silent: 0, unwatch };
     this.tabs.set(tab.name, tab);
     const to = [[tab.name, []]] as const;
@@ -277,20 +271,22 @@ export class Hub {
     void Promise.resolve().then(async () => {
       const isLast = this.told.some(({ tag, rest }) => tag === 32 && rest[0] === 4);
       // Another leader displaces this one at the server: that ends nothing, if this tab only hears of it late.
-      if (isLast && !(await this.home.holds())) return this.hasEnded ? undefined : this.home.lost();
+      if (isLast && !(await this.group.holds())) return this.hasEnded ? undefined : this.group.resign();
       this.isTelling = false;
       this.tellNow();
-      if (isLast) this.home.over();
+      if (!isLast) return;
+      this.group.abdicate();
+      this.home.over();
     });
   }
 
   private tellNow(ready?: string, isNew = false): void {
     if (this.hasEnded) return;
     const told = this.told.splice(0);
-    const base = { t: 'told', gen: this.home.gen(), told, standing: this.standing } as const;
-    const isOwn = [...this.tabs.keys()].every((tab) => tab === this.own);
-    if (ready === undefined) return this.home.post(base, isOwn);
+    const base = { t: 'told', gen: this.group.gen, told, standing: this.standing } as const;
+    const isOwn = [...this.tabs.keys()].every((tab) => tab === this.group.tab);
+    if (ready === undefined) return this.group.post(base, isOwn);
     const restored = [...this.publishes.values()].filter((publish) => publish.to.size === 0).map((publish) => publish.key);
-    this.home.post(isNew ? { ...base, ready, restored } : { ...base, ready }, isOwn);
+    this.group.post(isNew ? { ...base, ready, restored } : { ...base, ready }, isOwn);
   }
 }

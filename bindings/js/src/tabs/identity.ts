@@ -57,7 +57,7 @@ export async function identify(env: TabEnvironment, from: Identity, protocol = t
   let first = provider && user === undefined ? await provider({ reason: 'connect' }) : undefined;
   const until = env.now() + freshness;
   const holder = user ?? holderOf(provider ? first : token);
-  if (holder === undefined) report(malformed('the token names no user: only `shareTabs(user)` can share the connection between tabs; this tab is for itself'));
+  if (holder === undefined) report(malformed('the token names no user, so this tab is for itself: `shareTabs(user)` names one'));
   const checked: TokenProvider = async (request) => {
     const text = (env.now() < until ? first : undefined) ?? (await provider!(request));
     first = undefined;

@@ -5,7 +5,9 @@ import type { Member } from '../types.js';
 import type { Places } from './places.js';
 import type { TabCall, Told } from './wire.js';
 
-const [joins, leaves, updates] = [1, 2, 5] as const;
+const joins = 1;
+const leaves = 2;
+const updates = 5;
 
 /** Who is in each channel that a tab reads, and what of that its app was told. */
 export class Known {
@@ -32,14 +34,20 @@ export class Known {
     const from = new Reader(rest);
     const [count, , isSnapshot] = [from.number(), from.flag(), from.flag()];
     const [before, now] = this.step(channel);
-    return isSnapshot && before && now ? written(count, before, now) : rest;
+    return isSnapshot && before && now ? written(count, difference(before, now)) : rest;
+  }
+
+  /** Reading has begun. What no record of changes tells the app of those who are there, it finds by itself. */
+  begin(channel: string): void {
+    void Promise.resolve().then(() => this.told.has(channel) || this.step(channel));
   }
 
   /** What the app was not told, as a record of changes: its tab came to this leader after the leader had seen who is there. */
   missed(channel: string): Uint8Array | undefined {
     if (!this.told.get(channel)) return undefined;
     const [before, now] = this.step(channel);
-    return before && now && difference(before, now).length > 0 ? written(now.length, before, now) : undefined;
+    const changes = before && now ? difference(before, now) : [];
+    return changes.length > 0 ? written(now!.length, changes) : undefined;
   }
 
   private step(channel: string): [before: readonly Member[] | undefined, now: readonly Member[] | undefined] {
@@ -58,12 +66,15 @@ export function newsOf(
   if (channel !== undefined) known.learn(channel, present!);
   const { say, tell } = places.onRecord(tag, ids, tag === 44 && channel !== undefined ? known.change(channel, rest) : rest, isReset);
   const all: (readonly [number, readonly number[], Uint8Array])[] = tell.map(([keep, bytes]) => [tag, keep, bytes]);
+  if (tag === 34 && channel !== undefined) known.begin(channel);
   const missed = tag === 34 && channel !== undefined ? known.missed(channel) : undefined;
   if (missed) all.push([44, places.readersOf(channel!), missed]);
   return { say, tell: all };
 }
 
-function difference(before: readonly Member[], now: readonly Member[]): (readonly [event: number, user: string, state: string | undefined])[] {
+type Change = readonly [event: number, user: string, state: string | undefined];
+
+function difference(before: readonly Member[], now: readonly Member[]): Change[] {
   const states = (all: readonly Member[]): Map<string, string | undefined> => new Map(all.map(({ user, state }) => [user, JSON.stringify(state)] as const));
   const [old, current] = [states(before), states(now)];
   const gone = [...old].filter(([user]) => !current.has(user)).map(([user]) => [leaves, user, undefined] as const);
@@ -71,11 +82,11 @@ function difference(before: readonly Member[], now: readonly Member[]): (readonl
   return [...gone, ...news.map(([user, state]) => [old.has(user) ? updates : joins, user, state] as const)];
 }
 
-function written(count: number, before: readonly Member[], now: readonly Member[]): Uint8Array {
+function written(count: number, changes: readonly Change[]): Uint8Array {
   return new Writer()
     .number(count)
     .flag(true)
     .flag(true)
-    .list(difference(before, now), (to, [event, user, state]) => to.byte(event).text(user).maybe(state, (out, text) => out.text(text)))
+    .list(changes, (to, [event, user, state]) => to.byte(event).text(user).maybe(state, (out, text) => out.text(text)))
     .view();
 }

@@ -1,7 +1,9 @@
 import * as calls from '../core/calls.js';
 import { encode, presenceChannel } from './bytes.js';
 
-const [enters, updates, leaves] = [10, 11, 12] as const;
+const enters = 10;
+const updates = 11;
+const leaves = 12;
 
 /** Whether a call is about being a member. */
 export function isPresence(bytes: Uint8Array): boolean {

@@ -24,7 +24,7 @@ export type TabSharing = (host: Host, options: ShareOptions) => ((parts: Parts, 
  */
 export function shareTabs(user?: string): TabSharing {
   return (host, { url, token, store: given, outbox }) => {
-    const env = (host.tabs ?? webTabs)();
+    const env = host.tabs ? host.tabs() : webTabs();
     if (!env || (given && !given.of)) return undefined;
     const store = (name: string): Store => given?.of?.(name) ?? host.store?.(name) ?? memory();
     const bytes = new Uint8Array(12);

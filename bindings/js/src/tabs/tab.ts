@@ -35,6 +35,8 @@ export class Tab implements Engine, Member {
   private group: Group | undefined;
   private shared: Identified | undefined;
   private hub: Hub | undefined;
+  /** Where a logout is told to tabs that are away. Nothing else is: a browser may discard a page that it put away for it. */
+  private over: ReturnType<TabEnvironment['open']> | undefined;
   private readonly places = new Places();
   private readonly unsettled = new Unsettled();
   private readonly known = new Known();
@@ -112,6 +114,7 @@ export class Tab implements Engine, Member {
     this.phase = 'ended';
     this.isRunning = false;
     this.closing?.stop();
+    if (this.wipes) this.over?.post('over');
     this.part();
     for (const stop of this.stops.splice(0)) stop();
   }
@@ -132,20 +135,11 @@ export class Tab implements Engine, Member {
   }
 
   onLead(): void {
-    const { group, shared } = this;
-    const { host } = this.parts;
+    const { store, token } = this.shared!;
     // What happens to the device is told by this tab, what happens to a page by each.
-    const { signals: _, ...deaf } = host;
-    this.hub = new Hub({ ...this.parts, host: deaf, store: shared!.store(), token: shared!.token }, group!.tab, {
-      gen: () => group!.gen,
-      post: (message, isOwn) => group!.post(message, isOwn),
-      watch: (tab, gone) => group!.watch(tab, gone),
-      holds: () => group!.holds(),
-      lost: () => group!.resign(),
-      over: () => {
-        group!.abdicate();
-        this.unhost();
-      },
+    const { signals: _, ...host } = this.parts.host;
+    this.hub = new Hub({ ...this.parts, host, store: store(), token }, this.group!, {
+      over: () => this.unhost(),
       fatal: (error) => {
         this.end();
         this.owner.onFatal(error);
@@ -186,7 +180,8 @@ export class Tab implements Engine, Member {
         this.shared = shared;
         const group = (this.group = new Group(shared.env, host, shared.name, shared.tab, this));
         const stopAway = shared.env.away?.((isAway) => (isAway ? this.part() : group.join()));
-        this.stops.push(() => stopAway?.());
+        const over = (this.over = shared.env.open(`${shared.name}/over`, () => this.onOver()));
+        this.stops.push(() => stopAway?.(), () => over.close());
         group.join();
       },
       (error: unknown) => {
@@ -262,8 +257,7 @@ export class Tab implements Engine, Member {
 
   private hear(message: Extract<ToTabs, { t: 'told' }>): void {
     const tab = this.group!.tab;
-    const { messages, bytes, nextAttempt } = message.standing;
-    this.standing = message.standing;
+    const { messages, bytes, nextAttempt } = (this.standing = message.standing);
     if (message.ready === tab && !this.isRunning && this.phase === 'started') {
       this.restored = (message.restored ?? []).map((key) => [this.adopt(key), key] as const);
       this.isRunning = true;
@@ -337,6 +331,13 @@ export class Tab implements Engine, Member {
     else if (group) group.post({ t: 'bye', tab: group.tab, gen: group.gen });
     this.hub = undefined;
     group?.part();
+  }
+
+  /** The user has logged out in another tab. Who has a leader is told by it. */
+  private onOver(): void {
+    if (this.isAttached) return;
+    this.owner.onState('closed', { kind: 'requested' });
+    this.owner.onClosed(undefined);
   }
 
   private unhost(): void {

@@ -103,6 +103,11 @@ export class TestHost implements Host {
     return this.storage;
   }
 
+  /** Each device is for itself: the browser that runs the test lends it nothing. */
+  tabs(): undefined {
+    return undefined;
+  }
+
   report(error: unknown): void {
     this.errors.push(error);
   }

@@ -244,3 +244,19 @@ test('a leader that goes into the back/forward cache hands over, and comes back 
   await leader.publish('again');
   expect(await expectLog(of, [leader, second])).toEqual(['before', 'meanwhile', 'again']);
 });
+
+test('a logout reaches tabs that are frozen, and those in the back/forward cache', async () => {
+  const of = new Elsewhere(lab);
+  const [frozen, resting, here] = [await Tab.open(of), await Tab.open(of), await Tab.open(of)];
+  await here.publish('before');
+  await resting.page.goto(`${lab.origin}/other`);
+  await frozen.freeze(true);
+  await here.run('app.client.close({ wipe: true })');
+  await frozen.freeze(false);
+  await frozen.until('app.closed !== undefined');
+  await resting.page.goBack({ waitUntil: [] }).catch(() => undefined);
+  await resting.page.waitForFunction('globalThis.app && document.readyState === "complete"');
+  // Chromium drops such a page, and loads it anew; a browser that keeps it ends its client.
+  await resting.until('app.client === undefined || app.closed !== undefined');
+  expect(await here.run(`app.entries(${JSON.stringify(of.user)})`)).toEqual(['!owner']);
+});

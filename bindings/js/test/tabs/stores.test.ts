@@ -1,6 +1,8 @@
 import 'fake-indexeddb/auto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Client, ClientOptions } from '../../src/index.js';
+import { shareTabs } from '../../src/tabs/share.js';
+import { createTestServer } from '../../src/testing/index.js';
 import { indexedDb } from '../../src/store/indexeddb.js';
 import { fresh, kit } from '../kit/kit.js';
 import { join, offline, subscribed } from './clients.js';
@@ -45,4 +47,13 @@ test.each([
   for (const client of [...clients, ...clients]) await client.channel(channel).publish('x').stored;
   expect(clients.map(({ state }) => state)).toEqual(['online', 'online']);
   await Promise.all(clients.map((client) => client.close()));
+});
+
+test('a device of a test shares nothing by the browser that runs the test', async () => {
+  vi.stubGlobal('navigator', { locks: {} });
+  const server = await createTestServer();
+  const options = { url: server.url, token: 'dev:alice', store: undefined, outbox: { messages: 1, bytes: 1 } };
+  expect(shareTabs()(server.host(), options)).toBe(undefined);
+  server.stop();
+  vi.unstubAllGlobals();
 });

@@ -127,6 +127,32 @@ test('a tab that comes back to the same leader is one of them again at once, wit
   await end(pages);
 });
 
+test.each([['resting', false], ['frozen', true]])('a logout reaches a tab that is away, %s', async (_, isFrozen) => {
+  const pages = await open(2);
+  const { tab, client } = pages[1]!;
+  tab.putAway(true);
+  if (isFrozen) tab.freeze();
+  await pages[0]!.client.close({ wipe: true });
+  if (isFrozen) tab.thaw();
+  tab.putAway(false);
+  await vi.waitFor(() => expect(client.state).toBe('closed'));
+  expect(() => client.channel('room').publish('x')).toThrow('the client is closed');
+});
+
+test('a final end is told also where locks cannot be asked about any more', async () => {
+  const host = new FakeBrowser().tab().host();
+  const env = host.tabs!()!;
+  let isDenied = false;
+  const query = (): ReturnType<typeof env.locks.query> => (isDenied ? Promise.reject(new Error('denied')) : env.locks.query());
+  const client = join(new FakeBrowser().tab(), main.server.url, {
+    host: { ...host, tabs: () => ({ ...env, locks: { request: (...args) => env.locks.request(...args), query } }) },
+  });
+  await client.connect();
+  isDenied = true;
+  await client.close({ wipe: true });
+  expect(client.state).toBe('closed');
+});
+
 test('what another script of the app posts to the channel is passed over', async () => {
   const browser = new FakeBrowser();
   const [first, second] = [browser.tab(), browser.tab()];
@@ -163,6 +189,7 @@ test('tabs of versions that speak different protocols are strangers: none leads 
   await vi.waitFor(() => expect(groups.map(({ gen }) => gen > 0)).toEqual([true, true, true]));
   expect(groups.map(({ leads }) => leads)).toEqual([true, false, true]);
   await vi.waitFor(() => expect(told).toContain('old hears old too'));
+  expect(await Promise.all(groups.map((group) => group.holds()))).toEqual([true, false, true]);
   expect(told.filter((line) => line.includes('new'))).toEqual([]);
   for (const group of groups) group.part();
 });
