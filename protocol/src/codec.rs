@@ -1,5 +1,4 @@
-use bytes::Bytes;
-
+use crate::Bytes;
 use crate::frame::{ClientFrame, ServerFrame};
 
 /// How frames are written on a connection.

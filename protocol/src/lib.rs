@@ -14,9 +14,14 @@ mod frame;
 pub mod json;
 pub mod limits;
 mod message;
+#[cfg(any(test, not(feature = "fast-bytes")))]
+#[cfg_attr(feature = "fast-bytes", expect(unnameable_types, reason = "only its tests name it"))]
+mod shared;
 pub mod time;
 mod types;
 
+#[cfg(feature = "fast-bytes")]
+pub use bytes::Bytes;
 pub use code::{CloseCode, CloseVerdict, ErrorCode};
 pub use codec::{Codec, DecodeError, Decoded};
 pub use decimal::{decimal, joined};
@@ -29,6 +34,8 @@ pub use frame::{
     Subscribed, Unsubscribe, Unsubscribed, UserStatus, Welcome, is_method,
 };
 pub use message::{Headers, Message, Payload, headers_are_valid};
+#[cfg(not(feature = "fast-bytes"))]
+pub use shared::Bytes;
 pub use types::{
     AppName, ChannelName, ChannelNumber, DeviceId, Epoch, Generation, NameError, Offset, Position, ProducerId, Qos,
     Sequence, UserName, Utf8Bytes,

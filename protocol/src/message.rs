@@ -1,5 +1,4 @@
-use bytes::Bytes;
-
+use crate::Bytes;
 use crate::types::{Offset, Utf8Bytes};
 
 /// What a message carries; opaque to the server.

@@ -3,8 +3,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use crate::Bytes;
 use crate::limits;
 
 /// The place of a message in its channel's log: 1 to 2^53−1; 0 is "before the first".
@@ -298,8 +297,8 @@ impl Utf8Bytes {
     }
 
     /// Wraps a text that lives for ever.
-    pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+    pub fn from_static(text: &'static str) -> Self {
+        Self(Bytes::from(text))
     }
 
     /// Returns the text.

@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use moorline_protocol::Headers;
+use moorline_protocol::{Bytes, Headers};
 use moorline_protocol::{HistoryRange, Position, PresenceMode, Qos, ResetMode, Utf8Bytes};
 
 /// How a client connects. Everything has a default but the URL.

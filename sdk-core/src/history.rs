@@ -93,9 +93,7 @@ impl Queries {
     }
 
     pub(crate) fn fail_all(&mut self, failure: &Failure, out: &mut Outgoing) {
-        for query in self.waiting.drain(..) {
-            out.event(Event::HistoryFinished { id: query.id, result: Err(failure.clone()) });
-        }
+        self.fail(&|_| Some(failure.clone()), out);
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
@@ -103,14 +101,23 @@ impl Queries {
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
-        self.waiting.retain(|query| {
+        let late = |query: &Query| {
+            let text = "the server did not answer within 30 s";
             let is_late = is_due(query.asked.as_ref().map(|asked| asked.deadline), now);
-            if is_late {
-                let text = "the server did not answer within 30 s";
-                let failure = Failure::new(ErrorCode::RequestTimeout, text, Origin::Transport);
+            is_late.then(|| Failure::new(ErrorCode::RequestTimeout, text, Origin::Transport))
+        };
+        self.fail(&late, out);
+    }
+
+    /// Ends those for which there is a failure.
+    fn fail(&mut self, why: &dyn Fn(&Query) -> Option<Failure>, out: &mut Outgoing) {
+        self.waiting.retain(|query| {
+            let failure = why(query);
+            let is_kept = failure.is_none();
+            if let Some(failure) = failure {
                 out.event(Event::HistoryFinished { id: query.id, result: Err(failure) });
             }
-            !is_late
+            is_kept
         });
     }
 

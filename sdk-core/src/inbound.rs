@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use moorline_protocol::time::Now;
-use moorline_protocol::{Codec, Decoded, ErrorCode, ErrorFrame, Pong, ServerFrame, Statuses};
+use moorline_protocol::{Bytes, Codec, Decoded, ErrorCode, ErrorFrame, Pong, ServerFrame, Statuses};
 
 use crate::client::Client;
 use crate::closing::Phase;

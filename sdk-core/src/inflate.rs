@@ -3,9 +3,6 @@
 //!
 //! Whatever is wrong with a frame is an [`InflateError`], and nothing of it was used.
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
 #[cfg(feature = "fast-inflate")]
 use crc32c::crc32c as checksum;
 #[cfg(feature = "fast-inflate")]
@@ -13,7 +10,7 @@ use miniz_oxide::inflate::TINFLStatus;
 #[cfg(feature = "fast-inflate")]
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use moorline_protocol::binary::decode_deliver_body;
-use moorline_protocol::{Deliver, Offset, Packed, PackedDictionary, limits};
+use moorline_protocol::{Bytes, Deliver, Offset, Packed, PackedDictionary, limits};
 
 #[cfg(not(feature = "fast-inflate"))]
 use crate::deflate::crc32c as checksum;
@@ -66,7 +63,7 @@ pub(crate) enum Fault {
 pub struct Recent {
     /// Their payloads, oldest first.
     bytes: Vec<u8>,
-    sizes: VecDeque<usize>,
+    sizes: Vec<usize>,
     /// The offset after the newest.
     next: Offset,
 }
@@ -82,15 +79,12 @@ impl Recent {
             self.sizes.clear();
         }
         self.bytes.extend_from_slice(payload);
-        self.sizes.push_back(payload.len());
+        self.sizes.push(payload.len());
         self.next = offset.next();
-        let mut over = 0;
-        while (self.sizes.len() > limits::DICTIONARY_MESSAGES || self.bytes.len() - over > limits::DICTIONARY_BYTES)
-            && let Some(size) = self.sizes.pop_front()
-        {
-            over += size;
+        while self.sizes.len() > limits::DICTIONARY_MESSAGES || self.bytes.len() > limits::DICTIONARY_BYTES {
+            let oldest = self.sizes.remove(0);
+            self.bytes.drain(..oldest);
         }
-        self.bytes.drain(..over);
     }
 
     /// Returns the payloads from the oldest of a dictionary to the newest message.

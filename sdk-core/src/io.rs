@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use moorline_protocol::CloseCode;
+use moorline_protocol::{Bytes, CloseCode};
 
 use crate::error::StoreError;
 use crate::event::{Event, Failure};

@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use moorline_protocol::limits::SDK_MESSAGE_BYTES;
-use moorline_protocol::{ClientFrame, CloseCode, Codec};
+use moorline_protocol::{Bytes, ClientFrame, CloseCode, Codec};
 
 use crate::event::Event;
 use crate::io::{Output, TransportId};

@@ -31,46 +31,46 @@ const CLOSED: u8 = 49;
 const CALL: u8 = 50;
 
 #[expect(clippy::too_many_lines, reason = "one arm per event")]
-pub(crate) fn event(event: Event, out: &mut Writer) {
+pub(crate) fn event(event: &Event, out: &mut Writer) {
     match event {
         Event::StateChanged { state, reason } => {
             out.byte(STATE);
-            out.byte(outputs::state(state));
+            out.byte(outputs::state(*state));
             state_reason(reason, out);
         }
         Event::Welcome { user } => {
             out.byte(WELCOME);
-            out.maybe(user, |out, user| out.text(user.as_str()));
+            out.maybe(user.as_ref(), |out, user| out.text(user.as_str()));
         }
         Event::Subscribed { readers: to, head, from, start } => {
-            readers(SUBSCRIBED, &to, out);
-            position(out, head);
+            readers(SUBSCRIBED, to, out);
+            position(out, *head);
             out.number(from.0);
-            out.flag(start == Start::Replay);
+            out.flag(*start == Start::Replay);
         }
         Event::Message { readers: to, message } => {
-            readers(MESSAGE, &to, out);
-            received(&message, out);
+            readers(MESSAGE, to, out);
+            received(message, out);
         }
         Event::Reset { readers: to, reason, epoch, first, head, from } => {
-            readers(RESET, &to, out);
-            out.flag(reason == ResetReason::Epoch);
+            readers(RESET, to, out);
+            out.flag(*reason == ResetReason::Epoch);
             out.text(epoch.as_str());
             for offset in [first, head, from] {
                 out.number(offset.0);
             }
         }
         Event::Dropped { readers: to, count } => {
-            readers(DROPPED, &to, out);
-            out.number(count);
+            readers(DROPPED, to, out);
+            out.number(*count);
         }
         Event::SubscriptionEnded { readers: to, failure } => {
-            readers(ENDED, &to, out);
-            out.failure(&failure);
+            readers(ENDED, to, out);
+            out.failure(failure);
         }
         Event::Acked { readers: to, position: at } => {
-            readers(ACKED, &to, out);
-            position(out, at);
+            readers(ACKED, to, out);
+            position(out, *at);
         }
         Event::PublishQueued { id } => {
             out.byte(QUEUED);
@@ -88,18 +88,18 @@ pub(crate) fn event(event: Event, out: &mut Writer) {
         Event::HistoryFinished { id, result } => {
             out.byte(HISTORY);
             out.number(id.0);
-            out.result(result, |out, page| history(&page, out));
+            out.result(result, |out, page| history(page, out));
         }
         Event::CallFinished { id, result } => {
             out.byte(CALL);
             out.number(id.0);
-            out.result(result, |out, answer| payload(&answer, out));
+            out.result(result, |out, answer| payload(answer, out));
         }
         Event::PresenceChanged { readers: to, count, is_listed, is_snapshot, changes } => {
-            readers(PRESENCE_CHANGED, &to, out);
-            out.number(count);
-            out.flag(is_listed);
-            out.flag(is_snapshot);
+            readers(PRESENCE_CHANGED, to, out);
+            out.number(*count);
+            out.flag(*is_listed);
+            out.flag(*is_snapshot);
             out.size(changes.len());
             for change in changes.iter() {
                 presence_change(change, out);
@@ -111,25 +111,28 @@ pub(crate) fn event(event: Event, out: &mut Writer) {
             out.result(result, |out, view| {
                 out.number(view.count);
                 members(&view.members, out);
-                out.maybe(view.cursor, |out, cursor| out.text(&cursor));
+                out.maybe(view.cursor.as_ref(), |out, cursor| out.text(cursor));
             });
         }
         Event::StatusFinished { id, result } => {
             out.byte(STATUS);
             out.number(id.0);
-            out.result(result, |out, users| statuses(&users, out));
+            out.result(result, |out, users| statuses(users, out));
         }
         Event::StatusChanged { users } => {
             out.byte(STATUS_CHANGED);
-            statuses(&users, out);
+            statuses(users, out);
         }
         Event::StatusEnded { failure } => {
             out.byte(STATUS_ENDED);
-            out.failure(&failure);
+            out.failure(failure);
         }
         Event::Closed { result } => {
             out.byte(CLOSED);
-            out.result(result.map_err(|error| store_failure(&error)), |_, ()| ());
+            out.flag(result.is_err());
+            if let Err(error) = result {
+                out.failure(&store_failure(error));
+            }
         }
         // Every event of this version is above.
         _ => {}
@@ -189,7 +192,7 @@ fn history(page: &HistoryPage, out: &mut Writer) {
     }
 }
 
-fn settled(outcome: PublishOutcome, out: &mut Writer) {
+fn settled(outcome: &PublishOutcome, out: &mut Writer) {
     match outcome {
         PublishOutcome::Sent => out.byte(0),
         PublishOutcome::Stored(stored) => {
@@ -200,11 +203,11 @@ fn settled(outcome: PublishOutcome, out: &mut Writer) {
         }
         PublishOutcome::Failed(failure) => {
             out.byte(2);
-            out.failure(&failure);
+            out.failure(failure);
         }
         PublishOutcome::Kept(failure) => {
             out.byte(3);
-            out.failure(&failure);
+            out.failure(failure);
         }
         PublishOutcome::Uncertain => out.byte(4),
     }
@@ -246,13 +249,14 @@ fn store_failure(error: &StoreError) -> Failure {
 }
 
 /// Writes a reason's number; behind it a close code, or a failure, where the reason has one.
-fn state_reason(reason: StateReason, out: &mut Writer) {
+fn state_reason(reason: &StateReason, out: &mut Writer) {
+    let made;
     let (number, failure) = match reason {
         StateReason::Requested => (0, None),
         StateReason::Welcome => (1, None),
         StateReason::TransportClosed(code) => {
             out.byte(2);
-            out.close_code(code);
+            out.close_code(*code);
             return;
         }
         StateReason::TransportFailed(failure) => (3, Some(failure)),
@@ -265,11 +269,15 @@ fn state_reason(reason: StateReason, out: &mut Writer) {
         StateReason::Token(failure) => (10, Some(failure)),
         StateReason::Refused(failure) => (11, Some(failure)),
         StateReason::ProtocolViolation(what) => {
-            (12, Some(Failure::new(ErrorCode::RequestMalformed, what, Origin::Server)))
+            made = Failure::new(ErrorCode::RequestMalformed, *what, Origin::Server);
+            (12, Some(&made))
         }
-        StateReason::Store(error) => (13, Some(store_failure(&error))),
+        StateReason::Store(error) => {
+            made = store_failure(error);
+            (13, Some(&made))
+        }
         _ => (0, None),
     };
     out.byte(number);
-    out.maybe(failure, |out, failure| out.failure(&failure));
+    out.maybe(failure, Writer::failure);
 }

@@ -25,8 +25,9 @@ pub extern "C" fn output() -> *const u8 {
     with(|instance| instance.output().as_ptr())
 }
 
-/// Makes a client of the settings in the input; see [`Instance::create`].
-#[unsafe(no_mangle)]
+/// Makes a client of the settings in the input; see [`Instance::create`]. Its name has the version: hosts may have been given the file
+/// of another one by hand.
+#[unsafe(export_name = concat!("create-", env!("CARGO_PKG_VERSION")))]
 pub extern "C" fn create(mono: f64, unix: f64) -> usize {
     with(|instance| instance.create(moment(mono, unix)))
 }

@@ -25,16 +25,16 @@ const PERSIST: u8 = 20;
 /// Writes everything that the core has to say.
 pub(crate) fn drain(client: &mut Client, out: &mut Writer) {
     while let Some(output) = client.poll_output() {
-        match output {
+        match &output {
             Output::OpenTransport { id, url } => {
                 out.byte(OPEN);
                 out.number(id.0);
-                out.text(&url);
+                out.text(url);
             }
             Output::Send { id, bytes } => {
                 out.byte(SEND);
                 out.number(id.0);
-                out.bytes(&bytes);
+                out.bytes(bytes);
             }
             Output::CloseTransport { id, code } => {
                 out.byte(CLOSE);
@@ -43,7 +43,7 @@ pub(crate) fn drain(client: &mut Client, out: &mut Writer) {
             }
             Output::NeedToken { reason } => {
                 out.byte(TOKEN);
-                out.byte(token_reason(reason));
+                out.byte(token_reason(*reason));
             }
             Output::Persist { ticket, batch } => {
                 out.byte(PERSIST);

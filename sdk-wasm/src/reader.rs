@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use moorline_core::protocol::{ChannelName, Epoch, ErrorCode, Utf8Bytes};
+use moorline_core::protocol::{Bytes, ChannelName, Epoch, ErrorCode, Utf8Bytes};
 use moorline_core::{Failure, Origin};
 
 /// The batch is not what the other side of the seam writes: nothing more of it is read.

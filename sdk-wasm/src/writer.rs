@@ -71,11 +71,11 @@ impl Writer {
     }
 
     /// Writes how something ended: a zero and the value, or a one and the failure.
-    pub(crate) fn result<T>(&mut self, result: Result<T, Failure>, write: impl FnOnce(&mut Self, T)) {
+    pub(crate) fn result<T>(&mut self, result: &Result<T, Failure>, write: impl FnOnce(&mut Self, &T)) {
         self.flag(result.is_err());
         match result {
             Ok(value) => write(self, value),
-            Err(failure) => self.failure(&failure),
+            Err(failure) => self.failure(failure),
         }
     }
 }

@@ -49,12 +49,12 @@ impl Asker {
         Self { engine, shard, waiting, appended }
     }
 
-    /// Asks, and waits for the answer.
-    pub(crate) async fn ask(&self, command: Command) -> Answer {
+    /// Asks at once; what it returns waits for the answer.
+    pub(crate) fn ask(&self, command: Command) -> impl Future<Output = Answer> + use<> {
         let (sender, answer) = oneshot::channel();
         let ticket = self.ticket(Some(sender));
         self.engine.submit(self.shard, [(ticket, command)]);
-        answer.await.unwrap_or(Err(EngineError::Unavailable))
+        async { answer.await.unwrap_or(Err(EngineError::Unavailable)) }
     }
 
     /// Asks several things in a row, and waits for the answers of those that have one: all but broadcasts.

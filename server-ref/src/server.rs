@@ -434,7 +434,8 @@ fn hooks_thread(
     let hooks = options.hooks.clone();
     let (run, placed) = hooks::prepare(hooks, engine, clock.clone(), (seed()?, numbers), changed, stop.clone())?;
     let couriers = std::thread::Builder::new().name("moorline-hooks".into()).spawn(run)?;
-    // A new hook is told what happens from now on: all that clients do.
+    // A new hook is told what happens from now on: all that clients do. What the engine is asked stands in order, so nobody
+    // waits for its answer.
     let _ = placed.recv();
     Ok((change, Some(couriers)))
 }

@@ -56,7 +56,7 @@ pub(crate) fn test() -> Result {
 const APPS: &[(&str, &[&str])] = &[
     ("chat-uni", &["build:h5", "build:mp-weixin", "build:mp-alipay", "build:app"]),
     ("chat-taro", &["build:h5", "build:weapp", "build:alipay"]),
-    ("chat-react-native", &["build:android", "build:test"]),
+    ("chat-react-native", &["build:android"]),
 ];
 
 /// Builds the chats with the tools of uni-app, Taro and React Native, and runs what they made; the package is built already.

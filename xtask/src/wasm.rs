@@ -16,13 +16,15 @@ const IMMEDIATE_ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// What LLVM leaves undone for size: whatever is larger than one word is copied by `memory.copy`, addresses in loops are not
 /// counted up beside the index, what is known on some paths is not computed ahead on the others, and a function with much on
 /// its stack stays one: in a caller of many such, each local is a number of two bytes. Its Attributor (`attributor-enable`)
-/// makes a module that is smaller, and wrong.
-const SMALL: [&str; 5] = [
+/// makes a module that is smaller, and wrong. The stack is twice the frames of all functions together, and none calls itself: it
+/// has no end that could be reached, and addresses behind it are short.
+const SMALL: [&str; 6] = [
     "-Cllvm-args=-max-store-memcpy=1",
     "-Cllvm-args=-disable-lsr",
     "-Cllvm-args=-enable-pre=0",
     "-Cllvm-args=-enable-load-pre=0",
     "-Cllvm-args=-inline-max-stacksize=400",
+    "-Clink-arg=-zstack-size=65536",
 ];
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;

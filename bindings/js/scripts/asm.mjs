@@ -18,8 +18,11 @@ try {
   wasm2js(lowered, made, '-Oz');
 
   // What it makes runs at import, with a memory and all. Here it runs when it is called, and each call has its own.
-  const [body, tail] = readFileSync(made, 'utf8').split('\nvar retasmFunc = ');
+  const [rough, tail] = readFileSync(made, 'utf8').split('\nvar retasmFunc = ');
   if (!tail?.startsWith('asmFunc({\n});\nexport var memory')) throw new Error('wasm2js made another module than this script expects');
+  // It writes names of exports as identifiers: the one with the version has dots.
+  const dotted = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(lowered))).map(({ name }) => name).filter((name) => /\W/.test(name));
+  const body = dotted.reduce((code, name) => code.replace(`"${name.replace(/\W/g, '_')}":`, `${JSON.stringify(name)}:`), rough);
   const whole = `export function start() {\n${body}\nreturn asmFunc({});\n}\n`;
   const { code } = transformSync(whole, { minify: true, format: 'esm', target: 'es2015' });
   const hazards = growthHazards(code);

@@ -1,5 +1,5 @@
 // Makes the package in dist/, and its licences beside it, from the sources and from what scripts/core.mjs left.
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -82,10 +82,40 @@ writeFileSync(here('dist/testing/index.d.cts'), `export * from './index.js';\n`)
 // npm packs what is in this folder alone.
 for (const name of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(here(`../../${name}`), here(name));
 
-// What WeChat's "Build npm" copies as it is into miniprogram_npm/moorline.
-mkdirSync(here('dist/miniprogram'), { recursive: true });
-copyFileSync(here('dist/wechat.cjs'), here('dist/miniprogram/wechat.js'));
+// What "Build npm" of WeChat and Douyin copies as it is into miniprogram_npm/moorline. The core without WebAssembly is there once.
+const native = ['wechat', 'douyin', 'alipay', 'goeasy/make'];
+const asm = {
+  name: 'asm',
+  setup: ({ onResolve }) => onResolve({ filter: /\/asm\.gen\.js$/ }, ({ kind }) => (kind === 'entry-point' ? undefined : { path: './asm.js', external: true })),
+};
+for (const [entry, to] of [['core/asm.gen', 'asm'], ...native.map((name) => [name, name])]) {
+  await build({
+    entryPoints: [here(`dist/${entry}.js`)],
+    outfile: here(`dist/miniprogram/${to}.js`),
+    bundle: true,
+    format: 'cjs',
+    target: 'es2018',
+    plugins: [asm],
+    minifyWhitespace: true,
+    legalComments: 'none',
+  });
+}
 copyFileSync(here('dist/core.wasm.br'), here('dist/miniprogram/core.wasm.br'));
 // A package of plain CommonJS: the one around it says that `.js` is something else.
 writeFileSync(here('dist/miniprogram/package.json'), '{ "type": "commonjs" }\n');
 writeFileSync(here('dist/miniprogram/index.js'), "module.exports = require('./wechat.js');\n");
+
+// For resolvers that do not read `exports` (webpack 4, Metro before 0.82, Alipay's tools): a folder per entry that says where it is.
+const { exports } = JSON.parse(readFileSync(here('package.json'), 'utf8'));
+for (const [path, { import: esm, require: cjs }] of Object.entries(exports)) {
+  if (path === '.' || !esm) continue;
+  const up = '../'.repeat(path.split('/').length - 1);
+  const from = (file) => file.replace('./', up);
+  const entry = path.slice(2);
+  // They do not read `imports` either, by which an ES module finds its host: where there are two hosts, it is one file.
+  const files = cjs.node
+    ? { main: from(cjs.node), browser: from(cjs.default) }
+    : { main: native.includes(entry) ? from(`./dist/miniprogram/${entry}.js`) : from(cjs.default), module: from(esm.default), 'react-native': from(esm.default) };
+  mkdirSync(here(entry), { recursive: true });
+  writeFileSync(here(`${entry}/package.json`), `${JSON.stringify({ ...files, types: from(esm.types), sideEffects: false }, undefined, 2)}\n`);
+}

@@ -22,8 +22,11 @@ export interface ClientOptions {
   readonly url: string | readonly string[];
   /** A token, or who gives one whenever one is needed; a provider may return null for nobody. Absent: anonymous. */
   readonly token?: string | TokenProvider;
-  /** Where outbox, device id and positions are kept (default: the host's; IndexedDB in browsers, memory in Node). */
-  readonly store?: Store;
+  /**
+   * Where outbox, device id and positions are kept (default: the host's; IndexedDB in browsers, memory in Node). A store is one
+   * user's: where users change, `(host) => host.store?.(name)` gives each their own. Nothing returned: memory.
+   */
+  readonly store?: Store | ((host: Host) => Store | undefined);
   /** Whether the server may compress what it sends (default true). */
   readonly compression?: boolean;
   /** Messages and bytes that may wait to be sent (default 1,000 and 8 MiB). */
@@ -64,13 +67,14 @@ export class Client {
     if (token !== undefined && typeof token !== 'string' && typeof token !== 'function') {
       throw malformed(`\`token\` is a string or a function, not ${describe(token)}`);
     }
-    const { store: given, tabs } = options;
-    if (given !== undefined && typeof given?.load !== 'function') throw malformed('`store` is what memory() or indexedDb() returns');
+    const { tabs } = options;
     if (tabs !== undefined && typeof tabs !== 'function') throw malformed('`tabs` is what shareTabs() returns');
     const counts = checkCounts(options, ['backoff.min', 'backoff.max', 'connectTimeout', 'outbox.messages', 'outbox.bytes', 'queue.messages', 'queue.bytes']);
     const host = (this.host = options.host ?? platform.host());
     const [, , , messages = 1000, bytes = 8 << 20, queue = 1024] = counts;
     const outbox = { messages, bytes };
+    const given = typeof options.store === 'function' ? (options.store(host) ?? memory()) : options.store;
+    if (given !== undefined && typeof given?.load !== 'function') throw malformed('`store` is what memory() or indexedDb() returns');
     const store = given ?? host.store?.() ?? memory();
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls, counts);

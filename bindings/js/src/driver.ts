@@ -184,7 +184,7 @@ export class Driver implements Doer, Engine {
     const { batch } = this;
     batch.clear();
     this.tellBuffered();
-    for (const earlier of this.later.splice(0)) earlier(batch);
+    if (this.later.length > 0) for (const earlier of this.later.splice(0)) earlier(batch);
     if (call) call(batch);
     const mono = this.parts.host.now();
     const unix = this.wall();

@@ -5,6 +5,7 @@ import type { Core, Run } from './core/wasm.js';
 import type { Writer } from './core/writer.js';
 import type { MoorlineError } from './errors.js';
 import type { Host, Store } from './host/host.js';
+import type { OutboxStats } from './types.js';
 
 /** Where tokens come from. */
 export type TokenProvider = (request: { readonly reason: TokenReason }) => string | null | undefined | Promise<string | null | undefined>;
@@ -23,6 +24,8 @@ export interface Parts {
 
 /** What a driver tells beside the core's events. */
 export interface Owner extends Listener {
+  /** What waits to be sent, also for the core. */
+  readonly outbox: OutboxStats;
   /** The core runs: it can be called. */
   onReady(): void;
   /** How things stand after a run. `nextAttempt`: ms since 1970, 0 for none. */
@@ -35,6 +38,8 @@ export interface Owner extends Listener {
 export interface Engine {
   /** It can be called. */
   readonly isRunning: boolean;
+  /** Whether what is kept outlives this page or process; absent: as the client's store says. */
+  readonly isLasting?: boolean;
   /** Loads what is needed, once. */
   start(): void;
   /** Makes a call; what comes of it is told later. */

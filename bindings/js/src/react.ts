@@ -12,8 +12,6 @@ import { keyOf, listen, share } from './view/shared.js';
 export type { ListOptions, ListedMessage, MessageList } from './view/list.js';
 
 const Context = createContext<Client | undefined>(undefined);
-const idle: Connection = { state: 'idle' };
-const nobody: Members = { count: undefined, list: undefined };
 
 /** Hands a client to all below. Whoever made the client closes it: this component never does. */
 export function MoorlineProvider(props: { readonly client: Client; readonly children?: ReactNode }): ReactNode {
@@ -28,13 +26,13 @@ export function useClient(): Client {
 }
 
 /** Follows a source: a receipt's `progress`, for one. `server` is what is shown while rendering on a server, and first after it. */
-export function useSource<T>(source: Source<T>, server: T = source.current): T {
+export function useSource<T>(source: Source<T>, server: T = source.first): T {
   return useSyncExternalStore(source.subscribe, () => source.current, () => server);
 }
 
 /** The connection. */
 export function useConnection(): Connection {
-  return useSource(useClient().connection, idle);
+  return useSource(useClient().connection);
 }
 
 /**
@@ -50,13 +48,12 @@ export function useChannel(name: string, options?: ChannelOptions): Channel {
 
 /** The channel's messages: its newest ones, what comes, and what is published through the list. */
 export function useMessages(channel: Channel, options?: ListOptions): MessageList {
-  const list = listOf(useClient(), channel, options);
-  return useSource(list, list.first);
+  return useSource(listOf(useClient(), channel, options));
 }
 
 /** Who is in the channel. Needs `presence: 'watch'` or `'join'`. */
 export function usePresence(channel: Channel): Members {
-  return useSource(channel.presence.source, nobody);
+  return useSource(channel.presence.source);
 }
 
 /** Calls the newest handler for each event of a channel. */

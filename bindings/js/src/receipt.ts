@@ -35,13 +35,13 @@ export class Receipt {
    */
   readonly stored: Promise<Stored>;
   /**
-   * Resolves when the client's store has the message: from then on it outlives this page or process, as far as the
-   * store does. Needs no connection. Rejects with why it is not kept. Need not be awaited.
+   * Resolves when the client's store has the message: from then on it outlives this page or process, if the store does
+   * (`isKept`). Needs no connection. Rejects with why the store does not have it. Need not be awaited.
    */
   readonly queued: Promise<void>;
   /** Why it failed, if it did. */
   error: MoorlineError | undefined;
-  /** Whether the store has it: it outlives this page or process. */
+  /** Whether it outlives this page or process: the store has it, and is not in memory. */
   isKept = false;
   /** Its state, to be followed. */
   readonly progress: Source<ReceiptState>;
@@ -76,8 +76,8 @@ export class Receipt {
   }
 
   /** @internal */
-  onQueued(): void {
-    this.isKept = true;
+  onQueued(isLasting: boolean): void {
+    this.isKept = isLasting;
     this.resolveQueued();
   }
 

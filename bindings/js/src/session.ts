@@ -183,7 +183,7 @@ export class Session implements Listener {
       from.list((entry) => {
         const [publish, channel, id] = [entry.number(), entry.text(), entry.text()];
         const receipt = new Receipt(id, channel, this.report);
-        receipt.onQueued();
+        receipt.onQueued(this.isLasting);
         this.receipts.set(publish, receipt);
         this.restored.push(receipt);
       }),
@@ -232,7 +232,7 @@ export class Session implements Listener {
   }
 
   onQueued(publish: number): void {
-    this.receipts.get(publish)?.onQueued();
+    this.receipts.get(publish)?.onQueued(this.isLasting);
   }
 
   onSent(publish: number): void {
@@ -262,6 +262,10 @@ export class Session implements Listener {
   onClosed(error: MoorlineError | undefined): void {
     this.driver.end();
     void this.releaseStore().then(() => this.finish(closedError(), error));
+  }
+
+  private get isLasting(): boolean {
+    return (this.driver.isLasting ?? this.parts.store.isLasting) !== false;
   }
 
   private releaseStore(): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ClientOptions, Client } from './client.js';
+import { checked } from './core/checked.js';
 import { type Core, type Instantiated, once } from './core/wasm.js';
 import { MoorlineError } from './errors.js';
 import { instantiate } from './host/instantiate.js';
@@ -19,7 +20,7 @@ export function init(source: CoreSource | Promise<CoreSource>): void {
   Promise.resolve(source).catch(() => undefined);
   load = once(async () => {
     const from = await (read ??= readOf(source));
-    return typeof from === 'function' ? from() : instantiate(from);
+    return checked(await (typeof from === 'function' ? from() : instantiate(from)));
   });
 }
 

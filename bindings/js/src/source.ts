@@ -1,17 +1,22 @@
 /** A value that changes, and a way to be told. `current` is the same object until it changes. */
 export interface Source<T> {
   readonly current: T;
+  /** What it was before anything happened, as a server renders it. */
+  readonly first: T;
   readonly subscribe: (changed: () => void) => () => void;
 }
 
 /** A source that its owner sets. */
 export class Value<T> implements Source<T> {
+  readonly first: T;
   private readonly listeners = new Set<{ changed: () => void }>();
 
   constructor(
     public current: T,
     private readonly report: (error: unknown) => void,
-  ) {}
+  ) {
+    this.first = current;
+  }
 
   readonly subscribe = (changed: () => void): (() => void) => {
     const listener = { changed };

@@ -1,5 +1,5 @@
 import {
-  type App, type InjectionKey, type MaybeRefOrGetter, type ShallowRef, computed, effectScope, getCurrentInstance, inject, markRaw, onMounted,
+  type App, type InjectionKey, type MaybeRefOrGetter, type ShallowRef, computed, effectScope, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted,
   shallowReadonly, shallowRef, toValue, watchEffect,
 } from 'vue';
 import type { Channel, ChannelEvents } from './channel.js';
@@ -32,7 +32,7 @@ export function useClient(): Client {
 
 /** Follows a source, which may change: a receipt's `progress`, for one. */
 export function useSource<T>(source: MaybeRefOrGetter<Source<T>>): Followed<T> {
-  return follow(() => toValue(source), (from) => from.current);
+  return follow(() => toValue(source), (from) => from.current, (from) => from.first);
 }
 
 /** The connection. */
@@ -70,9 +70,10 @@ export function useEvent<Name extends keyof ChannelEvents>(
   whileMounted(() => toValue(channel), (from) => listen(from, name, handler));
 }
 
-/** The value of what is followed: its first one before it is mounted, and on a server for good. */
-function follow<From extends Pick<Source<unknown>, 'subscribe'>, T>(from: () => From, read: (from: From) => T): Followed<T> {
-  const value = shallowRef(read(from())) as ShallowRef<T>;
+/** The value of what is followed. Over what a server has rendered it is the first one until it is mounted, as it was there. */
+function follow<From extends Pick<Source<unknown>, 'subscribe'>, T>(from: () => From, read: (from: From) => T, first = read): Followed<T> {
+  // An element that is there before its component is one to be hydrated.
+  const value = shallowRef((getCurrentInstance()?.vnode.el ? first : read)(from())) as ShallowRef<T>;
   whileMounted(from, (source) => {
     const changed = (): void => void (value.value = read(source));
     const off = source.subscribe(changed);
@@ -82,10 +83,16 @@ function follow<From extends Pick<Source<unknown>, 'subscribe'>, T>(from: () => 
   return shallowReadonly(value);
 }
 
-/** Runs with what is given while the component is mounted (or at once, outside of one), and again when that changes. */
+/**
+ * Runs with what is given while the component is mounted and not put aside by `<KeepAlive>` (or at once, outside of one), and
+ * again when that changes.
+ */
 function whileMounted<From>(from: () => From, run: (from: From) => () => void): void {
   const scope = effectScope();
-  const start = (): void => void scope.run(() => watchEffect((onCleanup) => onCleanup(run(from())), { flush: 'sync' }));
-  if (getCurrentInstance()) onMounted(start);
-  else start();
+  let stop: (() => void) | undefined;
+  const start = (): void => void (stop ??= scope.run(() => watchEffect((onCleanup) => onCleanup(run(from())), { flush: 'sync' })));
+  if (!getCurrentInstance()) return start();
+  onMounted(start);
+  onActivated(start);
+  onDeactivated(() => (stop = stop?.() as undefined));
 }

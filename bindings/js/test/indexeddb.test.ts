@@ -1,5 +1,7 @@
 import 'fake-indexeddb/auto';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { browserHost } from '../src/host/browser.js';
+import { workerHost } from '../src/host/worker.js';
 import { indexedDb } from '../src/index.js';
 import { fresh, kit, once, take } from './kit/kit.js';
 
@@ -7,6 +9,23 @@ const here = kit();
 let names = 0;
 const name = (): string => `db-${++names}`;
 const bytes = (...values: number[]): Uint8Array => new Uint8Array(values);
+
+const a = { clear: false, deletes: [], puts: [['a', bytes(1)]] } as const;
+const wipe = { clear: true, deletes: [], puts: [] } as const;
+
+/** A browser with Web Locks. */
+function giveLocks(): void {
+  const held = new Set<string>();
+  const request = async (lock: string, _: object, take: (lock: unknown) => Promise<void> | undefined): Promise<void> => {
+    if (held.has(lock)) return take(null);
+    held.add(lock);
+    await take({ name: lock });
+    held.delete(lock);
+  };
+  vi.stubGlobal('navigator', { locks: { request } });
+}
+
+afterEach(() => void vi.unstubAllGlobals());
 
 describe('a store in IndexedDB', () => {
   test('keeps what is written, over a restart', async () => {
@@ -45,29 +64,90 @@ describe('a store in IndexedDB', () => {
   });
 
   test('belongs to one client at a time, where the host has locks', async () => {
-    const held = new Set<string>();
-    const request = async (lock: string, _: object, take: (lock: unknown) => Promise<void> | undefined): Promise<void> => {
-      if (held.has(lock)) return take(null);
-      held.add(lock);
-      await take({ name: lock });
-      held.delete(lock);
-    };
-    Object.defineProperty(globalThis, 'navigator', { value: { locks: { request } }, configurable: true });
-    try {
+    giveLocks();
+    const database = name();
+    const first = indexedDb({ name: database });
+    await first.load();
+    const second = indexedDb({ name: database });
+    await expect(second.load()).rejects.toMatchObject({ code: 'client.store_locked', number: 103, retryable: true });
+    const third = indexedDb({ name: database, ifLocked: 'memory' });
+    expect(await third.load()).toEqual([]);
+    await third.commit(a);
+    expect([first.isLasting, third.isLasting]).toEqual([true, false]);
+    await first.close?.();
+    expect(await second.load()).toEqual([]);
+    await second.close?.();
+    // One that had to do without is not bound to that.
+    expect(await third.load()).toEqual([]);
+    await third.commit(a);
+    expect(third.isLasting).toBe(true);
+    await third.close?.();
+    expect(await second.load()).toEqual([['a', bytes(1)]]);
+  });
+
+  test('is cleared by who does not have it once it is free, and says so before that', async () => {
+    giveLocks();
+    const database = name();
+    const [first, second, third] = [indexedDb({ name: database }), indexedDb({ name: database, ifLocked: 'memory' }), indexedDb({ name: database })];
+    await first.load();
+    await first.commit(a);
+    await second.load();
+    await expect(second.commit(wipe)).rejects.toMatchObject({ code: 'storage.unavailable', message: expect.stringContaining('close({ wipe: true })') as string });
+    await first.close?.();
+    await second.commit(wipe);
+    expect(await third.load()).toEqual([]);
+  });
+
+  test('is in memory by default where nothing tells who else has it', async () => {
+    for (const host of [browserHost(), workerHost()]) {
       const database = name();
-      const first = indexedDb({ name: database });
-      await first.load();
-      const second = indexedDb({ name: database });
-      await expect(second.load()).rejects.toMatchObject({ code: 'client.store_locked', number: 103, retryable: true });
-      const third = indexedDb({ name: database, ifLocked: 'memory' });
-      expect(await third.load()).toEqual([]);
-      await third.commit({ clear: false, deletes: [], puts: [['a', bytes(1)]] });
-      await first.close?.();
-      await Promise.resolve();
-      expect(await second.load()).toEqual([]);
-    } finally {
-      Reflect.deleteProperty(globalThis, 'navigator');
+      const [first, second] = [host.store!(database), host.store!(database)];
+      expect([await first.load(), await second.load()]).toEqual([[], []]);
+      await first.commit(a);
+      await second.commit(a);
+      await first.commit(wipe);
+      expect([first.isLasting, second.isLasting]).toEqual([false, false]);
+      expect(await indexedDb({ name: database }).load()).toEqual([]);
     }
+  });
+
+  test.each([
+    ['no IndexedDB', () => (giveLocks(), vi.stubGlobal('indexedDB', undefined))],
+    ['locks that are denied', () => vi.stubGlobal('navigator', { locks: { request: () => Promise.reject(new Error('denied')) } })],
+  ])('%s: the default is in memory, and one that is asked for says what to do', async (_, lack) => {
+    lack();
+    const store = browserHost().store!();
+    expect(await store.load()).toEqual([]);
+    await store.commit(wipe);
+    expect(store.isLasting).toBe(false);
+    await expect(indexedDb().load()).rejects.toMatchObject({ code: 'storage.unavailable', message: expect.stringContaining('`store: memory()`') as string });
+  });
+
+  test('that is closed while it opens has opened nothing', async () => {
+    const database = name();
+    const [first, second] = [indexedDb({ name: database }), indexedDb({ name: database })];
+    await first.load(true);
+    const loading = second.load(true);
+    await second.close?.();
+    await loading;
+    await first.commit(a);
+    await expect(second.commit(a)).rejects.toMatchObject({ code: 'storage.unavailable' });
+  });
+
+  test('makes a receipt say whether its message outlives the page', async () => {
+    giveLocks();
+    const database = name();
+    const store = (): ReturnType<typeof indexedDb> => indexedDb({ name: database, ifLocked: 'memory' });
+    const clients = [here.client('alice', { store: store() }), here.client('alice', { store: store() })];
+    const receipts = [];
+    for (const client of clients) {
+      const receipt = client.channel(fresh()).publish('x');
+      await receipt.queued;
+      receipts.push(receipt);
+    }
+    expect(receipts.map(({ isKept }) => isKept)).toEqual([true, false]);
+    await expect(clients[1]!.close({ wipe: true })).rejects.toMatchObject({ code: 'storage.unavailable', message: expect.stringContaining('another tab has the store') as string });
+    await clients[0]!.close({ wipe: true });
   });
 
   test('brings what was published offline to the next client', async () => {

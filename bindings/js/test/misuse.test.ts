@@ -10,7 +10,7 @@ describe('misuse', () => {
   test.each([undefined, null, {}, { url: '' }, { url: [] }, { url: 'https://example.com' }, { url: 'ws://' }, { url: 'ws://a b' }, { url: 7 }, { url: 'ws://a:99999/' },
     { url: 'ws://[::1/' }, { url: 'ws://a:b/' }, ...[Infinity, NaN, 0, -1, 1.5, null, '5', BigInt(10)].map((value) => ({ url: 'ws://a', connectTimeout: value })),
     ...['backoff', 'outbox', 'queue'].flatMap((name) => [null, 'x', { [name === 'backoff' ? 'max' : 'messages']: Infinity }].map((value) => ({ url: 'ws://a', [name]: value }))),
-    { url: 'ws://a', store: {} }, { url: 'ws://a', store: memory }, { url: 'ws://a', tabs: true }])(
+    { url: 'ws://a', store: {} }, { url: 'ws://a', store: () => ({}) }, { url: 'ws://a', tabs: true }])(
     'options %o make no client',
     (options) => {
       expect(() => createClient(options as unknown as ClientOptions)).toThrow(malformed);
@@ -106,11 +106,9 @@ describe('misuse', () => {
   });
 
   test('after a final refusal everything says why, and what was kept goes out with the next client', async () => {
-    const store = memory();
-    const name = fresh();
-    const alice = client('alice', { store, token: 'dev:alice' });
-    const kept = client('alice', { token: 'forged' });
-    const room = kept.channel(name);
+    const store = { ...memory(), isLasting: true };
+    const kept = client('alice', { store, token: 'forged' });
+    const room = kept.channel(fresh());
     const receipt = room.publish('x');
     await expect(receipt.stored).rejects.toMatchObject({ code: 'auth.invalid' });
     expect([receipt.state, receipt.isKept]).toEqual(['queued', true]);
@@ -119,7 +117,12 @@ describe('misuse', () => {
     expect(() => room.on('message', () => undefined)).toThrow(refused);
     await expect(kept.status(['bob'])).rejects.toThrow(refused);
     await kept.close();
-    await alice.close();
+    const next = client('alice', { store });
+    await next.connect();
+    const [restored] = next.restored;
+    expect(restored).toMatchObject({ id: receipt.id, isKept: true });
+    expect(await restored!.stored).toMatchObject({ offset: 1, duplicate: false });
+    await next.close();
   });
 
   test('a store that never answers does not hold up close for ever', async () => {

@@ -1,35 +1,104 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { runInNewContext } from 'node:vm';
+import { parse } from 'acorn';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import webpack from 'webpack';
+import type { GoEasy } from '../src/goeasy/facade.js';
+import type { Base } from '../src/goeasy/types.js';
+import { ended, said, subscribed } from './goeasy/people.js';
+import { Server } from './kit/server.js';
+import { ground } from './platforms/sim/ground.js';
+import { Machine } from './platforms/sim/machine.js';
+import { wechat } from './platforms/sim/vendors.js';
 
-const here = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const readme = readFileSync(here('README.md'), 'utf8');
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: Record<string, { import?: object }> };
+/** The entries that have both forms. */
+const entries = Object.keys(exports).filter((path) => exports[path]!.import).map((path) => `moorline${path.slice(1)}`);
 
-test('what npm packs has the licences of the repository', () => {
-  const answer = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: here(''), encoding: 'utf8' })) as object;
-  // npm 11 answers with an object by name, older ones with a list.
-  const [{ files }] = Object.values(answer) as [{ files: { path: string }[] }];
-  const paths = files.map(({ path }) => path);
-  for (const name of ['LICENSE-APACHE', 'LICENSE-MIT']) {
-    expect(paths).toContain(name);
-    expect(readFileSync(here(name), 'utf8')).toBe(readFileSync(here(`../../${name}`), 'utf8'));
-  }
-  expect(paths.filter((path) => !/^(dist\/|LICENSE-|README\.md$|package\.json$)/.test(path))).toEqual([]);
+/** Loads a file as a base library does: what it declares is its own, and it may require files beside it. */
+function load(file: string, globals: object): Record<string, unknown> {
+  const module = { exports: {} as Record<string, unknown> };
+  const code = readFileSync(file, 'utf8');
+  parse(code, { ecmaVersion: 2018, sourceType: 'script' });
+  const ask = (name: string): unknown => {
+    expect(name).toMatch(/^\.\/[\w/]+\.js$/);
+    return load(join(dirname(file), name), globals);
+  };
+  (runInNewContext(`(function (module, exports, require) {${code}\n})`, globals) as (...args: unknown[]) => void)(module, module.exports, ask);
+  return module.exports;
+}
+
+describe('what the tools of mini-programs copy', () => {
+  const folder = join(root, 'dist/miniprogram');
+
+  test.each([
+    ['index', 'WechatHost'], ['wechat', 'WechatHost'], ['douyin', 'DouyinHost'], ['alipay', 'AlipayHost'], ['goeasy/make', 'makeGoEasy'],
+  ])('has %s, in CommonJS of ES2018 that does nothing when it is loaded', (entry, name) => {
+    const globals = Object.create(null) as Record<string, unknown>;
+    const made = load(join(folder, `${entry}.js`), globals);
+    expect(Object.keys(globals)).toEqual([]);
+    expect(typeof made[name]).toBe('function');
+    if (name !== 'makeGoEasy') expect(typeof made['createClient']).toBe('function');
+  });
+
+  test('makes a GoEasy on a phone that one user after the other has', async () => {
+    const server = await Server.start();
+    try {
+      const globals = { setTimeout, clearTimeout, Promise, ...wechat(new Machine(ground), undefined) };
+      const { createClient } = load(join(folder, 'wechat.js'), globals) as unknown as Base;
+      const { makeGoEasy } = load(join(folder, 'goeasy/make.js'), globals) as { makeGoEasy: (base: Base) => GoEasy };
+      const one = makeGoEasy({ createClient }).getInstance({ host: server.url, appkey: 'default', modules: ['pubsub'] });
+      for (const id of ['alice', 'bob', 'alice']) {
+        await ended((callbacks) => one.connect({ id, ...callbacks }));
+        const inbox = await subscribed(one, 'room', { presence: { enable: true } });
+        await said(one, 'room', `${id} is here`);
+        expect((await inbox.until(1))[0]!.content).toBe(`${id} is here`);
+        await ended((callbacks) => one.disconnect(callbacks));
+      }
+    } finally {
+      await server.remove();
+    }
+  });
+
+  test('has the core once in each form', () => {
+    expect(existsSync(join(folder, 'core.wasm.br'))).toBe(true);
+    for (const entry of ['wechat', 'douyin', 'alipay', 'goeasy/make']) expect(readFileSync(join(folder, `${entry}.js`)).length).toBeLessThan(100_000);
+  });
 });
 
-test('the README names every entry', () => {
-  const { exports } = JSON.parse(readFileSync(here('package.json'), 'utf8')) as { exports: object };
-  const rows = readme.slice(readme.indexOf('## Entries')).split('\n').filter((line) => line.startsWith('| `'));
-  const named = rows.flatMap((row) => [...row.split('|')[1]!.matchAll(/`(?:moorline)?(\/[^`]+)?`/g)].map(([, entry = '']) => `.${entry}`));
-  expect(named.sort()).toEqual(Object.keys(exports).filter((entry) => entry !== './package.json').sort());
-});
+describe('resolvers that do not read `exports`', () => {
+  let app: string;
+  beforeAll(() => {
+    app = mkdtempSync(join(tmpdir(), 'moorline-app-'));
+    mkdirSync(join(app, 'node_modules'));
+    symlinkSync(root, join(app, 'node_modules/moorline'), 'dir');
+  });
+  afterAll(() => rmSync(app, { recursive: true, force: true }));
 
-test('what the README points to is there, and is no link that a package has not', () => {
-  const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, to]) => to!);
-  const headings = [...readme.matchAll(/^## (.+)$/gm)].map(([, title]) => `#${title!.toLowerCase().replace(/ /g, '-')}`);
-  expect(links.filter((to) => !to.startsWith('https://') && !headings.includes(to))).toEqual([]);
-  const files = [...readme.matchAll(/`((?:docs|examples)\/[\w./-]+)`/g)].map(([, path]) => path!);
-  expect(files.length).toBeGreaterThan(5);
-  expect(files.filter((path) => !existsSync(here(`../../${path}`)))).toEqual([]);
+  /** Bundles entries, and returns what could not be had. */
+  const missing = (names: readonly string[], mainFields: string[], target: 'web' | 'node'): Promise<string[]> =>
+    new Promise((resolve, reject) => {
+      const compiler = webpack({
+        mode: 'none', context: app, entry: [...names], target, output: { path: join(app, 'out') },
+        resolve: { exportsFields: [], importsFields: [], mainFields, symlinks: false },
+        externals: [/^(ws|react|vue|node:.*)$/],
+      });
+      compiler.run((error, stats) => (error ? reject(error) : resolve((stats!.compilation.errors).map(({ message }) => message))));
+    });
+
+  const minis = entries.filter((name) => /\/(wechat|alipay|douyin|uni|taro|react-native|goeasy\/make)$/.test(name));
+  const pages = [...minis, ...entries.filter((name) => /moorline(\/(slim|blackbox|asm|react|vue|tabs|goeasy))?$/.test(name))];
+
+  test.each([
+    ['webpack 4, as uni-app for Vue 2 has it', pages, ['browser', 'module', 'main'], 'web'],
+    ['Metro', [...minis, 'moorline', 'moorline/react'], ['react-native', 'browser', 'main'], 'web'],
+    ['a tool that knows `main` alone', minis, ['main'], 'web'],
+    ['a runner for Node', entries, ['main'], 'node'],
+  ] as const)('%s', async (_name, names, fields, target) => {
+    expect(await missing(names, [...fields], target)).toEqual([]);
+  }, 60_000);
 });

@@ -48,7 +48,8 @@ describe('a publish', () => {
     const states: string[] = [receipt.state];
     receipt.progress.subscribe(() => states.push(receipt.state));
     await receipt.queued;
-    expect(receipt.isKept).toBe(true);
+    // In Node the store is in memory, and outlives nothing.
+    expect(receipt.isKept).toBe(false);
     await receipt.stored;
     expect(states).toEqual(['queued', 'sent', 'stored']);
   });

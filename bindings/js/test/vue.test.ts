@@ -1,6 +1,6 @@
 import './kit/dom.js';
 import { renderToString } from '@vue/server-renderer';
-import { type App, createApp, createSSRApp, h, nextTick, ref, shallowRef } from 'vue';
+import { type App, KeepAlive, createApp, createSSRApp, defineComponent, h, nextTick, ref, shallowRef } from 'vue';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Channel, type Client, type Message, memory } from '../src/index.js';
 import { type Followed, type MessageList, moorline, useChannel, useClient, useConnection, useEvent, useMessages, usePresence } from '../src/vue.js';
@@ -150,4 +150,46 @@ test('without a client says what to do', () => {
   const bare = createApp({ setup: () => (useClient(), () => null) });
   bare.config.warnHandler = () => undefined;
   expect(() => bare.mount(document.createElement('div') as unknown as Element)).toThrow(/app\.use\(moorline, client\)/);
+});
+
+test('what a server has rendered is taken over by a client that is online already', async () => {
+  const [alice, name] = [client('alice'), fresh()];
+  const warnings: unknown[] = [];
+  const warn = vi.spyOn(console, 'warn').mockImplementation((...said) => void warnings.push(said));
+  const error = vi.spyOn(console, 'error').mockImplementation((...said) => void warnings.push(said));
+  const Root = {
+    setup() {
+      const connection = useConnection();
+      const { list } = room(name);
+      return () => h('p', `${connection.value.state} ${list.value.isLoading}`);
+    },
+  };
+  const html = await renderToString(createSSRApp(Root).use(moorline, client('server')));
+  await alice.connect();
+  const box = document.createElement('div');
+  box.innerHTML = html;
+  app = createSSRApp(Root);
+  app.use(moorline, alice).mount(box as unknown as Element);
+  await vi.waitFor(() => expect(box.textContent).toBe('online false'));
+  warn.mockRestore();
+  error.mockRestore();
+  expect(warnings).toEqual([]);
+});
+
+test('a room that <KeepAlive> puts aside is left, and read again when it comes back', async () => {
+  const [alice, name] = [client('alice'), fresh()];
+  const watcher = client('bob').channel(name, { presence: 'watch' });
+  const seen: string[] = [];
+  watcher.presence.on('change', (changes) => void seen.push(...changes.map(({ event, user }) => `${event} ${user}`)));
+  await once((handler) => watcher.on('subscribed', handler));
+  const Room = defineComponent({ name: 'Room', setup: () => (room(name, 'join'), () => h('p', 'room')) });
+  const Other = defineComponent({ name: 'Other', setup: () => () => h('p', 'other') });
+  const isShown = ref(true);
+  app = createApp({ setup: () => () => h(KeepAlive, null, { default: () => h(isShown.value ? Room : Other) }) });
+  app.use(moorline, alice).mount(document.createElement('div') as unknown as Element);
+  await vi.waitFor(() => expect(seen).toEqual(['join alice']));
+  isShown.value = false;
+  await vi.waitFor(() => expect(seen).toEqual(['join alice', 'leave alice']));
+  isShown.value = true;
+  await vi.waitFor(() => expect(seen).toEqual(['join alice', 'leave alice', 'join alice']));
 });

@@ -1,5 +1,4 @@
-// Bundles the app with Metro, as a release is bundled, and compiles it to Hermes bytecode: node scripts/bundle.mjs android|ios,
-// or `test`: the app without React Native's native side, for the test that runs it in Hermes.
+// Bundles the app with Metro, as a release is bundled, and compiles it to Hermes bytecode: node scripts/bundle.mjs android|ios
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,12 +8,12 @@ const require = createRequire(import.meta.url);
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const Metro = require('metro');
 
-/** Bundles an entry; returns where it is. */
-export async function bundle(platform, entry = 'index.js', config = 'metro.config.js', folder = platform) {
-  mkdirSync(here(`dist/${folder}`), { recursive: true });
-  const out = here(`dist/${folder}/${entry.replace(/^.*\//, '').replace(/\.js$/, '')}.bundle.js`);
-  const loaded = await Metro.loadConfig({ config: here(config) });
-  await Metro.runBuild(loaded, { entry: here(entry), out, platform, dev: false, minify: false });
+/** Bundles the app; returns where it is. */
+export async function bundle(platform) {
+  mkdirSync(here(`dist/${platform}`), { recursive: true });
+  const out = here(`dist/${platform}/index.bundle.js`);
+  const config = await Metro.loadConfig({ config: here('metro.config.js') });
+  await Metro.runBuild(config, { entry: here('index.js'), out, platform, dev: false, minify: false });
   return out;
 }
 
@@ -28,12 +27,8 @@ export function compile(file) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const platform = process.argv[2];
-  if (platform === 'test') {
-    console.log(await bundle('android', 'test/main.js', 'metro.test.config.js', 'test'));
-    process.exit(0);
-  }
   if (platform !== 'android' && platform !== 'ios') {
-    console.error('node scripts/bundle.mjs android|ios|test');
+    console.error('node scripts/bundle.mjs android|ios');
     process.exit(2);
   }
   const file = await bundle(platform);

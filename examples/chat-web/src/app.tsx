@@ -2,7 +2,7 @@ import { useEffect, useState } from 'react';
 import { type Client, type Store, createClient, indexedDb, memory } from 'moorline';
 import { MoorlineProvider } from 'moorline/react';
 import { Chat } from './chat';
-import { useTabText } from './kept';
+import { forget, useTabText } from './kept';
 import { Welcome } from './welcome';
 
 /** ms that a page which is about to go may keep the store of its user. */
@@ -47,7 +47,10 @@ export function App() {
   if (!client) return null;
   return (
     <MoorlineProvider client={client}>
-      <Chat name={name} onLeave={() => setName('')} />
+      <Chat name={name} onLeave={() => {
+        forget(`draft.${name}.`);
+        setName('');
+      }} />
     </MoorlineProvider>
   );
 }

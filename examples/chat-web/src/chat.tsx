@@ -1,12 +1,14 @@
 import { useEffect, useRef, useState } from 'react';
 import { useClient, useConnection } from 'moorline/react';
-import { Rooms } from './rooms';
+import { Rooms, canBe } from './rooms';
 import { Room } from './room';
 import { read, write } from './kept';
 
+/** The room that an address names; nothing where it names none that can be. */
 const nameOf = (hash: string): string => {
   try {
-    return decodeURIComponent(hash.replace(/^#\/?/, ''));
+    const name = decodeURIComponent(hash.replace(/^#\/?/, ''));
+    return canBe(name) ? name : '';
   } catch {
     return '';
   }
@@ -15,7 +17,7 @@ const nameOf = (hash: string): string => {
 /** The rooms of this browser's user, and the one that is open: the address has its name. */
 function useRooms(user: string): { rooms: readonly string[]; open: string; leave: (room: string) => void } {
   const [open, setOpen] = useState(() => nameOf(location.hash) || 'lobby');
-  const [rooms, setRooms] = useState<readonly string[]>(() => read(`rooms.${user}`, ['lobby', 'random']));
+  const [rooms, setRooms] = useState<readonly string[]>(() => read(`rooms.${user}`, ['lobby', 'random']).filter(canBe));
   useEffect(() => {
     const changed = () => setOpen(nameOf(location.hash) || 'lobby');
     addEventListener('hashchange', changed);
@@ -40,13 +42,10 @@ export function Chat({ name, onLeave }: { name: string; onLeave: () => void }) {
     opener.current = document.activeElement as HTMLElement;
     setPanel(which);
   };
-  const hide = () => {
-    setPanel(undefined);
-    opener.current?.focus();
-  };
+  const hide = () => setPanel(undefined);
   useEffect(() => setPanel(undefined), [open]);
   useEffect(() => {
-    if (!panel) return;
+    if (!panel) return opener.current?.focus();
     document.querySelector<HTMLElement>(`.${panel} .close`)?.focus();
     const escape = (event: KeyboardEvent) => event.key === 'Escape' && hide();
     addEventListener('keydown', escape);
@@ -55,7 +54,7 @@ export function Chat({ name, onLeave }: { name: string; onLeave: () => void }) {
   return (
     <div className="chat" data-panel={panel}>
       <Offline />
-      <Rooms name={name} rooms={rooms} open={open} onHide={hide} onLeave={onLeave} />
+      <Rooms name={name} rooms={rooms} open={open} isOver={panel === 'rooms'} onHide={hide} onLeave={onLeave} />
       <Room key={open} room={open} name={name} panel={panel} onShow={show} onHide={hide} onLeave={rooms.length > 1 ? () => leave(open) : undefined} />
       {panel && <div className="shade" onClick={hide} />}
     </div>

@@ -2,12 +2,13 @@ import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from 
 import type { MessageList } from 'moorline/react';
 import { read, write } from './kept';
 
-/** Where a message is written. A draft stays with its room. */
-export function Composer({ room, list, onTyping }: { room: string; list: MessageList; onTyping: () => void }) {
-  const [text, setText] = useState(() => read(`draft.${room}`, ''));
+/** Where a message is written. A draft stays with its room and its writer, until that one signs out. */
+export function Composer({ room, name, list, onTyping }: { room: string; name: string; list: MessageList; onTyping: () => void }) {
+  const draft = `draft.${name}.${room}`;
+  const [text, setText] = useState(() => read(draft, ''));
   const [wrong, setWrong] = useState('');
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => write(`draft.${room}`, text), [room, text]);
+  useEffect(() => write(draft, text), [draft, text]);
   useEffect(() => {
     // A keyboard of glass would cover the room.
     if (matchMedia('(hover: hover)').matches) field.current?.focus();

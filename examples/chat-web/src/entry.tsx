@@ -1,4 +1,4 @@
-import { memo } from 'react';
+import { memo, useState } from 'react';
 import type { ListedMessage, MessageList } from 'moorline/react';
 import { initials, tint } from './people';
 
@@ -35,9 +35,13 @@ export const Entry = memo(function Entry({ message, list, isMine, isFirst, day }
 /** How far an own message is, and what can be done about it. */
 function Standing({ message, list }: { message: ListedMessage; list: MessageList }) {
   // The same id: the server stores it once, whatever became of the first attempt.
+  const [wrong, setWrong] = useState('');
   const retry = () => {
-    list.discard(message);
-    list.publish(textOf(message), { id: message.id });
+    try {
+      list.publish(message.text ?? message.data ?? message.bytes, { id: message.id });
+    } catch (error) {
+      setWrong((error as Error).message);
+    }
   };
   switch (message.state) {
     case 'queued':
@@ -49,7 +53,7 @@ function Standing({ message, list }: { message: ListedMessage; list: MessageList
     default:
       return (
         <span className="state wrong">
-          {message.state === 'failed' ? `not sent: ${message.receipt?.error?.message ?? 'it failed'}` : 'perhaps not sent'}
+          {wrong || (message.state === 'failed' ? `not sent: ${message.receipt?.error?.message ?? 'it failed'}` : 'perhaps not sent')}
           <button className="quiet" onClick={retry}>Retry</button>
           <button className="quiet" onClick={() => list.discard(message)}>Remove</button>
         </span>

@@ -19,6 +19,15 @@ export function write(key: string, value: unknown): void {
   }
 }
 
+/** Forgets all values whose keys begin like this. */
+export function forget(beginning: string): void {
+  try {
+    for (const key of Object.keys(localStorage)) if (key.startsWith(`moorline-chat.${beginning}`)) localStorage.removeItem(key);
+  } catch {
+    // There was nothing.
+  }
+}
+
 /** A text that this tab keeps: another one can be somebody else. */
 export function useTabText(key: string): [string, (value: string) => void] {
   const [value, set] = useState(() => sessionStorage.getItem(key) ?? '');

@@ -11,23 +11,29 @@ export function Log({ list, name, room }: { list: MessageList; name: string; roo
   const box = useRef<HTMLDivElement>(null);
   const [isAtEnd, setAtEnd] = useState(true);
   const [seen, setSeen] = useState<string>();
-  const before = useRef({ first: undefined as string | undefined, height: 0, atEnd: true });
-  const first = messages[0]?.key;
+  const before = useRef({ anchor: undefined as HTMLElement | undefined, top: 0, atEnd: true });
   const last = messages.at(-1);
 
   useLayoutEffect(() => {
     const at = box.current!;
     const was = before.current;
     if (was.atEnd || last?.state === 'queued') at.scrollTop = at.scrollHeight;
-    // Older ones came in above: what was read stays under the eyes.
-    else if (first !== was.first) at.scrollTop += at.scrollHeight - was.height;
-    before.current = { ...was, first, height: at.scrollHeight };
+    // Whatever came or went above: what was read stays under the eyes.
+    else if (was.anchor?.isConnected) at.scrollTop += topOf(was.anchor, at) - was.top;
+    note(at, was.atEnd);
   }, [messages]);
+
+  /** Remembers where the reader is: the first entry in sight, and where it is seen. */
+  const note = (at: HTMLElement, atEnd: boolean) => {
+    const entries = at.querySelectorAll<HTMLElement>('.entry');
+    const anchor = [...entries].find((entry) => topOf(entry, at) + entry.offsetHeight > 0);
+    before.current = { anchor, top: anchor ? topOf(anchor, at) : 0, atEnd };
+  };
 
   const scrolled = () => {
     const at = box.current!;
     const atEnd = at.scrollHeight - at.scrollTop - at.clientHeight < near;
-    before.current.atEnd = atEnd;
+    note(at, atEnd);
     setAtEnd(atEnd);
     if (atEnd) list.trim();
     else if (at.scrollTop < near && hasOlder && !isLoading) void loadOlder();
@@ -65,6 +71,9 @@ export function Log({ list, name, room }: { list: MessageList; name: string; roo
     </div>
   );
 }
+
+/** Where an entry is seen, from the top of the log on. */
+const topOf = (entry: HTMLElement, log: HTMLElement): number => entry.getBoundingClientRect().top - log.getBoundingClientRect().top;
 
 const isMine = (message: ListedMessage, name: string): boolean => message.receipt !== undefined || message.user === name;
 

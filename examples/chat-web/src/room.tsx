@@ -4,7 +4,7 @@ import { useChannel, useConnection, useMessages, usePresence } from 'moorline/re
 import { Composer } from './composer';
 import { Log } from './log';
 import { initials, tint } from './people';
-import { asMember, channelOf } from './rooms';
+import { asMember, channelOf, dialog } from './rooms';
 import { TypingLine, useTyping } from './typing';
 
 interface RoomProps {
@@ -25,7 +25,7 @@ export function Room({ room, name, panel, onShow, onHide, onLeave }: RoomProps) 
   const here = members.count === undefined ? '…' : `${members.count}`;
   return (
     <>
-      <main className="room">
+      <main className="room" inert={panel !== undefined}>
         <header>
           <button className="icon narrow" onClick={() => onShow('rooms')} aria-expanded={panel === 'rooms'} aria-label="Show the list of rooms">☰</button>
           <h1><span aria-hidden>#</span>{room}</h1>
@@ -38,9 +38,9 @@ export function Room({ room, name, panel, onShow, onHide, onLeave }: RoomProps) 
         {list.reset && <Reset key={`${list.reset.epoch}.${list.reset.from}`} reason={list.reset.reason} />}
         <Log list={list} name={name} room={room} />
         <TypingLine users={typing.users} />
-        <Composer room={room} list={list} onTyping={typing.tell} />
+        <Composer room={room} name={name} list={list} onTyping={typing.tell} />
       </main>
-      <People list={members.list} count={members.count} name={name} onHide={onHide} />
+      <People list={members.list} count={members.count} name={name} isOver={panel === 'people'} onHide={onHide} />
     </>
   );
 }
@@ -56,10 +56,18 @@ function Reset({ reason }: { reason: 'trimmed' | 'epoch' }) {
   );
 }
 
-function People({ list, count, name, onHide }: { list: readonly Member[] | undefined; count: number | undefined; name: string; onHide: () => void }) {
+interface PeopleProps {
+  readonly list: readonly Member[] | undefined;
+  readonly count: number | undefined;
+  readonly name: string;
+  readonly isOver: boolean;
+  readonly onHide: () => void;
+}
+
+function People({ list, count, name, isOver, onHide }: PeopleProps) {
   const isOnline = useConnection().state === 'online';
   return (
-    <aside className="people panel" aria-label="People here">
+    <aside className="people panel" aria-label="People here" {...dialog(isOver)}>
       <header>
         <h2>{isOnline ? 'Here now' : 'Were here'}{count === undefined ? '' : ` · ${count}`}</h2>
         <button className="icon close" onClick={onHide} aria-label="Close the list of people">✕</button>

@@ -6,19 +6,24 @@ import { initials, tint } from './people';
 /** How a room is read: all that show it share this. */
 export const asMember = { presence: 'join' } as const;
 export const channelOf = (room: string): string => `chat:${room}`;
+/** Whether a channel can have the name of this room. */
+export const canBe = (room: string): boolean =>
+  room !== '' && !/[*\u0000-\u001f\u007f-\u009f]/.test(room) && new TextEncoder().encode(channelOf(room)).length <= 128;
 export const linkOf = (room: string): string => `#/${encodeURIComponent(room)}`;
 
 interface RoomsProps {
   readonly name: string;
   readonly rooms: readonly string[];
   readonly open: string;
+  /** Whether it is a panel over the room. */
+  readonly isOver: boolean;
   readonly onHide: () => void;
   readonly onLeave: () => void;
 }
 
-export function Rooms({ name, rooms, open, onHide, onLeave }: RoomsProps) {
+export function Rooms({ name, rooms, open, isOver, onHide, onLeave }: RoomsProps) {
   return (
-    <nav className="rooms panel" aria-label="Rooms">
+    <nav className="rooms panel" aria-label="Rooms" {...dialog(isOver)}>
       <header>
         <h2>Rooms</h2>
         <button className="icon close" onClick={onHide} aria-label="Close the list of rooms">✕</button>
@@ -35,6 +40,9 @@ export function Rooms({ name, rooms, open, onHide, onLeave }: RoomsProps) {
     </nav>
   );
 }
+
+/** What makes a panel over the room a dialog. */
+export const dialog = (isOver: boolean) => (isOver ? { role: 'dialog', 'aria-modal': true } as const : {});
 
 /** A room stays joined while it is listed: its messages are counted until they are read. */
 function RoomLink({ room, isOpen, name }: { room: string; isOpen: boolean; name: string }) {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::varint;
+use crate::Bytes;
 use crate::codec::DecodeError;
 use crate::decimal::decimal;
 use crate::frame::{ChannelRef, OpenEnum, PresenceVersion};

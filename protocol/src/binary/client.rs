@@ -1,12 +1,11 @@
 //! Frames of the client. Flags are part of the wire: never change them, only add.
 
-use bytes::Bytes;
-
 use super::body::Body;
 use super::message::{payload_tag, put_headers, take_headers, take_id, take_payload};
 use super::parts::{flag, put_caps, put_channel, put_epoch, put_opt, put_position, put_producer, put_text, when};
 use super::varint::{put, put_bytes};
 use super::{frame, next, unknown};
+use crate::Bytes;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
     Ack, Auth, Call, ClientFrame, Hello, History, HistoryRange, More, Park, Pause, Ping, Pong, PresenceMode,

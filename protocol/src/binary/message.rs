@@ -1,7 +1,6 @@
-use bytes::Bytes;
-
 use super::body::Body;
 use super::varint::{put, put_bytes, take_bytes};
+use crate::Bytes;
 use crate::codec::DecodeError;
 use crate::limits;
 use crate::message::{Headers, Message, Payload};

@@ -7,7 +7,7 @@ mod parts;
 mod server;
 pub mod varint;
 
-use bytes::Bytes;
+use crate::Bytes;
 
 pub use client::{decode_client, encode_client};
 pub use message::{decode_message, encode_message};

@@ -1,7 +1,5 @@
 //! Frames of the server. Flags are part of the wire: never change them, only add.
 
-use bytes::Bytes;
-
 use super::body::Body;
 use super::client::{put_ping, take_ping};
 use super::message::{encode_message, payload_tag, take_message, take_payload};
@@ -10,6 +8,7 @@ use super::parts::{
 };
 use super::varint::{put, put_bytes};
 use super::{frame, next, unknown};
+use crate::Bytes;
 use crate::codec::{DecodeError, Decoded};
 use crate::frame::{
     Acked, Authed, CallResult, ChannelRef, Deliver, Dropped, ErrorFrame, Goaway, Limits, Member, Members, MembersView,

@@ -1,7 +1,9 @@
 //! Numbers and byte strings of the binary form; the log uses them, too.
 
-use bytes::{Buf, Bytes};
+#[cfg(feature = "fast-bytes")]
+use bytes::Buf;
 
+use crate::Bytes;
 use crate::codec::DecodeError;
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::types::Utf8Bytes;
@@ -67,7 +69,9 @@ pub fn take_u32(bytes: &mut Bytes) -> Result<u32, DecodeError> {
 /// # Errors
 /// [`DecodeError`].
 pub fn take_u8(bytes: &mut Bytes) -> Result<u8, DecodeError> {
-    if bytes.is_empty() { Err(DecodeError::Truncated) } else { Ok(bytes.get_u8()) }
+    let first = *bytes.first().ok_or(DecodeError::Truncated)?;
+    bytes.advance(1);
+    Ok(first)
 }
 
 /// Takes a length and so many bytes, without a copy.

@@ -1,9 +1,8 @@
 //! Who is there: the members of channels, and whether users are online.
 
-use bytes::Bytes;
-
 use super::ChannelRef;
 use super::open::open_enum;
+use crate::Bytes;
 use crate::types::{ChannelName, UserName, Utf8Bytes};
 
 /// Whether a subscription watches presence or takes part.

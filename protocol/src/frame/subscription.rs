@@ -1,10 +1,9 @@
 //! Subscriptions: where they begin, what they deliver, how fast.
 
-use bytes::Bytes;
-
 use super::ChannelRef;
 use super::open::open_enum;
 use super::presence::{MembersView, PresenceMode};
+use crate::Bytes;
 use crate::code::ErrorCode;
 use crate::message::Message;
 use crate::types::{ChannelName, ChannelNumber, Epoch, Offset, Position, Qos, Utf8Bytes};

@@ -1,8 +1,7 @@
 //! What everything is written and read with.
 
-use bytes::Bytes;
 use moorline_protocol::binary::varint;
-use moorline_protocol::{ChannelName, Epoch, Offset, Position, Utf8Bytes};
+use moorline_protocol::{Bytes, ChannelName, Epoch, Offset, Position, Utf8Bytes};
 
 use super::recording::RecordingError;
 

@@ -1,8 +1,8 @@
 //! A call's bytes: a kind and its arguments.
 
-use bytes::Bytes;
 use moorline_protocol::{
-    ChannelName, HistoryRange, Offset, Payload, Position, PresenceMode, PresenceOp, Qos, ResetMode, UserName, Utf8Bytes,
+    Bytes, ChannelName, HistoryRange, Offset, Payload, Position, PresenceMode, PresenceOp, Qos, ResetMode, UserName,
+    Utf8Bytes,
 };
 
 use super::bytes::{Reader, Writer};

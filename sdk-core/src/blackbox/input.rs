@@ -1,8 +1,7 @@
 //! The bytes of an input.
 
-use bytes::Bytes;
 use moorline_protocol::binary::{decode_server, encode_server};
-use moorline_protocol::{CloseCode, Decoded, ErrorCode};
+use moorline_protocol::{Bytes, CloseCode, Decoded, ErrorCode};
 
 use super::bytes::{Reader, Writer};
 use super::recording::RecordingError;

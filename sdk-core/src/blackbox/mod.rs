@@ -15,10 +15,9 @@ mod trace;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ::bytes::Bytes;
-use moorline_protocol::ServerFrame;
 use moorline_protocol::binary::{encode_server, varint};
 use moorline_protocol::time::{Now, Timestamp};
+use moorline_protocol::{Bytes, ServerFrame};
 
 pub use call::Call;
 pub use recording::{Recording, RecordingError, Step};

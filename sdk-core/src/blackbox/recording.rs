@@ -1,6 +1,5 @@
-use bytes::{Buf, Bytes};
 use moorline_protocol::time::Now;
-use moorline_protocol::{DecodeError, PresenceOp};
+use moorline_protocol::{Bytes, DecodeError, PresenceOp};
 
 use super::bytes::Reader;
 use super::call::Call;
@@ -63,7 +62,8 @@ impl Recording {
         let file = file.strip_prefix(MAGIC).ok_or(RecordingError::Unknown)?;
         let mut reader = Reader(Bytes::copy_from_slice(file));
         let (lost, outputs) = (reader.u64()?, reader.u64()?);
-        let hash = reader.0.try_get_u64_le().map_err(|_| RecordingError::Damaged)?;
+        let hash = reader.0.first_chunk().copied().map(u64::from_le_bytes).ok_or(RecordingError::Damaged)?;
+        let _ = reader.0.split_to(size_of::<u64>());
         let mut at = read_span(Now::default(), &mut reader.0)?;
         let start = reader.bytes()?;
         let mut calls = Vec::new();

@@ -1,7 +1,6 @@
 //! What is secret leaves a mark of its kind and length; to run a recording, fillers of that length take its place.
 
-use bytes::Bytes;
-use moorline_protocol::{Headers, Member, MembersView, Message, Packed, Payload, ServerFrame, Utf8Bytes};
+use moorline_protocol::{Bytes, Headers, Member, MembersView, Message, Packed, Payload, ServerFrame, Utf8Bytes};
 
 /// A frame that nobody can read: it stands for all such.
 pub(super) const BROKEN: &[u8] = &[1];

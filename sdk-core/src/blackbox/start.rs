@@ -1,6 +1,6 @@
 //! The bytes of how a client is created.
 
-use bytes::Bytes;
+use moorline_protocol::Bytes;
 use moorline_protocol::time::Now;
 
 use super::bytes::{Reader, Writer};

@@ -1,6 +1,5 @@
-use bytes::Bytes;
-use moorline_protocol::ClientFrame;
 use moorline_protocol::binary::varint;
+use moorline_protocol::{Bytes, ClientFrame};
 
 use crate::event::{Event, PublishOutcome};
 use crate::ids::SubscriptionId;

@@ -373,7 +373,7 @@ impl Client {
 /// Bytes of a subscription in `hello`, at most.
 fn size_of(subscribe: &Subscribe) -> usize {
     let token = subscribe.token.as_ref().map_or(0, |token| token.as_bytes().len());
-    subscribe.channel.as_str().len() + subscribe.state.as_ref().map_or(0, bytes::Bytes::len) + token + 64
+    subscribe.channel.as_str().len() + subscribe.state.as_ref().map_or(0, moorline_protocol::Bytes::len) + token + 64
 }
 
 /// What a final close code means where the server sent no error before it.

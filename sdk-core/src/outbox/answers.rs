@@ -5,7 +5,7 @@ use std::time::Duration;
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ChannelName, ErrorCode, ErrorFrame, Published, Qos, ReusedBy, Sequence};
 
-use super::entry::{Entry, Flow, Lane, Number, Origin, Progress};
+use super::entry::{Flow, Lane, Number, Origin, Progress};
 use super::producer::Lost;
 use super::{Outbox, Tenure};
 use crate::connection::doubled;
@@ -109,7 +109,7 @@ impl Outbox {
         if lane.entries.iter().any(|entry| entry.key > about.key && entry.seq().is_some() && entry.may_be_sent()) {
             return;
         }
-        lane.entries.iter_mut().filter(|entry| entry.key == about.key).for_each(Entry::refuse);
+        lane.entries.iter_mut().filter(|entry| entry.key == about.key).for_each(|entry| entry.refuse());
     }
 
     fn find_send(&self, req: u64) -> Option<usize> {
@@ -124,14 +124,14 @@ impl Outbox {
     fn on_full_producer(&mut self, about: &About, out: &mut Outgoing) {
         self.tenure = Tenure::Leaving;
         if let Some(lane) = self.find_lane(&about.channel) {
-            lane.entries.iter_mut().filter(|entry| entry.seq().is_some()).for_each(Entry::void);
+            lane.entries.iter_mut().filter(|entry| entry.seq().is_some()).for_each(|entry| entry.void());
             lane.forget_sequences(out);
         }
     }
 
     fn on_gap(&mut self, about: &About, error: &ErrorFrame, now: Timestamp, out: &mut Outgoing) -> Verdict {
         let expected = error.expected.or(about.seq);
-        let oldest = self.find_lane(&about.channel).and_then(|lane| lane.entries.iter().find_map(Entry::seq));
+        let oldest = self.find_lane(&about.channel).and_then(|lane| lane.entries.iter().find_map(|entry| entry.seq()));
         if expected < oldest {
             self.leave_producer(Lost::RolledBack, out);
             return Verdict::Reattach;
@@ -224,7 +224,8 @@ impl Outbox {
 
     /// What the batch stored first outlives this process now, if it did.
     fn tell_queued(&mut self, ticket: Ticket, is_stored: bool, out: &mut Outgoing) {
-        while let Some((_, channel, key)) = self.storing.pop_front_if(|(of, ..)| *of <= ticket) {
+        let later = self.storing.split_off(self.storing.partition_point(|(of, ..)| *of <= ticket));
+        for (_, channel, key) in std::mem::replace(&mut self.storing, later) {
             let entry = self.find_lane(&channel).and_then(|lane| lane.entries.get(lane.index(key)?));
             let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) else { continue };
             if is_stored {
@@ -257,7 +258,7 @@ impl Outbox {
             }
             if let Some(lowest) = lowest {
                 lane.next_seq = lowest;
-                lane.withdraw_numbers(|entry| entry.seq().is_some_and(|seq| seq >= lowest), out);
+                lane.withdraw_numbers(&|entry| entry.seq().is_some_and(|seq| seq >= lowest), out);
                 lane.hold(Duration::from_millis(u64::from(FIRST_PAUSE)), now);
             }
         }

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use moorline_protocol::time::{Now, Timestamp, whole_millis};
@@ -12,7 +11,11 @@ use crate::store::{Key, StoredPublish};
 /// The messages of one channel, in the order of publishing.
 pub(super) struct Lane {
     pub(super) channel: ChannelName,
-    pub(super) entries: VecDeque<Entry>,
+    #[expect(
+        clippy::vec_box,
+        reason = "what is settled goes from the front: thousands of addresses move, not of entries"
+    )]
+    pub(super) entries: Vec<Box<Entry>>,
     /// The sequence that the next message gets.
     pub(super) next_seq: Sequence,
     /// Where the store keeps `next_seq`.
@@ -223,7 +226,7 @@ impl Entry {
 
 impl Lane {
     pub(super) fn new(channel: ChannelName) -> Self {
-        Self { channel, entries: VecDeque::new(), next_seq: 1, record: None, flow: Flow::Open, tries: 0, expiring: 0 }
+        Self { channel, entries: Vec::new(), next_seq: 1, record: None, flow: Flow::Open, tries: 0, expiring: 0 }
     }
 
     /// Adds an entry and stores it.
@@ -235,11 +238,11 @@ impl Lane {
 
     pub(super) fn push(&mut self, entry: Entry) {
         self.expiring += usize::from(entry.expires.is_some());
-        self.entries.push_back(entry);
+        self.entries.push(Box::new(entry));
     }
 
     /// Adds an entry of another lane, in the order of publishing.
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, entry: Box<Entry>) {
         self.expiring += usize::from(entry.expires.is_some());
         let at = self.entries.partition_point(|earlier| earlier.key < entry.key);
         self.entries.insert(at, entry);
@@ -263,8 +266,8 @@ impl Lane {
         self.entries.binary_search_by_key(&key, |entry| entry.key).ok()
     }
 
-    pub(super) fn take(&mut self, key: Key) -> Option<Entry> {
-        let entry = self.entries.remove(self.index(key)?)?;
+    pub(super) fn take(&mut self, key: Key) -> Option<Box<Entry>> {
+        let entry = self.entries.remove(self.index(key)?);
         self.expiring -= usize::from(entry.expires.is_some());
         Some(entry)
     }
@@ -282,6 +285,6 @@ impl Lane {
     }
 
     pub(super) fn expiry(&self) -> Option<Timestamp> {
-        if self.expiring == 0 { None } else { self.entries.iter().filter_map(Entry::expiry).min() }
+        if self.expiring == 0 { None } else { self.entries.iter().filter_map(|entry| entry.expiry()).min() }
     }
 }

@@ -6,8 +6,6 @@ mod inbox;
 mod producer;
 mod send;
 
-use std::collections::VecDeque;
-
 use moorline_protocol::limits::{self, PUBLISH_WINDOW};
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
@@ -49,7 +47,7 @@ pub(crate) struct Outbox {
     /// Batches under way that give sequences, in order.
     commits: Vec<(Ticket, ChannelName)>,
     /// Publishes that batches under way store first, in order.
-    storing: VecDeque<(Ticket, ChannelName, Key)>,
+    storing: Vec<(Ticket, ChannelName, Key)>,
     /// Why nothing is sent any more.
     ended: Option<Failure>,
     next_id: u64,
@@ -122,7 +120,7 @@ impl Outbox {
             inbox: None,
             sends: Vec::new(),
             commits: Vec::new(),
-            storing: VecDeque::new(),
+            storing: Vec::new(),
             ended: None,
             next_id: 1,
             restored: Vec::new(),
@@ -181,7 +179,7 @@ impl Outbox {
         let message_id = options.id.unwrap_or_else(|| Utf8Bytes::from(dice.name()));
         let key = out.store.key();
         let entry = Entry::new(id, key, qos, message_id, payload, (options.headers, options.ttl), now);
-        self.storing.push_back((out.store.ticket(), channel.clone(), key));
+        self.storing.push((out.store.ticket(), channel.clone(), key));
         self.lane(channel).store(entry, out);
         self.pump(channel, now.mono, out);
         Ok(id)

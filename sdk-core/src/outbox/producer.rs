@@ -42,8 +42,8 @@ impl Outbox {
     /// Gives a full producer up once nothing of it is in doubt; tells whether it did.
     pub(crate) fn leave_full_producer(&mut self, out: &mut Outgoing) -> bool {
         let in_doubt = |entry: &Entry| entry.number != Number::None && entry.may_be_sent();
-        let is_done =
-            self.tenure == Tenure::Leaving && !self.lanes.iter().any(|lane| lane.entries.iter().any(in_doubt));
+        let is_done = self.tenure == Tenure::Leaving
+            && !self.lanes.iter().any(|lane| lane.entries.iter().any(|entry| in_doubt(entry)));
         if is_done {
             self.leave_producer(Lost::Full, out);
         }
@@ -67,11 +67,11 @@ impl Lane {
         if let Some(record) = self.record.take() {
             out.store.delete_sequence(record);
         }
-        self.withdraw_numbers(|_| true, out);
+        self.withdraw_numbers(&|_| true, out);
     }
 
     /// Takes the sequences of unsent messages back.
-    pub(super) fn withdraw_numbers(&mut self, is_meant: impl Fn(&Entry) -> bool, out: &mut Outgoing) {
+    pub(super) fn withdraw_numbers(&mut self, is_meant: &dyn Fn(&Entry) -> bool, out: &mut Outgoing) {
         let mut changed = Vec::new();
         for (index, entry) in self.entries.iter_mut().enumerate() {
             if entry.number != Number::None && !entry.may_be_sent() && is_meant(entry) {
@@ -89,8 +89,8 @@ impl Lane {
     /// The server has nothing from `seq` on, which is the next sequence again: what came after it was never taken.
     pub(super) fn return_to(&mut self, seq: Sequence, producer: ProducerId, out: &mut Outgoing) {
         let is_after = |entry: &Entry| entry.seq().is_some_and(|of| of > seq);
-        self.entries.iter_mut().filter(|entry| is_after(entry)).for_each(Entry::void);
-        self.withdraw_numbers(is_after, out);
+        self.entries.iter_mut().filter(|entry| is_after(entry)).for_each(|entry| entry.void());
+        self.withdraw_numbers(&is_after, out);
         self.next_seq = seq;
         if let Some(record) = self.record {
             out.store.put_sequence(record, &self.channel, producer, seq);

@@ -50,8 +50,7 @@ impl Outbox {
     /// The server gives this client no producer. Sequences of an earlier one that now settle without a verdict would
     /// be missing for ever: it is given up.
     fn detach(&mut self, out: &mut Outgoing) {
-        let is_numbered = |entry: &Entry| entry.number != Number::None;
-        if self.lanes.iter().any(|lane| lane.entries.iter().any(is_numbered)) {
+        if self.lanes.iter().any(|lane| lane.entries.iter().any(|entry| entry.number != Number::None)) {
             self.leave_producer(super::producer::Lost::Expired, out);
         }
     }
@@ -59,8 +58,8 @@ impl Outbox {
     /// Without a producer, QoS 2 is impossible.
     fn refuse_exactly_once(&mut self, channel: &ChannelName, out: &mut Outgoing) {
         let Some(lane) = self.find_lane(channel) else { return };
-        let is_meant = |entry: &&Entry| entry.qos == Qos::ExactlyOnce;
-        let refused: Vec<Key> = lane.entries.iter().filter(is_meant).map(|entry| entry.key).collect();
+        let meant = lane.entries.iter().filter(|entry| entry.qos == Qos::ExactlyOnce);
+        let refused: Vec<Key> = meant.map(|entry| entry.key).collect();
         for key in refused {
             let text = "the server offers no publishing at QoS 2 to this client";
             let failure = Failure::new(ErrorCode::FeatureDisabled, text, FailureOrigin::Server);
@@ -74,7 +73,7 @@ impl Outbox {
         self.sends.clear();
         for lane in &mut self.lanes {
             if !self.bugs.has(Bug::LossForgotten) {
-                lane.entries.iter_mut().for_each(Entry::rewind);
+                lane.entries.iter_mut().for_each(|entry| entry.rewind());
             }
             lane.flow = Flow::Open;
         }
@@ -130,11 +129,10 @@ impl Outbox {
     /// Refuses what is larger than this server allows before it is numbered.
     fn refuse_too_large(&mut self, channel: &ChannelName, out: &mut Outgoing) {
         let (window, limit) = (self.limits.window, self.limits.message);
-        let is_too_large = |entry: &&Entry| {
-            entry.payload.bytes().len() > limit && entry.number == Number::None && !entry.may_be_sent()
-        };
+        let is_too_large =
+            |entry: &Entry| entry.payload.bytes().len() > limit && entry.number == Number::None && !entry.may_be_sent();
         while let Some(lane) = self.find_lane(channel)
-            && let Some(entry) = lane.entries.iter().take(window).find(is_too_large)
+            && let Some(entry) = lane.entries.iter().take(window).find(|entry| is_too_large(entry))
         {
             let (key, size) = (entry.key, entry.payload.bytes().len());
             let (size, limit) = (decimal(size as u64), decimal(limit as u64));
@@ -150,8 +148,8 @@ impl Outbox {
         if lane.expiry().is_none_or(|at| at > now) {
             return;
         }
-        let is_late = |entry: &&Entry| entry.expiry().is_some_and(|at| at <= now);
-        let late: Vec<_> = lane.entries.iter().filter(is_late).map(|entry| (entry.key, entry.may_be_sent())).collect();
+        let late = lane.entries.iter().filter(|entry| entry.expiry().is_some_and(|at| at <= now));
+        let late: Vec<_> = late.map(|entry| (entry.key, entry.may_be_sent())).collect();
         for (key, in_doubt) in late {
             let text = "the message outlived its ttl before it could be sent";
             let outcome = if in_doubt {

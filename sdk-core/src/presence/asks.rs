@@ -118,10 +118,11 @@ impl Asks {
         // What was refused for the moment on this connection was done after that `subscribe`, which does not say it.
         let is_open = |ask: &Ask| ask.asked.is_none() && ask.again.is_none();
         let is_said = |ask: &Ask| is_open(ask) && matches!(&ask.what, What::Own { channel } if channel == name);
-        for ask in self.waiting.extract_if(.., |ask| is_said(ask)) {
-            let result = Ok(MembersView { members: Vec::new(), cursor: None, ..view.clone() });
-            out.event(Event::PresenceFinished { id: ask.id, result });
-        }
+        let said = |ask: &Ask| {
+            let view = || MembersView { members: Vec::new(), cursor: None, ..*view };
+            is_said(ask).then(|| Event::PresenceFinished { id: ask.id, result: Ok(view()) })
+        };
+        self.finish(&said, out);
     }
 
     pub(crate) fn on_members(&mut self, members: Members, out: &mut Outgoing) {
@@ -145,7 +146,7 @@ impl Asks {
             (ask.asked, ask.again) = (None, Some(now + pause));
             self.waiting.push(ask);
         } else {
-            ask.fail(failure(error), out);
+            out.event(ask.failed(failure(error)));
         }
         true
     }
@@ -153,15 +154,11 @@ impl Asks {
     /// The channel is not read any more: what was to be done in it is not.
     pub(crate) fn end(&mut self, name: &ChannelName, failure: &Failure, out: &mut Outgoing) {
         let is_of = |ask: &Ask| matches!(&ask.what, What::Own { channel } if channel == name);
-        for ask in self.waiting.extract_if(.., |ask| is_of(ask)) {
-            ask.fail(failure.clone(), out);
-        }
+        self.finish(&|ask| is_of(ask).then(|| ask.failed(failure.clone())), out);
     }
 
     pub(crate) fn fail_all(&mut self, failure: &Failure, out: &mut Outgoing) {
-        for ask in self.waiting.drain(..) {
-            ask.fail(failure.clone(), out);
-        }
+        self.finish(&|ask| Some(ask.failed(failure.clone())), out);
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
@@ -169,11 +166,24 @@ impl Asks {
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp, out: &mut Outgoing) {
-        let is_late = |ask: &Ask| is_due(ask.asked.as_ref().map(|asked| asked.deadline), now);
-        for ask in self.waiting.extract_if(.., |ask| is_late(ask)) {
+        let late = |ask: &Ask| {
             let text = "the server did not answer within 30 s";
-            ask.fail(Failure::new(ErrorCode::RequestTimeout, text, Origin::Transport), out);
-        }
+            let is_late = is_due(ask.asked.as_ref().map(|asked| asked.deadline), now);
+            is_late.then(|| ask.failed(Failure::new(ErrorCode::RequestTimeout, text, Origin::Transport)))
+        };
+        self.finish(&late, out);
+    }
+
+    /// Ends those for which there is an event.
+    fn finish(&mut self, how: &dyn Fn(&Ask) -> Option<Event>, out: &mut Outgoing) {
+        self.waiting.retain(|ask| {
+            let event = how(ask);
+            let is_kept = event.is_none();
+            if let Some(event) = event {
+                out.event(event);
+            }
+            is_kept
+        });
     }
 
     fn answered(&mut self, req: u64) -> Option<Ask> {
@@ -183,11 +193,11 @@ impl Asks {
 }
 
 impl Ask {
-    fn fail(self, failure: Failure, out: &mut Outgoing) {
-        let (id, result) = (self.id, failure);
-        out.event(match self.what {
-            What::Status { .. } => Event::StatusFinished { id, result: Err(result) },
-            What::Members { .. } | What::Own { .. } => Event::PresenceFinished { id, result: Err(result) },
-        });
+    fn failed(&self, failure: Failure) -> Event {
+        let id = self.id;
+        match self.what {
+            What::Status { .. } => Event::StatusFinished { id, result: Err(failure) },
+            What::Members { .. } | What::Own { .. } => Event::PresenceFinished { id, result: Err(failure) },
+        }
     }
 }

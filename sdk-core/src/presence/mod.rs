@@ -5,10 +5,9 @@ mod feed;
 mod room;
 mod view;
 
-use bytes::Bytes;
 use moorline_protocol::limits::{PRESENCE_STATE_BYTES, STATUS_USERS};
 use moorline_protocol::time::Now;
-use moorline_protocol::{ChannelName, ErrorCode, Member, PresenceOp, PresenceVersion, UserName, Utf8Bytes};
+use moorline_protocol::{Bytes, ChannelName, ErrorCode, Member, PresenceOp, PresenceVersion, UserName, Utf8Bytes};
 
 pub(crate) use self::asks::Asks;
 pub(crate) use self::feed::Feed;

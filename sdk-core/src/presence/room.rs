@@ -1,10 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp, UnixMillis};
 use moorline_protocol::{
-    ChannelRef, ClientFrame, ErrorFrame, MembersView, PresenceEvents, PresenceMode, PresenceOp, PresenceRequest,
+    Bytes, ChannelRef, ClientFrame, ErrorFrame, MembersView, PresenceEvents, PresenceMode, PresenceOp, PresenceRequest,
 };
 
 use super::view::{Step, View};

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn member(user: &str, state: &str) -> Member {
-        let state = Some(bytes::Bytes::from(state.to_owned()));
+        let state = Some(moorline_protocol::Bytes::from(state.to_owned()));
         Member { user: UserName::new(user).unwrap(), state, since: 7 }
     }
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn change(event: PresenceChangeKind, user: &str, state: Option<&str>) -> PresenceChange {
-        let state = state.map(|state| bytes::Bytes::from(state.to_owned()));
+        let state = state.map(|state| moorline_protocol::Bytes::from(state.to_owned()));
         PresenceChange { event, user: UserName::new(user).unwrap(), state }
     }
 

@@ -6,9 +6,8 @@ mod tests;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use moorline_protocol::time::Timestamp;
-use moorline_protocol::{ChannelName, DeviceId, Headers, Payload, Position, ProducerId, Sequence, UserName};
+use moorline_protocol::{Bytes, ChannelName, DeviceId, Headers, Payload, Position, ProducerId, Sequence, UserName};
 
 pub(crate) use record::{StoredNetwork, StoredPublish};
 

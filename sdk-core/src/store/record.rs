@@ -1,9 +1,8 @@
 //! The records' bytes: varints and length-prefixed texts, schema 1.
 
-use bytes::Bytes;
 use moorline_protocol::{
-    ChannelName, DeviceId, Epoch, Headers, NameError, Offset, Payload, Position, ProducerId, Qos, Sequence, UserName,
-    Utf8Bytes, limits,
+    Bytes, ChannelName, DeviceId, Epoch, Headers, NameError, Offset, Payload, Position, ProducerId, Qos, Sequence,
+    UserName, Utf8Bytes, limits,
 };
 
 use super::Key;

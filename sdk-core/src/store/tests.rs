@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use moorline_protocol::{ChannelName, DeviceId, Epoch, Offset, Payload, Position, ProducerId, Qos, Utf8Bytes};
+use moorline_protocol::{Bytes, ChannelName, DeviceId, Epoch, Offset, Payload, Position, ProducerId, Qos, Utf8Bytes};
 
 use super::record::{self, StoredPublish};
 use super::{Store, StoreError, StoredNetwork, Timestamp};
@@ -16,7 +15,7 @@ fn publish() -> StoredPublish {
         seq: Some((ProducerId(7), 300)),
         expires: Some(1_700_000_000_000),
         headers: vec![(Utf8Bytes::from("a"), Utf8Bytes::from("b"))],
-        payload: Payload::Binary(Bytes::from_static(b"\0\x01")),
+        payload: Payload::Binary(Bytes::copy_from_slice(b"\0\x01")),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Deliveries: in order, each once, as fast as the slowest reader takes them.
 
-use std::collections::VecDeque;
-
 use moorline_protocol::time::Timestamp;
 use moorline_protocol::{ClientFrame, Deliver, Dropped, Message, More, Offset, Pause, Ping, Position, Qos};
 
@@ -20,7 +18,7 @@ const MAX_PAGES: usize = 64;
 #[derive(Default)]
 pub(super) struct Flow {
     /// Replay pages not confirmed yet, oldest first.
-    pages: VecDeque<Page>,
+    pages: Vec<Page>,
     mode: Mode,
 }
 
@@ -63,23 +61,20 @@ pub(super) struct Room {
 /// The sizes of the messages that the slowest reader has not taken.
 #[derive(Default)]
 pub(super) struct Backlog {
-    sizes: VecDeque<usize>,
+    sizes: Vec<usize>,
     bytes: usize,
 }
 
 impl Backlog {
     fn add(&mut self, size: usize) {
-        self.sizes.push_back(size);
+        self.sizes.push(size);
         self.bytes += size;
     }
 
     /// Keeps the newest so many.
     fn keep(&mut self, messages: u64) {
-        while self.sizes.len() as u64 > messages
-            && let Some(size) = self.sizes.pop_front()
-        {
-            self.bytes -= size;
-        }
+        let taken = self.sizes.len().saturating_sub(usize::try_from(messages).unwrap_or(usize::MAX));
+        self.bytes -= self.sizes.drain(..taken).sum::<usize>();
     }
 }
 
@@ -222,7 +217,7 @@ impl Channel {
                 joined.flow.pages.clear();
                 return Ok(());
             }
-            joined.flow.pages.push_back(page);
+            joined.flow.pages.push(page);
             if joined.flow.pages.len() > MAX_PAGES {
                 return Err("more pages than were confirmed");
             }
@@ -279,11 +274,9 @@ impl Channel {
                 out.send(&ClientFrame::Pause(Pause { channel }));
             }
             Mode::Flowing => {
-                let mut confirmed = None;
-                while flow.pages.front().is_some_and(|page| page.handed <= taken) {
-                    confirmed = flow.pages.pop_front().map(|page| page.after).or(confirmed);
-                }
-                if let Some(after) = confirmed.filter(|_| !self.bugs.has(Bug::PagesUnconfirmed)) {
+                let whole = flow.pages.partition_point(|page| page.handed <= taken);
+                let confirmed = flow.pages.drain(..whole).next_back();
+                if let Some(Page { after, .. }) = confirmed.filter(|_| !self.bugs.has(Bug::PagesUnconfirmed)) {
                     out.send(&more(after));
                 }
             }

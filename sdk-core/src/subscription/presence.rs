@@ -1,9 +1,8 @@
 //! Presence in the channels that are read.
 
-use bytes::Bytes;
 use moorline_protocol::time::{Now, Timestamp};
 use moorline_protocol::{
-    ChannelName, ClientFrame, ErrorCode, ErrorFrame, Members, PresenceEvents, PresenceOp, PresenceRequest,
+    Bytes, ChannelName, ClientFrame, ErrorCode, ErrorFrame, Members, PresenceEvents, PresenceOp, PresenceRequest,
 };
 
 use super::Subscriptions;

@@ -1,8 +1,7 @@
 //! Calls of the app's backend: sent once at most, ended once, and within their time.
 
-use bytes::Bytes;
 use moorline_core::protocol::{
-    Call, CallResult, ClientFrame, ErrorCode, Payload, ProducerState, ServerFrame, Utf8Bytes,
+    Bytes, Call, CallResult, ClientFrame, ErrorCode, Payload, ProducerState, ServerFrame, Utf8Bytes,
 };
 use moorline_core::{CallOptions, Event, Origin, RequestId};
 

@@ -1,6 +1,5 @@
 //! Compressed deliveries: inflated against what arrived on this connection, and asked for again when they cannot be.
 
-use bytes::Bytes;
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
 };
@@ -8,7 +7,7 @@ use moorline_core::inflate::{InflateError, Inflater, Recent};
 use moorline_core::planted::Bugs;
 use moorline_core::protocol::binary::{DeliverHead, encode_deliver_body, encode_message};
 use moorline_core::protocol::{
-    ChannelNumber, ChannelRef, ClientFrame, Codec, Message, Offset, Packed, PackedDictionary, Payload, Pong,
+    Bytes, ChannelNumber, ChannelRef, ClientFrame, Codec, Message, Offset, Packed, PackedDictionary, Payload, Pong,
     ProducerState, Qos, Reset, ResetReason, ServerFrame, Start, Utf8Bytes, limits,
 };
 use moorline_core::{ClientConfig, ConnectionState, StateReason, SubscribeOptions};

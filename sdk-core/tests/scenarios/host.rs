@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use moorline_core::blackbox::Recording;
 use moorline_core::protocol::{
-    ChannelName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, Deliver, DeviceId, Durability,
-    Epoch, ErrorCode, ErrorFrame, Limits, Message, Offset, Payload, Position, ProducerGrant, ProducerId, ProducerState,
-    Published, ServerFrame, Start, Subscribed, Utf8Bytes, Welcome,
+    Bytes, ChannelName, ChannelNumber, ChannelRef, ClientFrame, CloseCode, Codec, Decoded, Deliver, DeviceId,
+    Durability, Epoch, ErrorCode, ErrorFrame, Limits, Message, Offset, Payload, Position, ProducerGrant, ProducerId,
+    ProducerState, Published, ServerFrame, Start, Subscribed, Utf8Bytes, Welcome,
 };
 use moorline_core::{
     Client, ClientConfig, Event, HostSignal, Input, Now, Output, PublishOptions, StateReason, StoreError,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::HeaderMap;
+use hyper::{HeaderMap, StatusCode};
 
 use super::breaker::{self, State};
 use super::{CalloutError, Kind, Line, MOST_ANSWER, Refusal, Reply, Shared, is_down, lock};
@@ -30,8 +30,12 @@ impl Shared {
         let span = Span::asking(|| format!("callout {}", kind.name()));
         span.set("moorline.app", callout.rule.app.as_str().to_owned());
         span.set("moorline.callout", callout.name.clone());
-        let answer = self.guarded(line, (kind, body), within, &span).await.and_then(read);
-        let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| "answered");
+        let reply = self.guarded(line, (kind, body), within, &span).await;
+        // A no like any other, but also what a backend says that knows another secret.
+        let is_unauthorized = reply.as_ref().is_ok_and(|reply| reply.status == StatusCode::UNAUTHORIZED);
+        let answer = reply.and_then(read);
+        let answered = if is_unauthorized { "unauthorized" } else { "answered" };
+        let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| answered);
         if answer.is_err() {
             span.fail(outcome);
         }

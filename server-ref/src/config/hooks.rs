@@ -154,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn a_section_is_shown_without_its_secrets() {
+        let callout = GOOD.replace("events = [\"message.offline\"]", "asks = [\"call\"]");
+        let file: File = toml::from_str(&format!("[[hooks]]\n{GOOD}[[callouts]]\n{callout}")).unwrap();
+        let shown = format!("{:?} {:?}", file.hooks, file.callouts);
+        assert!(shown.matches("push").count() == 2 && !shown.contains("MfKQ9r8"), "{shown}");
+    }
+
+    #[test]
     fn what_is_of_no_use_is_named() {
         for (change, problem) in [
             (("\"push\"", "\"push it\""), "`name`"),

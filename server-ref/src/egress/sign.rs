@@ -61,6 +61,11 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_shown_to_nobody() {
+        assert_eq!(format!("{:?}", Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap()), "Secret");
+    }
+
+    #[test]
     fn only_secrets_of_use_are_taken() {
         let encoded = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![1; bytes]));
         for bad in ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_??", &encoded(23), &encoded(65)] {

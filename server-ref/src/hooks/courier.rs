@@ -74,12 +74,14 @@ impl Courier {
         Self { hook, post, numbers, asker, clock, seed, channel, owner, mark, gone, asks_again }
     }
 
-    /// Works until the server stops. Lets go of `placing` once it knows where it stands.
+    /// Works until the server stops. Lets go of `placing` once it has asked where it stands: whatever is asked of the engine
+    /// after that happens behind it.
     pub(super) async fn run(mut self, placing: mpsc::Sender<()>) {
         let mut placing = Some(placing);
         loop {
-            let opened = self.open().await;
+            let opening = self.open();
             drop(placing.take());
+            let opened = opening.await;
             let is_gone = self.is_gone().await;
             match opened.zip(is_gone) {
                 Some((opened, is_gone)) => self.work(opened.epoch, opened.from, is_gone).await,
@@ -88,8 +90,8 @@ impl Courier {
         }
     }
 
-    /// Finds out where to go on; a new hook begins with what happens from now on.
-    async fn open(&self) -> Option<Opened> {
+    /// Asks at once where to go on; a new hook begins with what happens from now on.
+    fn open(&self) -> impl Future<Output = Option<Opened>> {
         let open = Open {
             channel: self.channel.clone(),
             since: Since::Cursor(None),
@@ -97,11 +99,14 @@ impl Courier {
             cursor: Some(self.owner.clone()),
             presence: None,
         };
-        let Ok(Completion::Opened(opened)) = self.asker.ask(Command::Open(open)).await else { return None };
-        if let Some(reason) = &opened.reset {
-            tracing::warn!(app = %self.hook.app(), hook = %self.hook.name, ?reason, "a hook begins with the oldest event that is kept");
+        let asked = self.asker.ask(Command::Open(open));
+        async {
+            let Ok(Completion::Opened(opened)) = asked.await else { return None };
+            if let Some(reason) = &opened.reset {
+                tracing::warn!(app = %self.hook.app(), hook = %self.hook.name, ?reason, "a hook begins with the oldest event that is kept");
+            }
+            Some(opened)
         }
-        Some(opened)
     }
 
     /// Finds out whether the receiver has said that it is gone. One at another URL has not; nor counts what it said before

@@ -84,7 +84,7 @@ pub fn rules(hooks: &[Hook]) -> HookRules {
     rules
 }
 
-/// Hooks to go on with; what stands beside them is dropped once each of them knows its place in the log.
+/// Hooks to go on with; what stands beside them is dropped once each of them has asked for its place in the log.
 pub type NewHooks = (Vec<Hook>, mpsc::Sender<()>);
 
 /// The couriers at work.
@@ -129,7 +129,8 @@ impl Staff {
 }
 
 /// Makes everything that can fail. What it returns runs the couriers on the thread that calls it, until `stop` is true, for
-/// these hooks and then for `others`; the receiver beside it ends once each of them knows its place in the log, or has failed to learn it.
+/// these hooks and then for `others`; the receiver beside it ends once each of them has asked for its place in the log, whether the
+/// engine answers or not.
 ///
 /// # Errors
 /// The system's, if the runtime cannot be set up.
@@ -160,4 +161,74 @@ pub fn prepare(
         LocalSet::new().block_on(&runtime, couriers);
     };
     Ok((run, placed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc::RecvTimeoutError;
+    use std::time::Duration;
+
+    use moorline_protocol::{Headers, Payload, Utf8Bytes};
+
+    use super::*;
+    use crate::engine::core::{CoreConfig, EngineCore, MemoryStore};
+    use crate::engine::hooks::HookKind;
+    use crate::engine::host::EngineThread;
+    use crate::engine::{Append, ChannelKey, Command, Ticket, content_hash};
+
+    /// What takes longer does not come.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn message(id: &'static str) -> Command {
+        let (id, payload, headers) = (Utf8Bytes::from(id), Payload::Text("x".into()), Headers::new());
+        let name = moorline_protocol::ChannelName::new("room").unwrap();
+        let (channel, hash) = (ChannelKey { app: AppName::default_app(), name }, content_hash(&id, &payload, &headers));
+        let (scope, user, ttl, producer, verdict) = ("s".into(), None, None, None, Ok(()));
+        Command::Append(Append { channel, id, scope, user, headers, payload, ttl, hash, producer, verdict })
+    }
+
+    #[test]
+    fn a_new_hook_waits_for_no_engine_and_is_told_what_comes_after_it() {
+        let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+        let hook = Hook {
+            name: "test".into(),
+            url: format!("http://{}/", receiver.local_addr().unwrap()).parse().unwrap(),
+            secrets: Vec::new(),
+            rule: HookRule { app: AppName::default_app(), kinds: vec![HookKind::MessageStored], channels: Vec::new() },
+            allow_private: true,
+            roots: Vec::new(),
+            max_requests: 1,
+            times: Times::default(),
+        };
+        let mut config = CoreConfig::new("test0000");
+        config.hooks = rules(std::slice::from_ref(&hook));
+        let mut clock = WallClock::new(0);
+        let mut core = EngineCore::new(config, MemoryStore::default());
+        core.begin(false, clock.now_ms());
+        // It does nothing before this test lets it, or ends.
+        let engine;
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let time = {
+            let mut clock = clock.clone();
+            move || {
+                let _ = goes_on.recv();
+                clock.now_ms()
+            }
+        };
+        engine = EngineThread::spawn(core, time, |fatal| panic!("{fatal}")).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (_others, others) = tokio::sync::mpsc::unbounded_channel();
+        let told = ([0; 32], HookNumbers::default());
+        let (run, placed) = prepare(vec![hook], &engine.handle(), clock, told, others, stopped).unwrap();
+        let couriers = std::thread::spawn(run);
+        assert_eq!(placed.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected), "it waits for the engine");
+        engine.handle().submit(ShardId(0), [(Ticket(1), message("a"))]);
+        drop(go_on);
+        let (came, comes) = mpsc::channel();
+        std::thread::spawn(move || came.send(receiver.accept().is_ok()));
+        assert_eq!(comes.recv_timeout(PATIENCE), Ok(true), "it is told nothing");
+        stop.send_replace(true);
+        couriers.join().unwrap();
+    }
 }

@@ -281,7 +281,7 @@ pub fn prepare(
         api.recover().await;
         drop::<std::sync::mpsc::Sender<()>>(recovering);
         let watching = api.console.is_some().then(|| tokio::spawn(watch(Arc::clone(&api))));
-        let working = tokio::spawn(api.work());
+        let working = tokio::spawn(api.work(operations::NEW_APPS));
         serving.run(listener, config.handed).await;
         // What is half done is ended by the next start.
         working.abort();

@@ -30,7 +30,7 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 /// After which time the log is asked again if it takes no writes.
 const AGAIN: Duration = Duration::from_secs(1);
 /// After which time apps that are new in the configuration are looked for.
-const NEW_APPS: Duration = Duration::from_secs(10);
+pub(super) const NEW_APPS: Duration = Duration::from_secs(10);
 /// What one read of the log takes.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
@@ -252,10 +252,11 @@ impl Api {
         }
     }
 
-    /// Executes what waits for ever: of each app one after the other, of several apps beside each other.
-    pub(super) async fn work(self: Arc<Self>) {
+    /// Executes what waits for ever: of each app one after the other, of several apps beside each other. Looks for new apps
+    /// `every` so often, whatever else there is to do.
+    pub(super) async fn work(self: Arc<Self>, every: Duration) {
         let mut running = JoinSet::new();
-        let mut new_apps = tokio::time::interval(NEW_APPS);
+        let mut new_apps = tokio::time::interval(every);
         new_apps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = self.accepted.notified();
@@ -320,9 +321,11 @@ impl Api {
             return Ok(wanted.into_iter().map(|wanted| Published::refused(wanted.channel, problem())).collect());
         }
         let mark = store(app, &Record::Begun { of: of.0 }, of, "begun")?;
-        let results = self.publish_behind(&caller, Some(mark), wanted).await?;
-        // Without its mark nothing was begun, however often that is tried.
+        // The log may refuse the mark and take what follows, so nothing follows before the mark stands: without it nothing
+        // was begun, however often that is tried.
+        self.ask(mark).await?;
         lock(&self.operations).begin(app, of, now);
+        let results = self.publish_all(&caller, wanted).await;
         match results.iter().find_map(Published::retryable) {
             Some(problem) => Err(problem),
             None => Ok(results),

@@ -110,7 +110,7 @@ pub(super) async fn publish(
     if api.is_stopping() {
         return Err(stopping());
     }
-    let mut results = api.publish_behind(&caller, None, wanted).await?;
+    let mut results = api.publish_all(&caller, wanted).await;
     if is_single {
         return match results.pop() {
             Some(Published::Stored(stored)) => Ok(Json(stored).into_response()),
@@ -124,16 +124,10 @@ pub(super) async fn publish(
 }
 
 impl Api {
-    /// Publishes in order, behind a command that is no message, and waits until all of it is durable or refused.
-    pub(super) async fn publish_behind(
-        &self,
-        caller: &Caller,
-        before: Option<Command>,
-        wanted: Vec<Wanted>,
-    ) -> Result<Vec<Published>, Problem> {
+    /// Publishes in order, and waits until all of it is durable or refused.
+    pub(super) async fn publish_all(&self, caller: &Caller, wanted: Vec<Wanted>) -> Vec<Published> {
         let (now, max_message) = (self.unix(), self.live().message(&caller.app));
-        let has_before = before.is_some();
-        let (mut planned, mut commands) = (Vec::new(), Vec::from_iter(before));
+        let (mut planned, mut commands) = (Vec::new(), Vec::new());
         for wanted in wanted {
             let channel = wanted.channel.clone();
             if !caller.reaches(&channel) {
@@ -163,9 +157,6 @@ impl Api {
         }
         drop(span);
         let mut answers = answers.into_iter();
-        if has_before && let Some(Err(error)) = answers.next() {
-            return Err(Problem::from(backend::storage(error)));
-        }
         let result = |(channel, planned): (String, Result<bool, Box<ErrorFrame>>)| {
             let outcome = match planned {
                 Ok(true) => backend::published(answers.next().unwrap_or(Err(EngineError::Unavailable))),
@@ -174,7 +165,7 @@ impl Api {
             };
             Published::of(channel, outcome)
         };
-        Ok(planned.into_iter().map(result).collect())
+        planned.into_iter().map(result).collect()
     }
 }
 

@@ -166,10 +166,10 @@ impl Live {
         let later = self.fixed.differences(&Fixed::of(&options));
         let mut told = hooks::rules(&options.hooks);
         told.return_ms = u64::from(self.fixed.drain_window_ms) + super::RETURN_MS;
-        // A courier knows its place before anything is written for it.
+        // A courier has asked for its place before anything is written for it.
         let (placing, placed) = channel();
         let _ = self.hooks.send((options.hooks.clone(), placing));
-        // An engine that does not answer does not hold the reload up.
+        // A thread that hangs does not hold the reload up.
         let _ = placed.recv_timeout(PATIENCE);
         self.configure_engine(EngineRules {
             retention: options.retention.clone(),

@@ -24,3 +24,4 @@ mod pages;
 mod permits;
 mod presence;
 mod publish;
+mod replaced;

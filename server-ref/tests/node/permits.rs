@@ -6,11 +6,12 @@ use moorline_protocol::{
     Unsubscribe,
 };
 use moorline_server::engine::{Command, Event, Reply, Revocation};
-use moorline_server::node::{CalloutKind, CalloutRules, Claims, Grant, OnFailure, Permissions};
+use moorline_server::node::{CalloutKind, CalloutRules, Claims, Grant, OnFailure, Permissions, QuestionId};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, everything};
-use crate::callouts::{answers, asked, bench, no, replaced_by, rules, yes};
+use crate::callouts::{answers, asked, bench, no, rules, yes};
+use crate::replaced::replaced_by;
 
 fn nobody(bench: &mut Bench) {
     bench.token("alice", Claims { grants: Vec::new(), ..everything("alice") });
@@ -113,6 +114,85 @@ fn a_permit_is_good_for_the_qos_that_was_asked_about_last() {
     bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
     bench.hear(1);
     assert_eq!(at(&mut bench, 1, no()), (true, "channel.denied".to_owned()));
+}
+
+#[test]
+fn a_question_about_a_higher_qos_takes_reading_alone_until_it_is_answered() {
+    for (answer, told, reads) in [(None, "app.unavailable", "page"), (no(), "channel.denied", "error")] {
+        let mut bench = bench(&[CalloutKind::Subscribe], OnFailure::Deny, true);
+        nobody(&mut bench);
+        let kept = || Some(json!({"allow": true, "can": ["history"], "cache": 60}));
+        assert_eq!(at(&mut bench, 0, kept()), (true, "subscribed".to_owned()));
+        bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "qos": 1}));
+        let question = asked(&mut bench).0;
+        assert_eq!(history(&mut bench)["t"], "page");
+        bench.answer(question, answer);
+        assert_eq!(answers(&mut bench), [(1, told.to_owned())]);
+        assert_eq!(history(&mut bench)["t"], reads);
+        assert_eq!(at(&mut bench, 0, no()), (true, "channel.denied".to_owned()), "reading was taken for good");
+    }
+}
+
+/// A permit for QoS 0 that is asked about again, and a subscription at QoS 1 that is asked about beside it.
+fn renewed_beside_a_question(on_failure: OnFailure) -> (Bench, QuestionId, QuestionId) {
+    let mut bench = bench(&[CalloutKind::Subscribe], on_failure, true);
+    nobody(&mut bench);
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 1, "qos": 0}));
+    let question = asked(&mut bench).0;
+    bench.answer(question, Some(json!({"allow": true, "can": ["history"], "cache": 1})));
+    bench.pass(1_001);
+    let (late, body) = asked(&mut bench);
+    assert_eq!(body["qos"], 0);
+    bench.say(1, json!({"t": "unsubscribe", "channel": "room", "req": 2}));
+    bench.say(1, json!({"t": "subscribe", "channel": "room", "req": 3, "qos": 1}));
+    let (question, body) = asked(&mut bench);
+    assert_eq!(body["qos"], 1);
+    bench.hear(1);
+    (bench, late, question)
+}
+
+#[test]
+fn a_renewal_that_is_answered_beside_a_question_about_a_higher_qos_is_none() {
+    for answer in [Some(json!({"allow": true, "cache": 60})), no()] {
+        let (mut bench, late, question) = renewed_beside_a_question(OnFailure::Allow);
+        bench.answer(late, answer);
+        assert_eq!(history(&mut bench)["t"], "page", "it is what it was");
+        bench.answer(question, None);
+        assert_eq!(answers(&mut bench), [(3, "channel.denied".to_owned())], "nothing allows it");
+        // What is left of the permit is not for ever.
+        bench.pass(5_001);
+        assert_eq!(history(&mut bench)["code"], "channel.denied");
+    }
+}
+
+#[test]
+fn a_late_renewal_does_not_override_a_newer_answer() {
+    for answer in [Some(json!({"allow": true, "cache": 60})), no(), None] {
+        let (mut bench, late, question) = renewed_beside_a_question(OnFailure::Deny);
+        bench.answer(question, Some(json!({"allow": true, "cache": 1})));
+        assert_eq!(answers(&mut bench), [(3, "subscribed".to_owned())]);
+        bench.answer(late, answer.clone());
+        assert_eq!(bench.hear(1), []);
+        bench.pass(1_001);
+        let newest = asked(&mut bench).0;
+        bench.answer(newest, no());
+        assert_eq!(bench.frame(1)["t"], "unsubscribed", "late: {answer:?}");
+    }
+}
+
+#[test]
+fn a_late_renewal_is_not_the_answer_to_a_newer_one() {
+    for answer in [Some(json!({"allow": true, "cache": 60})), no(), None] {
+        let (mut bench, late, question) = renewed_beside_a_question(OnFailure::Deny);
+        bench.answer(question, Some(json!({"allow": true, "cache": 1})));
+        assert_eq!(answers(&mut bench), [(3, "subscribed".to_owned())]);
+        bench.pass(1_001);
+        let newest = asked(&mut bench).0;
+        bench.answer(late, answer.clone());
+        assert_eq!(bench.hear(1), [], "late: {answer:?}");
+        bench.answer(newest, no());
+        assert_eq!(bench.frame(1)["t"], "unsubscribed", "late: {answer:?}");
+    }
 }
 
 #[test]

@@ -161,6 +161,16 @@ fn a_backend_that_answers_401_or_403_says_no_whatever_no_answer_means() {
             let published = publish(&mut wire, "m-1");
             let told = if ask == "publish" { "channel.denied" } else { "published" };
             assert!([&published["code"], &published["t"]].contains(&&json!(told)), "{status}: {published}");
+            // What a backend says that knows another secret is told apart.
+            let metrics = Http::new(kept.address(), "dev").bare("GET", "/metrics", &[], None).text();
+            for (kind, refuses) in
+                [("connect", false), ("subscribe", ask == "subscribe"), ("publish", ask == "publish")]
+            {
+                let outcome = if refuses && status == 401 { "unauthorized" } else { "answered" };
+                let series = format!("moorline_callouts_total{{app=\"default\",kind=\"{kind}\",outcome=");
+                assert!(metrics.contains(&format!("{series}\"{outcome}\"}} 1\n")), "{status}: {metrics}");
+                assert_eq!(metrics.matches(&series).count(), 1, "{status}: {metrics}");
+            }
         }
         // What was allowed for a while and is refused when it is asked about again ends.
         let backend = yes_then("subscribe", "{\"allow\":true,\"cache\":1}", status);

@@ -1,4 +1,5 @@
 import { MoorlineError, isMoorlineError, messageOf } from '../errors.js';
+import { version } from '../version.js';
 import { Reader } from './reader.js';
 
 /** What the module exports. */
@@ -6,7 +7,8 @@ interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
   input(length: number): number;
   output(): number;
-  create(mono: number, unix: number): number;
+  /** Makes a client. Its name has the version of the package. */
+  readonly [create: `create-${string}`]: (mono: number, unix: number) => number;
   run(handle: number, mono: number, unix: number): number;
   remove(handle: number): void;
 }
@@ -53,7 +55,7 @@ export class Core {
   create(settings: Uint8Array, mono: number, unix: number, onFailure: (failure: MoorlineError) => void): { handle: number; refusal: Reader } {
     return this.guard(() => {
       this.write(settings);
-      const handle = this.exports.create(mono, unix);
+      const handle = this.exports[`create-${version}`]!(mono, unix);
       if (handle !== 0) this.users.set(handle, onFailure);
       return { handle, refusal: this.read(this.exports.output()).records };
     });

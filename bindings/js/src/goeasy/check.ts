@@ -1,3 +1,4 @@
+import { checkChannel } from '../options.js';
 import { describe } from '../payload.js';
 import { failure } from './failure.js';
 import type { ChannelKey, ConnectOptions, GoEasyOptions } from './types.js';
@@ -6,6 +7,7 @@ import type { ChannelKey, ConnectOptions, GoEasyOptions } from './types.js';
 export function channelOf(channel: unknown): string {
   if (typeof channel === 'number') return String(channel);
   if (typeof channel !== 'string' || channel === '') throw failure(400, `channel: a string or a number, not ${describe(channel)}.`);
+  checkChannel(channel);
   return channel;
 }
 

@@ -4,6 +4,7 @@ import { Connection } from './connection.js';
 import { begin, failure } from './failure.js';
 import { PubSubPresence } from './presence.js';
 import { PubSub } from './pubsub.js';
+import { Rooms } from './rooms.js';
 import type { Base, Callbacks, ConnectOptions, ConnectionStatus, GoEasyOptions } from './types.js';
 
 /** The calls of GoEasy's pubsub module. */
@@ -55,13 +56,14 @@ export function makeGoEasy(base: Base): GoEasy {
       if (!setup) throw failure(400, 'getInstance: call it first, with host, appkey and modules.');
       return setup;
     },
-    () => {
-      messages.clear();
-      presence.clear();
+    {
+      onBegun: (connected) => messages.onBegun(connected),
+      onEnd: (error) => rooms.clear(error),
     },
   );
-  const messages = new PubSub(connection);
-  const presence = new PubSubPresence(connection, () => Date.now());
+  const rooms = new Rooms(connection);
+  const messages = new PubSub(connection, rooms);
+  const presence = new PubSubPresence(connection, rooms);
 
   /** Calls a method if the module is on. */
   const guarded = <Options extends Callbacks<never>>(call: (options: Options) => void) => (options: Options): void =>
@@ -70,7 +72,7 @@ export function makeGoEasy(base: Base): GoEasy {
         throw failure(400, "PubSub not initialized. Please include 'PUBSUB' in the 'modules' during GoEasy initialization.");
       }
       if (typeof options !== 'object' || options === null) throw failure(400, 'pass an object with onSuccess and onFailed.');
-      call(options);
+      return () => call(options);
     });
   const missing = (name: string, use: string) => (options?: Callbacks<never>): void =>
     begin(typeof options === 'object' ? options : undefined, () => {

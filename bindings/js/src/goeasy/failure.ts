@@ -7,8 +7,9 @@ export function failure(code: number, content: string): GoEasyError {
   return Object.assign(new Error(content), { code, content });
 }
 
-/** What GoEasy would say to an error of Moorline's. */
+/** What GoEasy would say to an error. */
 export function failureOf(error: unknown): GoEasyError {
+  if (isFailure(error)) return error;
   if (!isMoorlineError(error)) return failure(400, String(error));
   const { code, message } = error;
   const text = `${code}: ${message}`;
@@ -23,13 +24,15 @@ export function fail(options: Callbacks<never> | undefined, error: GoEasyError):
   options.onFailed(error);
 }
 
-/** Runs what checks and begins a call: what it throws is the call's failure. */
-export function begin(options: Callbacks<never> | undefined, run: () => void): void {
+/** Runs what checks and begins a call: what it throws is the call's failure. What it returns is done after that. */
+export function begin(options: Callbacks<never> | undefined, run: () => (() => void) | void): void {
+  let then: (() => void) | void;
   try {
-    run();
+    then = run();
   } catch (error) {
-    fail(options, isFailure(error) ? error : failureOf(error));
+    return fail(options, failureOf(error));
   }
+  then?.();
 }
 
 function isFailure(error: unknown): error is GoEasyError {

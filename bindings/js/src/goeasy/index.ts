@@ -1,9 +1,8 @@
 import { createClient } from '../index.js';
 import { makeGoEasy } from './facade.js';
-import { defaultHost } from '#host';
 
 /** GoEasy, as `import GoEasy from 'goeasy'` gives it, over a Moorline server. */
-const GoEasy = makeGoEasy({ createClient, host: defaultHost });
+const GoEasy = makeGoEasy({ createClient });
 
 export default GoEasy;
 export { GoEasy };

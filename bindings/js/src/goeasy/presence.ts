@@ -1,39 +1,28 @@
-import type { Channel } from '../channel.js';
-import type { Client } from '../client.js';
-import type { Member, MemberChange } from '../types.js';
+import { Call } from './call.js';
 import { channelOf, channelsOf, within } from './check.js';
 import type { Connection } from './connection.js';
-import { begin, failure, failureOf, ok } from './failure.js';
-import type { ChannelKey, GoEasyMember, HereNow, HereNowChannels, HereNowOptions, SubscribePresenceOptions, UnsubscribeOptions } from './types.js';
+import { begin, failure, ok } from './failure.js';
+import { newest } from './room.js';
+import type { Rooms } from './rooms.js';
+import type { HereNow, HereNowChannels, HereNowOptions, SubscribePresenceOptions, UnsubscribeOptions } from './types.js';
 
 /** Who is in a channel. */
 export class PubSubPresence {
-  private readonly watched = new Map<string, Channel>();
-
   constructor(
     private readonly connection: Connection,
-    private readonly wall: () => number,
+    private readonly rooms: Rooms,
   ) {}
-
-  clear(): void {
-    this.watched.clear();
-  }
 
   subscribePresence(options: SubscribePresenceOptions): void {
     begin(options, () => {
       const names = channelsOf(options);
       const limit = within(options.membersLimit, 'membersLimit', 10, 100);
-      if (typeof options.onPresence !== 'function') throw failure(400, 'onPresence: a function.');
-      const { client } = this.connection.use();
-      let open = names.length;
-      const subscribed = (): void => void (--open === 0 && (options.onSuccess as (result?: object) => void)?.(options.channels ? ok : undefined));
-      const refused = (error: unknown): void => {
-        if (open <= 0) return;
-        open = 0;
-        for (const name of names) this.drop(name);
-        options.onFailed?.(failureOf(error));
-      };
-      for (const name of names) this.watch(client, name, limit, options.onPresence, subscribed, refused);
+      const { onPresence } = options;
+      if (typeof onPresence !== 'function') throw failure(400, 'onPresence: a function.');
+      this.connection.use();
+      const done = options.onSuccess as ((result?: object) => void) | undefined;
+      const call = new Call(() => done?.(options.channels ? ok : undefined), options.onFailed);
+      for (const name of names) this.rooms.of(name).ask(call, { watching: { limit, onPresence } });
     });
   }
 
@@ -41,8 +30,8 @@ export class PubSubPresence {
     begin(options, () => {
       const name = channelOf(options.channel);
       this.connection.use();
-      this.drop(name);
-      (options.onSuccess as (() => void) | undefined)?.();
+      this.rooms.find(name)?.end('watching');
+      return options.onSuccess as (() => void) | undefined;
     });
   }
 
@@ -72,47 +61,6 @@ export class PubSubPresence {
       });
     });
   }
-
-  private watch(client: Client, name: string, limit: number, tell: SubscribePresenceOptions['onPresence'], subscribed: () => void, refused: (error: unknown) => void): void {
-    const before = this.watched.get(name);
-    const channel = client.channel(name, { presence: 'watch' });
-    this.watched.set(name, channel);
-    const offError = channel.on('error', refused);
-    const off = channel.on('subscribed', () => {
-      off();
-      offError();
-      subscribed();
-    });
-    channel.presence.on('change', (changes, { snapshot, count }) => {
-      if (snapshot) return;
-      const members = newest(channel.presence.members, limit);
-      const time = this.wall();
-      for (const { event, user, state } of changes) {
-        const member = { id: user, data: state ?? {} };
-        const action = event === 'update' ? 'join' : event;
-        tell({
-          channel: name, action, member, time, amount: count, members, clientAmount: count, userAmount: count,
-          events: [{ time, action: earlierName(event), ...member }],
-        });
-      }
-    });
-    before?.leave();
-  }
-
-  private drop(name: string): void {
-    this.watched.get(name)?.leave();
-    this.watched.delete(name);
-  }
-}
-
-function newest(members: readonly Member[], limit: number): GoEasyMember[] {
-  const sorted = [...members].sort((a, b) => b.since - a.since);
-  return sorted.slice(0, limit).map(({ user, state }) => ({ id: user, data: state ?? {} }));
-}
-
-/** The earlier generation's name of what happened: who came back is online again, who vanished is offline. */
-function earlierName(event: MemberChange['event']): string {
-  return event === 'back' ? 'online' : event === 'timeout' ? 'offline' : event === 'update' ? 'join' : event;
 }
 
 function earlier(found: readonly HereNow[], isNamed: boolean): HereNowChannels {
@@ -122,5 +70,3 @@ function earlier(found: readonly HereNow[], isNamed: boolean): HereNowChannels {
   }
   return { channels };
 }
-
-export type { ChannelKey };

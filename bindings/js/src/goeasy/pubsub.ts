@@ -1,29 +1,37 @@
-import type { Channel } from '../channel.js';
-import { readUtf8, utf8Length } from '../core/utf8.js';
+import { utf8Length } from '../core/utf8.js';
+import { MoorlineError, isMoorlineError } from '../errors.js';
 import { describe } from '../payload.js';
-import type { Message } from '../types.js';
+import type { Receipt } from '../receipt.js';
+import { Call } from './call.js';
 import { channelOf, channelsOf, within } from './check.js';
-import type { Connection } from './connection.js';
+import type { Connected, Connection } from './connection.js';
 import { begin, failure, failureOf, ok } from './failure.js';
-import type { GoEasyMessage, HistoryOptions, PublishOptions, SubscribeOptions, UnsubscribeOptions } from './types.js';
-
-/** Says that a message is for those who are away, too. */
-const later = 'goeasy-qos';
-
-interface Subscription {
-  channel: Channel;
-  onMessage: (message: GoEasyMessage) => void;
-}
+import { contentOf, later } from './room.js';
+import type { Rooms } from './rooms.js';
+import type { HistoryOptions, PublishOptions, SubscribeOptions, UnsubscribeOptions } from './types.js';
 
 /** Publishing, subscribing and the past. */
 export class PubSub {
-  private readonly subscriptions = new Map<string, Subscription>();
+  /** Publishes that an earlier client left in its store, by what it keeps and by their ids: the next one says what becomes of them. */
+  private readonly kept = new Map<string, Map<string, PublishOptions>>();
 
-  constructor(private readonly connection: Connection) {}
+  constructor(
+    private readonly connection: Connection,
+    private readonly rooms: Rooms,
+  ) {}
 
-  /** Forgets what was subscribed: the connection has ended. */
-  clear(): void {
-    this.subscriptions.clear();
+  /** A client has begun: goes on with what an earlier one left. */
+  onBegun(connected: Connected): void {
+    const { client, keeps = '' } = connected;
+    const kept = this.kept.get(keeps);
+    this.kept.delete(keeps);
+    if (!kept) return;
+    for (const receipt of client.restored) {
+      const options = kept.get(receipt.id);
+      if (kept.delete(receipt.id)) this.follow(connected, receipt, options!);
+    }
+    const lost = failureOf(new MoorlineError('publish.uncertain', 'the store does not have the message any more: whether it was stored cannot be known'));
+    for (const { onFailed } of kept.values()) onFailed?.(lost);
   }
 
   publish(options: PublishOptions): void {
@@ -35,10 +43,9 @@ export class PubSub {
       if (qos !== -1 && qos !== 0 && qos !== 1) throw failure(400, 'qos has invalid value.');
       refuse(options, 'wxmpTemplateMsg', 'template messages are sent by your own server; tell it by a webhook (message.offline)');
       refuse(options, 'accessToken', 'what a client may do stands in its token: pass it to getInstance as `token`');
-      const { client } = this.connection.use();
+      const connected = this.connection.use();
       const headers = { ...(qos === 1 ? { [later]: '1' } : {}), ...headerOf(notification) };
-      const receipt = client.channel(channel).publish(message, { headers });
-      receipt.stored.then(() => options.onSuccess?.(ok), (error) => options.onFailed?.(failureOf(error)));
+      this.follow(connected, connected.client.channel(channel).publish(message, { headers }), options);
     });
   }
 
@@ -48,19 +55,15 @@ export class PubSub {
       const { onMessage, presence } = options;
       if (typeof onMessage !== 'function') throw failure(400, `onMessage: a function, not ${describe(onMessage)}.`);
       refuse(options, 'accessToken', 'what a client may do stands in its token: pass it to getInstance as `token`');
-      const { id } = this.connection.use();
+      const { id, everyoneIsMember } = this.connection.use();
       if (presence?.enable && id === undefined) {
         throw failure(400, 'If presence is enable, the id must be specified when calling the connect method');
       }
-      let open = names.length;
-      const subscribed = (): void => void (--open === 0 && options.onSuccess?.(ok));
-      const refused = (error: unknown): void => {
-        if (open <= 0) return;
-        open = 0;
-        for (const name of names) this.drop(name);
-        options.onFailed?.(failureOf(error));
-      };
-      for (const name of names) this.open(name, presence?.enable === true, onMessage, subscribed, refused);
+      const call = new Call(() => options.onSuccess?.(ok), options.onFailed);
+      for (const room of names.map((name) => this.rooms.of(name))) {
+        const isMember = presence ? presence.enable === true : room.isMember || (everyoneIsMember && id !== undefined);
+        room.ask(call, { reading: { isMember, onMessage } });
+      }
     });
   }
 
@@ -68,8 +71,8 @@ export class PubSub {
     begin(options, () => {
       const name = channelOf(options.channel);
       this.connection.use();
-      if (!this.drop(name)) throw failure(400, `channel[${name}] is not subscribed`);
-      options.onSuccess?.(ok);
+      if (!this.rooms.find(name)?.end('reading')) throw failure(400, `channel[${name}] is not subscribed`);
+      return () => options.onSuccess?.(ok);
     });
   }
 
@@ -77,9 +80,10 @@ export class PubSub {
     begin(options, () => {
       const name = channelOf(options.channel);
       const limit = within(options.limit, 'limit', 10, 30);
-      const { start = 0, end } = options;
+      const { end } = options;
+      const start = options.start ?? 0;
       const { client } = this.connection.use();
-      const asked = client.channel(name).history({ limit, ...(end === undefined ? {} : { before: { time: end + 1 } }) });
+      const asked = client.channel(name).history({ limit, ...(end === undefined || end === null ? {} : { before: { time: end + 1 } }) });
       this.connection.ask(asked, options, ({ messages }) => {
         const found = messages.filter(({ time }) => time >= start).map((message) => ({ time: message.time, content: contentOf(message) }));
         options.onSuccess?.({ code: 200, content: { messages: found } });
@@ -87,35 +91,15 @@ export class PubSub {
     });
   }
 
-  private open(name: string, isMember: boolean, onMessage: Subscription['onMessage'], subscribed: () => void, refused: (error: unknown) => void): void {
-    const { client, id, data } = this.connection.use();
-    const before = this.subscriptions.get(name);
-    const channel = client.channel(name, {
-      durable: id !== undefined,
-      ...(isMember ? { presence: 'join', ...(data ? { state: data } : {}) } : {}),
-    });
-    const subscription = { channel, onMessage };
-    this.subscriptions.set(name, subscription);
-    // Messages up to here were stored before this page or process read the channel.
-    let since: number | undefined;
-    channel.on('message', (message) => {
-      const isOld = message.replayed && since !== undefined && message.offset !== undefined && message.offset <= since;
-      if (isOld && message.headers[later] !== '1') return;
-      onMessage({ time: message.time, channel: name, content: contentOf(message) });
-    });
-    const offError = channel.on('error', (error) => refused(error));
-    channel.on('subscribed', ({ head }) => {
-      if (since !== undefined) return;
-      since = head;
-      offError();
-      subscribed();
-    });
-    before?.channel.leave();
-  }
-
-  private drop(name: string): boolean {
-    this.subscriptions.get(name)?.channel.leave({ forget: true });
-    return this.subscriptions.delete(name);
+  private follow(connected: Connected, receipt: Receipt, options: PublishOptions): void {
+    const failed = (error: unknown): void => {
+      const { keeps } = connected;
+      const isKept = keeps !== undefined && receipt.state !== 'failed' && isMoorlineError(error) && error.code === 'client.closed';
+      if (!isKept) return options.onFailed?.(failureOf(error));
+      const kept = this.kept.get(keeps) ?? new Map<string, PublishOptions>();
+      this.kept.set(keeps, kept.set(receipt.id, options));
+    };
+    receipt.stored.then(() => options.onSuccess?.(ok), failed);
   }
 }
 
@@ -128,11 +112,4 @@ function headerOf(notification: unknown): { readonly [name: string]: string } {
   const text = JSON.stringify(notification);
   if (utf8Length(text) > 900) throw failure(400, 'notification: at most 900 bytes of JSON.');
   return { 'goeasy-notification': text };
-}
-
-/** GoEasy knows texts only: values come as JSON, bytes as the text they are in UTF-8. */
-function contentOf(message: Pick<Message, 'data' | 'text' | 'bytes'>): string {
-  if (message.text !== undefined) return message.text;
-  if (message.bytes) return readUtf8(message.bytes, 0, message.bytes.length);
-  return JSON.stringify(message.data);
 }

@@ -8,7 +8,10 @@ export interface GoEasyResult<Content = string> {
   readonly content: Content;
 }
 
-/** How a call ends: one of the two is called, once. */
+/**
+ * How a call ends: one of the two is called, once. With `disconnect`, a `connect` that does not stand yet ends with neither, and a publish
+ * that is kept with one of them once the same id is back.
+ */
 export interface Callbacks<Success extends readonly unknown[]> {
   readonly onSuccess?: ((...result: Success) => void) | undefined;
   readonly onFailed?: ((error: GoEasyError) => void) | undefined;
@@ -28,12 +31,14 @@ export interface GoEasyOptions {
   readonly forceTLS?: boolean;
   /** What the server is shown: a token, or who gives one for an id. Without it: the `otp` of `connect`, else `dev:<id>`, which a server in development takes. */
   readonly token?: string | ((id: string | undefined) => string | null | Promise<string | null>);
-  /** What the client of Moorline is made with beside that. */
+  /** Whether everybody who subscribes with an id is a member, seen by others, as up to 2.6; a `presence` of `subscribe` counts more (default false). */
+  readonly everyoneIsMember?: boolean;
+  /** What the client of Moorline is made with beside that. Without a `store`, each id has one of its own. */
   readonly client?: Omit<ClientOptions, 'url' | 'token'>;
 }
 
 export interface ConnectOptions extends Callbacks<[]> {
-  /** Who connects: at most 60 characters. The server's token decides; this must be the same. */
+  /** Who connects: at most 60 characters. The token's user must be the same. */
   readonly id?: string;
   /** What others see of this member, at most 300 characters of JSON. */
   readonly data?: object;
@@ -85,8 +90,8 @@ export interface HistoryOptions extends Callbacks<[result: GoEasyResult<{ readon
   /** 1 to 30 (default 10). */
   readonly limit?: number;
   /** ms since 1970, each included. */
-  readonly start?: number;
-  readonly end?: number;
+  readonly start?: number | null;
+  readonly end?: number | null;
 }
 
 export interface HistoryMessage {
@@ -159,5 +164,6 @@ export type ConnectionStatus =
 /** What the façade stands on. */
 export interface Base {
   readonly createClient: (options: ClientOptions) => Client;
-  readonly host: () => Host;
+  /** The platform (default: chosen by the entry of `createClient`). */
+  readonly host?: () => Host;
 }

@@ -76,6 +76,10 @@ export interface StoreBatch {
 export interface Store {
   /** Under which name other pages of this app find the same store; absent: they do not. */
   readonly shared?: string;
+  /** The store beside this one that a group of tabs has; absent: tabs do not share it. */
+  of?(group: string): Store;
+  /** Whether what it keeps outlives this page or process, once it is loaded; absent: it does. */
+  readonly isLasting?: boolean;
   /** Returns everything that is stored, in any order. Called once, before anything else. `leads`: for several tabs, of
    * which this one leads; whoever led before must not be able to write any more. */
   load(leads?: boolean): readonly StoreEntry[] | Promise<readonly StoreEntry[]>;

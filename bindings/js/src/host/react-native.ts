@@ -10,7 +10,7 @@ export interface ReactNativeParts {
   /** `AppState` of react-native. */
   readonly appState?: { readonly currentState?: string | null; addEventListener(type: 'change', handler: (state: string) => void): { remove(): void } | undefined };
   /** `NetInfo` of @react-native-community/netinfo. */
-  readonly netInfo?: { addEventListener(handler: (state: { readonly isConnected: boolean | null; readonly type?: string }) => void): () => void };
+  readonly netInfo?: { addEventListener(handler: (state: { readonly isConnected: boolean | null }) => void): () => void };
   /** `AsyncStorage` of @react-native-async-storage/async-storage; without one, the store is in memory. */
   readonly storage?: {
     getAllKeys(): Promise<readonly string[]>; getItem(key: string): Promise<string | null>;
@@ -47,8 +47,12 @@ export class ReactNativeHost implements Host {
     socket.onopen = () => alive(() => events.opened());
     socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => alive(() => events.frame(typeof data === 'string' ? data : new Uint8Array(data)));
     socket.onerror = (error) => (why = (error as { readonly message?: string }).message);
-    // 1005 and 1006 are not codes that a peer sent.
-    socket.onclose = ({ code }) => over(code === undefined || code === 1005 || code === 1006 ? undefined : code);
+    // 1005 and 1006 are not codes that a peer sent. What went wrong is said by the error, or, in 0.81, by the close after it.
+    socket.onclose = ({ code, reason }) => {
+      const isLost = code === undefined || code === 1005 || code === 1006;
+      if (isLost) why ??= reason || undefined;
+      over(isLost ? undefined : code);
+    };
     return {
       send: (frame) => void (isOver || socket.send(frame as Uint8Array<ArrayBuffer>)),
       // It says 0 at all times.
@@ -73,16 +77,15 @@ export class ReactNativeHost implements Host {
 
   signals(emit: (signal: HostSignal) => void): () => void {
     const { appState, netInfo } = this.parts;
+    let isOver = false;
+    const tell = (signal: HostSignal): void => void (isOver || emit(signal));
     // `inactive` is a moment on the way, such as a call that rings: the app still runs.
-    const app = appState?.addEventListener('change', (state) => state !== 'inactive' && emit(state === 'active' ? 'foreground' : 'background'));
-    let last: string | undefined;
-    const stop = netInfo?.addEventListener(({ isConnected, type }) => {
-      if (isConnected === null) return;
-      const isOther = isConnected && last !== undefined && last !== type;
-      last = type ?? last;
-      emit(!isConnected ? 'offline' : isOther ? 'wake' : 'online');
-    });
+    const app = appState?.addEventListener('change', (state) => state !== 'inactive' && tell(state === 'active' ? 'foreground' : 'background'));
+    if (appState?.currentState === 'background') tell('background');
+    const stop = netInfo?.addEventListener(({ isConnected }) => isConnected !== null && tell(isConnected ? 'online' : 'offline'));
     return () => {
+      // Before 0.65 a handler of `AppState` is not given back this way.
+      isOver = true;
       app?.remove();
       stop?.();
     };
@@ -91,7 +94,7 @@ export class ReactNativeHost implements Host {
   store(name = 'moorline'): Store {
     const { storage } = this.parts;
     // A row of Android's AsyncStorage must fit into a cursor window of 2 MB, all rows into 6 MB.
-    return storage ? sharded(keyValue(storage), { name, keyBytes: 500_000, bytes: 4_000_000 }) : memory();
+    return storage ? sharded(keyValue(storage), { name, keyBytes: 500_000, bytes: 4_000_000, report: (error) => this.report(error) }) : memory();
   }
 
   report(error: unknown): void {

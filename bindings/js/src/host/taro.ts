@@ -7,6 +7,8 @@ export interface TaroApi extends MiniApi {
   connectSocket(options: { readonly url: string; readonly protocols: string[]; readonly multiple: true; readonly fail: (why?: Failure) => void }): SocketTask | Promise<SocketTask>;
   /** `'WEAPP'`, `'ALIPAY'`, `'WEB'`, … */
   getEnv?(): string;
+  /** What Taro stands on: `wx`, `tt`, … */
+  readonly miniGlobal?: Pick<TaroApi, 'connectSocket'>;
 }
 
 /** Taro: mini-programs of all kinds but Alipay's. */
@@ -18,8 +20,8 @@ export class TaroHost extends MiniHost {
   }
 
   protected task(url: string): TaskOptions['open'] {
-    // Always a promise of a task.
-    return (fail) => this.api.connectSocket({ url, protocols: [...protocols], multiple: true, fail });
+    // Taro's own gives a promise of a task, which comes when it may be open already; what it stands on gives the task at once.
+    return (fail) => (this.api.miniGlobal ?? this.api).connectSocket({ url, protocols: [...protocols], multiple: true, fail });
   }
 
   protected override decode(data: unknown): Uint8Array | string {

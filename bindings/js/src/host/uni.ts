@@ -11,6 +11,7 @@ export interface Uni extends MiniApi {
     readonly url: string; readonly protocols: readonly string[]; readonly multiple: true;
     readonly success: () => void; readonly fail: (why?: Failure) => void; readonly complete: () => void;
   }): SocketTask | Promise<SocketTask>;
+  getAppBaseInfo?(): { readonly uniPlatform?: string };
   getSystemInfoSync?(): { readonly uniPlatform?: string };
 }
 
@@ -34,7 +35,8 @@ export class UniHost extends MiniHost {
 
   constructor(protected override readonly api: Uni = uniApp()) {
     super(api);
-    const platform = api.getSystemInfoSync?.().uniPlatform;
+    // The other one reads what the device is, too: before its owner has agreed, and with a warning on WeChat.
+    const platform = api.getAppBaseInfo?.().uniPlatform ?? api.getSystemInfoSync?.().uniPlatform;
     this.isAlipay = platform === 'mp-alipay';
     this.encode = this.isAlipay ? encodeBase64 : undefined;
     this.room = { keyBytes: this.isAlipay ? 200_000 : 1_000_000, bytes: 5_000_000 };
@@ -43,7 +45,7 @@ export class UniHost extends MiniHost {
   protected task(url: string): TaskOptions['open'] {
     // Given one of the handlers it returns a task, without any a promise. `multiple` is what Alipay asks for.
     const success = (): void => undefined;
-    return (fail) => this.api.connectSocket({ url, protocols, multiple: true, success, fail, complete: success });
+    return (fail) => inTurn(() => this.api.connectSocket({ url, protocols, multiple: true, success, fail, complete: success }));
   }
 
   protected override decode(data: unknown): Uint8Array | string {
@@ -64,6 +66,17 @@ export class UniHost extends MiniHost {
       events?.removeEventListener('pause', paused);
     };
   }
+}
+
+/** When a socket was asked for last. */
+let last = 0;
+
+/** An app names its sockets by the millisecond, and takes two of one for the same: a socket waits until the last one's is over. */
+function inTurn<T>(open: () => T | Promise<T>): T | Promise<T> {
+  if (Date.now() === last) return new Promise((resolve) => setTimeout(resolve, 1)).then(() => inTurn(open));
+  const made = open();
+  last = Date.now();
+  return made;
 }
 
 /** Tells whether this is an H5 page: it has all that a page has, and of `uni` only what the app itself names. */

@@ -1,4 +1,4 @@
-import { MoorlineError, wrap } from '../errors.js';
+import { MoorlineError, isMoorlineError, messageOf } from '../errors.js';
 import { openDatabase } from '../host/database.js';
 import { takeLock } from '../host/locks.js';
 import type { Store, StoreBatch, StoreEntry } from '../host/host.js';
@@ -10,7 +10,8 @@ export interface IndexedDbOptions {
   readonly name?: string;
   /**
    * What becomes of a client whose database another client uses, in this page or in another tab: `'fail'` ends it with
-   * `client.store_locked` (default), `'memory'` lets it run without a store that lasts.
+   * `client.store_locked` (default), `'memory'` lets it run without a store that lasts, also where the browser has no
+   * database, or no Web Locks to tell who uses it.
    */
   readonly ifLocked?: 'fail' | 'memory';
 }
@@ -25,43 +26,78 @@ const owner = '!owner';
  */
 export function indexedDb(options: IndexedDbOptions = {}): Store {
   const name = options.name ?? 'moorline';
+  const isOptional = options.ifLocked === 'memory';
   let database: IDBDatabase | undefined;
   /** Which opening of the database this is: a later one takes over. */
   let self = 0;
   let release: (() => void) | undefined;
   let instead: Store | undefined;
+  /** Another client has the database. */
+  let isLocked = false;
+  /** Which use of this store it is. */
+  let use = 0;
+
+  const close = (): void => {
+    use++;
+    database?.close();
+    database = instead = undefined;
+    release?.();
+  };
+  const open = async (leads: boolean): Promise<readonly StoreEntry[]> => {
+    const own = use;
+    // A tab that leads takes it from one that is frozen: who has opened it last may write.
+    release = leads ? () => undefined : await takeLock(`moorline:${name}`, isOptional);
+    isLocked = !release;
+    if (!release) throw new MoorlineError('client.store_locked', `another client uses the store ${name}: close that one first, or give each a name`);
+    const opened = await openDatabase(name, table);
+    database = opened;
+    if (own !== use) return close(), [];
+    // Another version of the page wants to change it, or the user clears it: writes fail from now on.
+    const gone = (): void => void (database = undefined);
+    opened.onversionchange = () => (gone(), opened.close());
+    opened.onclose = gone;
+    const { entries, opening } = await readAll(opened);
+    self = opening;
+    return entries;
+  };
+  /** Clears the database that another client had, if it has gone. */
+  const clear = async (): Promise<void> => {
+    const other = indexedDb({ name });
+    try {
+      await other.load();
+      await other.commit({ clear: true, deletes: [], puts: [] });
+    } catch (error) {
+      throw new MoorlineError('storage.unavailable', `another tab has the store ${name}, which is not cleared: close({ wipe: true }) there, or shareTabs()`, 'client', error);
+    } finally {
+      void other.close?.();
+    }
+  };
   return {
     shared: name,
+    of: (group) => indexedDb({ ...options, name: `${name}-${group}` }),
+    get isLasting() {
+      return !instead;
+    },
     async load(leads = false): Promise<readonly StoreEntry[]> {
+      close();
       try {
-        // A tab that leads takes it from one that is frozen: who has opened it last may write.
-        release = leads ? () => undefined : await takeLock(`moorline:${name}`);
-        if (!release && options.ifLocked === 'memory') return (instead = memory()).load();
-        if (!release) throw new MoorlineError('client.store_locked', `another client uses the store ${name}: close that one first, or give each a name`);
-        const opened = await openDatabase(name, table);
-        // Another version of the page wants to change it, or the user clears it: writes fail from now on.
-        const gone = (): void => void (database = undefined);
-        opened.onversionchange = () => (gone(), opened.close());
-        opened.onclose = gone;
-        database = opened;
-        const { entries, opening } = await readAll(opened);
-        self = opening;
-        return entries;
+        return await open(leads);
       } catch (error) {
-        release?.();
-        throw wrap('storage.unavailable', error);
+        close();
+        if (isOptional) return (instead = memory()).load();
+        if (isMoorlineError(error)) throw error;
+        throw new MoorlineError('storage.unavailable', `the database ${name} cannot be used (${messageOf(error)}): pass \`store: memory()\` to do without`, 'client', error);
       }
     },
     async commit(batch: StoreBatch): Promise<void> {
-      if (instead) return instead.commit(batch);
+      if (instead) {
+        if (batch.clear && isLocked) await clear();
+        return instead.commit(batch);
+      }
       if (!database) throw new MoorlineError('storage.unavailable', 'the store is closed');
       await write(database, batch, self);
     },
-    close(): void {
-      database?.close();
-      database = undefined;
-      release?.();
-    },
+    close,
   };
 }
 

@@ -4,6 +4,7 @@ import type { Store, StoreBatch, StoreEntry } from '../host/host.js';
 export function memory(): Store {
   const entries = new Map<string, Uint8Array>();
   return {
+    isLasting: false,
     load: (): readonly StoreEntry[] => [...entries],
     commit(batch: StoreBatch): void {
       if (batch.clear) entries.clear();

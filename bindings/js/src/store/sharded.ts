@@ -1,11 +1,12 @@
 import { decodeBase64, encodeBase64 } from '../core/base64.js';
 import { MoorlineError, messageOf, wrap } from '../errors.js';
 import type { Store, StoreBatch, StoreEntry } from '../host/host.js';
-import { type Part, textOf, partsOf, partsIn } from './parts.js';
+import { type BatchOf, type Part, textOf, partsOf, partsIn } from './parts.js';
 
 /** A storage of keys and texts. `set` takes effect whole or not at all; what it rejects with says why it did not. */
 export interface KeyValue {
   keys(): Promise<readonly string[]>;
+  /** Undefined for a key that is not there; what is there and cannot be read is rejected. */
   get(key: string): Promise<string | undefined>;
   set(key: string, value: string): Promise<void>;
   remove(key: string): Promise<void>;
@@ -19,6 +20,8 @@ export interface ShardedOptions {
   readonly keyBytes: number;
   /** The most that this store keeps, in bytes; what would be more is refused with `storage.full`. */
   readonly bytes: number;
+  /** Is told of what was kept and cannot be made out any more. */
+  readonly report: (error: unknown) => void;
 }
 
 /** A shard that is larger is not written any more. */
@@ -38,12 +41,11 @@ export function sharded(storage: KeyValue, options: ShardedOptions): Store {
 }
 
 class Sharded implements Store {
-  readonly shared: string;
   private readonly prefix: string;
   /** Shards, oldest first, and their lengths. */
   private readonly shards = new Map<number, number>();
-  /** Where each key's value is, and its length in the log. */
-  private readonly index = new Map<string, { readonly shard: number; readonly length: number }>();
+  /** What is kept, each with the shard where it is. */
+  private readonly index = new Map<string, { readonly shard: number; readonly value: string }>();
   private tail = { number: 0, text: '' };
   private self = '';
   private readonly queue: Work[] = [];
@@ -54,48 +56,46 @@ class Sharded implements Store {
     private readonly storage: KeyValue,
     private readonly options: ShardedOptions,
   ) {
-    this.shared = options.name;
     this.prefix = `${options.name}:`;
   }
 
   async load(): Promise<readonly StoreEntry[]> {
     try {
       const names = (await this.storage.keys()).filter((key) => key.startsWith(this.prefix)).map((key) => key.slice(this.prefix.length));
-      this.self = String(Number((await this.storage.get(this.key('owner'))) ?? 0) + 1);
+      // Not less than the time of day: who counts anew after a wipe of the whole storage is somebody else.
+      this.self = String(Math.max(Number((await this.storage.get(this.key('owner'))) ?? 0) + 1, Date.now()));
       await this.storage.set(this.key('owner'), this.self);
-      this.shards.clear();
-      this.index.clear();
-      const values = new Map<string, string>();
-      let open: { part: Part; shard: number }[] = [];
-      for (const number of names.filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b)) {
-        const text = (await this.storage.get(this.key(number))) ?? '';
-        this.shards.set(number, text.length);
-        this.tail = { number, text };
-        for (const part of partsIn(text)) {
-          // A batch whose last part is missing was not committed.
-          if (part.isFirst) open = [];
-          open.push({ part, shard: number });
-          if (part.isLast) for (const { part: whole, shard } of open.splice(0)) this.apply(whole, shard, values);
-        }
-      }
-      await this.cutOff(open);
+      await this.read(names.filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b));
       this.isOpen = true;
-      return [...values].map(([key, value]) => [key, decodeBase64(value)] as const);
+      return [...this.index].map(([key, { value }]) => [key, decodeBase64(value)] as const);
     } catch (error) {
       throw wrap('storage.unavailable', error);
     }
   }
 
-  /** Removes the parts at the end of the log of a batch that was not written to its end. */
-  private async cutOff(parts: readonly { readonly part: Part; readonly shard: number }[]): Promise<void> {
-    for (const number of new Set(parts.map(({ shard }) => shard).reverse())) {
-      const text = (await this.storage.get(this.key(number))) ?? '';
-      const cut = parts.reduce((sum, { part, shard }) => (shard === number ? sum + textOf(part).length : sum), 0);
-      const left = text.slice(0, text.length - cut);
-      if (left === '') await this.drop(number);
-      else await this.storage.set(this.key(number), left);
-      if (left !== '') this.shards.set(number, left.length);
-      this.tail = { number, text: left };
+  private async read(numbers: readonly number[]): Promise<void> {
+    this.shards.clear();
+    this.index.clear();
+    let open: { part: Part; shard: number }[] = [];
+    let before = false;
+    for (const number of numbers) {
+      const shard = await this.storage.get(this.key(number));
+      if (shard === undefined) throw new Error(`no ${this.key(number)}`);
+      const { parts, text, isCut } = partsIn(shard, before);
+      this.shards.set(number, text.length);
+      this.tail = { number, text };
+      for (const part of parts) {
+        // A batch whose last part is missing was not committed; its parts go with their shards.
+        if (part.isFirst) open = [];
+        open.push({ part, shard: number });
+        if (part.isLast) for (const { part: whole, shard: at } of open.splice(0)) this.apply(whole, at);
+      }
+      if (isCut) open = [];
+      before = isCut;
+      if (text !== '' && text.length >= shard.length) continue;
+      if (text === '') await this.drop(number);
+      else await this.storage.set(this.key(number), text);
+      this.options.report(new MoorlineError('storage.unavailable', `${this.key(number)} was damaged, and its end is lost`));
     }
   }
 
@@ -130,10 +130,13 @@ class Sharded implements Store {
   }
 
   private async write(batches: readonly StoreBatch[]): Promise<void> {
-    if ((await this.storage.get(this.key('owner'))) !== this.self) {
+    const owner = await this.storage.get(this.key('owner'));
+    if (owner === undefined) await this.beginAnew();
+    else if (owner !== this.self) {
       throw new MoorlineError('client.store_locked', `another client uses the store ${this.options.name}: give each a name`);
     }
-    const parts = batches.flatMap((batch) => partsOf(batch, encodeBase64, this.options.keyBytes - fullShard));
+    const parts: Part[] = [];
+    for (const batch of batches) parts.push(...this.split(batch, encodeBase64));
     const added = parts.reduce((sum, part) => sum + textOf(part).length, 0);
     const isClear = batches.some(({ clear }) => clear);
     if (batches.some(({ puts }) => puts.length > 0) && !isClear) await this.makeRoom(added);
@@ -141,6 +144,19 @@ class Sharded implements Store {
     if (isClear) await this.forget();
     // What is to be kept is kept: that this fails is no reason to say it is not.
     await this.cleanWhile(() => this.total() > 2 * this.live() + slack).catch(() => undefined);
+  }
+
+  /** Somebody cleared the whole storage, as apps do on a logout: what was kept in it is written once more. */
+  private async beginAnew(): Promise<void> {
+    this.shards.clear();
+    this.tail = { number: this.tail.number + 1, text: '' };
+    const puts = [...this.index].map(([key, { value }]) => [key, value] as const);
+    await this.append(this.split({ clear: true, deletes: [], puts }, (value) => value));
+    await this.storage.set(this.key('owner'), this.self);
+  }
+
+  private split<T>(batch: BatchOf<T>, encode: (value: T) => string): Part[] {
+    return partsOf(batch, encode, this.options.keyBytes - fullShard);
   }
 
   private async makeRoom(added: number): Promise<void> {
@@ -197,11 +213,8 @@ class Sharded implements Store {
 
   /** Moves what is still needed of the oldest shard to the end, and removes it. */
   private async clean(oldest: number): Promise<void> {
-    const needed = new Map<string, string>();
-    for (const { puts } of partsIn((await this.storage.get(this.key(oldest))) ?? '')) {
-      for (const [key, value] of puts) if (this.index.get(key)?.shard === oldest) needed.set(key, value);
-    }
-    if (needed.size > 0) await this.append([{ isFirst: true, isLast: true, isClear: false, deletes: [], puts: [...needed] }]);
+    const needed = [...this.index].filter(([, { shard }]) => shard === oldest).map(([key, { value }]) => [key, value] as const);
+    if (needed.length > 0) await this.append([{ isFirst: true, isLast: true, isClear: false, deletes: [], puts: needed }]);
     await this.drop(oldest);
   }
 
@@ -216,13 +229,10 @@ class Sharded implements Store {
     this.shards.delete(number);
   }
 
-  private apply(part: Part, shard: number, values?: Map<string, string>): void {
-    if (part.isClear) this.index.clear(), values?.clear();
-    for (const key of part.deletes) this.index.delete(key), values?.delete(key);
-    for (const [key, value] of part.puts) {
-      this.index.set(key, { shard, length: key.length + value.length + 8 });
-      values?.set(key, value);
-    }
+  private apply(part: Part, shard: number): void {
+    if (part.isClear) this.index.clear();
+    for (const key of part.deletes) this.index.delete(key);
+    for (const [key, value] of part.puts) this.index.set(key, { shard, value });
   }
 
   private total(): number {
@@ -233,13 +243,13 @@ class Sharded implements Store {
 
   private live(): number {
     let sum = 0;
-    for (const { length } of this.index.values()) sum += length;
+    for (const [key, { value }] of this.index) sum += key.length + value.length + 8;
     return sum;
   }
 }
 
-/** The platforms say in words that there is no room. */
+/** The platforms say in words that there is no room; Douyin has numbers, too. */
 function fullness(error: unknown): unknown {
   const message = messageOf(error);
-  return /exceed|limit|quota|full|space|too (big|large)/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
+  return /exceed|limit|quota|full|space|too (big|large)|空间|超|上限|2110[12]/i.test(message) ? new MoorlineError('storage.full', message, 'client', error) : error;
 }

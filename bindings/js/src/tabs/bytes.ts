@@ -1,3 +1,4 @@
+import type { Call } from '../core/calls.js';
 import { Reader } from '../core/reader.js';
 import { Writer } from '../core/writer.js';
 import type { MoorlineError } from '../errors.js';
@@ -7,6 +8,13 @@ import type { Position } from '../types.js';
 export const asks: readonly number[] = [43, 45, 46, 50];
 /** The call of an app's backend. */
 export const callsBackend = 22;
+
+/** A call as bytes. */
+export function encode(call: Call): Uint8Array {
+  const writer = new Writer();
+  call(writer);
+  return writer.view().slice();
+}
 
 export function writeFailure(error: MoorlineError): Uint8Array {
   const origin = ['client', 'server', 'transport'].indexOf(error.origin);
@@ -60,6 +68,11 @@ export function readPublish(bytes: Uint8Array): { key: string; qos: number | und
   const size = from.blob().length;
   const qos = from.maybe((reader) => reader.byte());
   return { key: `${channel}\n${from.maybe((reader) => reader.text()) ?? ''}`, qos, size };
+}
+
+/** The channel of a call about presence. */
+export function presenceChannel(bytes: Uint8Array): string {
+  return new Reader(bytes.subarray(1)).text();
 }
 
 /** The answer to `restored`. */

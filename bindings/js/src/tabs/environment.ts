@@ -9,7 +9,7 @@ export interface TabEnvironment {
   /** Ms since 1970. */
   now(): number;
   /** Tells when the page is put away or frozen (`true`) and goes on (`false`), until what is returned is called. */
-  away?(tell: (isAway: boolean) => void): () => void;
+  away?: ((tell: (isAway: boolean) => void) => () => void) | undefined;
 }
 
 /** What is needed of a `LockManager`. */

@@ -28,6 +28,8 @@ export class Group {
   private release: (() => void) | undefined;
   private leave: (() => void)[] = [];
   private unanswered = 0;
+  /** It has joined, and no leader has spoken since. */
+  private isNew = false;
 
   constructor(
     private readonly env: TabEnvironment,
@@ -39,9 +41,10 @@ export class Group {
 
   join(): void {
     if (this.channel) return;
-    const channel = this.env.open(this.name, (message) => this.take(message as Message));
+    const channel = this.env.open(this.name, (message) => isMessage(message) && this.take(message));
     this.channel = channel;
     this.unanswered = 0;
+    this.isNew = true;
     const stay = new AbortController();
     void this.env.locks.request(this.lockOf(this.tab), { signal: stay.signal }, () => new Promise((resolve) => this.leave.push(resolve))).catch(() => undefined);
     this.leave.push(() => stay.abort(), this.every(beat, () => this.onBeat()));
@@ -113,6 +116,7 @@ export class Group {
   private lead(release: () => void): void {
     this.release = release;
     this.leads = true;
+    this.isNew = false;
     this.gen = Math.max(this.env.now(), this.gen + 1);
     this.member.onLead();
     this.announce();
@@ -156,7 +160,8 @@ export class Group {
   private onLead(gen: number): void {
     if (gen < this.gen) return this.post({ t: 'behind', gen: this.gen });
     this.unanswered = 0;
-    if (gen === this.gen) return;
+    if (gen === this.gen && !this.isNew) return;
+    this.isNew = false;
     this.gen = gen;
     this.resign();
     this.member.onLeader();
@@ -182,4 +187,9 @@ export class Group {
     let stop = start();
     return () => stop();
   }
+}
+
+/** Anything of this origin can post to the channel. */
+function isMessage(message: unknown): message is Message {
+  return typeof message === 'object' && message !== null;
 }

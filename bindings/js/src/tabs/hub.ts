@@ -4,6 +4,7 @@ import { Writer } from '../core/writer.js';
 import type { Parts } from '../engine.js';
 import { type MoorlineError, isMoorlineError } from '../errors.js';
 import { asks, writeFailure } from './bytes.js';
+import { Presences, isPresence } from './presences.js';
 import { Relay } from './relay.js';
 import { type Seat, Seating } from './seating.js';
 import { Statuses } from './statuses.js';
@@ -48,10 +49,11 @@ export class Hub {
   private readonly publishes = new Map<number, Publish>();
   private readonly requests = new Map<number, { to: Tab; id: number }>();
   private readonly statuses = new Statuses();
+  private readonly presences = new Presences();
   private early: ToLeader[] = [];
   private told: Told[] = [];
   private isTelling = false;
-  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0 };
+  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0, isLasting: false };
   private state: Uint8Array | undefined;
   private welcome: Uint8Array | undefined;
   private isVisible = true;
@@ -128,7 +130,7 @@ export class Hub {
 
   private attach(message: Extract<ToLeader, { t: 'calls' }>): void {
     const known = this.tabs.get(message.tab);
-    if (known) this.detach(known);
+    if (known) this.unseat(known);
     const mood: Mood = { isWanted: false, isVisible: true, users: [] };
     const unwatch = this.home.watch(message.tab, () => this.tabs.get(message.tab) === tab && this.detach(tab));
     const tab: Tab = { name: message.tab, seats: new Map(), mood, silent: 0, unwatch };
@@ -138,15 +140,30 @@ export class Hub {
     if (this.state) this.tell({ tag: 32, rest: this.state, to });
     this.tellNow(tab.name, message.isNew === true);
     for (const call of message.calls) this.make(tab, call);
+    this.leaveUnread(tab);
   }
 
   private detach(tab: Tab): void {
+    this.unseat(tab);
+    this.leaveUnread(tab);
+    this.weigh();
+  }
+
+  private unseat(tab: Tab): void {
     this.tabs.delete(tab.name);
     tab.unwatch();
     for (const seat of tab.seats.values()) this.seating.vacate(seat, false);
     for (const publish of this.publishes.values()) publish.to.delete(tab);
     for (const [id, { to }] of this.requests) if (to === tab) this.requests.delete(id);
-    this.weigh();
+  }
+
+  /** Ends a tab's being a member of channels that it does not read any more. */
+  private leaveUnread(tab: Tab): void {
+    const read = new Set([...tab.seats.values()].map((seat) => seat.call.channel));
+    for (const channel of this.presences.of(tab.name)) {
+      const left = read.has(channel) ? undefined : this.presences.vacate(tab.name, channel);
+      if (left && this.relay.isRunning) this.relay.ask((to) => to.raw(left), (from) => from.number());
+    }
   }
 
   private make(tab: Tab, call: TabCall): void {
@@ -156,14 +173,18 @@ export class Hub {
       case 'pub':
         return this.publish(tab, call);
       case 'ask': {
-        const id = this.relay.ask((to) => to.raw(call.bytes), (from) => from.number());
+        const bytes = isPresence(call.bytes) ? this.presences.say(tab.name, call.bytes) : call.bytes;
+        const id = this.relay.ask((to) => to.raw(bytes), (from) => from.number());
         this.requests.set(id, { to: tab, id: call.id });
         return;
       }
       case 'reader': {
         const seat = tab.seats.get(call.id);
         if (!seat) return;
-        if (call.op === 5) return this.seating.vacate(seat, call.rest[0] === 1);
+        if (call.op === 5) {
+          this.seating.vacate(seat, call.rest[0] === 1);
+          return this.leaveUnread(tab);
+        }
         const { core } = seat;
         return this.relay.callLater((to) => to.byte(call.op).number(core).raw(call.rest));
       }

@@ -48,15 +48,20 @@ export class Places {
     return call;
   }
 
-  /** Takes a reader away; a later one of this tab goes on where the last one was, unless that is to be forgotten. */
-  remove(id: number, forget: boolean): void {
+  /**
+   * Takes a reader away; a later one of this tab goes on where the last one was, unless that is to be forgotten. Returns the channel
+   * if nobody of this tab reads it any more.
+   */
+  remove(id: number, forget: boolean): string | undefined {
     const place = this.all.get(id);
     this.all.delete(id);
-    if (!place || forget || [...this.all.values()].some((other) => other.call.channel === place.call.channel)) return;
+    if (!place || [...this.all.values()].some((other) => other.call.channel === place.call.channel)) return undefined;
+    const { channel } = place.call;
     const at = place.isDurable ? place.acked && readPosition(new Reader(place.acked)) : place.at;
-    if (!at) return;
-    this.left.set(place.call.channel, at);
+    if (forget || !at) return channel;
+    this.left.set(channel, at);
     if (this.left.size > remembered) this.left.delete(this.left.keys().next().value!);
+    return channel;
   }
 
   /** Every reader, as a leader has to know it. */
@@ -67,8 +72,13 @@ export class Places {
     });
   }
 
-  channelsOf(ids: readonly number[]): string[] {
-    return ids.flatMap((id) => this.all.get(id)?.call.channel ?? []);
+  /** The channel of readers, all of one. */
+  channelOf(ids: readonly number[]): string | undefined {
+    return ids.map((id) => this.all.get(id)?.call.channel).find((channel) => channel !== undefined);
+  }
+
+  readersOf(channel: string): number[] {
+    return [...this.all].filter(([, { call }]) => call.channel === channel).map(([id]) => id);
   }
 
   onAck(id: number, position: Uint8Array): void {

@@ -26,7 +26,7 @@ export class Relay extends Driver {
     const deaf = new Proxy({}, { get: () => () => undefined }) as Owner;
     const owner: Pick<Owner, 'onReady' | 'onStanding' | 'onFatal'> = {
       onReady: () => to.ready(),
-      onStanding: (outbox, nextAttempt) => to.standing({ ...outbox, nextAttempt }),
+      onStanding: (outbox, nextAttempt) => to.standing({ ...outbox, nextAttempt, isLasting: parts.store.isLasting !== false }),
       onFatal: (error) => {
         store.close();
         to.fatal(error);

@@ -2,6 +2,7 @@ import type { Engine, Owner, Parts, TokenProvider } from '../engine.js';
 import type { Host, Store } from '../host/host.js';
 import { webTabs } from '../host/tabs.js';
 import { memory } from '../store/memory.js';
+import { unshared } from './alone.js';
 import { identify } from './identity.js';
 import { Tab } from './tab.js';
 
@@ -18,20 +19,21 @@ export type TabSharing = (host: Host, options: ShareOptions) => ((parts: Parts, 
 
 /**
  * Makes the clients of several tabs one: `createClient({ url, token, tabs: shareTabs() })`. A name of the user, if given,
- * saves asking for a token to know who that is. Where the browser lacks Web Locks, BroadcastChannel or IndexedDB, each tab
- * is for itself.
+ * saves asking for a token to know who that is, and is needed where tokens do not say it. Where the browser lacks Web Locks,
+ * BroadcastChannel or IndexedDB, each tab is for itself.
  */
 export function shareTabs(user?: string): TabSharing {
   return (host, { url, token, store: given, outbox }) => {
     const env = (host.tabs ?? webTabs)();
-    if (!env || (given && given.shared === undefined)) return undefined;
-    const store = (name: string): Store => given ?? host.store?.(name) ?? memory();
+    if (!env || (given && !given.of)) return undefined;
+    const store = (name: string): Store => given?.of?.(name) ?? host.store?.(name) ?? memory();
     const bytes = new Uint8Array(12);
     return (parts, owner) => {
       const found = (): ReturnType<typeof identify> => {
         host.random(bytes);
         const tab = [...bytes].map((byte) => byte.toString(36)).join('');
-        return identify(env, { url, user, token, store, shared: given?.shared, tab });
+        const own = (): Store => unshared(parts.store);
+        return identify(env, { url, user, token, store, own, shared: given?.shared, tab, report: (error) => host.report(error) });
       };
       return new Tab({ ...parts, env, identify: found, outbox }, owner);
     };

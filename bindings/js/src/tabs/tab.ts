@@ -1,15 +1,15 @@
 import * as calls from '../core/calls.js';
 import type { Call } from '../core/calls.js';
 import { Reader } from '../core/reader.js';
-import { type Doer, type Listener, take } from '../core/records.js';
-import { Writer } from '../core/writer.js';
+import { type Doer, statuses, take } from '../core/records.js';
 import type { Engine, Owner, Parts } from '../engine.js';
-import { MoorlineError, closedError, malformed } from '../errors.js';
-import { splitSubscribe, writeRestored } from './bytes.js';
+import { MoorlineError, closedError, malformed, wrap } from '../errors.js';
+import { encode, splitSubscribe, writeRestored } from './bytes.js';
 import type { TabEnvironment } from './environment.js';
 import { Group, type Member } from './group.js';
 import { Hub } from './hub.js';
 import type { Identified } from './identity.js';
+import { Known, newsOf } from './known.js';
 import { Places } from './places.js';
 import { Unsettled } from './unsettled.js';
 import type { Mood, Standing, TabCall, Told, ToLeader, ToTabs } from './wire.js';
@@ -37,7 +37,7 @@ export class Tab implements Engine, Member {
   private hub: Hub | undefined;
   private readonly places = new Places();
   private readonly unsettled = new Unsettled();
-  private readonly present = new Map<string, Uint8Array>();
+  private readonly known = new Known();
   private mood: Mood = { isWanted: false, isVisible: true, users: [] };
   private restored: readonly (readonly [id: number, key: string])[] = [];
   private ids = 0;
@@ -47,7 +47,7 @@ export class Tab implements Engine, Member {
   private isOver = false;
   private wasOnline = false;
   private wipes = false;
-  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0 };
+  private standing: Standing = { messages: 0, bytes: 0, nextAttempt: 0, isLasting: false };
   private closing: { stop: () => void } | undefined;
   private stops: (() => void)[] = [];
 
@@ -56,13 +56,16 @@ export class Tab implements Engine, Member {
     private readonly owner: Owner,
   ) {}
 
+  get isLasting(): boolean {
+    return this.standing.isLasting;
+  }
+
   start(): void {
     if (this.phase !== 'new') return;
     this.phase = 'started';
-    const { host, env } = this.parts;
+    const { host } = this.parts;
     const stopSignals = host.signals?.((signal) => this.call(calls.host(signal)));
-    const stopAway = env.away?.((isAway) => (isAway ? this.part() : this.group?.join()));
-    this.stops = [() => stopSignals?.(), () => stopAway?.()];
+    this.stops = [() => stopSignals?.()];
     this.identify(500);
   }
 
@@ -75,7 +78,11 @@ export class Tab implements Engine, Member {
         return this.feel({ isWanted: bytes[0] === 1 });
       case 5: {
         const id = from.number();
-        this.places.remove(id, from.rest()[0] === 1);
+        const left = this.places.remove(id, from.rest()[0] === 1);
+        if (left !== undefined) {
+          this.unsettled.leave(left);
+          this.known.forget(left);
+        }
         return this.say({ t: 'reader', id, op: 5, rest: from.rest() });
       }
       case 41: {
@@ -172,23 +179,29 @@ export class Tab implements Engine, Member {
   }
 
   private identify(pause: number): void {
+    const { host, env } = this.parts;
     this.parts.identify().then(
       (shared) => {
         if (this.phase !== 'started') return;
         this.shared = shared;
-        this.group = new Group(this.parts.env, this.parts.host, shared.name, shared.tab, this);
-        this.group.join();
+        const group = (this.group = new Group(shared.env, host, shared.name, shared.tab, this));
+        const stopAway = shared.env.away?.((isAway) => (isAway ? this.part() : group.join()));
+        this.stops.push(() => stopAway?.());
+        group.join();
       },
-      () => {
+      (error: unknown) => {
         // Who this is for is not known without a token: it is asked for again.
-        if (this.phase === 'started') this.stops.push(this.parts.host.timer(pause, () => this.identify(Math.min(pause * 2, 20_000))));
+        if (this.phase !== 'started') return;
+        this.owner.onStanding({ messages: 0, bytes: 0 }, env.now() + pause);
+        this.owner.onState('connecting', { kind: 'token', error: wrap('auth.invalid', error) });
+        this.stops.push(host.timer(pause, () => this.identify(Math.min(pause * 2, 20_000))));
       },
     );
   }
 
   private answer(bytes: Uint8Array): Uint8Array {
     const op = bytes[0]!;
-    if (op === 16) return this.present.get(new Reader(bytes.subarray(1)).text()) ?? new Uint8Array(1);
+    if (op === 16) return this.known.of(new Reader(bytes.subarray(1)).text());
     if (op === 17) return encode((to) => to.blob(this.hub?.blackbox() ?? new Uint8Array(0)));
     if (op === 18) return writeRestored(this.restored);
     if (this.isOver) throw closedError();
@@ -266,17 +279,17 @@ export class Tab implements Engine, Member {
   }
 
   /** Takes a record: tells the owner what is news. */
-  private record({ tag, rest, present }: Told, ids: readonly number[], isReset: boolean): void {
+  private record(told: Told, ids: readonly number[], isReset: boolean): void {
+    const { tag, rest } = told;
     if (this.phase === 'ended') return;
     if (tag >= 34 && tag <= 39 || tag === 44) {
-      if (present && ids.length > 0) for (const channel of this.places.channelsOf(ids)) this.present.set(channel, present);
-      const news = this.places.onRecord(tag, ids, rest, isReset);
+      const news = newsOf(this.places, this.known, told, ids, isReset);
       news.say.forEach((call) => this.say(call));
-      for (const [keep, bytes] of news.tell) this.tell((to) => to.byte(tag).list(keep, (out, id) => out.number(id)).raw(bytes));
+      for (const [kind, keep, bytes] of news.tell) this.tell((to) => to.byte(kind).list(keep, (out, id) => out.number(id)).raw(bytes));
       return;
     }
     if (tag === 32) return this.onState(rest);
-    if (tag === 47) return take(new Reader(encode((to) => to.byte(tag).raw(rest))), nobody, this.statusListener());
+    if (tag === 47) return this.onStatus(rest);
     for (const id of ids) {
       this.unsettled.onRecord(tag, id);
       if (id !== 0) this.tell((to) => to.byte(tag).number(id).raw(rest));
@@ -296,13 +309,9 @@ export class Tab implements Engine, Member {
     this.tell((to) => to.byte(32).byte(state).raw(rest.subarray(1)));
   }
 
-  private statusListener(): Listener {
-    const { users } = this.mood;
-    const onStatus: Listener['onStatus'] = (told) => {
-      const own = new Map([...told].filter(([user]) => users.includes(user)));
-      if (own.size > 0) this.owner.onStatus(own);
-    };
-    return { onStatus } as Listener;
+  private onStatus(rest: Uint8Array): void {
+    const own = new Map([...statuses(new Reader(rest))].filter(([user]) => this.mood.users.includes(user)));
+    if (own.size > 0) this.owner.onStatus(own);
   }
 
   private tell(record: Call): void {
@@ -311,7 +320,7 @@ export class Tab implements Engine, Member {
 
   /** Ends once the store has what this tab has published, and the leader was told what was said before. */
   private closeWhenKept(): void {
-    const isKept = !this.isRunning || this.isOver || this.unsettled.isKept;
+    const isKept = this.isOver || (this.isRunning ? this.unsettled.isKept : this.owner.outbox.messages === 0);
     if (isKept && !this.wipes) this.stops.push(this.parts.host.timer(0, () => this.closed()));
   }
 
@@ -337,9 +346,3 @@ export class Tab implements Engine, Member {
 }
 
 const nobody = {} as Doer;
-
-function encode(call: Call): Uint8Array {
-  const writer = new Writer();
-  call(writer);
-  return writer.view().slice();
-}

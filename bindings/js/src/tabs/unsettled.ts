@@ -1,12 +1,12 @@
-import { Reader } from '../core/reader.js';
 import { MoorlineError } from '../errors.js';
-import { asks, callsBackend, readPublish } from './bytes.js';
+import { asks, callsBackend, presenceChannel, readPublish } from './bytes.js';
+import { isPresence, together } from './presences.js';
 import type { Standing, TabCall } from './wire.js';
 
 type Offer = Extract<TabCall, { t: 'pub' }>;
 
 interface Publish {
-  readonly call: Offer;
+  call: Offer;
   readonly qos: number | undefined;
   readonly size: number;
   isQueued: boolean;
@@ -49,8 +49,15 @@ export class Unsettled {
   ask(id: number, bytes: Uint8Array): TabCall {
     const call = { t: 'ask', id, bytes } as const;
     this.requests.set(id, call);
-    if (bytes[0]! >= 10 && bytes[0]! <= 12) this.presence.set(new Reader(bytes.subarray(1)).text(), bytes);
+    if (!isPresence(bytes)) return call;
+    const channel = presenceChannel(bytes);
+    this.presence.set(channel, together(this.presence.get(channel), bytes));
     return call;
+  }
+
+  /** A channel is not read any more: whoever had entered it has left. */
+  leave(channel: string): void {
+    this.presence.delete(channel);
   }
 
   /** Takes out what a leader that is gone was told of, and no other is: messages at QoS 0. */
@@ -62,7 +69,12 @@ export class Unsettled {
 
   /** A leader is told of these. */
   onSaid(said: readonly TabCall[]): void {
-    for (const call of said) if (call.t === 'ask' && call.bytes[0] === callsBackend) this.called.add(call.id);
+    for (const call of said) {
+      if (call.t === 'ask' && call.bytes[0] === callsBackend) this.called.add(call.id);
+      const publish = call.t === 'pub' ? this.publishes.get(call.id) : undefined;
+      // What was said is on its way as it is.
+      if (publish) publish.call = { ...publish.call, isAgain: true };
+    }
   }
 
   /** Takes out the calls that a leader was told of which is gone: they may have been made. */
@@ -75,11 +87,7 @@ export class Unsettled {
 
   /** What a new leader is asked for. */
   calls(): TabCall[] {
-    const all: TabCall[] = [];
-    for (const [id, publish] of this.publishes) {
-      all.push(publish.call);
-      this.publishes.set(id, { ...publish, call: { ...publish.call, isAgain: true } });
-    }
+    const all: TabCall[] = [...this.publishes.values()].map((publish) => publish.call);
     for (const bytes of this.presence.values()) all.push({ t: 'ask', id: 0, bytes });
     return [...all, ...this.requests.values()];
   }

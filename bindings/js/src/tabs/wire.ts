@@ -43,6 +43,8 @@ export interface Standing {
   readonly messages: number;
   readonly bytes: number;
   readonly nextAttempt: number;
+  /** Whether what the leader's store has outlives the browser. */
+  readonly isLasting: boolean;
 }
 
 /** What tabs say to the leader. `gen`: the leader's generation. */

@@ -88,6 +88,7 @@ export class Clock {
     for (let [quiet, busy] = [0, 0]; quiet < turns; ) {
       await this.breath();
       if (this.failure) throw this.failure;
+      if (this.isStopped) return;
       if (this.isRunning) quiet = 0;
       else if (!this.isBusy() || ++busy > mostBreaths) quiet++;
     }
@@ -124,6 +125,7 @@ export class Clock {
     this.channel?.port1.close();
     this.channel = undefined;
     this.waiting.length = this.due.length = 0;
+    for (const resolve of this.breathing.splice(0)) resolve();
   }
 
   private async move(act: () => Promise<void>): Promise<void> {

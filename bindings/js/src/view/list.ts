@@ -32,11 +32,14 @@ export interface MessageList {
   readonly reset: Reset | undefined;
   /** Why the channel is not read, or its history not given. */
   readonly error: MoorlineError | undefined;
-  /** Lists one more page of the log, also beyond `keep`. Resolves when it is there, or `error` says why not. */
+  /**
+   * Lists one more page of the log, also beyond `keep`: from then on what comes takes nothing away above, up to ten times `keep`
+   * more, until `trim`. Resolves when it is there, or `error` says why not.
+   */
   readonly loadOlder: () => Promise<void>;
   /** Takes what is beyond `keep` off the list again. */
   readonly trim: () => void;
-  /** Publishes, and lists the message at once. Throws what `Channel.publish` throws. */
+  /** Publishes, and lists the message at once, in place of an own one with the same id. Throws what `Channel.publish` throws. */
   readonly publish: (payload: unknown, options?: PublishOptions) => Receipt;
   /** Takes an own message off the list that failed, or of which nothing is known. It may be published again with its id. */
   readonly discard: (message: ListedMessage) => void;
@@ -50,22 +53,17 @@ export interface ListOptions {
   readonly page?: number;
 }
 
-const lists = new WeakMap<Channel, ListSource>();
-
-/** A list to be followed, with what it is before anything was asked for. */
-export interface ListSource extends Source<MessageList> {
-  readonly first: MessageList;
-}
+const lists = new WeakMap<Channel, Source<MessageList>>();
 
 /** The list of a handle: made with the options of who asks first. */
-export function listOf(client: Client, channel: Channel, options: ListOptions = {}): ListSource {
+export function listOf(client: Client, channel: Channel, options: ListOptions = {}): Source<MessageList> {
   let list = lists.get(channel);
   if (!list) lists.set(channel, (list = makeList(client, channel, options)));
   return list;
 }
 
 /** Keeps a list while somebody looks at it. Closures, not a class: their names are what a bundler shortens. */
-function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 50 }: ListOptions): ListSource {
+function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 50 }: ListOptions): Source<MessageList> {
   const viewers = new Set<() => void>();
   let stop: (() => void) | undefined;
   let isDirty = false;
@@ -74,7 +72,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
   /** Without a place. */
   let own: ListedMessage[] = [];
   let epoch: string | undefined;
-  /** The newest offset seen, of a message or of a page. */
+  /** The newest offset seen, of a message or of a newest page. */
   let tail = -1;
   /** Where reading began, or began again. */
   let start = 0;
@@ -86,6 +84,8 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
   let older: Promise<void> | undefined;
   let reset: Reset | undefined;
   let error: MoorlineError | undefined;
+  /** The one of a page, which a later page cures. */
+  let pageError: unknown;
 
   const view = (): MessageList => ({
     messages: [...log, ...own], hasOlder, isLoading: loading > 0, reset, error, loadOlder, trim, publish, discard,
@@ -123,8 +123,10 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
   };
 
   const cut = (): void => {
-    if (log.length > bound) {
-      log = log.slice(-bound);
+    // Who reads further up reads on.
+    const most = older || bound > keep ? bound + 10 * keep : keep;
+    if (log.length > most) {
+      log = log.slice(-most);
       hasOlder = true;
     }
     change();
@@ -154,13 +156,10 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     change();
     try {
       const page = await channel.history({ ...query, limit });
-      if (use(page)) {
-        page.messages.forEach(insert);
-        tail = Math.max(tail, page.head);
-        if (page.head < start) newest();
-      }
+      if (error === pageError) error = undefined;
+      if (use(page)) page.messages.forEach(insert);
     } catch (why) {
-      fail(why);
+      fail((pageError = why));
     }
     loading--;
     change();
@@ -172,9 +171,12 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
       if (mine !== run) return false;
       if (page.epoch !== epoch) restart(page.epoch);
       const first = page.messages[0]?.offset ?? 0;
+      const last = log.filter(({ offset }) => offset! < first).pop();
       // Between what was listed and this page there is a hole.
-      if (page.more && first > tail + 1) log = log.filter(({ offset }) => offset! >= first);
+      if (page.more && last && last.offset! + 1 < first) log = log.filter(({ offset }) => offset! >= first);
       if (!log.length || log[0]!.offset! >= first) hasOlder = page.more;
+      tail = Math.max(tail, page.head);
+      if (page.head < start) newest();
       return true;
     });
   };
@@ -201,6 +203,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     if (options.qos === 0) return receipt;
     const { id, progress, stored } = receipt;
     const { user } = client;
+    drop(id);
     own.push({
       channel: channel.name, id, key: id, time: Date.now(), headers: { ...options.headers }, ...contentOf(payload), state: 'queued', receipt,
       ...(user && { user }),
@@ -239,6 +242,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
         reset = to;
         newest();
       }),
+      listen(channel, 'dropped', newest),
       listen(channel, 'error', fail),
     ];
     newest();
@@ -246,7 +250,7 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
   };
 
   const first = { ...view(), isLoading: true };
-  const list: { current: MessageList } & ListSource = {
+  const list: { current: MessageList } & Source<MessageList> = {
     first,
     current: first,
     subscribe(changed) {

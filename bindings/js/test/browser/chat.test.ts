@@ -122,6 +122,41 @@ test('what is written offline waits, and arrives once, over a restart and a relo
   expect(await entry(alice, 'while offline').count()).toBe(1);
 });
 
+test('an address that can be no room is the lobby', async () => {
+  const { page } = await person('alice');
+  for (const name of ['a*b', 'x'.repeat(200), '%']) {
+    await page.goto(`${page.url().split('#')[0]!}#/${name}`);
+    await page.reload();
+    await page.getByRole('heading', { name: 'lobby' }).waitFor();
+  }
+});
+
+test('a draft is its writer\'s, and gone with a sign-out', async () => {
+  const { page } = await person('alice');
+  const field = page.getByLabel(/^Message to/);
+  await field.fill('secret draft');
+  await page.reload();
+  await expect.poll(() => field.inputValue()).toBe('secret draft');
+  for (const name of ['bob', 'alice']) {
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Your name').fill(name);
+    await page.getByRole('button', { name: 'Start chatting' }).click();
+    await page.getByRole('heading', { name: 'lobby' }).waitFor();
+    expect(await field.inputValue()).toBe('');
+  }
+});
+
+test('a panel over the room keeps the keyboard', async () => {
+  const { page } = await person('alice', 'light', { width: 390, height: 844 });
+  await page.getByRole('button', { name: 'Show the list of rooms' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Rooms' });
+  await dialog.waitFor();
+  for (let presses = 0; presses < 12; presses++) {
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate(() => document.activeElement!.closest('main') === null)).toBe(true);
+  }
+});
+
 test('a long room is read back by keyboard and scrolling, without losing the place', async () => {
   const { page } = await person('alice');
   await open(page, 'long');
@@ -135,6 +170,15 @@ test('a long room is read back by keyboard and scrolling, without losing the pla
   await entry(page, 'message 1.').waitFor({ state: 'attached' });
   const top = await page.getByRole('log').evaluate((log) => log.scrollTop);
   expect(top, 'what was read stays in view').toBeGreaterThan(100);
+  // Nor when others go on writing.
+  const { page: bob } = await person('bob');
+  await open(bob, 'long');
+  await page.getByRole('log').evaluate((log) => (log.scrollTop = 400));
+  const seen = entry(page, 'message 15.');
+  const { y } = (await seen.boundingBox())!;
+  for (let at = 71; at <= 80; at++) await say(bob, `message ${at}.`);
+  await page.getByRole('button', { name: '10 new' }).waitFor();
+  expect((await seen.boundingBox())!.y).toBe(y);
   await page.getByRole('button', { name: 'To the newest' }).click();
   await expect.poll(() => entry(page, 'message 70.').isVisible()).toBe(true);
 });

@@ -60,7 +60,16 @@ export function suite(engine: Engine): void {
     expect(await attempt(forbidding, [])).toEqual({ code: 'client.runtime', message: names });
     expect(await attempt(bare, ['WebAssembly'])).toEqual({ code: 'client.runtime', message: names });
     expect(await attempt(bare, ['crypto'])).toMatchObject({ code: 'client.random' });
-    expect(await attempt(bare, ['indexedDB'])).toMatchObject({ code: 'storage.unavailable' });
+    expect(await attempt(bare, ['indexedDB'])).toMatchObject({ code: 'storage.unavailable', message: expect.stringContaining('`store: memory()`') as string });
+  });
+  test(`${engine}: by default a page without a database, or without locks, goes on and keeps nothing`, async () => {
+    const kept: unknown[] = [];
+    for (const without of ['', '"indexedDB"', '"locks"']) {
+      const page = await browser.open(await lab.page('bare.ts'));
+      kept.push(await page.evaluate(`keeps(${without})`));
+      await page.close();
+    }
+    expect(kept).toEqual([true, false, false]);
   });
   test(`${engine}: two versions of the package on one page both work, and know each other's errors`, async () => {
     await lab.script('copy.ts', '/older.js', (text) => text.replace(`"${version}"`, '"0.0.1"'));

@@ -1,5 +1,5 @@
 // One of several tabs, steered from outside: it publishes, notes what it is told, and can be held at each step of a publish.
-import { type Channel, type Client, type Member, type Receipt, createClient, indexedDb } from 'moorline';
+import { type Channel, type Client, type Member, type Receipt, type Store, createClient, indexedDb } from 'moorline';
 import { shareTabs } from 'moorline/tabs';
 
 /** Before the store has it, before it is sent, before the answer comes. */
@@ -27,6 +27,19 @@ class Socket extends WebSocket {
   }
 }
 
+/** A store whose commits can be held. */
+function steered(inner: Store): Store {
+  return {
+    ...inner,
+    of: (group) => steered(inner.of!(group)),
+    commit: (batch) =>
+      new Promise<void>((resolve, reject) => {
+        const said = batch.puts.map(([, value]) => notes.decode(value)).join();
+        pass('persist', new TextEncoder().encode(said), () => void Promise.resolve(inner.commit(batch)).then(resolve, reject));
+      }),
+  };
+}
+
 let wakes: (() => void)[] = [];
 function changed(): void {
   for (const wake of wakes.splice(0)) wake();
@@ -45,15 +58,7 @@ const app = {
 
   async start({ url, user, channel }: { url: string; user: string; channel: string }): Promise<void> {
     Object.assign(globalThis, { WebSocket: Socket });
-    const inner = indexedDb({ name: user });
-    const store: typeof inner = {
-      ...inner,
-      commit: (batch) =>
-        new Promise<void>((resolve, reject) => {
-          const said = batch.puts.map(([, value]) => notes.decode(value)).join();
-          pass('persist', new TextEncoder().encode(said), () => void Promise.resolve(inner.commit(batch)).then(resolve, reject));
-        }),
-    };
+    const store = steered(indexedDb({ name: user }));
     const client = createClient({ url, token: `dev:${user}`, store, backoff: { min: 100, max: 500 }, connectTimeout: 2000, tabs: shareTabs() });
     client.connection.subscribe(() => {
       const { current } = client.connection;
@@ -100,10 +105,11 @@ const app = {
     });
   },
 
-  /** The keys of what a database has. */
-  entries(name: string): Promise<IDBValidKey[]> {
+  /** The keys of what the database of a user's tabs has. */
+  async entries(user: string): Promise<IDBValidKey[]> {
+    const { name } = (await indexedDB.databases()).find((database) => database.name!.startsWith(user))!;
     return new Promise((resolve, reject) => {
-      const opening = indexedDB.open(name);
+      const opening = indexedDB.open(name!);
       opening.onerror = () => reject(opening.error as Error);
       opening.onsuccess = () => {
         const keys = opening.result.transaction('entries').objectStore('entries').getAllKeys();

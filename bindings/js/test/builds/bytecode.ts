@@ -1,8 +1,8 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, constants, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { chmodSync, closeSync, constants, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import type { Boot, Engine } from '../platforms/engine.js';
@@ -66,22 +66,26 @@ export const hermesBytecode: Boot = async (file, heard) => {
 
 class Program implements Engine {
   readonly started: Promise<void>;
-  private readonly folder = mkdtempSync(join(tmpdir(), 'moorline-phone-'));
-  private readonly file = join(this.folder, 'main.hbc');
+  private readonly folder: string;
   /** What the first segment is read from, again and again. */
-  private readonly pipe = `${this.file}.1`;
+  private readonly pipe: string;
   private readonly child: ChildProcess;
   private readonly printed: string[] = [];
   private code: string[] = [];
   private number = 0;
   private isAsked = false;
   private feeding = Promise.resolve();
+  private isOver = false;
 
   constructor(bytecode: string, heard: (line: string) => void) {
-    symlinkSync(bytecode, this.file);
+    // Below the bytecode's own folder, which is removed at the end.
+    this.folder = mkdtempSync(join(dirname(bytecode), 'phone-'));
+    const file = join(this.folder, 'main.hbc');
+    this.pipe = `${file}.1`;
+    symlinkSync(bytecode, file);
     execFileSync('mkfifo', [this.pipe]);
-    const child = (this.child = spawn(tool('hermes'), ['-w', '-Xmicrotask-queue', this.file], { stdio: ['ignore', 'pipe', 'inherit'] }));
-    child.once('exit', () => void this.clean());
+    const child = (this.child = spawn(tool('hermes'), ['-w', '-Xmicrotask-queue', file], { stdio: ['ignore', 'pipe', 'inherit'] }));
+    child.once('exit', () => this.end());
     this.started = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`Hermes ended with ${code}: ${this.printed.join('\n')}`)));
@@ -105,6 +109,7 @@ class Program implements Engine {
   }
 
   close(): void {
+    this.end();
     this.child.kill();
   }
 
@@ -115,7 +120,7 @@ class Program implements Engine {
 
   /** Gives the program what there is, once it has asked. */
   private feed(): void {
-    if (!this.isAsked || this.code.length === 0) return;
+    if (this.isOver || !this.isAsked || this.code.length === 0) return;
     this.isAsked = false;
     const name = `event${++this.number}.js`;
     const code = this.code.splice(0).join('\n');
@@ -123,15 +128,17 @@ class Program implements Engine {
       await writeFile(join(this.folder, name), code);
       await compile(this.folder, 'event.hbc', name);
       await writeFile(this.pipe, await readFile(join(this.folder, 'event.hbc')));
-    })();
+    })().catch((error) => {
+      if (!this.isOver) throw error;
+    });
   }
 
-  /** The program has ended. Whoever writes to it finds a reader that does not read. */
-  private async clean(): Promise<void> {
-    const reader = await open(this.pipe, constants.O_RDONLY | constants.O_NONBLOCK);
-    await this.feeding;
-    await reader.close();
-    rmSync(this.folder, { recursive: true });
+  /** Nobody reads any more: a writer that waits finds a reader that does not read. */
+  private end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    const reader = openSync(this.pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    void this.feeding.then(() => closeSync(reader));
   }
 }
 

@@ -3,29 +3,17 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type Page, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { Server } from '../kit/server.js';
-import { type Item, chats } from './chats.js';
+import { chats } from './chats.js';
+import { Tab, chromiumHere, screen } from './page.js';
 
 const examples = fileURLToPath(new URL('../../../../examples/', import.meta.url));
 const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json' };
 
-/** A page that shows the chat. */
-class Tab {
-  constructor(readonly page: Page) {}
-
-  /** Looks again and again; each look is a message there and back. */
-  async until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-    for (;;) {
-      const found = await look();
-      if (found !== undefined) return found;
-    }
-  }
-}
-
 let browser: Browser;
-beforeAll(async () => void (browser = await chromium.launch({ executablePath: process.env['MOORLINE_CHROMIUM'] ?? '/usr/bin/chromium', args: ['--no-sandbox'] })));
+beforeAll(async () => void (browser = await chromiumHere()));
 afterAll(() => browser?.close());
 
 describe.each(['chat-uni/dist/build/h5', 'chat-taro/dist/h5'])('%s, in Chromium', (folder) => {
@@ -57,16 +45,6 @@ describe.each(['chat-uni/dist/build/h5', 'chat-taro/dist/h5'])('%s, in Chromium'
       await page.goto(`http://127.0.0.1:${(files.address() as AddressInfo).port}/`);
       return new Tab(page);
     };
-    await chats(open, {
-      isReady: async ({ page }, id) => (await page.locator(`#${id}`).count()) > 0,
-      type: ({ page }, id, text) => page.locator(`#${id} input`).fill(text),
-      tap: ({ page }, id) => page.locator(`#${id}`).click(),
-      banner: async ({ page }) => (await page.locator('#banner').allTextContents())[0]?.trim(),
-      items: ({ page }) =>
-        page.locator('.item').evaluateAll((items) => {
-          const part = (item: { querySelector(selector: string): { textContent: string | null } | null }, name: string): string | undefined => item.querySelector(name)?.textContent?.trim();
-          return items.map((item) => ({ who: part(item, '.who')!, text: part(item, '.text')!, receipt: part(item, '.receipt') }));
-        }) as Promise<Item[]>,
-    });
+    await chats(open, screen);
   });
 });

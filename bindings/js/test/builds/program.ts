@@ -67,7 +67,7 @@ export class Program {
       getApp: () => app,
       getCurrentPages: () => (this.page as Page | undefined ? [this.page] : []),
       setTimeout: (fire: () => void, ms?: number) => machine.setTimeout(fire, ms),
-      clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
+      clearTimeout: (timer: number) => machine.clearTimeout(timer),
       setInterval: (fire: () => void, ms: number) => setInterval(() => machine.enter(fire), ms),
       clearInterval: (timer: NodeJS.Timeout) => clearInterval(timer),
       requestAnimationFrame: (fire: () => void) => machine.setTimeout(fire, 16),

@@ -1,62 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createClient } from '../../src/index.js';
-import { nodeHost } from '../../src/host/node.js';
-import { memory } from '../../src/store/memory.js';
-import type { Store, StoreEntry } from '../../src/host/host.js';
-import { type GoEasy, makeGoEasy } from '../../src/goeasy/facade.js';
+import { describe, expect, test } from 'vitest';
+import { makeGoEasy } from '../../src/goeasy/facade.js';
 import type { GoEasyError, GoEasyMessage, GoEasyOptions, PresenceEvent } from '../../src/goeasy/types.js';
+import { nodeHost } from '../../src/host/node.js';
+import { createClient } from '../../src/index.js';
 import { fresh } from '../kit/kit.js';
 import { FaultProxy } from '../kit/proxy.js';
-import { Server } from '../kit/server.js';
+import { Inbox, ended, lasting, people, said, subscribed } from './people.js';
 
-let server: Server;
-const made: GoEasy[] = [];
-beforeAll(async () => void (server = await Server.start()));
-afterEach(async () => {
-  for (const each of made.splice(0)) if (each.getConnectionStatus() !== 'disconnected') each.disconnect();
-});
-afterAll(() => server.remove());
-
-function goEasy(options: Partial<GoEasyOptions> = {}): GoEasy {
-  const made1 = makeGoEasy({ createClient, host: nodeHost }).getInstance({ host: server.url, appkey: 'default', modules: ['pubsub'], ...options });
-  made.push(made1);
-  return made1;
-}
-
-/** A call that has ended: what onSuccess was given, or what onFailed was. */
-function ended<T = unknown>(call: (callbacks: { onSuccess: (result?: unknown) => void; onFailed: (error: GoEasyError) => void }) => void): Promise<T> {
-  return new Promise((resolve, reject) => call({ onSuccess: (result) => resolve(result as T), onFailed: reject }));
-}
-
-async function connected(id: string, options: Partial<GoEasyOptions> = {}, data: object = { name: id }): Promise<GoEasy> {
-  const one = goEasy(options);
-  await ended((callbacks) => one.connect({ id, data, ...callbacks }));
-  return one;
-}
-
-/** What arrives, to be waited for. */
-class Inbox<T> {
-  readonly all: T[] = [];
-  private wake: (() => void) | undefined;
-  readonly take = (item: T): void => {
-    this.all.push(item);
-    this.wake?.();
-  };
-
-  async until(count: number): Promise<T[]> {
-    while (this.all.length < count) await new Promise<void>((resolve) => (this.wake = resolve));
-    return this.all;
-  }
-}
-
-const subscribed = async (one: GoEasy, channel: string, rest: object = {}): Promise<Inbox<GoEasyMessage>> => {
-  const inbox = new Inbox<GoEasyMessage>();
-  await ended((callbacks) => one.pubsub.subscribe({ channel, onMessage: inbox.take, ...rest, ...callbacks }));
-  return inbox;
-};
-
-const said = (one: GoEasy, channel: string | number, message: string, rest: object = {}): Promise<unknown> =>
-  ended((callbacks) => one.pubsub.publish({ channel, message, ...rest, ...callbacks }));
+const on = people();
+const { goEasy, connected } = on;
 
 describe('messages', () => {
   test('go from one to the other, and to the one who said them, in the three keys', async () => {
@@ -125,8 +77,8 @@ describe('messages', () => {
   });
 
   test('survive a cut, and connecting again is told', async () => {
-    const proxy = await FaultProxy.start(Number(new URL(server.url).port));
-    const host = server.url.replace(/:\d+/, `:${proxy.port}`);
+    const proxy = await FaultProxy.start(Number(new URL(on.server.url).port));
+    const host = on.server.url.replace(/:\d+/, `:${proxy.port}`);
     const channel = fresh();
     const alice = await connected('alice');
     const ups = new Inbox<string>();
@@ -162,6 +114,7 @@ describe('the past', () => {
     const { time } = all.content.messages[0]!;
     expect((await past({ end: time - 1 })).content.messages).toEqual([]);
     expect((await past({ start: Date.now() + 60_000 })).content.messages).toEqual([]);
+    expect((await past({ start: null, end: null })).content.messages).toEqual(all.content.messages);
     await expect(past({ limit: 31 })).rejects.toMatchObject({ code: 400 });
   });
 });
@@ -220,10 +173,32 @@ describe('connecting', () => {
   test('with a token that is refused fails for good, and may be tried again', async () => {
     let token = 'forged';
     const one = goEasy({ token: () => token });
-    await expect(ended((callbacks) => one.connect({ id: 'alice', ...callbacks }))).rejects.toMatchObject({ code: 401 });
+    const refused = ended((callbacks) => one.connect({ id: 'alice', ...callbacks }));
+    const waiting = [subscribed(one, fresh()), said(one, fresh(), 'hi')].map((call) => expect(call).rejects.toMatchObject({ code: expect.any(Number) as number }));
+    await expect(refused).rejects.toMatchObject({ code: 401 });
+    await Promise.all(waiting);
     expect(one.getConnectionStatus()).toBe('connect_failed');
     token = 'dev:alice';
     await ended((callbacks) => one.connect({ id: 'alice', ...callbacks }));
+  });
+
+  test('with a token that is refused at a reconnect fails for good', async () => {
+    let token = 'dev:erin';
+    const one = goEasy({ token: () => token });
+    let isUp: () => void;
+    const up = new Promise<void>((resolve) => (isUp = resolve));
+    const refused = new Promise<GoEasyError>((onFailed) => one.connect({ id: 'erin', onSuccess: () => isUp(), onFailed }));
+    await up;
+    const channel = fresh();
+    await subscribed(one, channel);
+    await ended((callbacks) => one.pubsub.subscribePresence({ channel, onPresence: () => undefined, ...callbacks }));
+    token = 'forged';
+    const { host } = new URL(on.server.url);
+    const answer = await fetch(`http://${host}/v1/apps/default/users/erin/connections`, { method: 'DELETE', headers: { authorization: 'Bearer dev' } });
+    expect(answer.ok).toBe(true);
+    expect(await refused).toMatchObject({ code: 401 });
+    expect(one.getConnectionStatus()).toBe('connect_failed');
+    expect(() => one.pubsub.publish({ channel, message: 'x' })).toThrow('Please call connect() first.');
   });
 
   test('takes the token from otp', async () => {
@@ -264,6 +239,8 @@ describe('bad calls', () => {
     ['a message that is no text', { channel: 'a', message: 5 }, 'message must be a string'],
     ['no message', { channel: 'a', message: '' }, 'empty'],
     ['no channel', { channel: '', message: 'x' }, 'channel'],
+    ['a channel of 43 signs that have 3 bytes each', { channel: '频'.repeat(43), message: 'x' }, '128 bytes'],
+    ['a channel for many', { channel: 'room:*', message: 'x' }, '*'],
     ['a bad qos', { channel: 'a', message: 'x', qos: 2 }, 'qos has invalid value.'],
     ['65 KiB', { channel: 'a', message: 'x'.repeat(65 * 1024 + 1) }, 'limit.message'],
     ['an access token', { channel: 'a', message: 'x', accessToken: 'y' }, 'accessToken'],
@@ -295,17 +272,3 @@ test('the class is its own instance, and its own default', () => {
   expect(one.default).toBe(one);
   expect(typeof one).toBe('function');
 });
-
-/** A store whose contents outlive the client. */
-function lasting(kept: Map<string, Uint8Array>): Store {
-  const inner = memory();
-  return {
-    load: () => [...kept] as StoreEntry[],
-    commit(batch) {
-      if (batch.clear) kept.clear();
-      for (const key of batch.deletes) kept.delete(key);
-      for (const [key, value] of batch.puts) kept.set(key, value);
-      return inner.commit(batch);
-    },
-  };
-}

@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process';
 import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import type { Boot } from './engine.js';
 
-/** Where a program of Hermes 0.12 is. */
-export const tool = (name: string): string => fileURLToPath(new URL(`./engines/node_modules/hermes-engine-cli/linux64-bin/${name}`, import.meta.url));
+const own = fileURLToPath(new URL('./engines/node_modules/hermes-engine-cli/linux64-bin', import.meta.url));
+/** Where a program of Hermes is: of 0.12, unless `MOORLINE_HERMES` names a folder with another's. */
+export const tool = (name: string): string => join(process.env['MOORLINE_HERMES'] ?? own, name);
 const program = tool('hermes');
 /** Tells lines of the bundle from what the program echoes. */
 const mark = '#moorline#';

@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
-import type { StoreBatch } from '../../src/host/host.js';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { keyValueOf } from '../../src/host/mini/storage.js';
+import type { Store, StoreBatch } from '../../src/host/host.js';
 import { type KeyValue, sharded } from '../../src/store/sharded.js';
 
 /** A storage with limits, that fails or dies at a write. */
@@ -11,9 +12,16 @@ class Storage implements KeyValue {
   left = Infinity;
   ends: 'refused' | 'dead' = 'refused';
   room = Infinity;
+  /** Keys that cannot be read, this many times. */
+  readonly deaf = new Map<string, number>();
 
   keys = (): Promise<readonly string[]> => Promise.resolve([...this.entries.keys()]);
-  get = (key: string): Promise<string | undefined> => Promise.resolve(this.entries.get(key));
+  get = async (key: string): Promise<string | undefined> => {
+    const left = this.deaf.get(key) ?? 0;
+    if (left === 0) return this.entries.get(key);
+    this.deaf.set(key, left - 1);
+    throw new Error('a read that failed');
+  };
   set = async (key: string, value: string): Promise<void> => {
     this.use();
     const total = [...this.entries].reduce((sum, [other, kept]) => sum + (other === key ? 0 : kept.length), value.length);
@@ -39,7 +47,9 @@ class Storage implements KeyValue {
   }
 }
 
-const options = { name: 'moorline', keyBytes: 100_000, bytes: 400_000 };
+const reports: unknown[] = [];
+beforeEach(() => void (reports.length = 0));
+const options = { name: 'moorline', keyBytes: 100_000, bytes: 400_000, report: (error: unknown) => reports.push(error) };
 const bytes = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
 const show = (entries: Iterable<readonly [string, Uint8Array]>): string => [...entries].map(([key, value]) => `${key}=${value.length}:${value[0] ?? ''}`).sort().join(' ');
 
@@ -121,6 +131,18 @@ describe('a store in shards', () => {
     expect(show(await store.load())).toBe('a=60000:1');
   });
 
+  test.each([
+    'setStorage:fail exceed storage max size 10Mb', 'quota reached', 'database or disk is full (code 13 SQLITE_FULL)', '存储空间不足', '数据大小超出限制', '21102',
+  ])('in words or by number: %s', async (why) => {
+    const storage = new Storage();
+    const store = sharded(storage, options);
+    await store.load();
+    storage.set = () => Promise.reject(new Error(why));
+    await expect(commit(store, 'a')).rejects.toMatchObject({ code: 'storage.full' });
+    storage.set = () => Promise.reject(new Error('internal error'));
+    await expect(commit(store, 'a')).rejects.toThrow('internal error');
+  });
+
   test('what is refused half way takes no room', async () => {
     const storage = new Storage();
     const store = sharded(storage, options);
@@ -160,5 +182,126 @@ describe('a store in shards', () => {
     await expect(first.commit({ clear: false, deletes: [], puts: [['a', bytes(1, 1)]] })).rejects.toMatchObject({ code: 'client.store_locked' });
     await second.commit({ clear: false, deletes: [], puts: [['a', bytes(1, 2)]] });
     expect(show(await sharded(storage, options).load())).toBe('a=1:2');
+  });
+
+  test('what cannot be read is not nothing: the start fails, and the next one finds all', async () => {
+    const storage = new Storage();
+    await put(sharded(storage, options), 'a', 'b');
+    for (const key of ['moorline:0', 'moorline:owner']) {
+      storage.deaf.set(key, 1);
+      await expect(sharded(storage, options).load()).rejects.toMatchObject({ code: 'storage.unavailable' });
+      expect(show(await sharded(storage, options).load())).toBe('a=5:97 b=5:98');
+    }
+    const { get } = storage;
+    storage.get = (key) => (key === 'moorline:0' ? Promise.resolve(undefined) : get(key));
+    await expect(sharded(storage, options).load()).rejects.toMatchObject({ code: 'storage.unavailable' });
+    storage.get = get;
+    const store = sharded(storage, options);
+    await store.load();
+    storage.deaf.set('moorline:owner', 1);
+    await expect(commit(store, 'c')).rejects.toThrow('a read that failed');
+    await commit(store, 'd');
+    expect(show(await sharded(storage, options).load())).toBe('a=5:97 b=5:98 d=5:100');
+  });
+
+  test('the whole storage is cleared under it, as on a logout: goes on with what it kept', async () => {
+    const storage = new Storage();
+    const store = sharded(storage, options);
+    await put(store, 'a', 'b');
+    storage.entries.clear();
+    storage.left = 1;
+    await expect(commit(store, 'c')).rejects.toThrow('a write that failed');
+    await commit(store, 'd');
+    await store.commit({ clear: false, deletes: ['a'], puts: [] });
+    expect(show(await sharded(storage, options).load())).toBe('b=5:98 d=5:100');
+    expect(reports).toEqual([]);
+  });
+
+  test('who opens a storage that was cleared is not taken for who had it before', async () => {
+    const storage = new Storage();
+    const [before, after] = [sharded(storage, options), sharded(storage, options)];
+    await before.load();
+    storage.entries.clear();
+    const { now } = Date;
+    Date.now = () => now() + 1;
+    await after.load();
+    Date.now = now;
+    await expect(commit(before, 'a')).rejects.toMatchObject({ code: 'client.store_locked' });
+    await commit(after, 'b');
+    expect(show(await sharded(storage, options).load())).toBe('b=5:98');
+  });
+
+  test.each([
+    ['the end of the last line', (text: string) => text.slice(0, -9), 'a=5:97'],
+    ['the end of the last line, but for its break', (text: string) => text.slice(0, -1), 'a=5:97 b=5:98'],
+    ['all', () => '', ''],
+    ['a line in the middle', (text: string) => text.replace('[3,', '{3,'), ''],
+    ['a line that is JSON of something else', (text: string) => `${text}null\n[3]\n`, 'a=5:97 b=5:98'],
+  ])('a shard that is torn, %s: keeps what is before, says what is lost, and goes on', async (_, tear, left) => {
+    const storage = new Storage();
+    await put(sharded(storage, options), 'a', 'b');
+    const whole = storage.entries.get('moorline:0')!;
+    storage.entries.set('moorline:0', tear(whole));
+    const store = sharded(storage, options);
+    expect(show(await store.load())).toBe(left);
+    const isLost = whole.length - tear(whole).length !== 1;
+    expect(reports).toEqual(isLost ? [expect.objectContaining({ code: 'storage.unavailable', message: expect.stringContaining('moorline:0 was damaged') as string })] : []);
+    reports.length = 0;
+    await commit(store, 'z');
+    expect(show(await sharded(storage, options).load())).toBe(`${left} z=5:122`.trim());
+    expect(reports).toEqual([]);
+  });
+
+  test('what follows of a batch whose beginning is torn counts for nothing, at the next start, too', async () => {
+    const storage = new Storage();
+    const store = sharded(storage, options);
+    await put(store, 'a');
+    await store.commit({ clear: false, deletes: [], puts: ['x', 'y', 'z'].map((key) => [key, bytes(50_000, 1)]) });
+    await put(store, 'b');
+    expect([...storage.entries.keys()].length).toBeGreaterThan(3);
+    const first = [...storage.entries].find(([, text]) => text.startsWith('[1,'))![0];
+    storage.entries.set(first, storage.entries.get(first)!.slice(0, 1000));
+    for (let start = 0; start < 2; start++) expect(show(await sharded(storage, options).load())).toBe('a=5:97 b=5:98');
+  });
+});
+
+async function commit(store: Store, key: string): Promise<void> {
+  await store.commit({ clear: false, deletes: [], puts: [[key, bytes(5, key.charCodeAt(0))]] });
+}
+
+/** Opens it, and puts these, each by itself. */
+async function put(store: Store, ...keys: string[]): Promise<void> {
+  await store.load();
+  for (const key of keys) await commit(store, key);
+}
+
+describe('the storage of a mini-program', () => {
+  /** Answers as a vendor does: what is not there fails, or is null. */
+  function vendor(entries: Map<string, string>, missing: 'fails' | 'null') {
+    let failures = 0;
+    return {
+      fail: (times: number) => void (failures = times),
+      api: {
+        getStorage({ key, success, fail }: { key: string; success: (answer: { data?: unknown }) => void; fail: (why: object) => void }): void {
+          if (failures-- > 0) fail({ errMsg: 'getStorage:fail busy' });
+          else if (entries.has(key)) success({ data: entries.get(key) });
+          else if (missing === 'null') success({ data: null });
+          else fail({ errMsg: 'getStorage:fail data not found' });
+        },
+        getStorageInfo: ({ success }: { success: (info: { keys: string[] }) => void }) => success({ keys: [...entries.keys()] }),
+      } as never,
+    };
+  }
+
+  test.each(['fails', 'null'] as const)('a key that is not there (%s) is nothing; one that is there and cannot be read is not', async (missing) => {
+    const { api, fail } = vendor(new Map([['a', '1']]), missing);
+    const storage = keyValueOf(api);
+    expect([await storage.get('a'), await storage.get('b')]).toEqual(['1', undefined]);
+    fail(1);
+    expect(await storage.get('a')).toBe('1');
+    fail(2);
+    await expect(storage.get('a')).rejects.toThrow('getStorage:fail busy');
+    fail(1);
+    expect(await storage.get('b')).toBeUndefined();
   });
 });

@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runInNewContext } from 'node:vm';
 import { parse } from 'acorn';
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
@@ -27,18 +26,6 @@ test('React Native finds its entry under the name of the package', async () => {
   expect(made.outputFiles[0]!.text).not.toContain('WebAssembly.');
   const other = await build({ stdin: { contents: "export { createClient } from 'moorline';", resolveDir: root }, conditions: ['import'], bundle: true, format: 'iife', platform: 'neutral', write: false });
   expect(other.outputFiles[0]!.text).toContain('WebAssembly.');
-});
-
-test('what WeChat copies is one file of CommonJS, which does nothing when it is loaded', () => {
-  const module = { exports: {} as Record<string, unknown> };
-  const code = readFileSync(join(root, 'dist/miniprogram/wechat.js'), 'utf8');
-  expect(code).not.toMatch(/\brequire\(/);
-  const globals: Record<string, unknown> = Object.assign(Object.create(null) as object, { module, exports: module.exports });
-  // As a loader of CommonJS does: what the file declares is its own.
-  runInNewContext(`(function (module, exports) {${code}\n})(module, exports);`, globals);
-  expect(Object.keys(globals)).toEqual(['module', 'exports']);
-  expect(typeof module.exports['createClient']).toBe('function');
-  expect(existsSync(join(root, 'dist/miniprogram/core.wasm.br'))).toBe(true);
 });
 
 test('the compiler of Hermes 1.0 takes it as it is', async () => {

@@ -33,6 +33,9 @@ export class FakeBrowser {
 
 export class FakeTab {
   isDead = false;
+  /** What goes on for 5 s in a browser, such as the time between beats, ms. */
+  beat = 50;
+  private readonly awayness = new Set<(isAway: boolean) => void>();
   private frozen: (() => void)[] | undefined;
   private readonly channels = new Map<string, Set<(message: unknown) => void>>();
   private readonly sockets = new Set<() => void>();
@@ -59,6 +62,11 @@ export class FakeTab {
     for (const act of waited) act();
   }
 
+  /** Puts the page away as a browser does that says so, or brings it back. */
+  putAway(isAway: boolean): void {
+    for (const tell of this.awayness) tell(isAway);
+  }
+
   /** Ends it as a crash does: nothing runs any more, its locks and sockets go. */
   crash(): void {
     this.isDead = true;
@@ -77,7 +85,7 @@ export class FakeTab {
       ...node,
       name: 'browser',
       // Beats go a hundred times faster than in a browser; the core's own timers keep their pace.
-      timer: (ms, fire) => node.timer(ms === 5000 ? 50 : ms, () => this.run(fire)),
+      timer: (ms, fire) => node.timer(ms === 5000 ? this.beat : ms, () => this.run(fire)),
       open: (url, events) => {
         const socket = node.open(url, {
           opened: () => this.run(() => events.opened()),
@@ -90,6 +98,11 @@ export class FakeTab {
       store: (name) => this.browser.store(name ?? 'moorline', this),
       tabs: () => this.environment(),
     };
+  }
+
+  /** The channels that it has open. */
+  get opened(): string[] {
+    return [...this.channels].filter(([, takers]) => takers.size > 0).map(([name]) => name);
   }
 
   private environment(): TabEnvironment {
@@ -112,6 +125,10 @@ export class FakeTab {
       },
       digest: async (text) => Buffer.from(text).toString('base64url'),
       now: () => Date.now(),
+      away: (tell) => {
+        this.awayness.add(tell);
+        return () => void this.awayness.delete(tell);
+      },
     };
   }
 

@@ -1,8 +1,5 @@
 import { expect, test, vi } from 'vitest';
 import { Client } from '../../src/client.js';
-import * as inlined from '../../src/core/core.gen.js';
-import { instantiateInline } from '../../src/core/inline.js';
-import { once as loadOnce } from '../../src/core/wasm.js';
 import { memory } from '../../src/store/memory.js';
 import { Group } from '../../src/tabs/group.js';
 import { identify } from '../../src/tabs/identity.js';
@@ -10,10 +7,10 @@ import { shareTabs } from '../../src/tabs/share.js';
 import { type ToLeader, tabProtocol } from '../../src/tabs/wire.js';
 import type { Channel, Message } from '../../src/index.js';
 import { fresh, kit } from '../kit/kit.js';
+import { join, load, offline } from './clients.js';
 import { FakeBrowser, type FakeTab } from './fakes.js';
 
 const main = kit();
-const load = loadOnce(() => instantiateInline(inlined));
 
 /** A page of the app in a tab: a client, and what its channel was handed. */
 class Page {
@@ -41,12 +38,14 @@ class Page {
   }
 }
 
-async function open(count: number): Promise<Page[]> {
+async function open(count: number, beat?: number): Promise<Page[]> {
   const browser = new FakeBrowser();
   const name = fresh();
   const pages: Page[] = [];
   for (let index = 0; index < count; index++) {
-    const page = new Page(browser.tab(), name);
+    const tab = browser.tab();
+    tab.beat = beat ?? tab.beat;
+    const page = new Page(tab, name);
     await page.subscribed();
     pages.push(page);
   }
@@ -93,6 +92,51 @@ test('a frozen leader is given up; when it wakes it follows and has missed nothi
   await end(pages);
 });
 
+test('what a full outbox has kept is known to the next leader: it is neither refused nor sent twice', async () => {
+  const [browser, name] = [new FakeBrowser(), fresh()];
+  const open = (tab: FakeTab): Client => join(tab, main.server.url, { host: offline(tab.host()), outbox: { messages: 3 } });
+  const first = browser.tab();
+  const leader = open(first);
+  await leader.channel(name).publish('of the leader').queued;
+  const client = open(browser.tab());
+  const receipts = ['a', 'b'].map((text) => client.channel(name).publish(text));
+  await Promise.all(receipts.map((receipt) => receipt.queued));
+  expect(client.outbox.messages).toBe(3);
+  first.crash();
+  // What a tab that comes later adopts tells that the new leader was offered everything.
+  const late = open(browser.tab());
+  late.connect().catch(() => undefined);
+  await vi.waitFor(() => expect(late.restored.map(({ channel }) => channel)).toEqual([name]));
+  expect(receipts.map(({ state, error }) => [state, error?.code])).toEqual([['queued', undefined], ['queued', undefined]]);
+  expect(client.outbox.messages).toBe(3);
+  await Promise.all([client.close(), late.close()]);
+  const online = join(browser.tab(), main.server.url);
+  await online.connect();
+  expect(await Promise.all(online.restored.map(async ({ stored }) => (await stored).duplicate))).toEqual([false, false, false]);
+  await online.close();
+});
+
+test('a tab that comes back to the same leader is one of them again at once, without waiting for a beat', async () => {
+  const pages = await open(2, 1_000_000);
+  pages[1]!.tab.putAway(true);
+  await pages[0]!.room.publish('meanwhile').stored;
+  pages[1]!.tab.putAway(false);
+  await pages[1]!.has(1);
+  await pages[1]!.room.publish('back').stored;
+  for (const page of pages) expect(await page.has(2)).toEqual(['meanwhile', 'back']);
+  await end(pages);
+});
+
+test('what another script of the app posts to the channel is passed over', async () => {
+  const browser = new FakeBrowser();
+  const [first, second] = [browser.tab(), browser.tab()];
+  const clients = [join(first, main.server.url), join(second, main.server.url)];
+  for (const client of clients) await client.connect();
+  for (const name of second.opened) for (const junk of [null, 7, 'x', {}]) second.host().tabs!()!.open(name, () => undefined).post(junk);
+  expect(await clients[1]!.channel(fresh()).publish('x').stored).toMatchObject({ offset: 1 });
+  await Promise.all(clients.map((client) => client.close()));
+});
+
 test('a leader that closes hands over', async () => {
   const pages = await open(2);
   await pages[0]!.client.close();
@@ -104,17 +148,18 @@ test('a leader that closes hands over', async () => {
 test('tabs of versions that speak different protocols are strangers: none leads the other, and neither is heard', async () => {
   const browser = new FakeBrowser();
   const told: string[] = [];
-  const join = async (name: string, protocol: number | undefined): Promise<Group> => {
+  const member = async (name: string, protocol: number | undefined): Promise<Group> => {
     const host = browser.tab().host();
     const env = host.tabs!()!;
-    const identified = await identify(env, { url: 'ws://moorline.test/ws', user: 'alice', token: undefined, store: memory, shared: undefined, tab: name }, protocol);
+    const who = { url: 'ws://moorline.test/ws', user: 'alice', token: undefined, shared: undefined, tab: name };
+    const identified = await identify(env, { ...who, store: memory, own: memory, report: (error) => told.push(String(error)) }, protocol);
     const quiet = (): void => undefined;
     const toLeader = (message: ToLeader): void => void told.push(`${name} hears ${message.tab}`);
     const group = new Group(env, host, identified.name, name, { onLead: quiet, onLost: quiet, onLeader: quiet, onBeat: quiet, toLeader, toTabs: quiet });
     group.join();
     return group;
   };
-  const groups = [await join('old', undefined), await join('old too', tabProtocol), await join('new', tabProtocol + 1)] as const;
+  const groups = [await member('old', undefined), await member('old too', tabProtocol), await member('new', tabProtocol + 1)] as const;
   await vi.waitFor(() => expect(groups.map(({ gen }) => gen > 0)).toEqual([true, true, true]));
   expect(groups.map(({ leads }) => leads)).toEqual([true, false, true]);
   await vi.waitFor(() => expect(told).toContain('old hears old too'));

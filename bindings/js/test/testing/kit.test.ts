@@ -21,6 +21,23 @@ describe('time', () => {
     expect(server.now).toBe(begin + 1_234);
   });
 
+  it('ends its waits when the server is stopped', async () => {
+    const server = await start();
+    open(server, 'alice');
+    const waits = [server.advance(1_000)];
+    server.stop();
+    await Promise.all(waits);
+    expect(server.now).toBeGreaterThan(0);
+  });
+
+  it('says that something goes round in circles', async () => {
+    const server = await start();
+    const host = server.host();
+    const again = (): void => void host.timer(0, again);
+    again();
+    await expect(server.settle()).rejects.toThrow('goes round in circles');
+  });
+
   it('is what the client and the server have, too', async () => {
     const server = await start({ now: new Date('2030-05-01T12:00:00Z') });
     const alice = open(server, 'alice');

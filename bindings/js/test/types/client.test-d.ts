@@ -39,6 +39,9 @@ describe('what an app types', () => {
   });
 
   test('refuses what is wrong', () => {
+    createClient({ url: 'ws://127.0.0.1/ws', store: (host) => host.store?.('alice') });
+    // @ts-expect-error a store is no name
+    createClient({ url: 'ws://127.0.0.1/ws', store: 'alice' });
     // @ts-expect-error a client needs a url
     createClient({});
     // @ts-expect-error there is no QoS 3

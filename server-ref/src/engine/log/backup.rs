@@ -91,13 +91,24 @@ pub fn backup(from: &Path, to: &Path) -> Result<Backup, BackupError> {
 /// # Errors
 /// The same.
 pub fn backup_while(from: &Path, to: &Path, meanwhile: &mut dyn FnMut()) -> Result<Backup, BackupError> {
+    backup_within(from, to, &|at| Directory::new(at).space(), meanwhile)
+}
+
+/// As [`backup_while`]; `space` says what room there is at a place.
+fn backup_within(
+    from: &Path,
+    to: &Path,
+    space: &dyn Fn(&Path) -> io::Result<Option<Space>>,
+    meanwhile: &mut dyn FnMut(),
+) -> Result<Backup, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
     let opened = open_all(from, &Directory::new(from), meanwhile)?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(parent).map_err(target(parent))?;
-    has_room(&opened, &Directory::new(parent)).map_err(target(parent))?;
+    let fits = taken(&opened).and_then(|taken| has_room(taken, space(parent)?));
+    fits.map_err(target(parent))?;
     let mut partial = to.as_os_str().to_owned();
     partial.push(TEMPORARY);
     let partial = PathBuf::from(partial);
@@ -140,12 +151,14 @@ fn target(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     move |source| BackupError::Target { path, source }
 }
 
-/// Looks whether the files fit into what is free, by the blocks that they take now. That is the most the copy can take: it leaves
-/// out the zeros at the end of the newest segment.
-fn has_room(files: &[(String, File)], to: &Directory) -> io::Result<()> {
-    let taken: io::Result<u64> =
-        files.iter().map(|(_, file)| Ok(file.metadata()?.blocks().saturating_mul(BLOCK))).sum();
-    let (taken, space) = (taken?, to.space()?);
+/// Returns the bytes of the blocks that the files take now. That is the most the copy can take: it leaves out the zeros at the end
+/// of the newest segment.
+fn taken(files: &[(String, File)]) -> io::Result<u64> {
+    files.iter().map(|(_, file)| Ok(file.metadata()?.blocks().saturating_mul(BLOCK))).sum()
+}
+
+/// Looks whether so many bytes fit into what is free, where that is known.
+fn has_room(taken: u64, space: Option<Space>) -> io::Result<()> {
     match space.filter(|space| space.free < taken) {
         Some(Space { free, .. }) => {
             let text = format!("the copy may take {taken} bytes, and {free} are free");
@@ -215,6 +228,32 @@ fn copy(from: &File, to: &Path, is_written: bool, meanwhile: &mut dyn FnMut()) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::log::{LogConfig, open};
+
+    #[test]
+    fn a_copy_has_room_where_all_that_it_may_take_is_free() {
+        let within = |free| has_room(10, Some(Space { free, total: 100 }));
+        assert_eq!(within(9).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(within(10).is_ok() && has_room(10, None).is_ok());
+    }
+
+    #[test]
+    fn a_copy_that_does_not_fit_is_not_begun() {
+        let (from, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(open(&LogConfig { threads: false, ..LogConfig::new(from.path()) }).unwrap());
+        let (parent, to) = (dir.path().join("copies"), dir.path().join("copies").join("one"));
+        // What is asked for is the room of the directory that it comes to stand in.
+        let space = |free| {
+            let parent = parent.clone();
+            move |at: &Path| Ok(Some(Space { free: if at == parent { free } else { u64::MAX }, total: u64::MAX }))
+        };
+        let refused = backup_within(from.path(), &to, &space(0), &mut || {}).unwrap_err();
+        let BackupError::Target { path, source } = &refused else { panic!("{refused}") };
+        assert_eq!((path, source.kind()), (&parent, io::ErrorKind::StorageFull), "{refused}");
+        assert_eq!(parent.read_dir().unwrap().count(), 0);
+        backup_within(from.path(), &to, &space(u64::MAX), &mut || {}).unwrap();
+        assert!(to.join(STORE).exists());
+    }
 
     #[test]
     fn a_file_that_grows_is_copied_up_to_some_point() {

@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rand_core::SeedableRng;
 use tokio::sync::{Notify, watch};
 
@@ -10,17 +11,29 @@ use super::*;
 use crate::apps::{AppLimits, AppTable};
 use crate::asker::Asker;
 use crate::engine::EngineError;
-use crate::engine::core::{CoreConfig, EngineCore, Kept, MemoryStore, MessageStore, Query};
+use crate::engine::core::{CoreConfig, EngineCore, Kept, MemoryStore, MessageStore, Query, StateKey};
 use crate::engine::host::EngineThread;
 use crate::engine::record::{ChannelId, Record as Written};
 use crate::engine::turn::{Fatal, Persist, Room};
 use crate::http::{HttpRules, LiveRules, SHARD};
 use crate::wall_clock::WallClock;
 
-/// A store in memory that has room or has none.
-struct Disk(MemoryStore, Arc<AtomicBool>);
+/// What is wrong with a disk.
+#[derive(Default)]
+struct Faults {
+    is_full: AtomicBool,
+    /// What checkpoints have taken over cannot be read.
+    is_unreadable: AtomicBool,
+}
+
+/// A store in memory with the faults of a disk.
+struct Disk(MemoryStore, Arc<Faults>);
 
 impl MessageStore for Disk {
+    fn find(&mut self, _key: StateKey) -> Result<Option<Bytes>, EngineError> {
+        if self.1.is_unreadable.load(Ordering::Relaxed) { Err(EngineError::Unavailable) } else { Ok(None) }
+    }
+
     fn append(&mut self, channel: ChannelId, message: Kept) {
         self.0.append(channel, message);
     }
@@ -64,7 +77,7 @@ impl Persist for Disk {
     }
 
     fn tend(&mut self, _now: UnixMillis) -> Result<Room, Fatal> {
-        Ok(if self.1.load(Ordering::Relaxed) { Room::Reserved } else { Room::Enough })
+        Ok(if self.1.is_full.load(Ordering::Relaxed) { Room::Reserved } else { Room::Enough })
     }
 
     fn persist(&mut self, records: &[Written]) -> Result<(), Fatal> {
@@ -72,11 +85,14 @@ impl Persist for Disk {
     }
 }
 
-/// An API over an engine, and what says that its disk is full.
-fn api() -> (EngineThread, Arc<AtomicBool>, Api) {
-    let (is_full, mut clock) = (Arc::new(AtomicBool::new(false)), WallClock::new(0));
-    let store = Disk(MemoryStore::default(), Arc::clone(&is_full));
+/// An API over an engine, and the faults of its disk. A checkpoint has taken over the ids of the default app's operations.
+fn api() -> (EngineThread, Arc<Faults>, Api) {
+    let (faults, mut clock) = (Arc::<Faults>::default(), WallClock::new(0));
+    let store = Disk(MemoryStore::default(), Arc::clone(&faults));
     let mut core = EngineCore::new(CoreConfig::new("test0000"), store);
+    let (id, key) = (ChannelId(0), operations::channel(&AppName::default_app()).unwrap());
+    let (epoch, first, head) = (Epoch::new("test0000.0").unwrap(), Offset(2), Offset(1));
+    core.apply(Written::Channel { id, key, epoch, first, head, time: 1 }, true).unwrap();
     core.begin(false, clock.now_ms());
     let mut time = clock.clone();
     let engine = EngineThread::spawn(core, move || time.now_ms(), |fatal| panic!("{fatal}")).unwrap();
@@ -126,25 +142,41 @@ fn api() -> (EngineThread, Arc<AtomicBool>, Api) {
         learning: tokio::sync::Mutex::default(),
         console: None,
     };
-    (engine, is_full, api)
+    (engine, faults, api)
+}
+
+/// Promises a message to the channel `a`, and takes it to execute.
+async fn promised(api: &Api) -> (AppName, Position) {
+    let body = RawValue::from_string(r#"{"channel": "a", "text": "x"}"#.into()).unwrap();
+    let app = AppName::default_app();
+    let request = Request { app: app.to_string(), key: "key".into(), id: "k".into(), body, messages: 1 };
+    let scope = operations::scope(app.as_str(), "key");
+    let stored = api.ask(operations::store(&app, &Record::Request(request), "k", scope).unwrap()).await;
+    let position = stands_at(stored.unwrap()).unwrap();
+    api.learn(&app).await.unwrap();
+    assert_eq!(lock(&api.operations).take(), Some((app.clone(), position.offset)));
+    (app, position)
+}
+
+/// Executes an operation, and returns where its only message stands.
+async fn executed(api: &Api, app: &AppName, Position { epoch, offset: of }: Position) -> serde_json::Value {
+    api.try_execute(app, of).await.unwrap();
+    let Some(operations::State::Done { at }) = lock(&api.operations).state(app, of) else { panic!("it is not done") };
+    let Some(Record::Done { results, .. }) = api.record(app, epoch, at).await.unwrap() else { panic!("no results") };
+    let results: serde_json::Value = serde_json::from_str(results.get()).unwrap();
+    assert_eq!(results[0]["channel"], "a", "{results}");
+    results[0].clone()
 }
 
 #[test]
 fn what_waits_for_room_for_a_day_is_executed_when_there_is_some() {
     const DAY_MS: u64 = 24 * 3_600_000;
-    let (_engine, is_full, api) = api();
+    let (_engine, faults, api) = api();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let body = RawValue::from_string(r#"{"channel": "a", "text": "x"}"#.into()).unwrap();
-        let app = AppName::default_app();
-        let request = Request { app: app.to_string(), key: "key".into(), id: "k".into(), body, messages: 1 };
-        let scope = operations::scope(app.as_str(), "key");
-        let stored = api.ask(operations::store(&app, &Record::Request(request), "k", scope).unwrap()).await;
-        let Position { offset: of, epoch } = stands_at(stored.unwrap()).unwrap();
-        api.learn(&app).await.unwrap();
-        assert_eq!(lock(&api.operations).take(), Some((app.clone(), of)));
-
-        is_full.store(true, Ordering::Relaxed);
+        let (app, position) = promised(&api).await;
+        let of = position.offset;
+        faults.is_full.store(true, Ordering::Relaxed);
         let refused = api.try_execute(&app, of).await.unwrap_err();
         assert_eq!(refused.code(), Problem::from(backend::storage(EngineError::Full)).code());
         assert_eq!(lock(&api.operations).state(&app, of), Some(operations::State::Waiting), "its mark is not stored");
@@ -152,15 +184,53 @@ fn what_waits_for_room_for_a_day_is_executed_when_there_is_some() {
         *lock(&api.clock) = WallClock::new(later);
         api.try_execute(&app, of).await.unwrap_err();
 
-        is_full.store(false, Ordering::Relaxed);
-        api.try_execute(&app, of).await.unwrap();
-        let Some(operations::State::Done { at }) = lock(&api.operations).state(&app, of) else {
-            panic!("it is not done")
+        faults.is_full.store(false, Ordering::Relaxed);
+        assert_eq!(executed(&api, &app, position).await["offset"], 1);
+    });
+}
+
+#[test]
+fn of_what_is_not_marked_as_begun_no_message_is_stored() {
+    let (_engine, faults, api) = api();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (app, position) = promised(&api).await;
+        // The log cannot tell whether it has the mark, and would take the message.
+        faults.is_unreadable.store(true, Ordering::Relaxed);
+        api.try_execute(&app, position.offset).await.unwrap_err();
+        assert_eq!(lock(&api.operations).state(&app, position.offset), Some(operations::State::Waiting));
+        faults.is_unreadable.store(false, Ordering::Relaxed);
+        assert_eq!(executed(&api, &app, position).await["duplicate"], false, "it was stored without a mark");
+    });
+}
+
+#[test]
+fn an_app_that_is_new_is_looked_for_while_others_have_much_to_do() {
+    /// What takes longer does not come.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let (_engine, _faults, api) = api();
+    let api = Arc::new(api);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        // It has something to do whenever it looks.
+        let busy = || async {
+            api.accepted.notify_one();
+            tokio::task::yield_now().await;
         };
-        let Some(Record::Done { results, .. }) = api.record(&app, epoch, at).await.unwrap() else {
-            panic!("no results")
-        };
-        let results: serde_json::Value = serde_json::from_str(results.get()).unwrap();
-        assert_eq!((&results[0]["channel"], &results[0]["offset"]), (&"a".into(), &1.into()), "{results}");
+        let working = tokio::spawn(Arc::clone(&api).work(Duration::from_millis(200)));
+        // More than the first look, which is at once.
+        for _ in 0..100 {
+            busy().await;
+        }
+        let new = AppName::new("new").unwrap();
+        let rules = HttpRules::clone(&api.live());
+        let keys = crate::http::ApiKeys::new(vec![(new.clone(), Vec::new())]);
+        api.rules.replace(HttpRules { keys, ..rules });
+        let begun = Instant::now();
+        while !lock(&api.operations).is_learnt(&new) {
+            assert!(begun.elapsed() < PATIENCE, "nobody has looked for it");
+            busy().await;
+        }
+        working.abort();
     });
 }

@@ -150,7 +150,7 @@ impl Node {
             What::Connect => self.connect_answered(conn, id, failed, answer, now),
             What::Refresh(refreshing) => self.refresh_answered(conn, refreshing, failed, answer, now),
             What::Subscribe(opening) => self.subscribe_answered(conn, *opening, (callout, failed), answer, now),
-            What::Renew(renewing) => self.renew_answered((conn, callout), renewing, answer, now),
+            What::Renew(renewing) => self.renew_answered((conn, id), renewing, answer, now),
             What::Publish(session) => self.publish_answered((conn, session), id, failed, answer, now),
         }
     }

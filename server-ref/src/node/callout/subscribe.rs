@@ -8,7 +8,7 @@ use super::super::io::ConnId;
 use super::super::session::{Session, State, Subscription};
 use super::super::{Node, Waiting};
 use super::body::{self, Allowed, Ask};
-use super::{CalloutId, CalloutKind, OnFailure, Terms, What, unavailable};
+use super::{CalloutId, CalloutKind, OnFailure, QuestionId, Terms, What, unavailable};
 use crate::engine::{ChannelKey, Command, SessionId};
 use crate::planted::Bug;
 
@@ -26,8 +26,8 @@ pub(in crate::node) struct Permit {
     can: Permissions,
     /// Asked about again from then on; `None`: good for as long as the connection.
     until: Option<UnixMillis>,
-    /// Whether it is asked about now: until the answer comes, what was allowed is.
-    asking: bool,
+    /// The question that is asked about it now: until its answer comes, what was allowed is.
+    asking: Option<QuestionId>,
 }
 
 impl Permit {
@@ -37,12 +37,12 @@ impl Permit {
     }
 
     fn is_good(&self, now: UnixMillis) -> bool {
-        self.asking || self.until.is_none_or(|until| until > now)
+        self.asking.is_some() || self.until.is_none_or(|until| until > now)
     }
 
     /// Returns when it has to be asked about again.
     pub(in crate::node) fn due(&self) -> Option<UnixMillis> {
-        self.until.filter(|_| !self.asking)
+        self.until.filter(|_| self.asking.is_none())
     }
 }
 
@@ -77,7 +77,7 @@ impl Session {
     fn keep_permit(&mut self, (channel, qos): (ChannelName, Qos), callout: CalloutId, allowed: Allowed) {
         let Allowed { can, until } = allowed;
         self.permits.retain(|permit| permit.channel != channel);
-        self.permits.push(Permit { channel, qos, callout, can, until, asking: false });
+        self.permits.push(Permit { channel, qos, callout, can, until, asking: None });
     }
 }
 
@@ -115,7 +115,7 @@ impl Node {
         // What was allowed at a lower QoS is no answer, also where none comes; nor is what is still asked about it.
         for permit in session.permits.iter_mut().filter(|permit| permit.channel == key.name) {
             permit.can = permit.can.without(Permissions::SUBSCRIBE);
-            if std::mem::take(&mut permit.asking) {
+            if permit.asking.take().is_some() {
                 permit.until = Some(now.unix + AGAIN_MS);
             }
         }
@@ -228,21 +228,20 @@ impl Node {
                 session.permits.retain(|permit| permit.channel != channel);
                 continue;
             };
-            session
-                .permits
-                .iter_mut()
-                .filter(|permit| permit.channel == channel)
-                .for_each(|permit| (permit.callout, permit.asking) = (terms.id, true));
             let ask = Ask::of(CalloutKind::Subscribe, &app, session.id, session.user.as_ref());
             let body = ask.about(&channel, qos).body();
-            let renewing = Renewing { session: session.id, channel, qos };
-            self.question(conn, CalloutKind::Subscribe, terms, What::Renew(renewing), body, now);
+            let renewing = Renewing { session: session.id, channel: channel.clone(), qos };
+            let id = self.question(conn, CalloutKind::Subscribe, terms, What::Renew(renewing), body, now);
+            let permits = self.session(conn).into_iter().flat_map(|session| session.permits.iter_mut());
+            permits
+                .filter(|permit| permit.channel == channel)
+                .for_each(|permit| (permit.callout, permit.asking) = (terms.id, Some(id)));
         }
     }
 
     pub(super) fn renew_answered(
         &mut self,
-        (conn, callout): (ConnId, CalloutId),
+        (conn, id): (ConnId, QuestionId),
         renewing: Renewing,
         answer: Option<&[u8]>,
         now: Now,
@@ -253,19 +252,15 @@ impl Node {
             self.senseless(conn, CalloutKind::Subscribe);
         }
         let Some(open) = self.session_if(conn, session) else { return };
-        // Another one was asked meanwhile, or nobody decides any more.
-        let is_asked = |permit: &Permit| permit.asking && permit.channel == channel && permit.callout == callout;
-        if !open.permits.iter().any(is_asked) {
-            return;
-        }
+        // Something else was asked meanwhile, or nobody decides any more.
+        let Some(permit) = open.permits.iter_mut().find(|permit| permit.asking == Some(id)) else { return };
         match meaning {
-            Some(Ok(allowed)) => open.keep_permit((channel, qos), callout, allowed),
-            // A backend that is down ends nothing that stands.
-            None => {
-                for permit in open.permits.iter_mut().filter(|permit| permit.channel == channel) {
-                    (permit.asking, permit.until) = (false, Some(now.unix + AGAIN_MS));
-                }
+            Some(Ok(allowed)) => {
+                let callout = permit.callout;
+                open.keep_permit((channel, qos), callout, allowed);
             }
+            // A backend that is down ends nothing that stands.
+            None => (permit.asking, permit.until) = (None, Some(now.unix + AGAIN_MS)),
             Some(Err(no)) => {
                 open.permits.retain(|permit| permit.channel != channel);
                 if let Some(number) = self.subscribed_number(conn, &channel) {

@@ -1,5 +1,6 @@
 //! Runs a scenario on every engine, with and without a restart in its middle.
 
+mod devices;
 mod messages;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use moorline_protocol::{Position, ProducerGrant, ProducerId, ProducerRequest, Run, Since};
+use moorline_protocol::{Position, Since};
 use moorline_server::engine::core::{CoreConfig, EngineCore, MemoryStore, RetentionRule, RetentionRules};
 use moorline_server::engine::hooks::HookRules;
 use moorline_server::engine::host::{EngineHandle, EngineThread};
@@ -17,10 +18,11 @@ use moorline_server::engine::log::{self, Directory, LogConfig};
 use moorline_server::engine::record::Record;
 use moorline_server::engine::turn::Persist;
 use moorline_server::engine::{
-    Appended, Attach, Attached, Command, Completion, CursorAck, EngineError, Event, Gone, Open, Opened, Owner,
-    ReadPage, ReadRange, Reply, SessionId, ShardId, Ticket,
+    Appended, Command, Completion, CursorAck, EngineError, Event, Open, Opened, Owner, ReadPage, ReadRange, Reply,
+    ShardId, Ticket,
 };
 
+pub(crate) use self::devices::Device;
 pub(crate) use self::messages::{
     Message, at, channel, duplicate, ids, message, offsets, open, owner, read_command, stored,
 };
@@ -102,15 +104,6 @@ impl Default for Setup {
 enum Engine {
     Model { core: Box<EngineCore<MemoryStore>>, records: Vec<Record> },
     Thread { thread: EngineThread, handle: EngineHandle, replies: BTreeMap<ShardId, Receiver<Vec<Reply>>> },
-}
-
-/// A device that is connected, and its producer.
-#[derive(Clone, Debug)]
-pub(crate) struct Device {
-    pub(crate) owner: Owner,
-    pub(crate) session: SessionId,
-    pub(crate) run: Run,
-    pub(crate) producer: ProducerGrant,
 }
 
 /// See the module's documentation.
@@ -413,65 +406,6 @@ impl Rig {
         match self.batch(HERE, commands).remove(0) {
             Some(Ok(Completion::Acked(position))) => position,
             other => panic!("not an answer to an ack: {other:?}"),
-        }
-    }
-
-    /// Returns a device that is connected and has a producer.
-    pub(crate) fn device(&mut self, name: &'static str) -> Device {
-        if let Some(device) = self.devices.get(name) {
-            return device.clone();
-        }
-        let grant = ProducerGrant { id: ProducerId(0), generation: 0, state: moorline_protocol::ProducerState::New };
-        let device = Device { owner: owner(name), session: SessionId(0), run: Run::default(), producer: grant };
-        self.reconnect(name, device)
-    }
-
-    /// Connects a device again.
-    pub(crate) fn reconnect(&mut self, name: &'static str, device: Device) -> Device {
-        let request = match device.producer.id {
-            ProducerId(0) => ProducerRequest::New,
-            id => ProducerRequest::Resume(id),
-        };
-        let run = Run { boot: 1, transport: device.run.transport + 1 };
-        let attach = Attach { producer: Some(request), run, ..self.hello(&device.owner) };
-        let session = attach.session;
-        let Attached::Accepted { producer: Some(producer) } = self.attach(attach) else { panic!("not accepted") };
-        let device = Device { session, run, producer, ..device };
-        self.devices.insert(name, device.clone());
-        device
-    }
-
-    /// The device's connection ends.
-    pub(crate) fn disconnect(&mut self, name: &'static str) -> Device {
-        let device = self.devices.remove(name).unwrap();
-        self.tell(HERE, Command::Detach(device.session, Gone::Left));
-        device
-    }
-
-    /// Returns an attachment as a device would ask for it, without a producer.
-    pub(crate) fn hello(&mut self, owner: &Owner) -> Attach {
-        self.sessions += 1;
-        Attach {
-            session: SessionId(self.sessions),
-            app: owner.app.clone(),
-            user: Some(owner.user.clone()),
-            device: Some(owner.device.clone()),
-            run: Run { boot: 1, transport: self.sessions },
-            producer: None,
-            max_connections: 20,
-            token_id: None,
-            token_issued: None,
-        }
-    }
-
-    pub(crate) fn attach(&mut self, attach: Attach) -> Attached {
-        self.attach_from(HERE, attach)
-    }
-
-    pub(crate) fn attach_from(&mut self, shard: ShardId, attach: Attach) -> Attached {
-        match self.ask_from(shard, Command::Attach(attach)) {
-            Ok(Completion::Attached(attached)) => attached,
-            other => panic!("not an answer to an attach: {other:?}"),
         }
     }
 }

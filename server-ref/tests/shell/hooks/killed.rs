@@ -114,3 +114,33 @@ fn a_receiver_that_is_gone_is_not_asked_by_the_next_start() {
     let _program = start(&alive);
     assert_eq!(told(&alive), "m0");
 }
+
+#[test]
+fn each_of_many_receivers_that_are_gone_is_not_asked_by_the_next_start() {
+    // A user has fewer devices.
+    const HOOKS: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let gone = Receiver::start(|_| Answer::Status(410));
+    let names: Vec<String> = (0..HOOKS).map(|n| format!("hook-{n}")).collect();
+    let hooks: Vec<(&str, &Receiver)> = names.iter().map(|name| (name.as_str(), &gone)).collect();
+    let start = || start_with(dir.path(), &hooks, "\"message.stored\"");
+    let all_are_gone = |program: &Program| {
+        let mut at = 0;
+        for _ in 0..HOOKS {
+            at += program.wait_for(at, GONE).find(GONE).unwrap() + GONE.len();
+        }
+    };
+    let program = start();
+    let (mut bob, _) = device(program.address(), "bob");
+    publish(&mut bob, "room", "m0");
+    names.iter().for_each(|_| drop(gone.request()));
+    all_are_gone(&program);
+    // What was written before this is durable when this is.
+    publish(&mut bob, "room", "m1");
+    kill(program);
+
+    let program = start();
+    // One without a mark would ask before it says so.
+    all_are_gone(&program);
+    assert!(gone.look().is_none(), "a receiver that is gone was asked");
+}

@@ -12,7 +12,6 @@ export interface AppEvents {
 
 export interface Network {
   readonly isConnected: boolean;
-  readonly networkType?: string;
 }
 
 /**
@@ -21,16 +20,11 @@ export interface Network {
  */
 export function appSignals(app: AppEvents, emit: (signal: HostSignal) => void): () => void {
   let isOver = false;
-  let last: string | undefined;
   const tell = (signal: HostSignal): void => void (isOver || emit(signal));
   const shown = (): void => tell('foreground');
   const hidden = (): void => tell('background');
-  const network = ({ isConnected, networkType }: Network): void => {
-    // Another network is another address: the socket of the last one is dead.
-    const isOther = isConnected && last !== undefined && networkType !== undefined && last !== networkType;
-    last = networkType ?? last;
-    tell(!isConnected ? 'offline' : isOther ? 'wake' : 'online');
-  };
+  // Another network is told as `online`, too: the socket of the last one is dead, and `online` asks the server for a sign.
+  const network = ({ isConnected }: Network): void => tell(isConnected ? 'online' : 'offline');
   app.onAppShow?.(shown);
   app.onAppHide?.(hidden);
   app.onNetworkStatusChange?.(network);

@@ -1,5 +1,5 @@
 import type { KeyValue } from '../../store/sharded.js';
-import { type Failure, reasonOf } from './task.js';
+import { type Failure, isThenable, reasonOf } from './task.js';
 
 /** What is used of a platform's storage. Each call is answered by one of its handlers. */
 export interface Storage {
@@ -20,15 +20,25 @@ export function keyValueOf(storage: Storage): KeyValue {
     new Promise<T>((resolve, reject) => {
       // Some of these also return a promise when handlers are given; the handlers are what all have.
       const made = act({ success: resolve, fail: (why) => reject(new Error(reasonOf(why))) });
-      if (made instanceof Promise) made.catch(reject);
+      if (isThenable(made)) made.then(undefined, reject);
     });
+  const keys = (): Promise<readonly string[]> => ask<{ readonly keys: readonly string[] }>((answers) => storage.getStorageInfo(answers)).then((info) => info.keys);
+  const get = async (key: string, isAgain = false): Promise<string | undefined> => {
+    let why: unknown = new Error(`no ${key}`);
+    try {
+      const { data } = await ask<{ readonly data?: unknown }>((answers) => storage.getStorage({ key, ...answers }));
+      if (typeof data === 'string') return data;
+    } catch (error) {
+      why = error;
+    }
+    // A key that is not there fails on some platforms, and is nothing on others. One that is there may fail, too.
+    if (!(await keys()).includes(key)) return undefined;
+    if (isAgain) throw why;
+    return get(key, true);
+  };
   return {
-    keys: () => ask<{ readonly keys: readonly string[] }>((answers) => storage.getStorageInfo(answers)).then(({ keys }) => keys),
-    // A key that is not there fails on some platforms, and is nothing on others.
-    get: (key) => ask<{ readonly data?: unknown }>((answers) => storage.getStorage({ key, ...answers })).then(
-      ({ data }) => (typeof data === 'string' && data !== '' ? data : undefined),
-      () => undefined,
-    ),
+    keys,
+    get: (key) => get(key),
     set: (key, data) => ask((answers) => storage.setStorage({ key, data, ...answers })).then(() => undefined),
     remove: (key) => ask((answers) => storage.removeStorage({ key, ...answers })).then(() => undefined),
   };

@@ -15,12 +15,13 @@ export interface Failure {
   readonly errMsg?: string;
   readonly errorMessage?: string;
   readonly message?: string;
+  readonly errNo?: number;
 }
 
 /** What the platforms differ in. */
 export interface TaskOptions {
   /** Opens it, and tells `fail` of a call that was refused. A platform may give the task later. */
-  open(fail: (why?: Failure) => void): SocketTask | undefined | Promise<SocketTask | undefined>;
+  open(fail: (why?: Failure) => void): SocketTask | undefined | PromiseLike<SocketTask | undefined>;
   /** Whether bytes cross as base64, marked with `isBuffer`. */
   readonly encode?: (bytes: Uint8Array) => string;
   /** Makes a frame of what a message carries. */
@@ -58,7 +59,8 @@ export function openTask(options: TaskOptions, events: SocketEvents): Socket {
     if (!made) return broken({ errMsg: 'the platform gave no socket' });
     if (isOver) return hangUp(1000, '');
     const alive = (act: () => void): void => void (isOver || act());
-    made.onOpen(() => alive(() => events.opened()));
+    // A platform may not close what is not open yet: it opens all the same.
+    made.onOpen(() => (isOver ? hangUp(1000, '') : events.opened()));
     made.onMessage(({ data }) => alive(() => events.frame(options.decode(data))));
     made.onError((why) => broken(why));
     // 1005 and 1006 are not codes that a peer sent; 1000 is also what platforms say when they close a socket in the background.
@@ -66,7 +68,7 @@ export function openTask(options: TaskOptions, events: SocketEvents): Socket {
   };
   try {
     const made = options.open((why) => broken(why));
-    if (made instanceof Promise) made.then(started, broken);
+    if (isThenable(made)) made.then(started, broken);
     else started(made);
   } catch (error) {
     broken(error as Failure);
@@ -86,6 +88,11 @@ export function openTask(options: TaskOptions, events: SocketEvents): Socket {
   };
 }
 
+/** Tells a promise, also one of another realm or of a polyfill. */
+export function isThenable<T>(made: T | PromiseLike<T>): made is PromiseLike<T> {
+  return typeof (made as PromiseLike<T> | undefined | null)?.then === 'function';
+}
+
 /** A copy of these bytes alone: the buffer that they lie in holds others, too. */
 export function exactly(bytes: Uint8Array): ArrayBuffer {
   return bytes.slice().buffer as ArrayBuffer;
@@ -97,5 +104,5 @@ export function frameOf(data: unknown): Uint8Array | string {
 }
 
 export function reasonOf(why: Failure | undefined): string {
-  return why?.errMsg ?? why?.errorMessage ?? why?.message ?? 'the platform does not say why';
+  return why?.errMsg ?? why?.errorMessage ?? why?.message ?? String(why?.errNo ?? 'the platform does not say why');
 }

@@ -33,7 +33,11 @@ const emit = (event: string, payload: object): void => callable.get('RCTDeviceEv
 /** The server that the build knows, and the one that there is. */
 const built = 'ws://127.0.0.1:8000/ws';
 let server = built;
-const open: Kernel['open'] = (url, ...rest) => kernel.open(url.replace(built, server), ...rest);
+let sent = 0;
+const open: Kernel['open'] = (url, ...rest) => {
+  const socket = kernel.open(url.replace(built, server), ...rest);
+  return { ...socket, send: (data) => (sent++, socket.send(data)) };
+};
 const modules = modulesOf({ machine, open, later, emit, failed });
 
 Object.assign(__global, {
@@ -58,6 +62,9 @@ const acts: Record<string, (...args: never[]) => unknown> = {
     server = at;
     (__global['RN$AppRegistry'] as Registry).runApplication(name, { rootTag: 11, initialProps: {}, fabric: true }, 1);
   },
+  hide: () => machine.hide(),
+  show: () => machine.show(),
+  sent: () => sent,
   has: (id: string) => screen.find(id).length > 0,
   type: (id: string, text: string) => screen.type(screen.find(id)[0]!, text),
   tap: (id: string) => screen.tap(screen.find(id)[0]!),

@@ -15,6 +15,14 @@ export interface Phone {
 
 type Module = Record<string, unknown>;
 
+/** An exception that JavaScript could not handle. */
+interface Reported {
+  readonly message: string;
+  readonly extraData?: { readonly rawStack?: string };
+}
+
+declare const HermesInternal: { enqueueJob(run: () => void): void };
+
 const nothing = (): void => undefined;
 const emitter = { addListener: nothing, removeListeners: nothing };
 
@@ -28,16 +36,17 @@ export function modulesOf(phone: Phone): Record<string, Module> {
     }),
     DeviceInfo: constants({ Dimensions: { windowPhysicalPixels: size, screenPhysicalPixels: size }, isEdgeToEdge: false }),
     SourceCode: constants({ scriptURL: 'assets://index.android.bundle' }),
-    ExceptionsManager: { reportException: ({ message, extraData }: { message: string; extraData?: { rawStack?: string } }) => phone.failed(`${message}\n${extraData?.rawStack}`) },
+    ExceptionsManager: { reportException: ({ message, extraData }: Reported) => phone.failed(`${message}\n${extraData?.rawStack}`) },
     NativeReactNativeFeatureFlagsCxx: {},
     NativeMicrotasksCxx: { queueMicrotask: (run: () => void) => HermesInternal.enqueueJob(run) },
-    NativeIdleCallbacksCxx: { requestIdleCallback: (run: (deadline: object) => void) => phone.later(() => run({ didTimeout: false, timeRemaining: () => 50 })), cancelIdleCallback: nothing },
+    NativeIdleCallbacksCxx: {
+      requestIdleCallback: (run: (deadline: object) => void) => phone.later(() => run({ didTimeout: false, timeRemaining: () => 50 })),
+      cancelIdleCallback: nothing,
+    },
     AppState: appState(phone),
     WebSocketModule: webSocket(phone),
   };
 }
-
-declare const HermesInternal: { enqueueJob(run: () => void): void };
 
 function constants(values: object): Module {
   return { getConstants: () => values };
@@ -52,7 +61,11 @@ function appState({ machine, later, emit }: Phone): Module {
   };
   machine.shown.add(() => become('active'));
   machine.hidden.add(() => become('background'));
-  return { ...emitter, getConstants: () => ({ initialAppState: now }), getCurrentAppState: (tell: (state: object) => void) => later(() => tell({ app_state: now })) };
+  return {
+    ...emitter,
+    getConstants: () => ({ initialAppState: now }),
+    getCurrentAppState: (tell: (state: object) => void) => later(() => tell({ app_state: now })),
+  };
 }
 
 /** ReactAndroid's WebSocketModule, over real sockets. Bytes come and go in base64. */

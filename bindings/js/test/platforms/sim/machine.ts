@@ -13,6 +13,11 @@ export interface NetworkStatus {
   readonly networkType: string;
 }
 
+/** The clock under the device. */
+const wall = Date.now.bind(Date);
+/** How long an app that was left goes on, in ms. */
+const grace = 5_000;
+
 /** A device with one app: what the person in front of it and the vendor's system do to that app. */
 export class Machine {
   readonly storage = new Map<string, string>();
@@ -26,6 +31,9 @@ export class Machine {
   private readonly sockets = new Set<() => void>();
   private isSuspended = false;
   private held: (() => void)[] = [];
+  private readonly timers = new Map<number, { readonly at: number; readonly fire: () => void }>();
+  private lastTimer = 0;
+  private skipped = 0;
 
   constructor(readonly ground: Ground) {}
 
@@ -39,8 +47,20 @@ export class Machine {
     else act();
   }
 
-  setTimeout(fire: () => void, ms = 0): unknown {
-    return this.ground.setTimeout(() => this.enter(fire), ms);
+  /** The time of day: it goes on while nothing runs. */
+  now(): number {
+    return wall() + this.skipped;
+  }
+
+  setTimeout(fire: () => void, ms = 0): number {
+    const id = ++this.lastTimer;
+    this.timers.set(id, { at: this.now() + ms, fire });
+    this.ground.setTimeout(() => this.enter(() => this.fire(id)), ms);
+    return id;
+  }
+
+  clearTimeout(id: number): void {
+    this.timers.delete(id);
   }
 
   /** The app is left; it goes on running for a while. */
@@ -48,17 +68,38 @@ export class Machine {
     for (const handler of [...this.hidden]) handler();
   }
 
-  /** Nothing of the app runs any more. `dropsSockets`: the system ends its sockets meanwhile, and never says so. */
-  suspend(dropsSockets: boolean): void {
+  /**
+   * So many ms pass, all at once: the app runs for the first 5 s, then nothing of it. `dropsSockets`: the system ends its sockets meanwhile,
+   * and never says so.
+   */
+  suspend(dropsSockets: boolean, ms = 0): void {
+    this.skipped += Math.min(ms, grace);
+    this.burst();
     this.isSuspended = true;
+    this.skipped += Math.max(0, ms - grace);
     if (dropsSockets) for (const drop of [...this.sockets]) drop();
   }
 
-  /** The app is shown again: what was held comes in one burst, then it is told. */
-  show(): void {
+  /** The app is shown again: timers that are due and what was held come in one burst, then it is told. Returns how many timers were due. */
+  show(): number {
     this.isSuspended = false;
+    const due = this.burst();
     for (const act of this.held.splice(0)) act();
     for (const handler of [...this.shown]) handler();
+    return due;
+  }
+
+  /** Fires what is due, in order. */
+  private burst(): number {
+    const due = [...this.timers].filter(([, { at }]) => at <= this.now()).sort(([, one], [, other]) => one.at - other.at);
+    for (const [id] of due) this.fire(id);
+    return due.length;
+  }
+
+  private fire(id: number): void {
+    const timer = this.timers.get(id);
+    this.timers.delete(id);
+    timer?.fire();
   }
 
   network(isConnected: boolean, networkType: string): void {

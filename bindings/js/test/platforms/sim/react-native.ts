@@ -11,7 +11,7 @@ export function reactNative(machine: Machine) {
     readonly bufferedAmount = 0;
     onopen: (() => void) | undefined;
     onmessage: ((message: { data: unknown }) => void) | undefined;
-    onerror: ((error: { message: string }) => void) | undefined;
+    onerror: ((error: object) => void) | undefined;
     onclose: ((closed: { code: number; reason: string }) => void) | undefined;
     private readyState = 0;
     private readonly raw;
@@ -30,7 +30,8 @@ export function reactNative(machine: Machine) {
           release();
           tell(() => {
             this.readyState = 3;
-            if (failed) this.onerror?.({ message: reason });
+            // In 0.81 the error says nothing: what went wrong is the reason of the close.
+            if (failed) this.onerror?.({});
             this.onclose?.({ code, reason });
           });
         },

@@ -16,6 +16,10 @@ export interface Quirks {
   readonly missing: 'fails' | 'null';
   /** Whether `onClose` follows a close by the app itself. */
   readonly tellsOwnClose: boolean;
+  /** Whether a socket that is not open yet is closed; if not, it opens later. */
+  readonly closesEarly: boolean;
+  /** Whether a socket is taken for the one before: then it is not opened, and nothing comes of it. */
+  readonly isSame?: () => boolean;
 }
 
 interface Answered {
@@ -65,7 +69,7 @@ function connect(machine: Machine, quirks: Quirks, options: Options, answer: (op
     : !machine.hasManySockets && machine.openSockets >= quirks.sockets ? `exceed max websocket connect count ${quirks.sockets}` : undefined;
   answer(options, refusal);
   const tell = (act: () => void): void => machine.enter(() => void (isForgotten || act()));
-  const socket = refusal !== undefined ? undefined : machine.ground.open(options.url, options.protocols ?? [], {
+  const socket = refusal !== undefined || quirks.isSame?.() ? undefined : machine.ground.open(options.url, options.protocols ?? [], {
     opened: () => tell(() => {
       state = 'open';
       handlers.open?.();
@@ -88,6 +92,7 @@ function connect(machine: Machine, quirks: Quirks, options: Options, answer: (op
       answer(sent, data === undefined ? 'SocketTask.readyState is not OPEN' : undefined);
     },
     close(how: Answered & { code?: number; reason?: string }): void {
+      if (state === 'connecting' && !quirks.closesEarly) return answer(how);
       state = 'closed';
       if (!quirks.tellsOwnClose) isForgotten = true;
       release?.();

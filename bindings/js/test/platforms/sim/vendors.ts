@@ -6,7 +6,7 @@ import { type Quirks, bufferOf, takeBuffer, vendorApi } from './vendor.js';
 type Instantiate = ((bytes: Uint8Array) => Promise<object>) | undefined;
 
 const common: Omit<Quirks, 'gives'> = {
-  sockets: 5, deliver: bufferOf, take: takeBuffer, failure: (errMsg) => ({ errMsg }), missing: 'fails', tellsOwnClose: true,
+  sockets: 5, deliver: bufferOf, take: takeBuffer, failure: (errMsg) => ({ errMsg }), missing: 'fails', tellsOwnClose: true, closesEarly: true,
 };
 
 /**
@@ -69,11 +69,15 @@ export function alipay(machine: Machine) {
 /**
  * uni-app, as https://uniapp.dcloud.net.cn/api/request/websocket.html describes it: `connectSocket` returns a promise unless it is given
  * `success`, `fail` or `complete`. An app tells of pause and resume through HTML5+ (https://www.html5plus.org/doc/zh_cn/event.html); here it
- * has no `onAppShow`.
+ * has no `onAppShow`. Its sockets are named by the millisecond, as @dcloudio/uni-app-plus does; Android's module opens no second one of a
+ * name, and closes none that is not open yet.
  */
 export function uniApp(machine: Machine) {
+  let last = 0;
+  const isSame = (): boolean => last === (last = Date.now());
   const { onAppShow, offAppShow, onAppHide, offAppHide, ...api } = vendorApi(machine, {
-    ...common, sockets: Infinity, gives: (task, { success, fail, complete }) => (success || fail || complete ? task : Promise.resolve([null, task])),
+    ...common, sockets: Infinity, closesEarly: false, isSame,
+    gives: (task, { success, fail, complete }) => (success || fail || complete ? task : Promise.resolve([null, task])),
   });
   const on = { resume: [onAppShow, offAppShow], pause: [onAppHide, offAppHide] } as const;
   const globalEvent = {

@@ -31,8 +31,9 @@ install({
 // What all platforms have.
 install({
   setTimeout: (fire: () => void, ms: number) => machine.setTimeout(fire, ms),
-  clearTimeout: (id: number) => kernel.clearTimeout(id),
+  clearTimeout: (id: number) => machine.clearTimeout(id),
 });
+Date.now = () => machine.now();
 const { globals, options, makeHost } = platform(machine, typeof __instantiate === 'undefined' ? undefined : __instantiate);
 install(globals);
 

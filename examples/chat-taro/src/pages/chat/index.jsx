@@ -21,7 +21,7 @@ function Entrance({ onEnter }) {
 
 function Room({ user }) {
   const [items, setItems] = useState([]);
-  const [state, setState] = useState('idle');
+  const [{ state, why }, setState] = useState({ state: 'idle', why: '' });
   const [members, setMembers] = useState(0);
   const [text, setText] = useState('');
   const room = useRef(null);
@@ -36,7 +36,7 @@ function Room({ user }) {
 
   useEffect(() => {
     const client = clientFor(user);
-    client.on('state', setState);
+    client.on('state', (now, { error }) => setState({ state: now, why: error ? error.message : '' }));
     const channel = client.channel('lobby', { since: { last: 30 }, presence: 'join' });
     channel.on('message', (message) => show(message.id, message.user ?? 'nobody', message.text ?? JSON.stringify(message.data), 'stored'));
     channel.presence.on('change', (_changes, { count }) => setMembers(count));
@@ -53,7 +53,8 @@ function Room({ user }) {
     receipt.progress.subscribe(() => show(receipt.id, user, what, receipt.state));
   };
 
-  const banner = state === 'online' ? `Online, ${members} here` : 'No connection: messages wait and go out by themselves';
+  const waiting = state === 'closed' ? `Ended: ${why}` : 'No connection: messages wait and go out by themselves';
+  const banner = state === 'online' ? `Online, ${members} here` : waiting;
   return (
     <View className="room">
       <View className={`banner ${state}`} id="banner">{banner}</View>
