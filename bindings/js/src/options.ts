@@ -14,7 +14,7 @@ export interface ChannelOptions {
   readonly presence?: 'none' | 'watch' | 'join';
   /** With `presence: 'join'`: what this member says about itself, at most 4,096 bytes of JSON. */
   readonly state?: unknown;
-  /** Where reading begins (default `'resume'`). */
+  /** Where reading begins (default `'resume'`): that of the handle which reads first. Later ones get what comes from then on. */
   readonly since?: Since;
   /** Where reading goes on when `since` cannot be honoured: with the oldest kept (default), or from now. */
   readonly reset?: 'first' | 'live';

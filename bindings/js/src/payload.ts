@@ -30,7 +30,7 @@ export function jsonOf(value: unknown, what: string): Uint8Array {
   }
   if (text === undefined || (text === 'null' && value !== null) || (text === '{}' && !isPlain(value))) {
     const as = text ? `, as JSON ${text}` : '';
-    throw malformed(`${what} is ${describe(value)}${as}: pass a string, a Uint8Array, or a value that JSON can say (null included)`);
+    throw malformed(`${what} is ${describe(value)}${as}: pass a value that JSON can say (null included)`);
   }
   return encodeUtf8(text);
 }

@@ -31,6 +31,13 @@ describe('misuse', () => {
     }
   });
 
+  test('a state that JSON cannot say is told what a state may be', () => {
+    for (const state of [new Map(), NaN, () => 1]) {
+      const of = (): unknown => client('alice').channel('room', { presence: 'join', state });
+      expect(of).toThrow(/^the presence state is .*: pass a value that JSON can say \(null included\)$/);
+    }
+  });
+
   test('payloads that cannot be sent are refused at the call', () => {
     const room = client('alice').channel(fresh());
     const circle: unknown[] = [];
