@@ -38,6 +38,7 @@ type Step = fn(&mut Steps);
 const STEPS: &[Step] = &[
     lints,
     |steps| steps.count("tests", |counts| tools::curl().and_then(|()| tests(&["--all-targets"], counts))),
+    |steps| steps.count("core with the bytes that browsers have", small_core),
     |steps| steps.count("doc tests", |counts| tests(&["--doc"], counts)),
     |steps| steps.check("documentation", documentation),
     |steps| steps.check_if_had("cores on wasm32", wasm::build),
@@ -99,6 +100,12 @@ fn lints(steps: &mut Steps) {
 
 fn tests(which: &[&str], counts: &mut Counts) -> Result {
     cargo(["test", "--workspace", "--no-fail-fast"]).args(which).run_tests(counts)
+}
+
+/// The workspace has the features of all; here the core has none that is for speed alone.
+fn small_core(counts: &mut Counts) -> Result {
+    let features = "blackbox,chacha,fast-inflate";
+    cargo(["test", "-p", "moorline-core", "--no-default-features", "--features", features]).run_tests(counts)
 }
 
 fn documentation() -> Result {

@@ -16,16 +16,18 @@ const IMMEDIATE_ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// What LLVM leaves undone for size: whatever is larger than one word is copied by `memory.copy`, addresses in loops are not
 /// counted up beside the index, what is known on some paths is not computed ahead on the others, and a function with much on
 /// its stack stays one: in a caller of many such, each local is a number of two bytes. Its Attributor (`attributor-enable`)
-/// makes a module that is smaller, and wrong. The stack is twice the frames of all functions together, and none calls itself: it
-/// has no end that could be reached, and addresses behind it are short.
-const SMALL: [&str; 6] = [
+/// makes a module that is smaller, and wrong.
+const SMALL: [&str; 5] = [
     "-Cllvm-args=-max-store-memcpy=1",
     "-Cllvm-args=-disable-lsr",
     "-Cllvm-args=-enable-pre=0",
     "-Cllvm-args=-enable-load-pre=0",
     "-Cllvm-args=-inline-max-stacksize=400",
-    "-Clink-arg=-zstack-size=65536",
 ];
+/// A stack of one page, for the clients' core: addresses behind it are short. Its longest path takes 8 KB, and it has no
+/// recursion that data could drive. Beyond its end WebAssembly traps.
+const SMALL_STACK: &str = "-Clink-arg=-zstack-size=65536";
+const CLIENTS: &str = "moorline-wasm";
 /// Seeds that `cargo xtask wasm` plays.
 const SEEDS: u64 = 64;
 /// Debian's Rust, which comes with the source of its standard library; for machines without a wasm32 target.
@@ -83,7 +85,8 @@ pub(crate) fn module(package: &str, features: &[&str]) -> Result<PathBuf> {
     if let Toolchain::Debian = toolchain {
         process = process.args(["-Zbuild-std-features=optimize_for_size"]).env(RUSTFLAGS, IMMEDIATE_ABORT);
     }
-    process.args(["--"]).args(SMALL).run()?;
+    let stack = (package == CLIENTS).then_some(SMALL_STACK);
+    process.args(["--"]).args(SMALL).args(stack).run()?;
     Ok(folder.join(TARGET).join(WEB).join(format!("{}.wasm", package.replace('-', "_"))))
 }
 

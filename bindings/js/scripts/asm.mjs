@@ -22,7 +22,11 @@ try {
   if (!tail?.startsWith('asmFunc({\n});\nexport var memory')) throw new Error('wasm2js made another module than this script expects');
   // It writes names of exports as identifiers: the one with the version has dots.
   const dotted = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(lowered))).map(({ name }) => name).filter((name) => /\W/.test(name));
-  const body = dotted.reduce((code, name) => code.replace(`"${name.replace(/\W/g, '_')}":`, `${JSON.stringify(name)}:`), rough);
+  const body = dotted.reduce((code, name) => {
+    const written = `"${name.replace(/\W/g, '_')}":`;
+    if (!code.includes(written)) throw new Error(`wasm2js writes the export ${name} in another way than this script expects`);
+    return code.replace(written, `${JSON.stringify(name)}:`);
+  }, rough);
   const whole = `export function start() {\n${body}\nreturn asmFunc({});\n}\n`;
   const { code } = transformSync(whole, { minify: true, format: 'esm', target: 'es2015' });
   const hazards = growthHazards(code);

@@ -224,8 +224,9 @@ impl Outbox {
 
     /// What the batch stored first outlives this process now, if it did.
     fn tell_queued(&mut self, ticket: Ticket, is_stored: bool, out: &mut Outgoing) {
-        let later = self.storing.split_off(self.storing.partition_point(|(of, ..)| *of <= ticket));
-        for (_, channel, key) in std::mem::replace(&mut self.storing, later) {
+        let count = self.storing.partition_point(|(of, ..)| *of <= ticket);
+        let due: Vec<_> = self.storing.drain(..count).collect();
+        for (_, channel, key) in due {
             let entry = self.find_lane(&channel).and_then(|lane| lane.entries.get(lane.index(key)?));
             let Some(id) = entry.filter(|entry| entry.stored == Some(ticket)).map(|entry| entry.id) else { continue };
             if is_stored {

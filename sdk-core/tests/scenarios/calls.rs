@@ -23,7 +23,7 @@ fn online() -> Host {
 }
 
 fn json(text: &'static str) -> Payload {
-    Payload::Json(Bytes::from_static(text.as_bytes()))
+    Payload::Json(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn call(host: &mut Host, options: CallOptions) -> RequestId {

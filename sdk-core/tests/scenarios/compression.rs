@@ -215,11 +215,14 @@ fn spoilt() -> Vec<(InflateError, Packed)> {
         (InflateError::Length, Packed { length: limits::PACKED_BYTES as u32 + 1, data: bomb.clone(), ..right() }),
         (InflateError::Length, Packed { length: limits::PACKED_BYTES as u32, ..right() }),
         (InflateError::Announced, Packed { length: limits::PACKED_BYTES as u32, data: bomb, ..right() }),
-        (InflateError::Stream, Packed { data: right().data.slice(..5), length: 100, ..right() }),
+        (InflateError::Stream, Packed { data: Bytes::copy_from_slice(&right().data[..5]), length: 100, ..right() }),
         (InflateError::Stream, Packed { data: longer.into(), ..right() }),
         // A stored block, then a match that begins before the dictionary.
-        (InflateError::Stream, Packed { data: Bytes::from_static(&[0x63, 0x64, 0x62, 0x66, 0xff, 0x3f]), ..right() }),
-        (InflateError::Stream, Packed { data: Bytes::from_static(&[0xff; 40]), length: 100, ..right() }),
+        (
+            InflateError::Stream,
+            Packed { data: Bytes::copy_from_slice(&[0x63, 0x64, 0x62, 0x66, 0xff, 0x3f]), ..right() },
+        ),
+        (InflateError::Stream, Packed { data: Bytes::copy_from_slice(&[0xff; 40]), length: 100, ..right() }),
         (InflateError::Body, {
             let body = b"no body of a delivery at all";
             Packed { length: 28, crc: crc32c::crc32c(body), data: deflated(b"", body), ..right() }
