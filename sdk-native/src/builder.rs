@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::client::{Client, Home};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::queue::Room;
 use crate::receipt::{Progress, Receipt, Restored};
 use crate::shared::{Clock, Shared, State};
 use crate::store::{MemoryStore, Store};
@@ -115,6 +116,7 @@ impl Builder {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Error::client("client.random", error.to_string()))?;
         let clock = Clock(Instant::now());
+        let room = Room { messages: self.config.queue_messages, bytes: self.config.queue_bytes };
         let core = moorline_core::Client::new(self.config, stored, seed, clock.now())?;
         let (mut receipts, mut restored) = (HashMap::new(), Vec::new());
         for (id, channel, message) in core.restored() {
@@ -125,7 +127,7 @@ impl Builder {
         }
         let (happened, happenings) = mpsc::unbounded_channel();
         let driver = Driver::new(self.store, self.provider, tls, happenings, happened.clone());
-        let shared = Arc::new(Shared::new(State::new(core, receipts, driver), clock, restored));
+        let shared = Arc::new(Shared::new(State::new(core, receipts, driver, room), clock, restored));
         Ok(Client::new(shared, self.home, happened))
     }
 }

@@ -97,3 +97,29 @@ async def test_a_token_that_is_none_is_told(client, token):
         pass
     assert "token provider failed" in str(cause)
     waits.cancel()
+
+
+async def test_a_wait_for_a_connection_ends_when_it_is_called_off(client):
+    alice = client(url="ws://127.0.0.1:1/ws")
+    waits = asyncio.ensure_future(alice.connect())
+    states = alice.states()
+    while (await anext(states)).state != "connecting":
+        pass
+    alice.disconnect()
+    with pytest.raises(moorline.RejectedError) as ended:
+        await waits
+    assert ended.value.code == "request.order"
+
+
+async def test_after_a_final_refusal_every_call_says_why(client, room, token_server: TestServer):
+    alice = client(url=token_server.url, token="none")
+    with pytest.raises(moorline.AuthError):
+        await alice.connect()
+    channel = alice.channel(room)
+    calls = (lambda: channel.publish("x"), channel.messages, channel.history, lambda: alice.call("m"), lambda: alice.status(["a"]))
+    for call in calls:
+        with pytest.raises(moorline.MoorlineError) as refused:
+            answer = call()
+            if asyncio.iscoroutine(answer):
+                await answer
+        assert refused.value.code == "auth.invalid"

@@ -34,6 +34,9 @@ class Channel:
     def messages(self) -> Stream[Message]:
         """Returns the messages from now on, one after the other: the server is asked to pause while they are not taken.
 
+        What nobody has begun to take, or a closed stream left, holds up no other reader of the channel: where one goes on, the
+        oldest beyond ``queue_messages`` are given up, and ``Dropped`` tells how many.
+
         With ``durable``, a message is acknowledged when the next one is asked for, unless ``ack="manual"``.
         """
         return self._read(_message)
