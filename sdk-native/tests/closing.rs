@@ -369,3 +369,14 @@ async fn after_a_final_refusal_every_call_says_why() {
     alice.close_and_wipe().await.unwrap();
     assert_eq!(room.publish(Payload::text("x")).send().unwrap_err().code(), "client.closed");
 }
+
+#[tokio::test]
+async fn a_store_that_never_answers_holds_up_no_close() {
+    let (over, stuck) = std::sync::mpsc::channel::<()>();
+    // A disk that is gone, and does not say so.
+    let client = strange(move |_| stuck.recv().map_err(|gone| StoreError::Io(gone.to_string())));
+    let receipt = client.channel("room").publish(Payload::text("x")).send().unwrap();
+    within(client.close()).await;
+    assert_eq!(receipt.queued().await.unwrap_err().code(), "publish.uncertain");
+    drop(over);
+}
