@@ -115,7 +115,9 @@ impl State {
     /// The server's final refusal, or `client.user`.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.standing.connection().reason {
-            StateReason::Refused(failure) if self.core.state() == ConnectionState::Closed => Err(failure.clone().into()),
+            StateReason::Refused(failure) if self.core.state() == ConnectionState::Closed => {
+                Err(failure.clone().into())
+            }
             _ => Ok(()),
         }
     }

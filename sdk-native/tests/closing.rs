@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use moorline::{
-    Client, ConnectionState, Event, FileStore, History, Lifecycle, MemoryStore, Payload, Qos, ReceiptState, Since, StateReason,
-    Store, StoreBatch, StoreEntry, StoreError,
+    Client, ConnectionState, Event, FileStore, History, Lifecycle, MemoryStore, Payload, Qos, ReceiptState, Since,
+    StateReason, Store, StoreBatch, StoreEntry, StoreError,
 };
 use moorline_server::server::{Options, Server};
 use tokio::sync::Semaphore;

@@ -117,7 +117,7 @@ class Client:
         return Stream(self._client.outboxes(), lambda event: _convert.outbox(event.outbox))
 
     async def connect(self) -> None:
-        """Connects, and waits until the server has welcomed this client, however long that takes. Raises a final refusal. Optional: the first use connects."""
+        """Connects, and waits until the server has welcomed this client, however long that takes. Raises a final refusal, and ``request.order`` when ``disconnect`` is called meanwhile. Optional: the first use connects."""
         self._use()
         with translated():
             await self._client.connect()
