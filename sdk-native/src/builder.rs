@@ -105,12 +105,13 @@ impl Builder {
     /// Makes the client. Nothing is connected yet: the first use does, or [`Client::connect`].
     ///
     /// # Errors
-    /// `request.malformed` for what is no URL of a server, `client.certificate` for what is no certificate, or the
+    /// `request.malformed` for what is no URL of a server, and for a limit or a timeout of zero; `client.certificate` for what is no certificate, or the
     /// store's error.
     pub fn build(mut self) -> Result<Client, Error> {
         for url in &self.config.urls {
             socket::request(url)?;
         }
+        check(&self.config)?;
         let tls = tls::config(&self.roots)?;
         let stored = self.store.load()?;
         let mut seed = [0; 32];
@@ -129,5 +130,21 @@ impl Builder {
         let driver = Driver::new(self.store, self.provider, tls, happenings, happened.clone());
         let shared = Arc::new(Shared::new(State::new(core, receipts, driver, room), clock, restored));
         Ok(Client::new(shared, self.home, happened))
+    }
+}
+
+/// Refuses settings with which nothing would ever be sent.
+///
+/// # Errors
+/// `request.malformed`.
+fn check(config: &ClientConfig) -> Result<(), Error> {
+    let settings = [
+        ("connect_timeout", config.connect_timeout_ms == 0),
+        ("outbox_messages", config.outbox_messages == 0),
+        ("outbox_bytes", config.outbox_bytes == 0),
+    ];
+    match settings.into_iter().find(|(_, is_zero)| *is_zero) {
+        Some((name, _)) => Err(Error::client("request.malformed", format!("`{name}` is above zero"))),
+        None => Ok(()),
     }
 }

@@ -86,10 +86,10 @@ impl Driver {
         let end = self.work(&ended.0).await;
         match end {
             End::Closed => {
-                if let StoreState::Running(thread) = std::mem::replace(&mut self.store, StoreState::Gone) {
-                    if tokio::time::timeout(PATIENCE, thread.finish()).await.is_err() {
-                        ended.0.say(LogLevel::Error, "the store does not answer: it is left as it is".into());
-                    }
+                if let StoreState::Running(thread) = std::mem::replace(&mut self.store, StoreState::Gone)
+                    && tokio::time::timeout(PATIENCE, thread.finish()).await.is_err()
+                {
+                    ended.0.say(LogLevel::Error, "the store does not answer: it is left as it is".into());
                 }
                 while self.sockets.join_next().await.is_some() {}
             }

@@ -114,12 +114,12 @@ impl State {
     /// # Errors
     /// The server's final refusal, or `client.user`.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match &self.standing.connection().reason {
-            StateReason::Refused(failure) if self.core.state() == ConnectionState::Closed => {
-                Err(failure.clone().into())
-            }
-            _ => Ok(()),
+        if let StateReason::Refused(failure) = &self.standing.connection().reason
+            && self.core.state() == ConnectionState::Closed
+        {
+            return Err(failure.clone().into());
         }
+        Ok(())
     }
 
     /// Begins to close the core.

@@ -33,10 +33,10 @@ async fn take(reader: &Reader<Event>, count: usize) -> (Vec<String>, u64) {
         let items = tokio::time::timeout(Duration::from_secs(20), reader.next(taken, 1)).await;
         for (number, event) in items.unwrap().unwrap().unwrap() {
             taken = number;
-            match event {
-                Event::Message(message) => texts.push(message.text().unwrap().to_owned()),
-                Event::Dropped(count) => lost += count,
-                _ => {}
+            if let Event::Message(message) = event {
+                texts.push(message.text().unwrap().to_owned());
+            } else if let Event::Dropped(count) = event {
+                lost += count;
             }
         }
     }

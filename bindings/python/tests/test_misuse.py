@@ -12,7 +12,8 @@ from moorline.testing import TestServer
 HALF = "\ud800"
 CLIENTS: list[dict[str, Any]] = [
     {"token": HALF}, {"store": 5}, {"store": HALF}, {"compression": "x"}, {"root_certificates": 5},
-    {"root_certificates": b"pem"}, {"root_certificates": ["x"]}, {"url": 5}, {"url": "ws://" + HALF},
+    {"root_certificates": b"pem"}, {"root_certificates": ["x"]}, {"url": 5}, {"url": "ws://" + HALF}, {"url": "ws://h:99999/ws"},
+    {"connect_timeout": 0}, {"outbox_messages": 0}, {"outbox_bytes": 0},
 ]
 CALLS: list[Callable[[moorline.Client, moorline.Channel], Any]] = [
     lambda client, _: client.channel("room", presence=[]),
