@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::client::{Client, Home};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::queue::Room;
 use crate::receipt::{Progress, Receipt, Restored};
 use crate::shared::{Clock, Shared, State};
 use crate::store::{MemoryStore, Store};
@@ -104,17 +105,19 @@ impl Builder {
     /// Makes the client. Nothing is connected yet: the first use does, or [`Client::connect`].
     ///
     /// # Errors
-    /// `request.malformed` for what is no URL of a server, `client.certificate` for what is no certificate, or the
+    /// `request.malformed` for what is no URL of a server, and for a limit or a timeout of zero; `client.certificate` for what is no certificate, or the
     /// store's error.
     pub fn build(mut self) -> Result<Client, Error> {
         for url in &self.config.urls {
             socket::request(url)?;
         }
+        check(&self.config)?;
         let tls = tls::config(&self.roots)?;
         let stored = self.store.load()?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Error::client("client.random", error.to_string()))?;
         let clock = Clock(Instant::now());
+        let room = Room { messages: self.config.queue_messages, bytes: self.config.queue_bytes };
         let core = moorline_core::Client::new(self.config, stored, seed, clock.now())?;
         let (mut receipts, mut restored) = (HashMap::new(), Vec::new());
         for (id, channel, message) in core.restored() {
@@ -125,7 +128,23 @@ impl Builder {
         }
         let (happened, happenings) = mpsc::unbounded_channel();
         let driver = Driver::new(self.store, self.provider, tls, happenings, happened.clone());
-        let shared = Arc::new(Shared::new(State::new(core, receipts, driver), clock, restored));
+        let shared = Arc::new(Shared::new(State::new(core, receipts, driver, room), clock, restored));
         Ok(Client::new(shared, self.home, happened))
+    }
+}
+
+/// Refuses settings with which nothing would ever be sent.
+///
+/// # Errors
+/// `request.malformed`.
+fn check(config: &ClientConfig) -> Result<(), Error> {
+    let settings = [
+        ("connect_timeout", config.connect_timeout_ms == 0),
+        ("outbox_messages", config.outbox_messages == 0),
+        ("outbox_bytes", config.outbox_bytes == 0),
+    ];
+    match settings.into_iter().find(|(_, is_zero)| *is_zero) {
+        Some((name, _)) => Err(Error::client("request.malformed", format!("`{name}` is above zero"))),
+        None => Ok(()),
     }
 }

@@ -116,7 +116,8 @@ impl Channel {
         &self.name
     }
 
-    /// Begins to read. Messages wait in a queue; when it is long, the server is asked to pause.
+    /// Begins to read. Messages wait in a queue; when it is long, the server is asked to pause, for all who read the channel with
+    /// this client. Drop a stream that nobody polls.
     ///
     /// # Errors
     /// A name or options that are not allowed. What the server refuses comes as an event of the stream.
@@ -124,7 +125,7 @@ impl Channel {
         let (sender, receiver) = mpsc::unbounded_channel();
         let id = self.attach(Sink::Stream(sender))?;
         // Broken off here, it ends what it began.
-        let messages = Messages::new(self.client.clone(), id, receiver, self.auto_ack);
+        let messages = Messages::new(self.client.clone(), self.name.clone(), id, receiver, self.auto_ack);
         tokio::task::yield_now().await;
         Ok(messages)
     }
@@ -148,6 +149,7 @@ impl Channel {
         self.client.shared.run(|state, now| {
             let id = state.core.subscribe(&name, options, now)?;
             state.readers.insert(id, Outlet { channel: self.name.clone(), sink });
+            state.begin(&self.name, now);
             Ok(id)
         })
     }

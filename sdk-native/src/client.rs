@@ -73,7 +73,7 @@ impl Client {
         let mut state = self.shared.lock();
         let driver = match std::mem::replace(&mut state.life, Life::Running) {
             Life::Idle(driver) => driver,
-            Life::Running => return Ok(()),
+            Life::Running => return state.check(),
             Life::Ended => {
                 state.life = Life::Ended;
                 return Err(Error::closed());
@@ -95,7 +95,8 @@ impl Client {
     /// Connects and waits until the server has welcomed this client, however long that takes.
     ///
     /// # Errors
-    /// A final refusal (a bad token, for instance), with the server's code.
+    /// A final refusal (a bad token, for instance), with the server's code; `request.order` when
+    /// [`disconnect`](Self::disconnect) is called meanwhile.
     pub async fn connect(&self) -> Result<(), Error> {
         let mut state = self.shared.state.subscribe();
         self.start()?;
@@ -106,6 +107,7 @@ impl Client {
                 (ConnectionState::Online, _) => return Ok(()),
                 (ConnectionState::Closed, StateReason::Refused(failure)) => return Err(failure.into()),
                 (ConnectionState::Closed, _) => return Err(Error::closed()),
+                (ConnectionState::Idle, _) => return Err(Error::client("request.order", "disconnect() was called")),
                 _ => {}
             }
             if state.changed().await.is_err() {
@@ -201,7 +203,11 @@ impl Client {
 
     async fn finish(&self, wipe: bool) -> Result<(), Error> {
         let mut closed = self.shared.closed.subscribe();
-        let begun = self.start().and_then(|()| self.shared.run(|state, now| state.close(wipe, now)));
+        // What was refused can still be closed.
+        let begun = match self.start() {
+            Err(error) if self.shared.lock().is_unused() => Err(error),
+            _ => self.shared.run(|state, now| state.close(wipe, now)),
+        };
         if begun.is_err() && self.shared.lock().is_unused() {
             // Nothing drives it to its end.
             self.shared.end();

@@ -1,7 +1,7 @@
 //! The one task of a client: socket, timer, token provider, store.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use moorline_core::{Event, Failure, Input, Output, StoreBatch, StoreError, Ticket, TransportId};
 use tokio::sync::mpsc;
@@ -13,6 +13,9 @@ use crate::log::LogLevel;
 use crate::shared::Shared;
 use crate::socket::Socket;
 use crate::store::{Store, StoreThread};
+
+/// The core has waited for the store before; it is released within so long, or never.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What happened outside of the core.
 pub(crate) enum Happened {
@@ -83,8 +86,10 @@ impl Driver {
         let end = self.work(&ended.0).await;
         match end {
             End::Closed => {
-                if let StoreState::Running(thread) = std::mem::replace(&mut self.store, StoreState::Gone) {
-                    thread.finish().await;
+                if let StoreState::Running(thread) = std::mem::replace(&mut self.store, StoreState::Gone)
+                    && tokio::time::timeout(PATIENCE, thread.finish()).await.is_err()
+                {
+                    ended.0.say(LogLevel::Error, "the store does not answer: it is left as it is".into());
                 }
                 while self.sockets.join_next().await.is_some() {}
             }

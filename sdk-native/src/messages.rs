@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::log::LogLevel;
 use crate::message::Message;
 use crate::presence::MemberChange;
 
@@ -42,7 +43,8 @@ pub enum Event {
         /// Messages go on after here.
         from: u64,
     },
-    /// So many QoS 0 messages were dropped.
+    /// So many messages were dropped: at QoS 0, or because nobody took them while another reader of the channel went on
+    /// (see [`Readers`](crate::Readers)).
     Dropped(u64),
     /// The server's cursor stands here.
     Acked(u64),
@@ -92,6 +94,7 @@ impl Event {
 /// The messages of a channel: a stream with back-pressure. Dropping it ends the subscription; a durable cursor stays.
 pub struct Messages {
     client: Client,
+    channel: String,
     id: SubscriptionId,
     events: mpsc::UnboundedReceiver<Event>,
     auto_ack: bool,
@@ -102,11 +105,12 @@ pub struct Messages {
 impl Messages {
     pub(crate) fn new(
         client: Client,
+        channel: String,
         id: SubscriptionId,
         events: mpsc::UnboundedReceiver<Event>,
         auto_ack: bool,
     ) -> Self {
-        Self { client, id, events, auto_ack, last: None }
+        Self { client, channel, id, events, auto_ack, last: None }
     }
 
     /// Waits for the next event, messages included; `None` when the subscription has ended.
@@ -124,8 +128,15 @@ impl Messages {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Acknowledges everything up to this message: it does not come again.
+    /// Acknowledges everything up to this message: it does not come again. One of another channel is not acknowledged, and the
+    /// log says so.
     pub fn ack(&self, message: &Message) {
+        // An inbox is `@me`, and the name of its user.
+        if message.channel != self.channel && self.channel != "@me" {
+            let text = format!("{}: a message of {} is not acknowledged here", self.channel, message.channel);
+            self.client.shared.say(LogLevel::Warn, text);
+            return;
+        }
         if let Some(position) = message.position {
             self.client.shared.run(|state, now| state.core.ack(self.id, position, now));
         }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::error::Error;
+use crate::messages::Event;
 
 /// Bytes of a batch after which no more is added.
 const BATCH_BYTES: usize = 256 << 10;
@@ -17,8 +18,20 @@ pub(crate) trait Item: Clone + Send + 'static {
         0
     }
 
+    /// Tells whether it is a message: those are bounded.
+    fn is_message(&self) -> bool {
+        false
+    }
+
     /// Takes a later one in, if both can be told as one. Only asked while this one was not handed out.
     fn absorb(&mut self, later: &Self) -> bool;
+}
+
+/// How much may wait in a queue that nobody takes from, once it holds up another one.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
 }
 
 /// Numbered items for one reader, in order. Messages are bounded by the core, which asks the server to pause; other items
@@ -34,12 +47,20 @@ struct State<T> {
     last: u64,
     /// The highest number that was handed out.
     leased: u64,
+    /// Messages that wait, and the bytes of all items.
+    messages: usize,
+    bytes: usize,
+    /// How many of those messages, from the first on, the core believes to be taken.
+    paid: usize,
+    /// Whether somebody takes from it.
+    is_taken: bool,
     end: Option<Option<Error>>,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        let state = State { items: VecDeque::new(), last: 0, leased: 0, end: None };
+        let items = VecDeque::new();
+        let state = State { items, last: 0, leased: 0, messages: 0, bytes: 0, paid: 0, is_taken: false, end: None };
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 }
@@ -57,7 +78,10 @@ impl<T: Item> Queue<T> {
         let mut tail = state.items.back_mut().filter(|(tail, _)| *tail > leased);
         match tail.take_if(|(_, earlier)| earlier.absorb(&item)) {
             Some((tail, _)) => *tail = number,
-            None => state.items.push_back((number, item)),
+            None => {
+                state.count(&item);
+                state.items.push_back((number, item));
+            }
         }
         drop(state);
         self.changed.notify_waiters();
@@ -103,7 +127,26 @@ impl<T: Item> Queue<T> {
     pub(crate) fn take(&self, up_to: u64) -> Vec<T> {
         let mut state = self.lock();
         let count = state.items.iter().take_while(|(number, _)| *number <= up_to).count();
-        state.items.drain(..count).map(|(_, item)| item).collect()
+        let taken: Vec<T> = state.items.drain(..count).map(|(_, item)| item).collect();
+        taken.iter().for_each(|item| state.uncount(item));
+        taken
+    }
+
+    /// Somebody takes from it, or nobody any more.
+    pub(crate) fn set_taken(&self, is_taken: bool) {
+        self.lock().is_taken = is_taken;
+    }
+
+    pub(crate) fn is_taken(&self) -> bool {
+        self.lock().is_taken
+    }
+
+    /// So many messages were taken. Returns how many of them the core has not heard of.
+    pub(crate) fn settle(&self, messages: usize) -> usize {
+        let mut state = self.lock();
+        let paid = state.paid.min(messages);
+        state.paid -= paid;
+        messages - paid
     }
 
     /// Has those who wait look again.
@@ -127,13 +170,54 @@ impl<T: Item> Queue<T> {
     }
 }
 
+impl Queue<Event> {
+    /// Another queue of the channel is taken from, and does not wait for what nobody takes here: what waits counts as taken, and
+    /// the oldest messages for which there is no room are given up. Returns how many messages the core has to hear of.
+    pub(crate) fn make_way(&self, room: Room) -> usize {
+        let mut state = self.lock();
+        if state.is_taken {
+            return 0;
+        }
+        let unpaid = state.messages - state.paid;
+        while state.messages > room.messages || (state.bytes > room.bytes && state.messages > 0) {
+            state.give_up();
+        }
+        state.paid = state.messages;
+        unpaid
+    }
+}
+
 impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State<Event> {
+    /// Puts the fact that a message was dropped in the place of the oldest one.
+    fn give_up(&mut self) {
+        let Some(at) = self.items.iter().position(|(_, item)| item.is_message()) else { return };
+        let Some((number, message)) = self.items.remove(at) else { return };
+        self.uncount(&message);
+        let dropped = Event::Dropped(1);
+        let before = at.checked_sub(1).and_then(|before| self.items.get_mut(before));
+        if !before.is_some_and(|(_, earlier)| earlier.absorb(&dropped)) {
+            self.items.insert(at, (number, dropped));
+        }
+    }
+}
+
 impl<T: Item> State<T> {
+    fn count(&mut self, item: &T) {
+        self.messages += usize::from(item.is_message());
+        self.bytes += item.bytes();
+    }
+
+    fn uncount(&mut self, item: &T) {
+        self.messages -= usize::from(item.is_message());
+        self.bytes -= item.bytes();
+    }
+
     #[expect(clippy::type_complexity, reason = "a batch, its end, or neither yet")]
     fn batch(&mut self, max: usize) -> Option<Result<Option<Vec<(u64, T)>>, Error>> {
         if self.items.is_empty() {

@@ -9,6 +9,9 @@ const BATCH: usize = 64;
 
 /// What is told about what was taken.
 pub(crate) trait Owner<T>: Send + Sync {
+    /// The app begins to take.
+    fn begins(&self) {}
+
     /// The app was handed these; `done` if it is through with them as well.
     fn taken(&self, items: &[T], done: bool);
 
@@ -33,13 +36,14 @@ impl<T> Owner<T> for Nobody {
 pub struct Reader<T: Item> {
     queue: Arc<Queue<T>>,
     owner: Box<dyn Owner<T>>,
+    has_begun: AtomicBool,
     is_over: AtomicBool,
 }
 
 #[expect(private_bounds, reason = "the kinds of items are this crate's")]
 impl<T: Item> Reader<T> {
     pub(crate) fn new(queue: Arc<Queue<T>>, owner: Box<dyn Owner<T>>) -> Self {
-        Self { queue, owner, is_over: AtomicBool::new(false) }
+        Self { queue, owner, has_begun: AtomicBool::new(false), is_over: AtomicBool::new(false) }
     }
 
     /// Confirms everything up to `taken`, the number of the last item the app is done with (0 before the first), then waits
@@ -51,6 +55,9 @@ impl<T: Item> Reader<T> {
     /// # Errors
     /// What the server refused, once all items before that are confirmed.
     pub async fn next(&self, taken: u64, max: usize) -> Result<Option<Vec<(u64, T)>>, Error> {
+        if !self.is_over.load(Ordering::Acquire) && !self.has_begun.swap(true, Ordering::AcqRel) {
+            self.owner.begins();
+        }
         self.confirm(taken);
         self.queue.next(max.min(BATCH), || self.is_over.load(Ordering::Acquire)).await
     }

@@ -17,6 +17,10 @@ use crate::sink::Sink;
 
 /// The readers of one handle on a channel. Each gets every message that arrives after it was opened; the handle reads on
 /// when one has ended, and the next one begins where that left off. Dropping the handle ends them all.
+///
+/// What nobody takes, since the first [`next`](Reader::next) has not come yet or a reader was left, holds up no other reader of
+/// the channel: where one goes on, the oldest messages beyond the limits of the queue are given up, and
+/// [`Event::Dropped`] tells how many.
 pub struct Readers {
     home: Arc<Home>,
 }
@@ -30,7 +34,7 @@ struct Home {
 struct Open {
     readers: Vec<Arc<Feed<Event>>>,
     members: Vec<Arc<Feed<MembersChange>>>,
-    /// What a reader left behind; the next one goes on with it.
+    /// What a reader left behind, or came before there was one; the next one goes on with it.
     left: Option<Arc<Feed<Event>>>,
     has_left: bool,
 }
@@ -128,6 +132,7 @@ impl Readers {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn members(&self) -> Result<Reader<MembersChange>, Error> {
+        self.hold()?;
         let feed = self.home.subscribe(Sink::Members)?;
         if let Some(count) = self.home.channel.members().count() {
             feed.queue.push(MembersChange { count, changes: Vec::new(), snapshot: true });
@@ -137,7 +142,7 @@ impl Readers {
         Ok(Reader::new(Arc::clone(&feed.queue), owner))
     }
 
-    /// Reads the channel as long as this handle does, so that the user can be a member of it.
+    /// Reads the channel as long as this handle does, so that the user can be a member of it. Messages wait for the first reader.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -145,8 +150,8 @@ impl Readers {
         if self.home.lock()?.is_reading() {
             return Ok(());
         }
-        let feed = self.home.subscribe(Sink::Members)?;
-        self.home.lock()?.members.push(feed);
+        let feed = self.home.subscribe(Sink::Reader)?;
+        self.home.lock()?.left = Some(feed);
         Ok(())
     }
 
@@ -180,8 +185,7 @@ impl Drop for Readers {
 
 impl Open {
     fn is_reading(&self) -> bool {
-        let readers = self.readers.iter().chain(&self.left).any(|feed| !feed.queue.has_ended());
-        readers || self.members.iter().any(|feed| !feed.queue.has_ended())
+        self.readers.iter().chain(&self.left).any(|feed| !feed.queue.has_ended())
     }
 
     fn ids(&self) -> Vec<SubscriptionId> {
@@ -223,11 +227,17 @@ struct ReaderOwner {
 }
 
 impl Owner<Event> for ReaderOwner {
+    fn begins(&self) {
+        self.feed.queue.set_taken(true);
+        self.feed.client.shared.run(|state, now| state.begin(self.home.channel.name(), now));
+    }
+
     fn taken(&self, items: &[Event], done: bool) {
         self.feed.went(items);
         let messages =
             || items.iter().filter_map(|item| if let Event::Message(message) = item { Some(message) } else { None });
-        self.feed.client.shared.run(|state, now| state.core.consumed(self.feed.id, messages().count(), now));
+        let unpaid = self.feed.queue.settle(messages().count());
+        self.feed.client.shared.run(|state, now| state.core.consumed(self.feed.id, unpaid, now));
         if !(done && self.home.channel.acks_by_itself()) {
             return;
         }
@@ -244,6 +254,7 @@ impl Owner<Event> for ReaderOwner {
     fn left(&self) {
         let Ok(mut open) = self.home.lock() else { return };
         open.readers.retain(|feed| !Arc::ptr_eq(feed, &self.feed));
+        self.feed.queue.set_taken(false);
         if open.readers.is_empty() && open.left.is_none() && !self.feed.queue.has_ended() {
             open.left = Some(Arc::clone(&self.feed));
         } else {
@@ -263,11 +274,8 @@ impl Owner<MembersChange> for MembersOwner {
 
     fn left(&self) {
         let Ok(mut open) = self.home.lock() else { return };
-        // The last feed stays: the handle reads on.
-        if open.members.len() > 1 || !open.readers.is_empty() || open.left.is_some() {
-            open.members.retain(|feed| !Arc::ptr_eq(feed, &self.feed));
-            drop(open);
-            self.feed.close(false);
-        }
+        open.members.retain(|feed| !Arc::ptr_eq(feed, &self.feed));
+        drop(open);
+        self.feed.close(false);
     }
 }

@@ -19,6 +19,7 @@ use crate::log::{Log, LogLevel, LogLine};
 use crate::message::Payload;
 use crate::messages::Event;
 use crate::presence::Waiting;
+use crate::queue::Room;
 use crate::receipt::{Progress, ReceiptState, Restored};
 use crate::sink::Outlet;
 
@@ -58,6 +59,8 @@ pub(crate) struct State {
     /// Connection and outbox as the app sees them, and who follows them.
     pub(crate) standing: Standing,
     pub(crate) log: Log,
+    /// What may wait for nobody.
+    room: Room,
     /// What the driver has to do.
     pub(crate) todo: Vec<Output>,
     pub(crate) life: Life,
@@ -82,9 +85,11 @@ impl State {
         core: moorline_core::Client,
         receipts: HashMap<PublishId, watch::Sender<Progress>>,
         driver: Driver,
+        room: Room,
     ) -> Self {
         Self {
             core,
+            room,
             readers: HashMap::new(),
             receipts,
             queries: HashMap::new(),
@@ -102,6 +107,19 @@ impl State {
     /// Tells whether nothing drove the core so far.
     pub(crate) fn is_unused(&self) -> bool {
         matches!(self.life, Life::Idle(_))
+    }
+
+    /// Returns why nothing goes on, once the server has refused this client for good.
+    ///
+    /// # Errors
+    /// The server's final refusal, or `client.user`.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if let StateReason::Refused(failure) = &self.standing.connection().reason
+            && self.core.state() == ConnectionState::Closed
+        {
+            return Err(failure.clone().into());
+        }
+        Ok(())
     }
 
     /// Begins to close the core.
@@ -146,12 +164,35 @@ impl State {
         if let Some(reader) = ids.first().and_then(|id| self.readers.get(id)) {
             self.log.channel(&reader.channel, &event);
         }
+        let is_message = matches!(event, Event::Message(_));
         for id in ids.iter() {
             let is_done = self.readers.get(id).is_some_and(|reader| reader.sink.push(&event));
-            if is_done && matches!(event, Event::Message(_)) {
+            if is_done && is_message {
                 self.core.consumed(*id, 1, now);
             }
         }
+        if is_message {
+            self.make_way(&ids, now);
+        }
+    }
+
+    /// Where somebody takes from one of these readers, those that nobody takes from do not hold it up.
+    fn make_way(&mut self, ids: &[SubscriptionId], now: Now) {
+        let readers = || ids.iter().filter_map(|id| Some((*id, &self.readers.get(id)?.sink)));
+        if !readers().any(|(_, sink)| sink.is_taken()) {
+            return;
+        }
+        let waits: Vec<_> = readers().map(|(id, sink)| (id, sink.make_way(self.room))).collect();
+        for (id, messages) in waits.into_iter().filter(|(_, messages)| *messages > 0) {
+            self.core.consumed(id, messages, now);
+        }
+    }
+
+    /// Somebody begins to take from a reader of this channel.
+    pub(crate) fn begin(&mut self, channel: &str, now: Now) {
+        let same = self.readers.iter().filter(|(_, reader)| reader.channel == channel);
+        let ids: Vec<_> = same.map(|(id, _)| *id).collect();
+        self.make_way(&ids, now);
     }
 }
 

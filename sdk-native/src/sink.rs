@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::error::Error;
 use crate::messages::Event;
 use crate::presence::MembersChange;
-use crate::queue::{Item, Queue};
+use crate::queue::{Item, Queue, Room};
 
 /// Where the events of a subscription go.
 pub(crate) struct Outlet {
@@ -41,6 +41,20 @@ impl Sink {
         false
     }
 
+    /// Tells whether the app takes what comes: others do not go on before it does.
+    pub(crate) fn is_taken(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::Reader(queue) => queue.is_taken(),
+            Self::Members(_) => false,
+        }
+    }
+
+    /// See [`Queue::make_way`].
+    pub(crate) fn make_way(&self, room: Room) -> usize {
+        if let Self::Reader(queue) = self { queue.make_way(room) } else { 0 }
+    }
+
     /// The subscription ended, for this reason.
     pub(crate) fn fail(&self, error: Error) {
         match self {
@@ -66,6 +80,10 @@ impl Drop for Sink {
 impl Item for Event {
     fn bytes(&self) -> usize {
         if let Self::Message(message) = self { message.bytes().len() } else { 0 }
+    }
+
+    fn is_message(&self) -> bool {
+        matches!(self, Self::Message(_))
     }
 
     fn absorb(&mut self, later: &Self) -> bool {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -218,10 +218,21 @@ pub(crate) fn request(url: &str) -> Result<Request, Failure> {
         Failure::new(ErrorCode::RequestMalformed, text, Origin::Client)
     };
     let request = url.into_client_request().map_err(|error| malformed(&error))?;
+    // Another port would be a server that nobody meant.
+    if request.uri().port_u16().is_none() && names_port(request.uri()) {
+        return Err(malformed(&"a port is 1 to 65535"));
+    }
     match (request.uri().scheme_str(), request.uri().host()) {
         (Some("ws" | "wss"), Some(host)) if !host.is_empty() => Ok(request),
         _ => Err(malformed(&"it has another scheme, or no host")),
     }
+}
+
+/// Tells whether a port is written behind the host.
+fn names_port(uri: &Uri) -> bool {
+    let place = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next()).unwrap_or_default();
+    let behind = place.rsplit_once(']').map_or(place, |(_, behind)| behind);
+    behind.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty())
 }
 
 /// Connects to the first address of a host that answers.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt as _;
 use moorline::{
-    Client, ConnectionState, Error, Event, FileStore, Lifecycle, Messages, OutboxStats, Payload, Qos, ReceiptState,
-    Since, StateReason, TokenReason,
+    Client, ClientConfig, ConnectionState, Error, Event, FileStore, Lifecycle, Messages, OutboxStats, Payload, Qos,
+    ReceiptState, Since, StateReason, TokenReason,
 };
 use moorline_server::server::{Options, Server};
 
@@ -239,4 +239,21 @@ async fn mistakes_are_refused_on_the_spot() {
     let no_json = std::collections::HashMap::from([((1, 2), 3)]);
     assert_eq!(Payload::json(&no_json).unwrap_err().code(), "request.malformed");
     assert_eq!(alice.outbox().messages, 0, "nothing of all that was queued");
+}
+
+#[test]
+fn what_is_no_address_of_a_server_is_refused() {
+    let code = |url: &str| Client::builder(url).build().err().map(|error| error.code().to_owned());
+    for url in ["", "http://h/", "ws://", "ws://h:99999/", "ws://h:x/", "ws://a@h:65536/", "wss://[::1]:70000/ws"] {
+        assert_eq!(code(url).as_deref(), Some("request.malformed"), "{url}");
+    }
+    for url in ["ws://h", "wss://h:8443/ws", "ws://[::1]/ws", "ws://[::1]:1/ws", "ws://a:b@h/ws"] {
+        assert_eq!(code(url), None, "{url}");
+    }
+    let zeros: [fn(&mut ClientConfig); 2] =
+        [|config| config.connect_timeout_ms = 0, |config| config.outbox_messages = 0];
+    for zero in zeros {
+        let refused = Client::builder("ws://h").configure(zero).build().err().unwrap();
+        assert_eq!(refused.code(), "request.malformed");
+    }
 }

@@ -170,3 +170,22 @@ async fn mistakes_have_codes() {
     alice.close().await;
     assert_eq!(alice.channel("room").publish(Payload::text("x")).send().unwrap_err().code(), "client.closed");
 }
+
+#[tokio::test]
+async fn a_message_of_another_channel_is_not_acknowledged() {
+    let server = server();
+    let alice = client(&server, "alice");
+    let durable = |name: &str| alice.channel(name).durable(true).qos(Qos::ExactlyOnce).since(Since::First);
+    for name in ["one", "other"] {
+        alice.channel(name).publish(Payload::text("x")).send().unwrap().stored().await.unwrap();
+    }
+    let mut one = durable("one").subscribe().await.unwrap();
+    let mut other = durable("other").subscribe().await.unwrap();
+    let (message, wrong) = (one.next().await.unwrap(), other.next().await.unwrap());
+    let logs = alice.logs();
+    one.ack(&wrong);
+    let told = logs.next(0, 1).await.unwrap().unwrap();
+    assert_eq!(told[0].1.text, "one: a message of other is not acknowledged here");
+    one.ack(&message);
+    assert_eq!(one.next_event().await.unwrap(), Event::Acked(1));
+}

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use moorline::{
-    Client, ConnectionState, Event, FileStore, Lifecycle, MemoryStore, Payload, Qos, ReceiptState, Since, StateReason,
-    Store, StoreBatch, StoreEntry, StoreError,
+    Client, ConnectionState, Event, FileStore, History, Lifecycle, MemoryStore, Payload, Qos, ReceiptState, Since,
+    StateReason, Store, StoreBatch, StoreEntry, StoreError,
 };
 use moorline_server::server::{Options, Server};
 use tokio::sync::Semaphore;
@@ -127,7 +127,7 @@ async fn streams_and_receipts_end_with_the_client() {
     let refused = [
         room.publish(Payload::text("x")).send().map(drop).unwrap_err(),
         room.subscribe().await.map(drop).unwrap_err(),
-        room.history(moorline::History::Newest, 1).await.map(drop).unwrap_err(),
+        room.history(History::Newest, 1).await.map(drop).unwrap_err(),
         alice.connect().await.unwrap_err(),
     ];
     assert!(refused.iter().all(|error| error.code() == "client.closed"), "{refused:?}");
@@ -346,4 +346,37 @@ async fn a_logout_that_is_done_can_be_asked_for_again() {
     let full = strange(|batch| if batch.clear { Err(StoreError::Full) } else { Ok(()) });
     assert_eq!(full.close_and_wipe().await.unwrap_err().code(), "storage.full");
     assert_eq!(full.close_and_wipe().await.unwrap_err().code(), "storage.full");
+}
+
+#[tokio::test]
+async fn a_wait_for_a_connection_ends_when_it_is_called_off() {
+    let alice = Client::builder("ws://127.0.0.1:1/ws").build().unwrap();
+    let (ended, ()) = tokio::join!(alice.connect(), async { alice.disconnect() });
+    assert_eq!(ended.unwrap_err().code(), "request.order");
+    alice.close().await;
+}
+
+#[tokio::test]
+async fn after_a_final_refusal_every_call_says_why() {
+    let server = Server::start(Options::dev()).unwrap();
+    let alice = Client::builder(server.url()).token("none").build().unwrap();
+    let refused = alice.connect().await.unwrap_err();
+    let room = alice.channel("room");
+    assert_eq!(room.publish(Payload::text("x")).send().unwrap_err(), refused);
+    assert_eq!(room.subscribe().await.err().unwrap(), refused);
+    assert_eq!(room.history(History::Newest, 1).await.unwrap_err(), refused);
+    assert_eq!(alice.call("m", Payload::text("x")).await.unwrap_err(), refused);
+    alice.close_and_wipe().await.unwrap();
+    assert_eq!(room.publish(Payload::text("x")).send().unwrap_err().code(), "client.closed");
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_holds_up_no_close() {
+    let (over, stuck) = std::sync::mpsc::channel::<()>();
+    // A disk that is gone, and does not say so.
+    let client = strange(move |_| stuck.recv().map_err(|gone| StoreError::Io(gone.to_string())));
+    let receipt = client.channel("room").publish(Payload::text("x")).send().unwrap();
+    within(client.close()).await;
+    assert_eq!(receipt.queued().await.unwrap_err().code(), "publish.uncertain");
+    drop(over);
 }

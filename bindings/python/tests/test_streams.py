@@ -287,3 +287,16 @@ async def test_a_client_that_is_dropped_ends_by_itself(server: TestServer, room)
 def collected() -> ffi.FfiLive:
     gc.collect()
     return ffi.live()
+
+
+async def test_a_stream_that_nobody_takes_from_holds_up_no_other(client, room):
+    alice = client(queue_messages=4)
+    idle, busy = (alice.channel(room, since="first").events() for _ in range(2))
+    assert isinstance(await anext(busy), moorline.Subscribed)
+    writer = client("bob").channel(room)
+    await asyncio.gather(*(writer.publish(n).stored() for n in range(40)))
+    received = [event.data for event in await take(busy, 40) if isinstance(event, moorline.Message)]
+    assert sorted(received) == list(range(40))
+    told = await take(idle, 6)
+    assert isinstance(told[0], moorline.Subscribed) and told[1] == moorline.Dropped(36)
+    assert [event.data for event in told[2:]] == received[-4:]

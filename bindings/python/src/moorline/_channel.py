@@ -23,7 +23,7 @@ class Channel:
         self._channel = channel
         self._use = use
         self._exact = exact
-        self.presence = Presence(channel.presence())
+        self.presence = Presence(channel.presence(), use)
         """Who is in the channel."""
 
     @property
@@ -33,6 +33,9 @@ class Channel:
 
     def messages(self) -> Stream[Message]:
         """Returns the messages from now on, one after the other: the server is asked to pause while they are not taken.
+
+        What nobody has begun to take, or a closed stream left, holds up no other reader of the channel: where one goes on, the
+        oldest beyond ``queue_messages`` are given up, and ``Dropped`` tells how many.
 
         With ``durable``, a message is acknowledged when the next one is asked for, unless ``ack="manual"``.
         """
@@ -91,11 +94,18 @@ class Channel:
             return _convert.history_page(await self._channel.history(query, limit))
 
     def ack(self, up_to: Message | Position) -> None:
-        """Acknowledges everything up to here: with ``durable``, it does not come again."""
+        """Acknowledges everything up to here: with ``durable``, it does not come again. Raises ``request.malformed`` for a message of another channel."""
+        # An inbox is `@me`, and the name of its user.
+        if isinstance(up_to, Message) and up_to.channel != self.name != "@me":
+            raise malformed(f"a message of {up_to.channel} is not acknowledged on {self.name}")
         position = up_to.position if isinstance(up_to, Message) else up_to
-        if position is not None:
-            with translated():
-                self._channel.ack(position.epoch, position.offset)
+        if position is None and isinstance(up_to, Message):
+            return
+        if not isinstance(position, Position):
+            raise malformed("what is acknowledged is a Message or a Position")
+        checked = _convert.position(position)
+        with translated():
+            self._channel.ack(checked.epoch, checked.offset)
 
     def leave(self, *, forget: bool = False) -> None:
         """Stops receiving; with the last handle on this name the server is told. The durable cursor stays, unless ``forget``. Receipts go on. Calling it again does nothing. Never raises."""
@@ -115,7 +125,7 @@ def _message(crossed: Any) -> Message | None:
         case Reset(reason=reason, start=start):
             log.warning("continuity is broken (%s): messages go on after offset %d", reason, start)
         case Dropped(count=count):
-            log.warning("%d messages at QoS 0 were dropped: they are not taken as fast as they come", count)
+            log.warning("%d messages were dropped: they are not taken as fast as they come", count)
         case _:
             pass
     return None

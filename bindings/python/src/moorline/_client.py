@@ -66,10 +66,10 @@ class Client:
         options = ffi.FfiClientOptions(
             urls=_urls(url),
             sdk=SDK,
-            token=token if isinstance(token, str) else None,
-            store=None if store is None else os.fspath(store),
-            root_certificates=[bytes(root) for root in root_certificates],
-            compression=compression,
+            token=_convert.utf8(token, "`token`") if isinstance(token, str) else None,
+            store=None if store is None else _path(store),
+            root_certificates=_certificates(root_certificates),
+            compression=_convert.flag(compression, "compression"),
             outbox_messages=None if outbox_messages is None else optional(outbox_messages, "outbox_messages"),
             outbox_bytes=None if outbox_bytes is None else optional(outbox_bytes, "outbox_bytes"),
             queue_messages=None if queue_messages is None else optional(queue_messages, "queue_messages"),
@@ -117,7 +117,7 @@ class Client:
         return Stream(self._client.outboxes(), lambda event: _convert.outbox(event.outbox))
 
     async def connect(self) -> None:
-        """Connects, and waits until the server has welcomed this client, however long that takes. Raises a final refusal. Optional: the first use connects."""
+        """Connects, and waits until the server has welcomed this client, however long that takes. Raises a final refusal, and ``request.order`` when ``disconnect`` is called meanwhile. Optional: the first use connects."""
         self._use()
         with translated():
             await self._client.connect()
@@ -147,7 +147,7 @@ class Client:
 
         Raises ``channel.invalid``, ``request.malformed``.
         """
-        if presence is not None and presence not in _convert.PRESENCE:
+        if presence is not None and presence not in tuple(_convert.PRESENCE):
             raise malformed("`presence` is 'off', 'watch' or 'join'")
         if state is not None and presence != "join":
             raise malformed('only who joins (`presence="join"`) has a presence state')
@@ -155,7 +155,7 @@ class Client:
             raise malformed("`reset` is 'first' or 'live', `ack` is 'auto' or 'manual'")
         options = ffi.FfiChannelOptions(
             qos=_convert.qos(qos),
-            durable=durable,
+            durable=None if durable is None else _convert.flag(durable, "durable"),
             presence=None if presence is None else _convert.PRESENCE[presence],
             state=None if state is None else _convert.to_json(state, "the presence state"),
             since=_convert.since(since),
@@ -164,13 +164,14 @@ class Client:
         )
         with translated():
             channel = self._client.channel(_convert.utf8(name, "a channel's name"), options)
-        return Channel(channel, self._use, bool(durable) and ack == "auto")
+        return Channel(channel, self._use, durable is True and ack == "auto")
 
     async def status(self, users: Sequence[str]) -> Mapping[str, Status]:
         """Asks which of at most 500 users are online."""
+        names = _convert.users(users)
         self._use()
         with translated():
-            return _convert.statuses(await self._client.status(list(users)))
+            return _convert.statuses(await self._client.status(names))
 
     async def call(self, method: str, data: Payload = None, *, timeout: float | None = None, id: str | None = None) -> Json | bytes:
         """Asks the app's backend something: ``await client.call("cart.add", {"sku": 7})``.
@@ -181,24 +182,26 @@ class Client:
         Raises ``call.refused``, or that and the backend's own word behind a dot; ``call.uncertain``, ``call.timeout`` and
         ``call.failed`` where it may have been carried out; other codes where it was not.
         """
-        self._use()
-        if timeout is not None and not 0.001 <= timeout <= 30:
+        ms = None if timeout is None else _convert.milliseconds(timeout, "timeout")
+        if ms is not None and not 1 <= ms <= 30_000:
             raise malformed("timeout is 0.001 to 30 seconds")
-        ms = None if timeout is None else round(timeout * 1_000)
+        name, crossing, call_id = _convert.utf8(method, "a method"), _convert.payload(data), _convert.optional_utf8(id, "an id")
+        self._use()
         with translated():
-            answer = await self._client.call(_convert.utf8(method, "a method"), _convert.payload(data), ms, id)
+            answer = await self._client.call(name, crossing, ms, call_id)
         kind, content = _convert.content(answer)
         return cast(Json, json.loads(content)) if kind == "data" else content
 
     def watch_status(self, users: Sequence[str]) -> Stream[Mapping[str, Status]]:
         """Follows whether at most 500 users are online: first each one's status, then who comes and goes. A later call takes over."""
+        names = _convert.users(users)
         self._use()
         with translated():
-            return Stream(self._client.statuses(list(users)), lambda event: _convert.statuses(event.users))
+            return Stream(self._client.statuses(names), lambda event: _convert.statuses(event.users))
 
     def lifecycle(self, signal: Signal) -> None:
         """Tells the client what happens to the app or the device; on servers there is no need."""
-        if signal not in _convert.SIGNALS:
+        if signal not in tuple(_convert.SIGNALS):
             raise malformed(f"a signal is one of {', '.join(_convert.SIGNALS)}")
         self._client.lifecycle(_convert.SIGNALS[signal]())
 
@@ -209,9 +212,10 @@ class Client:
 
     def set_push_handle(self, handle: str | None) -> None:
         """Says where a backend reaches this device while its user is away (1 to 512 bytes); None takes it back."""
+        crossing = _convert.optional_utf8(handle, "a push handle")
         self._use()
         with translated():
-            self._client.set_push_handle(handle)
+            self._client.set_push_handle(crossing)
 
     def blackbox(self) -> bytes:
         """Returns a record of what this client was told, at most 256 KiB, for a report of a fault. Payloads, header values, states and tokens are not in it; names, message ids and URLs (without their queries) are."""
@@ -269,7 +273,19 @@ def _callable(token: TokenProvider) -> TokenProvider:
 
 
 def _urls(url: str | Sequence[str]) -> list[str]:
-    urls = [url] if isinstance(url, str) else list(url)
-    if not urls or not all(isinstance(each, str) for each in urls):
+    urls = [url] if isinstance(url, str) else url
+    if not isinstance(urls, Sequence) or not urls or not all(isinstance(each, str) for each in urls):
         raise malformed("`url` names at least one server")
-    return urls
+    return [_convert.utf8(each, "a URL") for each in urls]
+
+
+def _path(store: str | os.PathLike[str]) -> str:
+    if not isinstance(store, (str, os.PathLike)):
+        raise malformed(f"`store` is the path of a file, not {type(store).__name__}")
+    return _convert.utf8(os.fspath(store), "the path of a store")
+
+
+def _certificates(roots: Sequence[bytes]) -> list[bytes]:
+    if not isinstance(roots, Sequence) or not all(isinstance(root, (bytes, bytearray)) for root in roots):
+        raise malformed("`root_certificates` is a list of bytes")
+    return [bytes(root) for root in roots]

@@ -1,7 +1,7 @@
 """From what crosses to what the app sees, and back."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, cast
@@ -124,7 +124,29 @@ def utf8(value: object, what: str) -> str:
     return value
 
 
+def optional_utf8(value: object, what: str) -> str | None:
+    return None if value is None else utf8(value, what)
+
+
+def flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise malformed(f"`{name}` is True or False")
+    return value
+
+
+def users(values: object) -> list[str]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise malformed("`users` is a list of names")
+    return [utf8(user, "a user") for user in values]
+
+
+def position(value: Position) -> Position:
+    return Position(utf8(value.epoch, "`epoch`"), whole(value.offset, "offset"))
+
+
 def headers(values: Mapping[str, str] | None) -> dict[str, str]:
+    if values is not None and not isinstance(values, Mapping):
+        raise malformed("`headers` is a mapping of names to texts")
     return {utf8(name, "a header's name"): utf8(value, "a header") for name, value in (values or {}).items()}
 
 
@@ -132,8 +154,8 @@ def since(value: Since) -> ffi.FfiSince:
     match value:
         case Last(count):
             made: object = ffi.FfiSince.LAST(whole(count, "count", 2**32 - 1))
-        case Position(epoch, offset):
-            made = ffi.FfiSince.POSITION(utf8(epoch, "`epoch`"), whole(offset, "offset"))
+        case Position():
+            made = ffi.FfiSince.POSITION(position(value).epoch, value.offset)
         case Time(seconds):
             made = ffi.FfiSince.TIME(milliseconds(seconds, "seconds"))
         case str() if value in STARTS:

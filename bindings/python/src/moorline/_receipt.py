@@ -52,8 +52,8 @@ class Receipt:
         """Waits until the message is in the log.
 
         Raises why it will not be; ``publish.uncertain`` when that cannot be known; ``request.unsupported`` at QoS 0, which
-        stores nothing; ``client.closed`` when the client ended before: what was kept goes out with the next client on the
-        same store.
+        stores nothing; ``client.closed``, or the server's final refusal, when the client ended before: what was kept goes out
+        with the next client on the same store.
         """
         with translated():
             return _convert.stored(await self._receipt.stored())

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
+from ._convert import utf8
 from ._ffi import moorline_mobile as ffi
 from .types import TokenReason
 
@@ -59,6 +60,4 @@ class Tokens(ffi.FfiTokenProvider):
         token = self._provider(reason)
         if inspect.isawaitable(token):
             token = await token
-        if not isinstance(token, str):
-            raise TypeError(f"a token is a str, not {type(token).__name__}")
-        return token
+        return utf8(token, "a token")

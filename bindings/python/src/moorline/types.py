@@ -118,7 +118,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """So many messages at QoS 0 were dropped."""
+    """So many messages were dropped: at QoS 0, or because nobody took them while another reader of the channel went on."""
 
     count: int
 

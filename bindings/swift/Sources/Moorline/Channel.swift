@@ -93,8 +93,12 @@ public struct Channel: Sendable {
     /// Acknowledges everything up to a message: with a durable cursor it does not come again. For
     /// ``Acknowledgement/manual``; does nothing for a message at QoS 0.
     ///
-    /// - Throws: ``MoorlineError``: `client.closed`, `channel.invalid`.
+    /// - Throws: ``MoorlineError``: `client.closed`, `channel.invalid`, `request.malformed` for a message of another channel.
     public func acknowledge(_ message: Message) throws {
+        // An inbox is `@me`, and the name of its user.
+        guard message.channel == name || name == "@me" else {
+            throw MoorlineError.malformed("a message of \(message.channel) is not acknowledged on \(name)")
+        }
         guard let offset = message.offset else { return }
         try converting { try core.get().ack(epoch: message.epoch, offset: offset) }
     }
@@ -122,7 +126,7 @@ public enum ChannelEvent: Sendable, Hashable {
     case subscribed(epoch: String, from: UInt64, head: UInt64, isReplay: Bool)
     /// Continuity is broken: what lies before `from` is lost to this reader, which goes on after it.
     case reset(reason: ResetReason, epoch: String, first: UInt64, head: UInt64, from: UInt64)
-    /// So many messages at QoS 0 were dropped.
+    /// So many messages were dropped: at QoS 0, or because nobody took them while another reader of the channel went on.
     case dropped(count: Int)
     /// The durable cursor stands here.
     case acknowledged(offset: UInt64)

@@ -90,7 +90,8 @@ public final class Moorline: Sendable {
     /// Connects, and waits until the server has welcomed this client, however long that takes. Optional: the first use of a channel
     /// connects, too. Cancelling stops the wait alone.
     ///
-    /// - Throws: ``MoorlineError``: a final refusal, such as `auth.invalid`; `client.closed`.
+    /// - Throws: ``MoorlineError``: a final refusal, such as `auth.invalid`; `request.order` when ``disconnect()`` is called
+    ///   meanwhile; `client.closed`.
     public func connect() async throws {
         begin()
         try await cancellable { [core] cancel in try await core.connect(cancel: cancel) }

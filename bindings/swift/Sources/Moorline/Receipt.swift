@@ -35,7 +35,7 @@ public struct Receipt: Sendable, Identifiable {
     /// Waits until the message is in the server's log. Cancelling stops the wait alone: the message still goes out.
     ///
     /// - Throws: ``MoorlineError``: why it will not be; `publish.uncertain` if nobody can know; `request.unsupported` at QoS 0, which
-    ///   stores nothing; `client.closed` if the client ended before: then its store still has the message.
+    ///   stores nothing; `client.closed`, or the server's final refusal, if the client ended before: then its store still has the message.
     @discardableResult
     public func stored() async throws -> Stored {
         Stored(try await cancellable { [core] cancel in try await core.stored(cancel: cancel) })

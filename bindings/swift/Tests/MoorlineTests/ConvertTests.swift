@@ -127,8 +127,11 @@ final class ConvertTests: XCTestCase {
         XCTAssertEqual(levels, LogLevel.allCases)
         XCTAssertEqual(levels.shuffled().sorted(), levels)
         XCTAssertEqual([FfiTokenReason.connect, .expiring, .refused].map { "\(TokenReason($0))" }, ["connect", "expiring", "refused"])
-        let spans: [Duration] = [.zero, .milliseconds(1), .microseconds(1), .seconds(2), .seconds(-1)]
-        XCTAssertEqual(spans.map(\.ms), [0, 1, 1, 2000, 0])
+        let spans: [Duration] = [.zero, .milliseconds(1), .microseconds(1), .seconds(2), .seconds(-1), .milliseconds(-1_500)]
+        XCTAssertEqual(spans.map(\.ms), [0, 1, 1, 2000, 0, 0])
+        XCTAssertGreaterThan(Duration.seconds(Int64.max).ms, 1 << 62)
+        let times: [Double] = [-1, .nan, .infinity, -.infinity, 1e300]
+        XCTAssertEqual(times.map { Date(timeIntervalSince1970: $0).ms }, [0, 0, .max, 0, .max])
     }
 
     func test_a_network_has_one_number() {

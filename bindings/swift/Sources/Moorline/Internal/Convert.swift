@@ -243,16 +243,19 @@ extension Date {
         self.init(timeIntervalSince1970: Double(ms) / 1000)
     }
 
-    /// ms since 1970; 0 for what is before that.
+    /// ms since 1970; 0 for what is before that, the most there is for what is later.
     var ms: UInt64 {
-        UInt64(clamping: Int64((timeIntervalSince1970 * 1000).rounded()))
+        // What is no moment at all is the first one.
+        let ms = (timeIntervalSince1970 * 1000).rounded()
+        return ms > 0 ? UInt64(exactly: ms) ?? .max : 0
     }
 }
 
 extension Duration {
-    /// Whole ms, rounded up; 0 for what is negative.
+    /// Whole ms, rounded up; 0 for what is negative, and for what is too long some 290 million years.
     var ms: UInt64 {
-        UInt64(clamping: components.seconds * 1000 + (components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        let seconds = min(max(components.seconds, 0), Int64.max / 1000 - 1)
+        return UInt64(clamping: seconds * 1000 + (components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }
 

@@ -9,6 +9,7 @@ import dev.moorline.internal.readerFlow
 import dev.moorline.internal.toChannelEvent
 import dev.moorline.internal.toFfi
 import dev.moorline.internal.toPage
+import dev.moorline.internal.wholeSeconds
 import kotlin.time.Duration
 import kotlin.time.Instant
 import kotlinx.coroutines.flow.Flow
@@ -54,7 +55,7 @@ public data class HistoryPage(
  */
 public class Channel internal constructor(public val name: String, private val client: Moorline, private val channel: FfiChannel) {
     /** Who is in it. */
-    public val members: Members = Members(channel)
+    public val members: Members = Members(client, channel)
 
     /**
      * All that happens on the channel, messages included; cold. Each collector has a reader of its own: it gets what arrives from
@@ -78,13 +79,13 @@ public class Channel internal constructor(public val name: String, private val c
      * @param payload At most 64 KiB, unless the server says otherwise.
      * @param qos The channel's, if null.
      * @param id 1 to 128 bytes, unique in the channel; random if null. The same id, published again within a day, is stored once.
-     * @param ttl After how long, in whole seconds, the message may be forgotten, unsent or stored; null: never.
+     * @param ttl After how long the message may be forgotten, unsent or stored: whole seconds, rounded up; null: never.
      * @param headers At most 16, of 1 KiB in all.
      * @throws MoorlineException with nothing queued: `limit.outbox` when too much waits already, `limit.message`, `request.malformed`,
      *   `client.closed`.
      */
     public fun publish(payload: Payload, qos: Qos? = null, id: String? = null, ttl: Duration? = null, headers: Map<String, String> = emptyMap()): Receipt {
-        val seconds = ttl?.let { natural("ttl", it.inWholeSeconds).coerceAtMost(UInt.MAX_VALUE.toULong()).toUInt() }
+        val seconds = ttl?.let { natural("ttl", it.wholeSeconds()).coerceAtMost(UInt.MAX_VALUE.toULong()).toUInt() }
         val options = FfiPublishOptions(qos?.toFfi(), id, seconds, headers)
         return client.start { Receipt(channel.publish(payload.toFfi(), options)) }
     }
@@ -115,9 +116,11 @@ public class Channel internal constructor(public val name: String, private val c
      * Acknowledges everything up to a message, where [Moorline.channel] was told not to do so by itself: with a durable cursor it
      * does not come again. Does nothing for an ephemeral message.
      *
-     * @throws MoorlineException with `client.closed`.
+     * @throws MoorlineException with `client.closed`; `request.malformed` for a message of another channel.
      */
     public fun ack(message: Message) {
+        // An inbox is `@me`, and the name of its user.
+        if (message.channel != name && name != "@me") throw Failure.malformed("a message of ${message.channel} is not acknowledged on $name")
         message.offset?.let { offset -> core { channel.ack(message.epoch, offset.toULong()) } }
     }
 

@@ -95,7 +95,7 @@ public data class MembersPage(
 )
 
 /** Who is in a channel: [Channel.members]. Its functions may be called from any thread. */
-public class Members internal constructor(private val channel: FfiChannel) {
+public class Members internal constructor(private val client: Moorline, private val channel: FfiChannel) {
     private val presence: FfiPresence by lazy { channel.presence() }
 
     /** The members as far as they are known at this moment, to this channel or another handle on it. */
@@ -109,7 +109,7 @@ public class Members internal constructor(private val channel: FfiChannel) {
      *
      * Collecting throws [MoorlineException] if the server refuses; it ends when the channel is left or the client closed.
      */
-    public val changes: Flow<MembersChange> = readerFlow({ presence.changes() }) { event ->
+    public val changes: Flow<MembersChange> = readerFlow({ client.start { presence.changes() } }) { event ->
         (event as? FfiEvent.Members)?.let { members ->
             val changes = members.changes.map { MemberChange(it.event.toEvent(), it.user, it.state?.let(Payload::JsonText)) }
             MembersChange(members.count.toLong(), changes, members.snapshot)
@@ -127,20 +127,20 @@ public class Members internal constructor(private val channel: FfiChannel) {
      * @throws MoorlineException what the server answers, such as `channel.denied`; `channel.not_subscribed` where the channel is not
      *   read with [Presence.Watch] or [Presence.Join]; `request.malformed` for a state that is no JSON.
      */
-    public suspend fun enter(state: Payload): Unit = core { presence.enter(json(state)) }
+    public suspend fun enter(state: Payload): Unit = json(state).let { client.start { presence.enter(it) } }
 
     /** Changes what this member says about itself. As [enter]; `request.order` for who is no member. */
-    public suspend fun update(state: Payload): Unit = core { presence.update(json(state)) }
+    public suspend fun update(state: Payload): Unit = json(state).let { client.start { presence.update(it) } }
 
     /** Stops being a member; the channel is read on. Fails as [enter] does. */
-    public suspend fun leave(): Unit = core { presence.leave() }
+    public suspend fun leave(): Unit = client.start { presence.leave() }
 
     /**
      * Asks the server for members, whether the channel is read or not: the first 200, or those from a cursor on.
      *
      * @throws MoorlineException what the server answers, such as `channel.denied`.
      */
-    public suspend fun page(cursor: String? = null): MembersPage = core { presence.page(cursor) }.let { page ->
+    public suspend fun page(cursor: String? = null): MembersPage = client.start { presence.page(cursor) }.let { page ->
         MembersPage(page.count.toLong(), page.members.map { it.toMember() }, page.cursor)
     }
 

@@ -66,7 +66,7 @@ public sealed interface ChannelEvent {
     /** Continuity is broken ([reason]: `trimmed` or `epoch`): what lies before [from] is lost to this reader. [first] is the oldest kept, [head] the newest. */
     public data class Reset(public val reason: String, public val epoch: String, public val first: Long, public val head: Long, public val from: Long) : ChannelEvent
 
-    /** So many messages at QoS 0 were dropped. */
+    /** So many messages were dropped: at QoS 0, or because nobody collected them while another reader of the channel went on. */
     public data class Dropped(public val count: Long) : ChannelEvent
 
     /** The server's durable cursor stands at this offset. */

@@ -65,7 +65,7 @@ public class Moorline(url: String, scope: CoroutineScope? = null, configure: Moo
     /**
      * Connects, and waits until the server has welcomed this client, however long that takes. Cancelling stops the wait alone.
      *
-     * @throws MoorlineException with a final refusal, such as `auth.invalid`; `client.closed`.
+     * @throws MoorlineException with a final refusal, such as `auth.invalid`; `request.order` when [disconnect] is called meanwhile; `client.closed`.
      */
     public suspend fun connect(): Unit = start { client.connect() }
 

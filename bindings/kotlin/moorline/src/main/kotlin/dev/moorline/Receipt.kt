@@ -82,8 +82,8 @@ public class Receipt internal constructor(private val receipt: FfiReceipt) {
      * Waits until the message is in the log. Cancelling stops the wait alone.
      *
      * @throws MoorlineException why it will not be: what the server refuses; `publish.uncertain` if nobody can know; `publish.expired`;
-     *   `request.unsupported` at QoS 0, which stores nothing; `client.closed` if the client is closed before: then a store that outlives
-     *   the process still has it.
+     *   `request.unsupported` at QoS 0, which stores nothing; `client.closed`, or the server's final refusal, if the client ended before:
+     *   then a store that outlives the process still has it.
      */
     public suspend fun stored(): Stored = ask({ it }) { receipt.stored().toStored().also(::settle) }
 

@@ -32,7 +32,9 @@ import dev.moorline.ffi.FfiReceiptState
 import dev.moorline.ffi.FfiSignal
 import dev.moorline.ffi.FfiSince
 import dev.moorline.ffi.FfiStored
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
 import kotlin.time.Instant
 
 internal fun FfiException.toMoorline(): MoorlineException = when (this) {
@@ -147,6 +149,16 @@ internal fun HostSignal.toFfi(): FfiSignal = when (this) {
     HostSignal.Foreground -> FfiSignal.Foreground
     HostSignal.Background -> FfiSignal.Background
     HostSignal.Wake -> FfiSignal.Wake
+}
+
+/** Whole seconds, away from zero: a part of one is not none. */
+internal fun Duration.wholeSeconds(): Long {
+    val whole = inWholeSeconds
+    return when {
+        whole.seconds < this -> whole + 1
+        whole.seconds > this -> whole - 1
+        else -> whole
+    }
 }
 
 /** Refuses what is below zero: it would be a very large number to the core. */

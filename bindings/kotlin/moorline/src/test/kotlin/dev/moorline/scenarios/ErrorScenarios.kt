@@ -6,6 +6,7 @@ import dev.moorline.MoorlineException
 import dev.moorline.Origin
 import dev.moorline.Payload
 import dev.moorline.Since
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.first
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -21,6 +22,7 @@ class ErrorScenarios : Lab() {
         assertEquals("request.malformed", codeOf { room.publish(Payload.json(Unserializable())) })
         assertEquals("request.malformed", codeOf { room.publish(Payload.JsonText("{")) })
         assertEquals("request.malformed", codeOf { room.publish("x", ttl = (-1).seconds) })
+        assertEquals("request.malformed", codeOf { room.publish("x", ttl = (-1).milliseconds) })
         assertEquals("request.malformed", codeOf { client.channel(channel(), since = Since.Last(-1)) })
         assertEquals("limit.message", codeOf { room.publish("x".repeat(64 * 1024 + 1)) })
         assertEquals("request.malformed", codeOf { room.publish("x", id = "") })
@@ -28,6 +30,16 @@ class ErrorScenarios : Lab() {
         assertEquals("request.malformed", codeOf { client("alice") { outboxMessages = 0 } })
         client.close()
         assertEquals("client.closed", codeOf { room.publish("x") })
+    }
+
+    @Test
+    fun `a message of another channel is not acknowledged`() = scenario {
+        val client = client("alice")
+        val (one, other) = List(2) { client.channel(channel(), durable = true, since = Since.First, autoAck = false) }
+        one.publish("x").stored()
+        val message = one.messages.first()
+        assertEquals("request.malformed", codeOf { other.ack(message) })
+        one.ack(message)
     }
 
     @Test

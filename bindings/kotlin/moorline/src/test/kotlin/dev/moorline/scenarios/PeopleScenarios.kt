@@ -1,5 +1,6 @@
 package dev.moorline.scenarios
 
+import dev.moorline.ConnectionState
 import dev.moorline.MemberEvent
 import dev.moorline.MemberList
 import dev.moorline.MembersChange
@@ -37,6 +38,13 @@ class PeopleScenarios : Lab() {
         assertEquals(0, client("carol").channel(name).members.page().count)
         watching.cancel()
         reading.cancel()
+    }
+
+    @Test
+    fun `a first use of the members is a first use of the client`() = scenario {
+        val alice = client("alice")
+        alice.channel(channel(), presence = Presence.Watch).members.enter(Payload.json(1))
+        assertEquals(ConnectionState.Online(user("alice")), alice.reaches<ConnectionState.Online>())
     }
 
     @Test

@@ -4,6 +4,7 @@ import dev.moorline.Outbox
 import dev.moorline.Payload
 import dev.moorline.Qos
 import dev.moorline.ReceiptState
+import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.async
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
@@ -124,6 +125,11 @@ class PublishScenarios : Lab() {
         proxy.heal()
         receipts.forEach { it.stored() }
         alice.outbox.first { it == Outbox(0, 0) }
+    }
+
+    @Test
+    fun `a part of a second is not none`() = scenario {
+        assertEquals(1L, client("alice").channel(channel()).publish("hi", ttl = 500.milliseconds).stored().offset)
     }
 
     @Test
