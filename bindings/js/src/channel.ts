@@ -37,6 +37,8 @@ export class Channel {
   private main: Reading | undefined;
   /** Iterations that are not over. */
   private iterations = 0;
+  /** What the last iteration left when it ended early. */
+  private left: Reading | undefined;
   private hasLeft = false;
 
   /** @internal */
@@ -61,7 +63,7 @@ export class Channel {
    */
   on<Name extends keyof ChannelEvents>(name: Name, handler: (...args: ChannelEvents[Name]) => void): () => void {
     const off = this.events.start(name, handler, () => this.read());
-    if (name === 'message') this.begin(this.main!);
+    if (name === 'message') this.beginMain();
     return off;
   }
 
@@ -81,13 +83,13 @@ export class Channel {
     checkObject(options, 'messages');
     if (options.signal && !('aborted' in Object(options.signal))) throw malformed('`signal` is that of an AbortController');
     this.read();
-    let isTaken = false;
-    const reading = this.open({ isTaken: () => isTaken });
+    const reading = this.left ?? this.open();
+    this.left = undefined;
     this.iterations++;
-    if (!this.events.has('message')) reading.adopt(this.main!);
+    if (!this.events.has('message')) reading.adopt(this.main!, true);
     return new Messages(reading, options, {
       begin: () => {
-        isTaken = true;
+        reading.isBegun = true;
         this.begin(reading);
       },
       done: (message) => this.ackOne(reading, message),
@@ -140,7 +142,7 @@ export class Channel {
     this.hasLeft = true;
     for (const reading of [...this.readings]) reading.leave(options.forget === true);
     this.readings.clear();
-    this.main = undefined;
+    this.main = this.left = undefined;
     this.presence.end();
     this.events.clear();
   }
@@ -160,22 +162,35 @@ export class Channel {
     });
   }
 
-  private open(owner: ReadingOwner): Reading {
+  private open(owner?: ReadingOwner): Reading {
     const reading = new Reading(this.session, this.name, this.subscribe, owner);
     this.readings.add(reading);
     return reading;
   }
 
+  /** Handlers take from now on, what an iteration has left before the rest. */
+  private beginMain(): void {
+    const main = this.main!;
+    if (this.left) {
+      main.adopt(this.left, false);
+      this.close(this.left);
+      this.left = undefined;
+    }
+    this.begin(main);
+  }
+
   /** Somebody takes from now on, what waited first. */
   private begin(reading: Reading): void {
     const lost = reading.begin();
-    if (lost > 0) this.events.emit('dropped', lost);
-    void Promise.resolve().then(() => reading.drain());
+    void Promise.resolve().then(() => {
+      if (lost > 0) this.events.emit('dropped', lost);
+      if (reading === this.main) reading.drain();
+    });
   }
 
   /** Hands a message to the handlers. Where there are none, iterations have it; where there are neither, it waits. */
   private hand(message: Message): boolean {
-    if (!this.events.has('message')) return this.iterations > 0;
+    if (!this.events.has('message')) return this.iterations > 0 || this.left !== undefined;
     this.events.emit('message', message);
     if (this.options.ack !== 'manual') this.main?.ackMessage(message);
     return true;
@@ -190,15 +205,20 @@ export class Channel {
 
   private leaveReading(reading: Reading): void {
     this.iterations--;
+    reading.isBegun = false;
     if (this.hasLeft || reading.hasEnded) return;
-    if (this.iterations === 0 && !this.events.has('message')) this.main?.adopt(reading);
+    if (this.iterations === 0 && !this.events.has('message')) this.left = reading;
+    else this.close(reading);
+  }
+
+  private close(reading: Reading): void {
     this.readings.delete(reading);
     reading.leave(false);
   }
 
   private onEnded(error: MoorlineError): void {
     this.readings.clear();
-    this.main = undefined;
+    this.main = this.left = undefined;
     this.presence.onEnded();
     if (error.code === 'client.closed') return;
     if (this.events.has('error')) this.events.emit('error', error);

@@ -4,7 +4,7 @@ import type { Called } from './core/records.js';
 import type { Core } from './core/wasm.js';
 import type { Writer } from './core/writer.js';
 import type { TokenProvider } from './engine.js';
-import { MoorlineError, closedError, malformed } from './errors.js';
+import { type MoorlineError, closedError, malformed } from './errors.js';
 import type { Host, HostSignal, Store } from './host/host.js';
 import { type CallOptions, type ChannelOptions, checkCall, checkCounts, checkObject, checkUsers, oneOf, whole } from './options.js';
 import { describe } from './payload.js';
@@ -71,7 +71,7 @@ export class Client {
     if (tabs !== undefined && typeof tabs !== 'function') throw malformed('`tabs` is what shareTabs() returns');
     const counts = checkCounts(options, ['backoff.min', 'backoff.max', 'connectTimeout', 'outbox.messages', 'outbox.bytes', 'queue.messages', 'queue.bytes']);
     const host = (this.host = options.host ?? platform.host());
-    const [, , , messages = 1000, bytes = 8 << 20, queue = 1024] = counts;
+    const [, , , messages = 1000, bytes = 8 << 20, queueMessages = 1024, queueBytes = 4 << 20] = counts;
     const outbox = { messages, bytes };
     const given = typeof options.store === 'function' ? (options.store(host) ?? memory()) : options.store;
     if (given !== undefined && typeof given?.load !== 'function') throw malformed('`store` is what memory() or indexedDb() returns');
@@ -79,7 +79,7 @@ export class Client {
     const provider = typeof token === 'function' ? token : undefined;
     const settings = (to: Writer): void => writeSettings(to, options, urls, counts);
     const share = tabs?.(host, { url: urls[0]!.split('?')[0]!, token, store: given, outbox });
-    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox, queue);
+    this.session = new Session({ host, store, load: platform.load, settings, token: provider, share }, outbox, { messages: queueMessages, bytes: queueBytes });
     this.connection = this.session.connection;
   }
 
@@ -114,18 +114,21 @@ export class Client {
    */
   connect(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.session.use();
-      this.session.whenReady(() => this.session.driver.call(calls.connect), reject);
-      const settle = (): void => {
-        const { current } = this.connection;
-        if (current.state === 'online') resolve();
-        else if (current.state === 'closed') reject(current.cause ?? closedError());
-        else if (current.state !== 'idle') return;
-        else reject(new MoorlineError('request.order', 'disconnect() was called'));
+      const { session } = this;
+      session.use();
+      session.whenReady(() => session.driver.call(calls.connect), reject);
+      const settle = (why?: MoorlineError): void => {
+        const { state, cause } = this.connection.current as { state: ConnectionState; cause?: MoorlineError };
+        if (!why && state !== 'online' && state !== 'closed') return;
         stop();
+        session.connecting.delete(settle);
+        if (why) reject(why);
+        else if (state === 'online') resolve();
+        else reject(cause ?? closedError());
       };
-      const stop = this.connection.subscribe(settle);
-      if (this.state !== 'idle') settle();
+      const stop = this.connection.subscribe(() => settle());
+      session.connecting.add(settle);
+      settle();
     });
   }
 
@@ -204,7 +207,7 @@ function checkUrls(options: ClientOptions): readonly string[] {
   const urls = Array.isArray(options.url) ? (options.url as readonly unknown[]) : [options.url];
   if (urls.length === 0) throw malformed('`url` names at least one server');
   for (const url of urls) {
-    const parts = /^wss?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#:[\]]+)(?::(\d+))?(?:[/?][^\s#]*)?$/i.exec(String(url));
+    const parts = /^wss?:\/\/(?:[^\s/?#@]*@)?(?:\[[\da-f:.]+\]|[^\s/?#:[\]]+)(?::(\d+))?(?:[/?][^\s#]*)?$/i.exec(String(url));
     if (typeof url !== 'string' || !parts || Number(parts[1] ?? 0) > 65_535) {
       throw malformed(`\`url\` is the address of a server, such as wss://chat.example.com/ws, not ${typeof url === 'string' ? JSON.stringify(url) : describe(url)}`);
     }

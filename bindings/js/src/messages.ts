@@ -51,7 +51,7 @@ export class Messages implements AsyncIterableIterator<Message> {
   /** Waits for the next message, and acknowledges the one before it. One wait at a time. */
   async next(): Promise<IteratorResult<Message, undefined>> {
     if (this.isWaiting) throw malformed('next() was called while it still waited: await it first');
-    if (!this.hasBegun) this.owner.begin();
+    if (!this.hasBegun && !this.isOver) this.owner.begin();
     this.hasBegun = true;
     if (this.last) this.owner.done(this.last);
     this.last = undefined;

@@ -122,7 +122,7 @@ export function checkCounts(options: object, paths: readonly string[]): (number 
       checkObject(value, 'client');
       value = (value as Record<string, unknown>)[name];
     }
-    return value === undefined ? undefined : whole(value, path, path.startsWith('outbox') ? 0 : 1, 2 ** 31 - 1);
+    return value === undefined ? undefined : whole(value, path, path.startsWith('outbox') || path === 'backoff.min' ? 0 : 1);
   });
 }
 

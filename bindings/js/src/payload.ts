@@ -28,17 +28,18 @@ export function jsonOf(value: unknown, what: string): Uint8Array {
   } catch (cause) {
     throw malformed(`${what} cannot be made JSON: ${messageOf(cause)}`, cause);
   }
-  if (text === undefined || (text === 'null' && value !== null) || (text === '{}' && !isPlain(value))) {
+  if (text === undefined || saysNothing(value, text)) {
     const as = text ? `, as JSON ${text}` : '';
     throw malformed(`${what} is ${describe(value)}${as}: pass a value that JSON can say (null included)`);
   }
   return encodeUtf8(text);
 }
 
-/** Of this realm or another, an object and no more: not a Map, a Promise or an Error. */
-function isPlain(value: unknown): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+/** Whether what JSON makes of a value is not what was meant: of a number that is none, a Map, a Promise, an Error. */
+function saysNothing(value: unknown, text: string): boolean {
+  if (text === 'null') return typeof value === 'number' || value instanceof Date;
+  if (text !== '{}' || typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
+  return Object.prototype.toString.call(value) !== '[object Object]';
 }
 
 export function describe(value: unknown): string {

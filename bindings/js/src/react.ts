@@ -4,7 +4,7 @@ import type { Channel, ChannelEvents } from './channel.js';
 import type { Client } from './client.js';
 import type { ChannelOptions } from './options.js';
 import type { Members } from './presence.js';
-import type { Source } from './source.js';
+import { type Source, firstOf } from './source.js';
 import type { Connection } from './types.js';
 import { type ListOptions, type MessageList, listOf } from './view/list.js';
 import { keyOf, listen, share } from './view/shared.js';
@@ -26,7 +26,7 @@ export function useClient(): Client {
 }
 
 /** Follows a source: a receipt's `progress`, for one. `server` is what is shown while rendering on a server, and first after it. */
-export function useSource<T>(source: Source<T>, server: T = source.first): T {
+export function useSource<T>(source: Source<T>, server: T = firstOf(source)): T {
   return useSyncExternalStore(source.subscribe, () => source.current, () => server);
 }
 

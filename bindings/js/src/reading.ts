@@ -4,16 +4,16 @@ import type { MoorlineError } from './errors.js';
 import type { Session } from './session.js';
 import type { Message, Position } from './types.js';
 
-type Told = Exclude<ReaderEvent, readonly ['message', Message]>;
+type Told = Exclude<ReaderEvent, readonly ['message', ...unknown[]]>;
 
-/** Whose reading it is. */
+/** Who has what comes handed on: the handlers of a channel. */
 export interface ReadingOwner {
-  /** Whether somebody takes what comes. */
+  /** Whether there are any. */
   isTaken(): boolean;
-  /** Takes a message at once, or does not. */
-  hand?(message: Message): boolean;
+  /** Takes a message, or does not. */
+  hand(message: Message): boolean;
   /** Is told all else. */
-  tell?(event: Told): void;
+  tell(event: Told): void;
 }
 
 /**
@@ -21,10 +21,12 @@ export interface ReadingOwner {
  * those that wait; unless nobody takes them and another reader of the channel goes on: then the oldest are given up in time.
  */
 export class Reading {
+  /** Whether an iteration takes from it. */
+  isBegun = false;
   private id: number | undefined;
   private state: 'open' | 'left' | 'ended' = 'open';
   private failure: MoorlineError | undefined;
-  private queue: Message[] = [];
+  private queue: (readonly [message: Message, bytes: number])[] = [];
   /** How many of those that wait, from the first on, the core believes to be taken. */
   private paid = 0;
   private lost = 0;
@@ -37,7 +39,7 @@ export class Reading {
     private readonly session: Session,
     readonly channel: string,
     options: calls.SubscribeCall,
-    private readonly owner: ReadingOwner,
+    private readonly owner?: ReadingOwner,
   ) {
     session.whenReady(
       () => {
@@ -54,17 +56,18 @@ export class Reading {
   }
 
   get isTaken(): boolean {
-    return this.owner.isTaken();
+    return this.isBegun || this.owner?.isTaken() === true;
   }
 
   get hasEnded(): boolean {
     return this.state !== 'open';
   }
 
-  /** Takes over what waits in another reading of the channel, before what comes here. */
-  adopt(other: Reading): void {
+  /** Takes over what waits in another reading of the channel, which is older than what waits here, or newer. */
+  adopt(other: Reading, isOlder: boolean): void {
     other.pay();
-    this.queue = other.queue.concat(this.queue);
+    if (!isOlder) this.pay();
+    this.queue = isOlder ? other.queue.concat(this.queue) : this.queue.concat(other.queue);
     this.paid += other.paid;
     this.lost += other.lost;
     other.queue = [];
@@ -81,12 +84,12 @@ export class Reading {
 
   /** Hands on what waits, as far as somebody takes it. */
   drain(): void {
-    for (let message; (message = this.queue[0]) && this.owner.hand?.(message); ) this.take();
+    while (this.queue.length > 0 && this.isTaken) this.owner?.hand(this.take()!);
   }
 
   /** The next message if there is one, `undefined` if it is to be waited for, `null` at the end. Throws a refusal. */
   take(): Message | null | undefined {
-    const message = this.queue.shift();
+    const [message] = this.queue.shift() ?? [];
     if (message) {
       if (this.paid > 0) this.paid--;
       else this.consumed();
@@ -133,28 +136,31 @@ export class Reading {
   makeWay(): void {
     if (this.isTaken) return;
     this.pay();
-    const more = this.queue.length - this.session.queueLimit;
-    if (more <= 0) return;
-    this.queue.splice(0, more);
-    this.paid -= more;
-    this.lost += more;
+    const { messages, bytes } = this.session.queue;
+    let held = this.queue.reduce((sum, [, size]) => sum + size, 0);
+    while (this.queue.length > messages || held > bytes) {
+      held -= this.queue.shift()![1];
+      this.paid--;
+      this.lost++;
+    }
   }
 
   /** @internal */
   onEvent(event: ReaderEvent): void {
-    if (event[0] === 'message') return this.onMessage(event[1]);
+    if (event[0] === 'message') return this.onMessage(event[1], event[2]);
     if (event[0] === 'ended') {
       if (this.state !== 'open') return;
       this.state = 'ended';
       this.failure = event[1];
     }
-    this.owner.tell?.(event);
+    this.owner?.tell(event);
     this.wake();
   }
 
-  private onMessage(message: Message): void {
-    if (this.queue.length === 0 && this.owner.hand?.(message)) return this.consumed();
-    this.queue.push(message);
+  private onMessage(message: Message, bytes: number): void {
+    // What waits for a handler comes before this.
+    if ((this.queue.length === 0 || !this.isTaken) && this.owner?.hand(message)) return this.consumed();
+    this.queue.push([message, bytes]);
     if (!this.isTaken && this.session.isTaken(this.channel)) this.makeWay();
     this.wake();
   }

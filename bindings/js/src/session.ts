@@ -43,6 +43,8 @@ export class Session implements Listener {
   user: string | undefined;
   /** Why it ended, once it has. */
   ended: MoorlineError | undefined;
+  /** Ends the calls of `connect` that wait. */
+  readonly connecting = new Set<(why: MoorlineError) => void>();
   /** Why the server takes it no more: it can still be closed. */
   private refused: MoorlineError | undefined;
 
@@ -62,8 +64,8 @@ export class Session implements Listener {
   constructor(
     private readonly parts: Parts,
     private readonly limits: OutboxStats,
-    /** Messages that may wait in a reading. */
-    readonly queueLimit: number,
+    /** What may wait in a reading that others do not wait for. */
+    readonly queue: OutboxStats,
   ) {
     this.connection = new Value<Connection>({ state: 'idle' }, this.report);
     this.events = new Emitter<ClientEvents>(['state', 'outbox', 'status', 'status-ended'], this.report);
@@ -97,7 +99,9 @@ export class Session implements Listener {
 
   /** Before the first use there is nothing to end. */
   disconnect(): void {
-    if (this.isUsed) this.call(calls.disconnect);
+    if (!this.isUsed) return;
+    this.call(calls.disconnect);
+    for (const end of [...this.connecting]) end(new MoorlineError('request.order', 'disconnect() was called'));
   }
 
   /** Runs at once if the core is there, else when it is. */
@@ -125,7 +129,8 @@ export class Session implements Listener {
 
   /** Whether a reader of the channel is taken from. */
   isTaken(channel: string): boolean {
-    return [...this.readers.values()].some((reading) => reading.channel === channel && reading.isTaken);
+    // Where tabs share a client, another tab may.
+    return this.driver.quit !== undefined || [...this.readers.values()].some((reading) => reading.channel === channel && reading.isTaken);
   }
 
   /** Sees to it that readers that nobody takes from do not hold up this one. */
@@ -170,6 +175,7 @@ export class Session implements Listener {
       this.closers.push((error) => (error && wipe ? reject(error) : resolve()));
       this.giveUp ??= this.parts.host.timer(patience, () => {
         this.driver.end();
+        void this.releaseStore();
         this.finish(closedError(), new MoorlineError('storage.unavailable', `the store did not answer within ${patience / 1000} s`));
       });
       this.driver.start();

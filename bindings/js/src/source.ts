@@ -2,8 +2,13 @@
 export interface Source<T> {
   readonly current: T;
   /** What it was before anything happened, as a server renders it. */
-  readonly first: T;
+  readonly first?: T;
   readonly subscribe: (changed: () => void) => () => void;
+}
+
+/** What a source is over what a server has rendered. */
+export function firstOf<T>(source: Source<T>): T {
+  return 'first' in source ? source.first! : source.current;
 }
 
 /** A source that its owner sets. */

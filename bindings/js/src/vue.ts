@@ -6,7 +6,7 @@ import type { Channel, ChannelEvents } from './channel.js';
 import type { Client } from './client.js';
 import type { ChannelOptions } from './options.js';
 import type { Members } from './presence.js';
-import type { Source } from './source.js';
+import { type Source, firstOf } from './source.js';
 import type { Connection } from './types.js';
 import { type ListOptions, type MessageList, listOf } from './view/list.js';
 import { listen, share } from './view/shared.js';
@@ -32,7 +32,7 @@ export function useClient(): Client {
 
 /** Follows a source, which may change: a receipt's `progress`, for one. */
 export function useSource<T>(source: MaybeRefOrGetter<Source<T>>): Followed<T> {
-  return follow(() => toValue(source), (from) => from.current, (from) => from.first);
+  return follow(() => toValue(source), (from) => from.current, firstOf);
 }
 
 /** The connection. */

@@ -66,13 +66,13 @@ describe('the package', () => {
   };
 
   // In KB of brotli, as measured: a change that makes it larger says why.
-  test.each([['index', 63.1], ['slim', 14.1], ['blackbox', 70.2], ['asm', 90.7], ...minis.map((name) => [name, 94.6] as const)] as const)('%s is at most %d KB', async (entry, most) => {
+  test.each([['index', 63.4], ['slim', 14.4], ['blackbox', 70.4], ['asm', 91], ...minis.map((name) => [name, 94.8] as const)] as const)('%s is at most %d KB', async (entry, most) => {
     const size = (brotli(Buffer.from(await bundle(entry))) as Buffer).length;
     console.log(`${entry}: ${size} bytes in brotli`);
     expect(size).toBeLessThanOrEqual(most * 1000);
   });
 
-  test.each([['react', 2.1], ['vue', 2.2], ['tabs/index', 13], ['testing/index', 8.7]] as const)('%s, alone, is at most %d KB', async (entry, most) => {
+  test.each([['react', 2.1], ['vue', 2.3], ['tabs/index', 13], ['testing/index', 8.7]] as const)('%s, alone, is at most %d KB', async (entry, most) => {
     const made = await build({
       ...asApp, entryPoints: [join(root, 'dist', `${entry}.js`)], format: 'esm',
       external: ['react', 'vue', 'node:*', '*.gen.js'],

@@ -64,6 +64,26 @@ describe('a list', () => {
     expect(list.current.hasOlder).toBe(true);
   });
 
+  test('has no hole where what waited goes on behind what was given up', async () => {
+    const { client, list, channel } = await scene(3, { page: 2 }, {}, 4);
+    channel.on('subscribed', () => undefined);
+    const off = list.subscribe(() => undefined);
+    await server.settle();
+    const older = list.current.loadOlder();
+    await server.settle();
+    await older;
+    expect(offsets(list)).toEqual(span(1, 3));
+    off();
+    client.channel('room').on('message', () => undefined);
+    await server.settle();
+    many(17);
+    await server.settle();
+    list.subscribe(() => undefined);
+    await server.settle();
+    expect(offsets(list)).toEqual(span(19, 20));
+    expect(list.current.hasOlder).toBe(true);
+  });
+
   test('gets older pages although messages come all the time', async () => {
     const { host, list } = await scene(300, { keep: 60, page: 50 });
     list.subscribe(() => undefined);

@@ -45,7 +45,7 @@ describe('misuse', () => {
     const detached = new Uint8Array(3);
     structuredClone(detached, { transfer: [detached.buffer] });
     for (const payload of [undefined, () => 1, Symbol('s'), circle, BigInt(10), new Map([[1, 2]]), new Set([1]), Promise.resolve(1), new Error('no'), NaN,
-      new Date(NaN), new SharedArrayBuffer(1), detached, detached.buffer]) expect(() => room.publish(payload)).toThrow(malformed);
+      new Date(NaN), /x/, new SharedArrayBuffer(1), detached, detached.buffer]) expect(() => room.publish(payload)).toThrow(malformed);
     expect(() => room.publish('x'.repeat(65 * 1024))).toThrow(expect.objectContaining({ code: 'limit.message', number: 700 }));
     for (const options of [{ id: '' }, { id: 'x'.repeat(129) }, { ttl: -1 }, { ttl: 1.5 }, { qos: 9 }, { headers: { a: 1 } }, { headers: { '': 'a' } },
       { headers: { a: 'x'.repeat(1025) } }, null, { headers: null }, { headers: 'abc' }, { id: '\ud800' }]) {
@@ -57,7 +57,9 @@ describe('misuse', () => {
   test('what is no plain object but says something as JSON is one', async () => {
     const room = client('alice').channel(fresh());
     const { runInNewContext } = await import('node:vm');
-    for (const payload of [{}, Object.create(null), runInNewContext('({})'), null, new Date(0), { toJSON: () => 'x' }]) {
+    for (const payload of [{}, Object.create(null), runInNewContext('({})'), null, new Date(0), { toJSON: () => 'x' }, { toJSON: () => ({}) }, new (class A {
+      a = undefined;
+    })()]) {
       expect(room.publish(payload).state).toBe('queued');
     }
   });
@@ -85,8 +87,8 @@ describe('misuse', () => {
     alice.disconnect();
     await alice.connect();
     expect(alice.state).toBe('online');
-    const connecting = alice.connect();
-    await connecting;
+    alice.disconnect();
+    await alice.connect();
     const bob = client('bob', { url: 'ws://127.0.0.1:9' });
     const never = bob.connect();
     bob.disconnect();

@@ -194,6 +194,79 @@ describe('reading', () => {
     expect(dropped).toEqual([which === 'a loop that was left' ? 50 : 51]);
   });
 
+  test('asks the server to pause, however often a loop is left and entered again', async () => {
+    const name = fresh();
+    const room = client('bob', { queue: { messages: 8 } }).channel(name);
+    await once((handler) => room.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    const receipts = Array.from({ length: 900 }, (_, i) => writer.publish(i));
+    await Promise.all(receipts.map((receipt) => receipt.stored));
+    const { readings } = room as unknown as { readings: Set<{ queue: unknown[] }> };
+    const seen: unknown[] = [];
+    // A page of the server's, and one more when the first loop begins: they only become fewer.
+    for (let i = 0; i < 300; i++) {
+      seen.push(...(await take(1, room.messages())).map((message) => message.data));
+      expect([...readings].reduce((sum, { queue }) => sum + queue.length, 0)).toBeLessThanOrEqual(512);
+    }
+    expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => i));
+  });
+
+  test.each(['first message', 'moment after'])('a handler that takes one and leaves the rest to an iteration made in its %s', async (when) => {
+    const name = fresh();
+    const room = client('bob').channel(name);
+    await once((handler) => room.on('subscribed', handler));
+    const writer = client('alice').channel(name);
+    for (let i = 0; i < 5; i++) await writer.publish(i).stored;
+    const seen: unknown[] = [];
+    let rest: Promise<unknown> | undefined;
+    const off = room.on('message', (message) => {
+      seen.push(message.data);
+      off();
+      if (when === 'first message') rest = take(4, room.messages()).then((messages) => void seen.push(...messages.map(({ data }) => data)));
+    });
+    if (when === 'moment after') {
+      const messages = room.messages();
+      await vi.waitFor(() => expect(seen).toEqual([0]));
+      await messages.return();
+      room.on('message', (message) => void seen.push(message.data));
+    }
+    await vi.waitFor(() => expect(seen.length).toBe(5));
+    await rest;
+    expect(seen).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('tells what was given up before what is left, also to a handler that comes after', async () => {
+    const name = fresh();
+    const bob = client('bob', { queue: { messages: 4 } });
+    const [idle, busy] = [bob.channel(name), bob.channel(name)];
+    await once((handler) => idle.on('subscribed', handler));
+    const seen: unknown[] = [];
+    busy.on('message', (message) => void seen.push(message.data));
+    const writer = client('alice').channel(name);
+    for (let i = 0; i < 10; i++) writer.publish(i);
+    await vi.waitFor(() => expect(seen.length).toBe(10));
+    const told: unknown[] = [];
+    idle.on('message', (message) => void told.push(message.data));
+    idle.on('dropped', (count) => void told.push(`${count} dropped`));
+    await vi.waitFor(() => expect(told).toEqual(['6 dropped', 6, 7, 8, 9]));
+  });
+
+  test('gives up by bytes, too', async () => {
+    const name = fresh();
+    const bob = client('bob', { queue: { bytes: 10_000 } });
+    const [idle, busy] = [bob.channel(name), bob.channel(name)];
+    await once((handler) => idle.on('subscribed', handler));
+    let seen = 0;
+    busy.on('message', () => void seen++);
+    const writer = client('alice').channel(name);
+    for (let i = 0; i < 20; i++) writer.publish({ i, fill: 'x'.repeat(2000) });
+    await vi.waitFor(() => expect(seen).toBe(20));
+    const dropped: number[] = [];
+    idle.on('dropped', (count) => void dropped.push(count));
+    expect((await take(4, idle.messages())).map(({ data }) => (data as { i: number }).i)).toEqual([16, 17, 18, 19]);
+    expect(dropped).toEqual([16]);
+  });
+
   test('refuses to acknowledge what is another channel\'s', async () => {
     const [here, there] = [client('bob').channel(fresh()), client('carol').channel(fresh())];
     const reads = take(1, here.messages());

@@ -98,7 +98,7 @@ describe('receiving', () => {
     const calls: ((to: Writer) => void)[] = [];
     const driver = { callLater: (call: (to: Writer) => void) => void calls.push(call) };
     const session = { whenReady: (run: () => void) => run(), subscribe: () => 7, driver };
-    const reading = new Reading(session as never, 'room', {} as never, { isTaken: () => true });
+    const reading = new Reading(session as never, 'room', {} as never);
     for (const [epoch, offset] of [['a', 1], ['a', 3], ['a', 2], ['b', 1], ['b', 2], ['a', 4]] as const) reading.ack({ epoch, offset });
     for (const call of calls) {
       const to = new Writer();

@@ -15,6 +15,11 @@ export class Reader {
     return this.at < this.end;
   }
 
+  /** Bytes that are not read yet. */
+  get left(): number {
+    return this.end - this.at;
+  }
+
   /** What is not read yet. */
   rest(): Uint8Array {
     return this.bytes.subarray(this.at, this.end);

@@ -40,7 +40,7 @@ export interface Doer {
 /** What a reader of a channel is told. */
 export type ReaderEvent =
   | readonly [name: 'subscribed', subscribed: Subscribed]
-  | readonly [name: 'message', message: Message]
+  | readonly [name: 'message', message: Message, bytes: number]
   | readonly [name: 'reset', reset: Reset]
   | readonly [name: 'dropped', count: number]
   | readonly [name: 'ended', error: MoorlineError]
@@ -83,7 +83,11 @@ export function take(from: Reader, doer: Doer, listener: Listener): void {
     case 32: return listener.onState(states[from.byte()]!, stateReason(from));
     case 33: return listener.onWelcome(from.maybe(text));
     case 34: return listener.onReaders(readers(from), ['subscribed', subscribed(from)]);
-    case 35: return listener.onReaders(readers(from), ['message', messageOf(from, from.again(0), from.again(1), from.byte())]);
+    case 35: {
+      const [to, before] = [readers(from), from.left];
+      const message = messageOf(from, from.again(0), from.again(1), from.byte());
+      return listener.onReaders(to, ['message', message, before - from.left]);
+    }
     case 36: return listener.onReaders(readers(from), ['reset', reset(from)]);
     case 37: return listener.onReaders(readers(from), ['dropped', from.number()]);
     case 38: return listener.onReaders(readers(from), ['ended', from.failure()]);

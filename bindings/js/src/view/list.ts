@@ -79,9 +79,13 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
   let hasOlder = false;
   let bound = keep;
   let loading = 0;
+  /** Messages were given up: until the next newest page, nobody knows where. */
+  let hasHole = false;
   /** Which newest page is waited for; a later one replaces it. */
   let run = 0;
   let older: Promise<void> | undefined;
+  let refilling: Promise<void> | undefined;
+  let isStale = false;
   let reset: Reset | undefined;
   let error: MoorlineError | undefined;
   /** The one of a page, which a later page cures. */
@@ -165,19 +169,31 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
     change();
   };
 
-  const newest = (): void => {
+  const newest = (): Promise<void> => {
     const mine = ++run;
-    void load({}, (page) => {
+    return load({}, (page) => {
       if (mine !== run) return false;
       if (page.epoch !== epoch) restart(page.epoch);
       const first = page.messages[0]?.offset ?? 0;
       const last = log.filter(({ offset }) => offset! < first).pop();
-      // Between what was listed and this page there is a hole.
-      if (page.more && last && last.offset! + 1 < first) log = log.filter(({ offset }) => offset! >= first);
+      // Before this page there is a hole.
+      if (page.more && last && (hasHole || last.offset! + 1 < first)) log = log.filter(({ offset }) => offset! >= first);
+      hasHole = false;
       if (!log.length || log[0]!.offset! >= first) hasOlder = page.more;
       tail = Math.max(tail, page.head);
-      if (page.head < start) newest();
+      if (page.head < start) void newest();
       return true;
+    });
+  };
+
+  /** Asks for the newest page once for all that is given up meanwhile, and once more for what was given up then. */
+  const refill = (): void => {
+    hasHole = true;
+    if (refilling) isStale = true;
+    refilling ??= newest().then(() => {
+      refilling = undefined;
+      if (isStale) refill();
+      isStale = false;
     });
   };
 
@@ -234,18 +250,18 @@ function makeList(client: Client, channel: Channel, { keep = 500, page: limit = 
       listen(channel, 'subscribed', (subscribed) => {
         start = subscribed.from;
         error = undefined;
-        if (!loading && (subscribed.epoch !== epoch || start > tail)) newest();
+        if (!loading && (subscribed.epoch !== epoch || start > tail)) void newest();
         change();
       }),
       listen(channel, 'reset', (to) => {
         restart(to.epoch);
         reset = to;
-        newest();
+        void newest();
       }),
-      listen(channel, 'dropped', newest),
+      listen(channel, 'dropped', refill),
       listen(channel, 'error', fail),
     ];
-    newest();
+    void newest();
     return () => offs.forEach((off) => off());
   };
 
