@@ -11,6 +11,7 @@ const name = (): string => `db-${++names}`;
 const bytes = (...values: number[]): Uint8Array => new Uint8Array(values);
 
 const a = { clear: false, deletes: [], puts: [['a', bytes(1)]] } as const;
+const b = { clear: false, deletes: [], puts: [['b', bytes(2)]] } as const;
 const wipe = { clear: true, deletes: [], puts: [] } as const;
 
 /** A browser with Web Locks. */
@@ -25,7 +26,10 @@ function giveLocks(): void {
   vi.stubGlobal('navigator', { locks: { request } });
 }
 
-afterEach(() => void vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
 
 describe('a store in IndexedDB', () => {
   test('keeps what is written, over a restart', async () => {
@@ -132,6 +136,42 @@ describe('a store in IndexedDB', () => {
     await loading;
     await first.commit(a);
     await expect(second.commit(a)).rejects.toMatchObject({ code: 'storage.unavailable' });
+  });
+
+  test.each([
+    ['takes a lock', false],
+    ['opens a database', true],
+  ])('that is used again while an earlier use %s is the later one\'s', async (_, leads) => {
+    giveLocks();
+    const database = name();
+    const [before, other] = [indexedDb({ name: database }), indexedDb({ name: database })];
+    await before.load();
+    await before.commit(a);
+    await before.close?.();
+    const store = indexedDb({ name: database });
+    const first = store.load(leads);
+    void store.close?.();
+    expect(await Promise.all([first, store.load()])).toEqual([[], [['a', bytes(1)]]]);
+    await store.commit(b);
+    await expect(other.load()).rejects.toMatchObject({ code: 'client.store_locked' });
+    await store.close?.();
+    expect(await other.load()).toEqual([['a', bytes(1)], ['b', bytes(2)]]);
+  });
+
+  test('that is used again while an earlier use fails is in the database', async () => {
+    giveLocks();
+    const database = name();
+    const store = indexedDb({ name: database, ifLocked: 'memory' });
+    vi.spyOn(indexedDB, 'open').mockImplementationOnce(() => {
+      throw new Error('broken');
+    });
+    const first = store.load(true);
+    void store.close?.();
+    expect(await Promise.all([first, store.load()])).toEqual([[], []]);
+    await store.commit(a);
+    expect(store.isLasting).toBe(true);
+    await store.close?.();
+    expect(await store.load()).toEqual([['a', bytes(1)]]);
   });
 
   test('makes a receipt say whether its message outlives the page', async () => {

@@ -12,7 +12,7 @@ export interface Connected {
   readonly data: object | undefined;
   /** Whether everybody who subscribes with an id is a member. */
   readonly everyoneIsMember: boolean;
-  /** What this client did not send is sent by the next one with the same key; undefined: it is gone with it. */
+  /** What this client's store keeps is sent by the next one with the same key; undefined: it is wiped. */
   keeps: string | undefined;
   wall(): number;
 }
@@ -53,7 +53,6 @@ export class Connection {
       const { id, data, otp } = options;
       const { token, everyoneIsMember = false } = setup;
       const host = setup.client?.host ?? this.base.host?.();
-      let store: Store | undefined;
       const client = this.base.createClient({
         ...setup.client,
         ...(host ? { host } : {}),
@@ -61,12 +60,10 @@ export class Connection {
         token: typeof token === 'function' ? () => token(id) : (token ?? otp ?? (id === undefined ? () => null : `dev:${id}`)),
         store: (of) => {
           this.host = of;
-          store = storeOf(of, id, setup);
-          return opensAfter(this.closing, store);
+          return opensAfter(this.closing, storeOf(of, id, setup));
         },
       });
-      const keeps = setup.client?.store || store?.shared !== undefined ? `${url} ${id}` : undefined;
-      const current: Connected = { client, id, data, everyoneIsMember, keeps, wall: () => this.host?.wall?.() ?? Date.now() };
+      const current: Connected = { client, id, data, everyoneIsMember, keeps: `${url} ${id}`, wall: () => this.host?.wall?.() ?? Date.now() };
       this.current = current;
       this.status = 'connecting';
       this.follow(current, options, !setup.client?.store);
@@ -112,7 +109,8 @@ export class Connection {
     client.connection.subscribe(() => {
       if (this.current !== connected) return;
       const { current } = client.connection;
-      if (current.state !== 'closed' && !hasBegun) {
+      // Of a token that cannot be had, a tab tells before it knows whose it is.
+      if (!hasBegun && current.state !== 'closed' && !('cause' in current)) {
         hasBegun = true;
         this.listener.onBegun(connected);
       }
@@ -159,13 +157,17 @@ export class Connection {
 function storeOf(host: Host, id: string | undefined, { client }: GoEasyOptions): Store {
   const given = client?.store;
   const own = typeof given === 'function' ? given(host) : given;
-  return own ?? (given || id === undefined ? undefined : host.store?.(`moorline:${id}`)) ?? memory();
+  return own ?? (given || id === undefined ? undefined : host.store?.(`moorline:${id}`)) ?? { ...memory(), of: memory };
 }
 
 /** A store that waits with its first step for others to be closed. */
 function opensAfter(closed: Promise<unknown>, store: Store): Store {
   return {
     ...(store.shared === undefined ? {} : { shared: store.shared }),
+    ...(store.of ? { of: (group) => opensAfter(closed, store.of!(group)) } : {}),
+    get isLasting() {
+      return store.isLasting !== false;
+    },
     load: (leads) => closed.then(() => store.load(leads)),
     commit: (batch) => store.commit(batch),
     close: () => store.close?.(),

@@ -1,5 +1,5 @@
 import { utf8Length } from '../core/utf8.js';
-import { MoorlineError, isMoorlineError } from '../errors.js';
+import { MoorlineError } from '../errors.js';
 import { describe } from '../payload.js';
 import type { Receipt } from '../receipt.js';
 import { Call } from './call.js';
@@ -94,8 +94,7 @@ export class PubSub {
   private follow(connected: Connected, receipt: Receipt, options: PublishOptions): void {
     const failed = (error: unknown): void => {
       const { keeps } = connected;
-      const isKept = keeps !== undefined && receipt.state !== 'failed' && isMoorlineError(error) && error.code === 'client.closed';
-      if (!isKept) return options.onFailed?.(failureOf(error));
+      if (keeps === undefined || !receipt.isKept || receipt.state === 'uncertain') return options.onFailed?.(failureOf(error));
       const kept = this.kept.get(keeps) ?? new Map<string, PublishOptions>();
       this.kept.set(keeps, kept.set(receipt.id, options));
     };

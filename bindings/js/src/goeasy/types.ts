@@ -9,8 +9,8 @@ export interface GoEasyResult<Content = string> {
 }
 
 /**
- * How a call ends: one of the two is called, once. With `disconnect`, a `connect` that does not stand yet ends with neither, and a publish
- * that is kept with one of them once the same id is back.
+ * How a call ends: one of the two is called, once. With `disconnect`, a `connect` that does not stand yet ends with neither. A publish
+ * that is kept when its connection ends does so with one of them once the same id is back.
  */
 export interface Callbacks<Success extends readonly unknown[]> {
   readonly onSuccess?: ((...result: Success) => void) | undefined;

@@ -36,22 +36,26 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
   let isLocked = false;
   /** Which use of this store it is. */
   let use = 0;
+  /** The end of the latest load: the next one begins after it, so that they do not keep each other's lock or close each other's database. */
+  let loading: Promise<unknown> | undefined;
 
+  const letGo = (): void => {
+    database?.close();
+    release?.();
+    database = instead = release = undefined;
+  };
   const close = (): void => {
     use++;
-    database?.close();
-    database = instead = undefined;
-    release?.();
+    letGo();
   };
-  const open = async (leads: boolean): Promise<readonly StoreEntry[]> => {
-    const own = use;
+  const open = async (own: number, leads: boolean): Promise<readonly StoreEntry[]> => {
     // A tab that leads takes it from one that is frozen: who has opened it last may write.
     release = leads ? () => undefined : await takeLock(`moorline:${name}`, isOptional);
     isLocked = !release;
     if (!release) throw new MoorlineError('client.store_locked', `another client uses the store ${name}: close that one first, or give each a name`);
     const opened = await openDatabase(name, table);
     database = opened;
-    if (own !== use) return close(), [];
+    if (own !== use) return letGo(), [];
     // Another version of the page wants to change it, or the user clears it: writes fail from now on.
     const gone = (): void => void (database = undefined);
     opened.onversionchange = () => (gone(), opened.close());
@@ -59,6 +63,18 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
     const { entries, opening } = await readAll(opened);
     self = opening;
     return entries;
+  };
+  const load = async (own: number, leads: boolean): Promise<readonly StoreEntry[]> => {
+    if (loading) await loading;
+    try {
+      return own === use ? await open(own, leads) : [];
+    } catch (error) {
+      letGo();
+      if (own !== use) return [];
+      if (isOptional) return (instead = memory()).load();
+      if (isMoorlineError(error)) throw error;
+      throw new MoorlineError('storage.unavailable', `the database ${name} cannot be used (${messageOf(error)}): pass \`store: memory()\` to do without`, 'client', error);
+    }
   };
   /** Clears the database that another client had, if it has gone. */
   const clear = async (): Promise<void> => {
@@ -78,16 +94,11 @@ export function indexedDb(options: IndexedDbOptions = {}): Store {
     get isLasting() {
       return !instead;
     },
-    async load(leads = false): Promise<readonly StoreEntry[]> {
+    load(leads = false): Promise<readonly StoreEntry[]> {
       close();
-      try {
-        return await open(leads);
-      } catch (error) {
-        close();
-        if (isOptional) return (instead = memory()).load();
-        if (isMoorlineError(error)) throw error;
-        throw new MoorlineError('storage.unavailable', `the database ${name} cannot be used (${messageOf(error)}): pass \`store: memory()\` to do without`, 'client', error);
-      }
+      const entries = load(use, leads);
+      loading = entries.catch(() => undefined);
+      return entries;
     },
     async commit(batch: StoreBatch): Promise<void> {
       if (instead) {

@@ -3,7 +3,8 @@ import { type GoEasy, makeGoEasy } from '../../src/goeasy/facade.js';
 import type { GoEasyError, GoEasyOptions } from '../../src/goeasy/types.js';
 import type { Host, Store } from '../../src/host/host.js';
 import { nodeHost } from '../../src/host/node.js';
-import { createClient } from '../../src/index.js';
+import { createClient, indexedDb } from '../../src/index.js';
+import { type KeyValue, sharded } from '../../src/store/sharded.js';
 import { fresh } from '../kit/kit.js';
 import { FaultProxy } from '../kit/proxy.js';
 import { Inbox, ended, lasting, people, said, subscribed } from './people.js';
@@ -33,6 +34,22 @@ function device(): () => Host {
     },
   });
 }
+
+/** A device whose stores are shards in a storage of texts, as a mini-program's are. */
+function small(): () => Host {
+  const kept = new Map<string, string>();
+  const storage: KeyValue = {
+    keys: async () => [...kept.keys()],
+    get: async (key) => kept.get(key),
+    set: async (key, value) => void kept.set(key, value),
+    remove: async (key) => void kept.delete(key),
+  };
+  const report = (error: unknown): void => void Promise.reject(error);
+  return () => ({ ...nodeHost(), store: (name = 'moorline') => sharded(storage, { name, keyBytes: 1_000_000, bytes: 5_000_000, report }) });
+}
+
+/** A browser that has no database. */
+const bare = (): Host => ({ ...nodeHost(), store: (name = 'moorline') => indexedDb({ name, ifLocked: 'memory' }) });
 
 const login = async (one: GoEasy, id: string, rest: object = {}): Promise<void> => void (await ended((callbacks) => one.connect({ id, ...rest, ...callbacks })));
 const logout = (one: GoEasy): Promise<unknown> => ended((callbacks) => one.disconnect(callbacks));
@@ -89,9 +106,12 @@ describe('what was not sent when the connection ended', () => {
     return content.messages.map((message) => message.content);
   };
 
-  test('goes out when the user is back, and is told then, once', async () => {
+  test.each([
+    ['a browser', device],
+    ['a mini-program', small],
+  ])('goes out when the user is back, and is told then, once: %s', async (_, kind) => {
     const channel = fresh();
-    const { one, proxy } = await cutOff({}, device());
+    const { one, proxy } = await cutOff({}, kind());
     const told = new Inbox<string>();
     one.pubsub.publish({ channel, message: 'pay 5', onSuccess: () => told.take('stored'), onFailed: ({ content }) => told.take(content) });
     one.disconnect();
@@ -107,9 +127,32 @@ describe('what was not sent when the connection ended', () => {
     await proxy.close();
   });
 
-  test('fails at once where nothing lasts', async () => {
+  test('waits, too, for a user whom the server refused meanwhile', async () => {
     const channel = fresh();
-    const { one, proxy } = await cutOff({}, nodeHost);
+    let token = 'dev:alice';
+    const { one, proxy } = await cutOff({ token: () => token }, device());
+    const told = new Inbox<string>();
+    one.pubsub.publish({ channel, message: 'pay 5', onSuccess: () => told.take('stored'), onFailed: ({ content }) => told.take(content) });
+    token = 'nobody knows this';
+    proxy.heal();
+    const refused = new Inbox<string>();
+    one.disconnect();
+    one.connect({ id: 'alice', onFailed: ({ content }) => refused.take(content) });
+    await refused.until(1);
+    expect(one.getConnectionStatus()).toBe('connect_failed');
+    token = 'dev:alice';
+    await login(one, 'alice');
+    expect(await told.until(1)).toEqual(['stored']);
+    expect(await past(one, channel)).toEqual(['pay 5']);
+    await proxy.close();
+  });
+
+  test.each([
+    ['Node', nodeHost],
+    ['a browser without a database', bare],
+  ])('fails at once where nothing lasts: %s', async (_, host) => {
+    const channel = fresh();
+    const { one, proxy } = await cutOff({}, host);
     const failed = said(one, channel, 'pay 5');
     one.disconnect();
     await expect(failed).rejects.toMatchObject({ code: 408 });

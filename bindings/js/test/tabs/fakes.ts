@@ -22,7 +22,12 @@ export class FakeBrowser {
   store(name: string, tab: FakeTab): Store {
     const inner = this.stores.get(name) ?? memory();
     this.stores.set(name, inner);
-    return { shared: name, load: () => inner.load(), commit: (batch) => (tab.isDead ? new Promise<void>(() => undefined) : inner.commit(batch)) };
+    return {
+      shared: name,
+      of: (group) => this.store(`${name}-${group}`, tab),
+      load: () => inner.load(),
+      commit: (batch) => (tab.isDead ? new Promise<void>(() => undefined) : inner.commit(batch)),
+    };
   }
 
   next(name: string): void {
