@@ -323,7 +323,7 @@ impl Api {
         let mark = store(app, &Record::Begun { of: of.0 }, of, "begun")?;
         // The log may refuse the mark and take what follows, so nothing follows before the mark stands: without it nothing
         // was begun, however often that is tried.
-        self.ask(mark).await?;
+        stands_at(self.ask(mark).await?)?;
         let is_first = lock(&self.operations).begin(app, of, now);
         let results = self.publish_all(&caller, wanted).await;
         let Some(problem) = results.iter().find_map(Published::retryable) else { return Ok(results) };

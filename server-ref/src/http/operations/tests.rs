@@ -249,6 +249,20 @@ fn what_may_be_stored_and_cannot_be_ended_for_a_day_is_uncertain() {
 }
 
 #[test]
+fn a_mark_whose_id_another_record_has_does_not_stand() {
+    let (_engine, _faults, api) = api();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (app, Position { offset: of, .. }) = promised(&api).await;
+        let other = store(&app, &Record::Begun { of: of.0 + 1 }, of, "begun").unwrap();
+        stands_at(api.ask(other).await.unwrap()).unwrap();
+        let refused = api.try_execute(&app, of).await.map_err(|problem| problem.code().to_owned());
+        assert_eq!(refused, Err(ErrorCode::PublishReused.name().to_owned()));
+        assert_eq!(lock(&api.operations).state(&app, of), Some(operations::State::Waiting));
+    });
+}
+
+#[test]
 fn of_what_is_not_marked_as_begun_no_message_is_stored() {
     let (_engine, faults, api) = api();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
