@@ -31,8 +31,9 @@ impl Shared {
         span.set("moorline.app", callout.rule.app.as_str().to_owned());
         span.set("moorline.callout", callout.name.clone());
         let reply = self.guarded(line, (kind, body), within, &span).await;
-        // A no like any other, but also what a backend says that knows another secret.
-        let is_unauthorized = reply.as_ref().is_ok_and(|reply| reply.status == StatusCode::UNAUTHORIZED);
+        // A no like any other, but also what a backend says that knows another secret. To a call it is a refusal of its own.
+        let is_unauthorized =
+            kind != Kind::Rpc && reply.as_ref().is_ok_and(|reply| reply.status == StatusCode::UNAUTHORIZED);
         let answer = reply.and_then(read);
         let answered = if is_unauthorized { "unauthorized" } else { "answered" };
         let outcome = answer.as_ref().map_or_else(CalloutError::outcome, |_| answered);

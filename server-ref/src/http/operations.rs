@@ -316,20 +316,22 @@ impl Api {
         let (messages, is_list) = body.read_some::<MessageIn>()?;
         let wanted = entries(messages, &request.id, is_list)?;
         if lock(&self.operations).is_uncertain(app, of, now) {
-            let text = "the server was down for so long that it does not know any more whether this was stored";
+            let text = "it was begun 23 hours ago and not ended, so whether this was stored is not known any more";
             let problem = || Problem::new(&ErrorCode::PublishUncertain, text);
             return Ok(wanted.into_iter().map(|wanted| Published::refused(wanted.channel, problem())).collect());
         }
         let mark = store(app, &Record::Begun { of: of.0 }, of, "begun")?;
         // The log may refuse the mark and take what follows, so nothing follows before the mark stands: without it nothing
         // was begun, however often that is tried.
-        self.ask(mark).await?;
-        lock(&self.operations).begin(app, of, now);
+        stands_at(self.ask(mark).await?)?;
+        let is_first = lock(&self.operations).begin(app, of, now);
         let results = self.publish_all(&caller, wanted).await;
-        match results.iter().find_map(Published::retryable) {
-            Some(problem) => Err(problem),
-            None => Ok(results),
+        let Some(problem) = results.iter().find_map(Published::retryable) else { return Ok(results) };
+        // Of what was never begun and is refused as a whole nothing is stored, however long it waits.
+        if is_first && results.iter().all(|result| matches!(result, Published::Refused(_))) {
+            lock(&self.operations).put_back(app, of);
         }
+        Err(problem)
     }
 }
 

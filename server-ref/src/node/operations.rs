@@ -77,7 +77,7 @@ impl Request {
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is promised.
+    /// It is promised, and no message of it is stored.
     Waiting,
     /// It is marked as begun: messages of it may be stored.
     Begun {
@@ -149,7 +149,9 @@ impl Operations {
             Ok(Record::Request(request)) if request.app == app.as_str() => {
                 self.accept(app, stored.offset, request.bytes(), time);
             }
-            Ok(Record::Begun { of }) => self.begin(app, Offset(of), time),
+            Ok(Record::Begun { of }) => {
+                self.begin(app, Offset(of), time);
+            }
             Ok(Record::Done { of, .. }) => self.finish(app, Offset(of), stored.offset),
             Ok(Record::Request(_)) | Err(_) => {}
         }
@@ -199,13 +201,24 @@ impl Operations {
         lane.known.insert(of, Known { state: State::Waiting, time, bytes });
     }
 
-    /// An operation is being executed.
-    pub fn begin(&mut self, app: &AppName, of: Offset, at: UnixMillis) {
+    /// An operation is being executed. Returns whether nothing of it was begun before.
+    pub fn begin(&mut self, app: &AppName, of: Offset, at: UnixMillis) -> bool {
+        let Some(lane) = self.lanes.get_mut(app) else { return false };
+        let Some(known) = lane.known.get_mut(&of).filter(|known| known.state == State::Waiting) else { return false };
+        known.state = State::Begun { at };
+        lane.waiting.remove(&of);
+        lane.begun.insert(of);
+        true
+    }
+
+    /// An operation that had [begun](Self::begin) for the first time was refused as a whole: its mark stands, and no message
+    /// of it is stored.
+    pub fn put_back(&mut self, app: &AppName, of: Offset) {
         let Some(lane) = self.lanes.get_mut(app) else { return };
-        if let Some(known) = lane.known.get_mut(&of).filter(|known| known.state == State::Waiting) {
-            known.state = State::Begun { at };
-            lane.waiting.remove(&of);
-            lane.begun.insert(of);
+        if let Some(known) = lane.known.get_mut(&of).filter(|known| matches!(known.state, State::Begun { .. })) {
+            known.state = State::Waiting;
+            lane.begun.remove(&of);
+            lane.waiting.insert(of);
         }
     }
 
@@ -326,6 +339,25 @@ mod tests {
         assert_eq!((operations.waiting(), operations.lanes[&a].bytes), (vec![("a".into(), 2)], 20));
         operations.expire(1_001 + KEPT_MS);
         assert_eq!((operations.state(&a, Offset(2)), operations.take()), (None, Some((a, Offset(1)))));
+    }
+
+    #[test]
+    fn what_is_put_back_waits_again_in_its_place() {
+        let (mut operations, a) = (learnt(&["a"]), app("a"));
+        for of in 1..=2 {
+            operations.accept(&a, Offset(of), 10, 1_000);
+        }
+        assert_eq!(operations.take(), Some((a.clone(), Offset(1))));
+        assert!(operations.begin(&a, Offset(1), 2_000));
+        operations.put_back(&a, Offset(1));
+        assert_eq!((operations.state(&a, Offset(1)), operations.begun(&a)), (Some(State::Waiting), vec![]));
+        assert!(operations.is_running(&a, Offset(1)) && !operations.is_uncertain(&a, Offset(1), u64::MAX));
+        assert!(operations.begin(&a, Offset(1), 3_000) && !operations.begin(&a, Offset(1), 4_000));
+        assert!(operations.is_uncertain(&a, Offset(1), 3_001 + CERTAIN_MS));
+        operations.finish(&a, Offset(1), Offset(9));
+        operations.put_back(&a, Offset(1));
+        assert_eq!(operations.state(&a, Offset(1)), Some(State::Done { at: Offset(9) }), "done is done");
+        assert_eq!((operations.waiting(), operations.take()), (vec![("a".into(), 1)], Some((a, Offset(2)))));
     }
 
     #[test]

@@ -277,6 +277,20 @@ fn a_call_that_had_little_time_says_nothing_of_the_backend() {
 }
 
 #[test]
+fn a_call_that_a_backend_refuses_with_401_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Receiver::start(|_| Answer::Status(401));
+    let server = server(dir.path(), &backend, "asks = [\"call\"]\n");
+    let mut wire = Wire::open(server.address());
+    wire.say(&json!({"t": "hello", "v": 1, "token": "dev:alice", "caps": ["call"]}));
+    wire.expect("welcome");
+    assert_eq!(calls(&mut wire, 1, 10_000), ["call.refused"]);
+    let metrics = Http::new(server.address(), "dev").bare("GET", "/metrics", &[], None).text();
+    let series = "moorline_callouts_total{app=\"default\",kind=\"call\",outcome=\"answered\"} 1\n";
+    assert!(metrics.contains(series), "{metrics}");
+}
+
+#[test]
 fn a_private_address_is_asked_only_where_that_is_allowed() {
     let dir = tempfile::tempdir().unwrap();
     let backend = Receiver::start(|_| ok("{\"allow\":true}"));

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -22,6 +22,8 @@ use crate::wall_clock::WallClock;
 #[derive(Default)]
 struct Faults {
     is_full: AtomicBool,
+    /// It is full after so many batches with messages; 0: no number fills it.
+    fills_after: AtomicUsize,
     /// What checkpoints have taken over cannot be read.
     is_unreadable: AtomicBool,
 }
@@ -72,8 +74,9 @@ impl MessageStore for Disk {
 }
 
 impl Persist for Disk {
+    /// Each command is a batch.
     fn batch_bytes(&self) -> u64 {
-        self.0.batch_bytes()
+        1
     }
 
     fn tend(&mut self, _now: UnixMillis) -> Result<Room, Fatal> {
@@ -81,6 +84,11 @@ impl Persist for Disk {
     }
 
     fn persist(&mut self, records: &[Written]) -> Result<(), Fatal> {
+        let has_messages = records.iter().any(|record| matches!(record, Written::Append { .. }));
+        if has_messages && self.1.fills_after.load(Ordering::Relaxed) > 0 {
+            let is_last = self.1.fills_after.fetch_sub(1, Ordering::Relaxed) == 1;
+            self.1.is_full.fetch_or(is_last, Ordering::Relaxed);
+        }
         self.0.persist(records)
     }
 }
@@ -145,11 +153,12 @@ fn api() -> (EngineThread, Arc<Faults>, Api) {
     (engine, faults, api)
 }
 
-/// Promises a message to the channel `a`, and takes it to execute.
+/// Promises two messages to the channel `a`, and takes them to execute.
 async fn promised(api: &Api) -> (AppName, Position) {
-    let body = RawValue::from_string(r#"{"channel": "a", "text": "x"}"#.into()).unwrap();
+    let body =
+        RawValue::from_string(r#"[{"channel": "a", "text": "x"}, {"channel": "a", "text": "y"}]"#.into()).unwrap();
     let app = AppName::default_app();
-    let request = Request { app: app.to_string(), key: "key".into(), id: "k".into(), body, messages: 1 };
+    let request = Request { app: app.to_string(), key: "key".into(), id: "k".into(), body, messages: 2 };
     let scope = operations::scope(app.as_str(), "key");
     let stored = api.ask(operations::store(&app, &Record::Request(request), "k", scope).unwrap()).await;
     let position = stands_at(stored.unwrap()).unwrap();
@@ -158,7 +167,7 @@ async fn promised(api: &Api) -> (AppName, Position) {
     (app, position)
 }
 
-/// Executes an operation, and returns where its only message stands.
+/// Executes an operation, and returns what became of its first message.
 async fn executed(api: &Api, app: &AppName, Position { epoch, offset: of }: Position) -> serde_json::Value {
     api.try_execute(app, of).await.unwrap();
     let Some(operations::State::Done { at }) = lock(&api.operations).state(app, of) else { panic!("it is not done") };
@@ -168,24 +177,88 @@ async fn executed(api: &Api, app: &AppName, Position { epoch, offset: of }: Posi
     results[0].clone()
 }
 
+/// A day goes by.
+fn wait_a_day(api: &Api) {
+    let later = api.unix() + 24 * 3_600_000;
+    *lock(&api.clock) = WallClock::new(later);
+}
+
+/// Executes an operation for which there is no room.
+async fn refuse(api: &Api, app: &AppName, of: Offset) {
+    let refused = api.try_execute(app, of).await.unwrap_err();
+    assert_eq!(refused.code(), Problem::from(backend::storage(EngineError::Full)).code());
+}
+
 #[test]
 fn what_waits_for_room_for_a_day_is_executed_when_there_is_some() {
-    const DAY_MS: u64 = 24 * 3_600_000;
     let (_engine, faults, api) = api();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (app, position) = promised(&api).await;
         let of = position.offset;
         faults.is_full.store(true, Ordering::Relaxed);
-        let refused = api.try_execute(&app, of).await.unwrap_err();
-        assert_eq!(refused.code(), Problem::from(backend::storage(EngineError::Full)).code());
+        refuse(&api, &app, of).await;
         assert_eq!(lock(&api.operations).state(&app, of), Some(operations::State::Waiting), "its mark is not stored");
-        let later = api.unix() + DAY_MS;
-        *lock(&api.clock) = WallClock::new(later);
-        api.try_execute(&app, of).await.unwrap_err();
+        wait_a_day(&api);
+        refuse(&api, &app, of).await;
 
         faults.is_full.store(false, Ordering::Relaxed);
         assert_eq!(executed(&api, &app, position).await["offset"], 1);
+    });
+}
+
+#[test]
+fn what_finds_room_for_its_mark_alone_is_executed_when_there_is_some() {
+    let (_engine, faults, api) = api();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (app, position) = promised(&api).await;
+        let of = position.offset;
+        faults.fills_after.store(1, Ordering::Relaxed);
+        refuse(&api, &app, of).await;
+        assert!(faults.is_full.load(Ordering::Relaxed), "its mark is stored");
+        wait_a_day(&api);
+        refuse(&api, &app, of).await;
+
+        faults.is_full.store(false, Ordering::Relaxed);
+        let result = executed(&api, &app, position).await;
+        assert_eq!((&result["offset"], &result["duplicate"]), (&1.into(), &false.into()), "{result}");
+    });
+}
+
+#[test]
+fn what_may_be_stored_and_cannot_be_ended_for_a_day_is_uncertain() {
+    // An earlier server had begun it; one message of two is stored; both are, and the results are not.
+    for (was_begun, fills_after) in [(true, 1), (false, 2), (false, 3)] {
+        let (_engine, faults, api) = api();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (app, position) = promised(&api).await;
+            if was_begun {
+                lock(&api.operations).begin(&app, position.offset, api.unix());
+            }
+            faults.fills_after.store(fills_after, Ordering::Relaxed);
+            refuse(&api, &app, position.offset).await;
+            assert!(faults.is_full.load(Ordering::Relaxed), "all that there was room for is stored");
+            wait_a_day(&api);
+            faults.is_full.store(false, Ordering::Relaxed);
+            let result = executed(&api, &app, position).await;
+            assert_eq!(result["problem"]["code"], ErrorCode::PublishUncertain.name(), "{result}");
+        });
+    }
+}
+
+#[test]
+fn a_mark_whose_id_another_record_has_does_not_stand() {
+    let (_engine, _faults, api) = api();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (app, Position { offset: of, .. }) = promised(&api).await;
+        let other = store(&app, &Record::Begun { of: of.0 + 1 }, of, "begun").unwrap();
+        stands_at(api.ask(other).await.unwrap()).unwrap();
+        let refused = api.try_execute(&app, of).await.map_err(|problem| problem.code().to_owned());
+        assert_eq!(refused, Err(ErrorCode::PublishReused.name().to_owned()));
+        assert_eq!(lock(&api.operations).state(&app, of), Some(operations::State::Waiting));
     });
 }
 
