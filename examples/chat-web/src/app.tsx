@@ -2,7 +2,7 @@ import { useEffect, useState } from 'react';
 import { type Client, type Store, createClient, indexedDb, memory } from 'moorline';
 import { MoorlineProvider } from 'moorline/react';
 import { Chat } from './chat';
-import { forget, useTabText } from './kept';
+import { forget, keyOf, useTabText } from './kept';
 import { Welcome } from './welcome';
 
 /** ms that a page which is about to go may keep the store of its user. */
@@ -48,7 +48,7 @@ export function App() {
   return (
     <MoorlineProvider client={client}>
       <Chat name={name} onLeave={() => {
-        forget(`draft.${name}.`);
+        forget(keyOf('draft', name));
         setName('');
       }} />
     </MoorlineProvider>

@@ -48,8 +48,14 @@ export function Chat({ name, onLeave }: { name: string; onLeave: () => void }) {
     if (!panel) return opener.current?.focus();
     document.querySelector<HTMLElement>(`.${panel} .close`)?.focus();
     const escape = (event: KeyboardEvent) => event.key === 'Escape' && hide();
+    // Where there is room for all, a panel lies over nothing.
+    const narrow = matchMedia('(max-width: 1000px)');
     addEventListener('keydown', escape);
-    return () => removeEventListener('keydown', escape);
+    narrow.addEventListener('change', hide);
+    return () => {
+      removeEventListener('keydown', escape);
+      narrow.removeEventListener('change', hide);
+    };
   }, [panel]);
   return (
     <div className="chat" data-panel={panel}>

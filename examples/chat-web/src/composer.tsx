@@ -1,10 +1,10 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import type { MessageList } from 'moorline/react';
-import { read, write } from './kept';
+import { keyOf, read, write } from './kept';
 
 /** Where a message is written. A draft stays with its room and its writer, until that one signs out. */
 export function Composer({ room, name, list, onTyping }: { room: string; name: string; list: MessageList; onTyping: () => void }) {
-  const draft = `draft.${name}.${room}`;
+  const draft = keyOf('draft', name, room);
   const [text, setText] = useState(() => read(draft, ''));
   const [wrong, setWrong] = useState('');
   const field = useRef<HTMLTextAreaElement>(null);

@@ -1,5 +1,8 @@
 import { useState } from 'react';
 
+/** The key of what a user keeps of a room, or without one the beginning of all such keys: no other user's are spelt like it. */
+export const keyOf = (what: string, user: string, room = ''): string => `${what}.${encodeURIComponent(user)}/${room}`;
+
 /** Reads a value that this browser keeps. */
 export function read<T>(key: string, otherwise: T): T {
   try {

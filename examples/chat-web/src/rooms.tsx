@@ -1,6 +1,6 @@
 import { type FormEvent, useEffect, useState } from 'react';
 import { useChannel, useMessages } from 'moorline/react';
-import { read, write } from './kept';
+import { keyOf, read, write } from './kept';
 import { initials, tint } from './people';
 
 /** How a room is read: all that show it share this. */
@@ -48,7 +48,7 @@ export const dialog = (isOver: boolean) => (isOver ? { role: 'dialog', 'aria-mod
 function RoomLink({ room, isOpen, name }: { room: string; isOpen: boolean; name: string }) {
   const channel = useChannel(channelOf(room), asMember);
   const { messages } = useMessages(channel);
-  const kept = `seen.${name}.${room}`;
+  const kept = keyOf('seen', name, room);
   const [seen, setSeen] = useState<{ epoch?: string; offset: number }>(() => read(kept, { offset: 0 }));
   const newest = messages.findLast(({ offset }) => offset !== undefined);
   const isHere = useIsVisible() && isOpen;

@@ -1,7 +1,7 @@
 // The chat of examples/chat-web, as the server shows it, in a real browser.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type Browser, type CDPSession, type Page, chromium } from 'playwright-core';
+import { type Browser, type BrowserContext, type CDPSession, type Page, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Server } from '../kit/server.js';
 
@@ -31,6 +31,12 @@ interface Person {
 /** Opens the chat as somebody, in a browser profile of its own. */
 async function person(name: string, colorScheme: 'light' | 'dark' = 'light', viewport = { width: 1280, height: 800 }): Promise<Person> {
   const context = await browser.newContext({ viewport, colorScheme });
+  const page = await tab(context, name);
+  return { page, cdp: await context.newCDPSession(page) };
+}
+
+/** Opens the chat as somebody, in one more tab of a browser profile. */
+async function tab(context: BrowserContext, name: string): Promise<Page> {
   const page = await context.newPage();
   page.on('pageerror', (error) => troubles.push(error.message));
   page.on('console', (message) => void (/Content.Security.Policy/i.test(message.text()) && troubles.push(message.text())));
@@ -38,7 +44,7 @@ async function person(name: string, colorScheme: 'light' | 'dark' = 'light', vie
   await page.getByLabel('Your name').fill(name);
   await page.getByRole('button', { name: 'Start chatting' }).click();
   await page.getByRole('heading', { name: 'lobby' }).waitFor();
-  return { page, cdp: await context.newCDPSession(page) };
+  return page;
 }
 
 async function open(page: Page, room: string): Promise<void> {
@@ -144,6 +150,33 @@ test('a draft is its writer\'s, and gone with a sign-out', async () => {
     await page.getByRole('heading', { name: 'lobby' }).waitFor();
     expect(await field.inputValue()).toBe('');
   }
+});
+
+test('a draft is not that of a user and a room that are spelt alike', async () => {
+  const { page } = await person('a.b');
+  await open(page, 'c');
+  const field = page.getByLabel(/^Message to/);
+  await field.fill('secret draft');
+  const other = await tab(page.context(), 'a');
+  await open(other, 'b.c');
+  expect(await other.getByLabel(/^Message to/).inputValue()).toBe('');
+  await other.getByRole('button', { name: 'Sign out' }).click();
+  await other.getByLabel('Your name').waitFor();
+  await page.reload();
+  await expect.poll(() => field.inputValue()).toBe('secret draft');
+});
+
+test.each([
+  ['rooms', 390, /Show the list of rooms/],
+  ['people', 900, /people here, show them/],
+] as const)('a panel of %s is closed where the page becomes wide enough for it', async (_, width, name) => {
+  const { page } = await person('alice', 'light', { width, height: 844 });
+  await page.getByRole('button', { name }).click();
+  await page.getByRole('dialog').waitFor();
+  await page.setViewportSize({ width: 1280, height: 844 });
+  await expect.poll(() => page.locator('main[inert]').count()).toBe(0);
+  await say(page, 'free again');
+  await entry(page, 'free again').waitFor();
 });
 
 test('a panel over the room keeps the keyboard', async () => {
