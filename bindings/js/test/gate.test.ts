@@ -66,7 +66,7 @@ describe('the package', () => {
   };
 
   // In KB of brotli, as measured: a change that makes it larger says why.
-  test.each([['index', 63.4], ['slim', 14.4], ['blackbox', 70.4], ['asm', 91], ...minis.map((name) => [name, 94.8] as const)] as const)('%s is at most %d KB', async (entry, most) => {
+  test.each([['index', 63.5], ['slim', 14.4], ['blackbox', 70.4], ['asm', 91.1], ...minis.map((name) => [name, 94.8] as const)] as const)('%s is at most %d KB', async (entry, most) => {
     const size = (brotli(Buffer.from(await bundle(entry))) as Buffer).length;
     console.log(`${entry}: ${size} bytes in brotli`);
     expect(size).toBeLessThanOrEqual(most * 1000);
