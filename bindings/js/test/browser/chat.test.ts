@@ -169,14 +169,14 @@ test('a draft is not that of a user and a room that are spelt alike', async () =
 test.each([
   ['rooms', 390, /Show the list of rooms/],
   ['people', 900, /people here, show them/],
-] as const)('a panel of %s is closed where the page becomes wide enough for it', async (_, width, name) => {
+] as const)('a panel of %s is closed where the page becomes wide enough for it', async (panel, width, name) => {
   const { page } = await person('alice', 'light', { width, height: 844 });
   await page.getByRole('button', { name }).click();
   await page.getByRole('dialog').waitFor();
   await page.setViewportSize({ width: 1280, height: 844 });
   await expect.poll(() => page.locator('main[inert]').count()).toBe(0);
-  await say(page, 'free again');
-  await entry(page, 'free again').waitFor();
+  await say(page, `free of ${panel}`);
+  await entry(page, `free of ${panel}`).waitFor();
 });
 
 test('a panel over the room keeps the keyboard', async () => {
