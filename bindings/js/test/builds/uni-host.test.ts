@@ -39,7 +39,7 @@ test('what happens to the app and the device is told until nobody listens', asyn
     }
   };
   await goThrough();
-  expect(heard).toEqual(['background', 'foreground', 'online', 'offline', 'wake', 'online']);
+  expect(heard).toEqual(['background', 'foreground', 'online', 'offline', 'online', 'online']);
   stop();
   await goThrough();
   expect(heard.length).toBe(6);
